@@ -11,7 +11,7 @@ from service.types import Array, Ragged, Tensors
 
 def padded(examples: Sequence[Tensors], specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> PaddedBatch:
     """Pads examples, whose inputs are [T, ...] each, to the shape (B, T)."""
-    return pad(Ragged.of(examples), specs, shape)
+    return pad(Ragged.of([{n: v.astype(specs[n].dtype) for n, v in one.items()} for one in examples]), shape)
 
 
 def rows_of(outputs: Tensors, batch: PaddedBatch, timed: frozenset[str]) -> list[dict[str, Array]]:

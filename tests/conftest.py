@@ -249,3 +249,9 @@ def store_of(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).symlink_to(STORE / name)
     return folder
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Runs asynchronous tests with asyncio: those with the mark `anyio`."""
+    return "asyncio"

@@ -13,7 +13,7 @@ from service.artifact.manifest import Endpoint, Manifest, Task, TensorSpec
 from service.artifact.version import ModelVersion
 from service.backend.base import Fetch
 from service.engine.engine import Engine
-from service.engine.requests import Generation, Inference, Outcome
+from service.engine.requests import Generation, Outcome, Requests
 from service.errors import ArtifactError, DeviceFailed
 from service.types import Array, ModelState, Sampled, State, Tensors
 
@@ -48,7 +48,7 @@ class Device:
 
     Attributes:
         shapes, steps: the shape of each batch, and the inputs of each generation step, that has been started.
-        fetched: the further outputs with which each of them was fetched.
+        fetched: the extra outputs with which each of them was fetched.
         go: whether steps may end.
         busy: set by the start of each step.
         failure: the error of each step, raised when it is fetched, or with `fails_at_start` when it is started.
@@ -125,15 +125,15 @@ class Echo:
         sizes = list(batch_sizes)
         yield from [len(sizes)] * len(sizes)
 
-    def start(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
+    def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
         self._device.start_step()
         self._device.shapes.append(inputs["ids"].shape)
 
         def fetch() -> dict[str, Array]:
             self._device.finish_step()
-            self._device.fetched.append(further)
+            self._device.fetched.append(extra_outputs)
             outputs = {"ids": inputs["ids"].copy(), "sum": inputs["ids"].sum(axis=1), "twice": 2 * inputs["ids"]}
-            return {name: values for name, values in outputs.items() if name != "twice" or name in further}
+            return {name: values for name, values in outputs.items() if name != "twice" or name in extra_outputs}
 
         return fetch
 
@@ -174,7 +174,7 @@ class ReadyEngine(Engine):
     def models(self) -> list[ModelState]:
         return []
 
-    async def infer(self, request: Inference) -> Outcome:
+    async def infer(self, request: Requests) -> Outcome:
         raise NotImplementedError
 
     def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:

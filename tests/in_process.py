@@ -8,7 +8,7 @@ import pytest
 from service.artifact.version import ModelVersion
 from service.commands.annotate import command
 from service.engine.engine import Engine
-from service.engine.loader import ModelLoading
+from service.engine.loader import LoadHooks, ModelLoading
 from service.pipelines import in_process
 from service.process import memory
 from service.settings import Settings
@@ -44,13 +44,12 @@ def use_device(
         settings: Settings,
         versions: Sequence[ModelVersion],
         metrics: Metrics,
-        *,
-        prepare: Callable[[ModelVersion], object],
+        hooks: LoadHooks,
     ) -> Engine:
         if loaded is not None:
             loaded.extend(str(version.key) for version in versions)
         device = make_device()
-        loading = ModelLoading(settings, versions, lambda: device, metrics, prepare=prepare)
+        loading = ModelLoading(settings, versions, lambda: device, metrics, hooks=hooks)
         return Engine(settings, loading, metrics, schedule=device.schedule)
 
     monkeypatch.setattr("service.engine.tensorflow_engine.make_engine", make_engine)

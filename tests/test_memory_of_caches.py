@@ -111,7 +111,7 @@ def lemmas(count: int) -> list[Any]:
         outputs |= {"xpos_id": np.zeros_like(ids), "upos_probability": np.ones(len(forms), np.float32)}
         (tags,) = finish(task.decode([[Token(form, 0, 0) for form in forms]], outputs, lemmas=True))
         assert tags[0].lemma == forms[0].upper()
-    return [task._lemma_cache]
+    return [task._cached_lemma]
 
 
 CACHES = {
@@ -140,10 +140,8 @@ def test_the_caches_keep_no_more_entries_than_that(monkeypatch: pytest.MonkeyPat
         (tagging, "CACHED_LEMMAS"),
     ):
         monkeypatch.setattr(module, constant, 8)
-    lists = [made(50) for made in (tokenizer, learned_tokenizer, tagger)]
-    assert [[cache.cache_info().currsize for cache in caches] for caches in lists] == [[8], [8], [8]]
-    (found,) = lemmas(50)
-    assert 0 < len(found) <= 8
+    lists = [made(50) for made in (tokenizer, learned_tokenizer, tagger, lemmas)]
+    assert [[cache.cache_info().currsize for cache in caches] for caches in lists] == [[8]] * 4
     assert segmenter._cached_word.cache_info().maxsize == segmenter.CACHED_WORDS
 
 

@@ -62,9 +62,8 @@ def full_batches(version: ModelVersion, settings: Settings, grid: Grid) -> list[
         sequences = finish(tagging.encode([[token.text for token in sentence.tokens]]))
         for one in sequences.split([1] * len(sequences)):
             lanes[grid.bucket(one.tokens)].append(one)
-    inputs = version.manifest.endpoint.inputs
     return [
-        pad(joined(lane[first : first + rows]), inputs, (rows, length))
+        pad(joined(lane[first : first + rows]), (rows, length))
         for length, lane in lanes.items()
         for first in range(0, len(lane) - rows + 1, rows)
     ]

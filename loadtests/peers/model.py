@@ -18,7 +18,7 @@ import numpy as np
 from loadtests.peers.cuts import Cuts, Shape
 from loadtests.peers.texts import grid_for, version_for
 from service.artifact.version import ModelVersion
-from service.backend.cache import CompilationLocks, cache_executables
+from service.backend.cache import ExecutableCache
 from service.engine.padding import Grid, pad, sizes_of, unpad
 from service.settings import load_settings
 from service.types import Array, Ragged, Tensors
@@ -36,7 +36,7 @@ class Model:
         settings, version = load_settings(), version_for(task)
         cache = Path(settings.xla_cache) if settings.xla_cache else None
         if cache:
-            cache_executables(cache)
+            ExecutableCache(cache).configure()
         from service.backend.saved_model import TensorFlowBackend  # TensorFlow reads the cache's place as it is loaded
 
         self._inputs = version.manifest.endpoint.inputs
@@ -44,7 +44,7 @@ class Model:
         backend = TensorFlowBackend(settings.device)
         model = backend.load_sequence_model(version.folder, version.manifest)
         self._timed = model.timed_outputs
-        with CompilationLocks(cache).first_free([version.key], lambda: False):
+        with ExecutableCache(cache).first_free([version.key], lambda: False):
             if task == "tag" and not os.environ.get("PEER_WORDS"):
                 self._step = Reading(version, grid).run
             else:
@@ -58,7 +58,7 @@ class Model:
         outputs: list[Tensors] = [{}] * len(examples)
         for places, shape in self._cut([len(example["word_ids"]) for example in examples]):
             sequences = Ragged.of([examples[place] for place in places])
-            batch = pad(sequences, self._inputs, shape)
+            batch = pad(sequences, shape)
             timed, others = unpad(self._step(batch.inputs), batch, self._timed)
             ends = np.cumsum(sequences.lengths)[:-1]
             rows = {name: np.split(values, ends) for name, values in timed.items()} | others

@@ -1,12 +1,23 @@
 """The interface of a runtime. Without TensorFlow, so that the engine and its tests do not depend on it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from service.artifact.manifest import Manifest
 from service.types import Array, Tensors
 
+GENERATION_INPUTS: Mapping[str, tuple[str, tuple[str, ...]]] = {  # types and axes; see `GenerationModel.start`
+    "slots": ("int32", ("B",)),
+    "ids": ("int32", ("B", "T")),
+    "lengths": ("int32", ("B",)),
+    "fresh": ("bool", ("B",)),
+    "temperature": ("float32", ("B",)),
+    "top_k": ("int32", ("B",)),
+    "top_p": ("float32", ("B",)),
+    "seed": ("int64", ("B",)),
+    "position": ("int64", ("B",)),
+}
 Fetch = Callable[[], dict[str, Array]]  # waits for a step that has been started, and returns its outputs
 
 
@@ -23,10 +34,10 @@ class SequenceModel(Protocol):
         Yields the number of executables after each.
         """
 
-    def start(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
-        """Starts a batch [B, T], T up to the capacity. Returns what fetches the default outputs, and `further` ones.
+    def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
+        """Starts a batch [B, T], T up to the capacity. Returns what fetches the default outputs and `extra_outputs`.
 
-        `further` may include, for each head, the `candidate_outputs` of the manifest: each token's most probable
+        `extra_outputs` may include, for each head, the `candidate_outputs` of the manifest: each token's most probable
         labels, N = 5 or all, the lower id first of equals. Outputs with a time axis have T or capacity in it. Both
         raise DeviceFailed, also for a B that is not compiled.
         """
@@ -47,9 +58,8 @@ class GenerationModel(Protocol):
     def start(self, inputs: Tensors, logprobs: bool = False) -> Fetch:
         """Starts to read tokens into slots' states, and to sample one token per row.
 
-        Inputs: slots [B] int32 (filler rows have the number of slots), ids [B, T] int32, lengths [B] int32, fresh [B]
-        bool (the slot starts from a zero state), temperature [B] float32, top_k [B] int32, top_p [B] float32, seed [B]
-        int64, position [B] int64. Fetches the sampled ids [B] int32; with `logprobs`, also their logprobs [B] float32,
+        `inputs` are GENERATION_INPUTS. Filler rows have the number of slots as their slot; a `fresh` slot starts from a
+        zero state. Fetches the sampled ids [B] int32; with `logprobs`, also their logprobs [B] float32,
         and the most probable tokens, N = 5 or all: top_ids [B, N] int32, top_logprobs [B, N] float32, best first.
         Both raise DeviceFailed.
         """

@@ -7,28 +7,16 @@ from typing import Any
 import tensorflow as tf
 
 from service.artifact.manifest import Manifest
-from service.backend.base import Fetch
+from service.backend.base import GENERATION_INPUTS, Fetch
 from service.backend.compiling import compiled, on_all_cores, on_device
 from service.backend.names import reproducible_names
-from service.backend.packing import Axes, Packing
+from service.backend.packing import Packing
 from service.backend.sampling import sample
 from service.backend.steps import make_step
 from service.errors import DeviceFailed
 from service.types import Array, Tensors
 
 SAMPLED = ("ids", "logprobs", "top_ids", "top_logprobs")
-ROW: Axes = ("B",)
-INPUTS: dict[str, tuple[str, Axes]] = {  # see `service.backend.base`
-    "slots": ("int32", ROW),
-    "ids": ("int32", ("B", "T")),
-    "lengths": ("int32", ROW),
-    "fresh": ("bool", ROW),
-    "temperature": ("float32", ROW),
-    "top_k": ("int32", ROW),
-    "top_p": ("float32", ROW),
-    "seed": ("int64", ROW),
-    "position": ("int64", ROW),
-}
 
 
 class TensorFlowGenerationModel:
@@ -49,7 +37,7 @@ class TensorFlowGenerationModel:
     def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[int]:
         """Allocates the states of the slots, compiles a step for each shape; yields their number after each."""
         shapes = set(shapes)
-        self._packing = packing = Packing(INPUTS, max(t for _, t in shapes))
+        self._packing = packing = Packing(GENERATION_INPUTS, max(t for _, t in shapes))
 
         def run(state: Any, cells: Any) -> tuple[Any, dict[str, Any]]:
             inputs = packing.unpack(cells)

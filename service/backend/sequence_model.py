@@ -55,7 +55,8 @@ class TensorFlowSequenceModel:
         Raises ConfigurationError for batches that are too large for the model.
         """
         batch_sizes = list(batch_sizes)
-        self._step.check_batch(max(batch_sizes) * capacity)
+        if (cache := self._step.cache) is not None:
+            cache.check_batch(max(batch_sizes) * capacity)
         self._capacity = capacity
         self._packing = Packing({name: (spec.dtype, spec.axes) for name, spec in self._step.inputs.items()}, capacity)
         with tf.device(self._device), reproducible_names(f"{self._name}, warmed up"):
@@ -63,8 +64,8 @@ class TensorFlowSequenceModel:
         work: list[Callable[[], None]] = [partial(self._compile, b) for b in batch_sizes]
         if self._step.explain:
             work.append(self._compile_explanation)
-        if self._step.warm_up:
-            work.append(self._step.warm_up)
+        if cache is not None:
+            work.append(cache.warm_up)
         yield from on_all_cores(work)
 
     def _trace(self) -> None:
@@ -103,24 +104,25 @@ class TensorFlowSequenceModel:
         sizes = {"B": b, "T": self._capacity}
         return tuple(axis if isinstance(axis, int) else sizes[axis] for axis in axes)
 
-    def start(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
+    def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
         """Starts a batch of a compiled size; see `service.backend.base`."""
-        b, t = next(values.shape[:2] for name, values in inputs.items() if name != "lengths")
+        b, t = inputs["word_ids"].shape
         if b not in self._batch_sizes or t > self._capacity:
             raise DeviceFailed(f"no step was compiled that takes the shape ({b}, {t})")
         with on_device(self._device):
-            cells = self._packing.pack(self._step.prepare(inputs))
+            cache = self._step.cache
+            cells = self._packing.pack(inputs if cache is None else cache.prepare(inputs))
             best, outputs = self._run(tf.constant(cells))
         valid = np.arange(t) < inputs["lengths"][:, None]  # [B, T]
 
         def fetch() -> dict[str, Array]:
             with on_device(self._device):
-                return self._fetched(cells, best, outputs, further, valid)
+                return self._fetched(cells, best, outputs, extra_outputs, valid)
 
         return fetch
 
     def _fetched(
-        self, cells: Array, best: Any, outputs: dict[str, Any], further: frozenset[str], valid: Array
+        self, cells: Array, best: Any, outputs: dict[str, Any], extra_outputs: frozenset[str], valid: Array
     ) -> dict[str, Array]:
         """Returns the outputs of a batch that has been started. valid: its valid positions, [B, T] bool."""
         found: dict[str, Array] = {}
@@ -129,15 +131,15 @@ class TensorFlowSequenceModel:
             labels = pad_positions(labels, valid)
         for name, values in zip(self._best, labels, strict=True) if self._best else ():
             found[name] = values.view(np.float32) if name.endswith(PARTS[1]) else values  # [B, T]
-        wanted = self._usual | further
-        if further & self._step.explained:
-            found |= self._explanations(cells, outputs, further)
-        if further:
-            found |= self._of_all_labels(outputs, found, further, valid)
+        wanted = self._usual | extra_outputs
+        if extra_outputs & self._step.explained:
+            found |= self._explanations(cells, outputs, extra_outputs)
+        if extra_outputs:
+            found |= self._of_all_labels(outputs, found, extra_outputs, valid)
         return found | {name: values.numpy() for name, values in outputs.items() if name in wanted - found.keys()}
 
     def _of_all_labels(
-        self, outputs: dict[str, Any], best: dict[str, Array], further: frozenset[str], valid: Array
+        self, outputs: dict[str, Any], best: dict[str, Array], extra_outputs: frozenset[str], valid: Array
     ) -> dict[str, Array]:
         """Returns the probabilities of all labels of heads, and the best few, on request.
 
@@ -146,7 +148,7 @@ class TensorFlowSequenceModel:
         found = {}
         t = valid.shape[1]
         for head, (ids, probabilities) in self._candidates.items():
-            if not further & {head, ids, probabilities}:
+            if not extra_outputs & {head, ids, probabilities}:
                 continue
             logits = outputs["logits"][..., self._scores[head]].numpy()
             logits = pad_positions(logits[None], valid)[0] if self._concatenated else logits[:, :t]  # [B, T, K]
@@ -154,9 +156,9 @@ class TensorFlowSequenceModel:
             found[head] = odds * best[f"{head}_probability"][:, :t, None]
             top = tf.math.top_k(found[head], min(CANDIDATES, logits.shape[-1]))
             found[probabilities], found[ids] = (values.numpy() for values in top)
-        return {name: values for name, values in found.items() if name in further}
+        return {name: values for name, values in found.items() if name in extra_outputs}
 
-    def _explanations(self, cells: Array, outputs: dict[str, Any], further: frozenset[str]) -> dict[str, Array]:
+    def _explanations(self, cells: Array, outputs: dict[str, Any], extra_outputs: frozenset[str]) -> dict[str, Array]:
         """Returns explanations, computed row by row, so that they do not depend on the batch."""
         read = {name: outputs[name].numpy() for name in self._step.read}
         rows = [
@@ -165,7 +167,9 @@ class TensorFlowSequenceModel:
             )
             for i in range(len(cells))
         ]
-        return {name: np.concatenate([row[name].numpy() for row in rows]) for name in self._step.explained & further}
+        return {
+            name: np.concatenate([row[name].numpy() for row in rows]) for name in self._step.explained & extra_outputs
+        }
 
 
 def pad_positions(values: Array, valid: Array) -> Array:

@@ -19,7 +19,6 @@ import tensorflow as tf
 
 from service.artifact.manifest import Manifest, TensorSpec
 from service.backend.words import WordCache
-from service.types import Tensors
 
 Signature = Callable[..., dict[str, Any]]
 
@@ -28,24 +27,18 @@ EXPLAIN = "explain"  # the endpoint that computes explanations from the outputs 
 
 @dataclass(frozen=True)
 class Step:
-    """A function to compile, and the preparation of its inputs.
+    """A function to compile, tensors by name -> tensors by name, and what its inputs are made with.
 
     Attributes:
         inputs, outputs: of `compute`.
-        compute: tensors by name -> tensors by name, to be traced.
-        prepare: the endpoint's inputs, padded -> those of `compute`.
-        check_batch: raises ConfigurationError if a batch of so many words is too large for `prepare`.
-        warm_up: compiles what `prepare` runs on the device.
-        explain: tensors by name -> the explanation outputs, to be traced; `explained` names them. Its arguments are
-            those of `outputs` that are in `read`, and `inputs`.
+        cache: replaces the words of the endpoint's inputs by the rows of its table, for `compute`.
+        explain: computes the `explained` outputs from those of `outputs` that are in `read`, and `inputs`.
     """
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     compute: Signature
-    prepare: Callable[[Tensors], Tensors] = lambda inputs: inputs
-    warm_up: Callable[[], None] | None = None
-    check_batch: Callable[[int], None] = lambda words: None
+    cache: WordCache | None = None
     explain: Signature | None = None
     explained: frozenset[str] = frozenset()
     read: frozenset[str] = frozenset()
@@ -57,16 +50,14 @@ def make_step(manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
     project, endpoint, run = manifest.endpoints["project"], manifest.endpoints[name], signatures[name]
     names = {"projected": "table"}  # of an output of the projection as an input of the step
     inputs = {key: spec for key, spec in endpoint.inputs.items() if key not in ("table", *project.outputs)}
-    if project.inputs:
-        cache = WordCache(signatures["project"], project)
+    cache = WordCache(signatures["project"], project) if project.inputs else None
+    fixed = signatures["project"]() if cache is None else {}
 
-        def compute(**given: Any) -> dict[str, Any]:
-            tables = {names.get(name, name): tf.convert_to_tensor(table) for name, table in cache.tables.items()}
-            return run(**tables, **given)
+    def compute(**given: Any) -> dict[str, Any]:
+        tables = fixed if cache is None else {n: tf.convert_to_tensor(table) for n, table in cache.tables.items()}
+        return run(**{names.get(name, name): table for name, table in tables.items()}, **given)
 
-        return Step(inputs, endpoint.outputs, compute, cache.prepare, cache.warm_up, cache.check_batch)
-    tables = {names.get(name, name): table for name, table in signatures["project"]().items()}
-    step = Step(inputs, endpoint.outputs, lambda **given: run(**tables, **given))
+    step = Step(inputs, endpoint.outputs, compute, cache)
     if (explanation := manifest.endpoints.get(EXPLAIN)) is None:
         return step
     read = frozenset(explanation.inputs.keys() - inputs.keys())

@@ -1,21 +1,18 @@
 """Runs a batch on a model, and assigns the outputs or the error to its sequences."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from service.artifact.manifest import TensorSpec
 from service.backend.base import SequenceModel
-from service.engine.padding import pad, unpad
+from service.engine.padding import Outputs, pad, unpad
 from service.engine.queue import EngineRequest, Place, QueuedSequence
 from service.engine.scheduler import Batch
 from service.errors import DeviceFailed, InternalError, TagwerkError
 from service.types import Array, Ragged, Tensors
 
 log = logging.getLogger("tagwerk.engine")
-
-Outputs = tuple[dict[str, Array], dict[str, Array]]  # with a time axis, and without; see `padding.unpad`
 
 
 def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
@@ -35,22 +32,20 @@ def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
     return Ragged(lengths, {n: np.concatenate([array[n][start:end] for array, start, end in runs]) for n in names})
 
 
-def start_batch(model: SequenceModel, specs: Mapping[str, TensorSpec], batch: Batch) -> Callable[[], Outputs]:
-    """Starts a batch; returns a function that returns its outputs, without padding. Both raise DeviceFailed."""
-    padded = pad(gather(batch.sequences), specs, batch.shape)
-    further = frozenset[str]().union(*{sequence.request.columns.further for sequence in batch.sequences})
-    fetch = model.start(padded.inputs, further)
+def start_batch(model: SequenceModel, batch: Batch) -> Callable[[], Outputs]:
+    """Starts a batch; returns a function that returns its outputs. Both raise DeviceFailed."""
+    padded = pad(gather(batch.sequences), batch.shape)
+    fetch = model.start(padded.inputs, batch.extra_outputs)
     return lambda: unpad(fetch(), padded, model.timed_outputs)
 
 
 def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[EngineRequest]:
     """Assigns the outputs of a batch to its requests; returns the requests that are complete."""
-    selected = select_outputs(batch, outputs)
     done: list[EngineRequest] = []
     cell, size = 0, len(batch.sequences)
-    for row, (_, _, request, position, _) in enumerate(batch.sequences):
-        request.places[position] = Place(*selected[request.columns.further], row, cell)
-        cell += request.lengths[position]
+    for row, (_, _, request, position, length) in enumerate(batch.sequences):
+        request.places[position] = Place(outputs, row, cell)
+        cell += length
         request.inference_seconds = max(request.inference_seconds, seconds)
         request.batch_size = max(request.batch_size, size)
         request.remaining -= 1
@@ -59,49 +54,32 @@ def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[Engin
     return done
 
 
-def select_outputs(batch: Batch, outputs: Outputs) -> dict[frozenset[str], Outputs]:
-    """Returns the outputs for each `further` of a batch's requests, without those that only others have requested."""
-    kinds = {sequence.request.columns.further for sequence in batch.sequences}
-    if len(kinds) == 1:
-        return {kinds.pop(): outputs}
-    further = frozenset[str]().union(*kinds)
-    timed, others = outputs
-    return {
-        kind: (
-            {name: values for name, values in timed.items() if name in kind or name not in further},
-            {name: values for name, values in others.items() if name in kind or name not in further},
-        )
-        for kind in kinds
-    }
-
-
 def outputs_of(requests: Sequence[EngineRequest]) -> Outputs:
-    """Returns the outputs of all sequences, in order, of complete requests with the same model and `further` outputs.
+    """Returns the outputs of all sequences, in order, of complete requests with the same model and `extra_outputs`.
 
-    Outputs that are adjacent in a batch's arrays are copied together, or not at all.
+    Others that another request of a batch requested may be among them. Outputs that are adjacent in a batch's arrays
+    are copied together, or not at all.
     """
-    runs: list[tuple[Place, int, int]] = []  # the first place, the end of its rows, the end of its cells
+    runs: list[tuple[Outputs, slice, slice]] = []  # rows and cells
     for request in requests:
         for place, length in zip(request.places, request.lengths, strict=True):
             assert place is not None  # noqa: S101 (the request is complete)
-            begun = runs[-1] if runs else None
-            if begun and begun[0].timed is place.timed and begun[1:] == (place.row, place.cell):
-                runs[-1] = begun[0], place.row + 1, place.cell + length
-            else:
-                runs.append((place, place.row + 1, place.cell + length))
-    first, row, cell = runs[0]
-    if len(runs) == 1:
-        return (
-            {name: values[first.cell : cell] for name, values in first.timed.items()},
-            {name: values[first.row : row] for name, values in first.others.items()},
-        )
-    timed = {
-        name: np.concatenate([place.timed[name][place.cell : cell] for place, _, cell in runs]) for name in first.timed
-    }
-    others = {
-        name: np.concatenate([place.others[name][place.row : row] for place, row, _ in runs]) for name in first.others
-    }
-    return timed, others
+            outputs, row, cell = place
+            first, start = row, cell
+            if runs and runs[-1][0] is outputs and runs[-1][1].stop == row:
+                _, rows, cells = runs.pop()
+                first, start = rows.start, cells.start
+            runs.append((outputs, slice(first, row + 1), slice(start, cell + length)))
+    parts = [outputs.of(rows, cells) for outputs, rows, cells in runs]
+    if len(parts) == 1:
+        return parts[0]
+    return Outputs(*(concatenated(some) for some in zip(*parts, strict=True)))
+
+
+def concatenated(parts: Sequence[Tensors]) -> dict[str, Array]:
+    """Returns the outputs that all parts have, one after another."""
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
 def log_failure(error: Exception, what: str) -> TagwerkError:

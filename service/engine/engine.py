@@ -7,19 +7,18 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, NamedTuple
 
 from service.artifact.version import ModelVersion
 from service.engine.batches import assign_outputs, log_failure, outputs_of, start_batch
-from service.engine.checks import InputCheck
+from service.engine.checks import check_generation
 from service.engine.loader import Generator, ModelLoading, Sequences
+from service.engine.padding import Outputs
 from service.engine.queue import EngineRequest, OnDone
-from service.engine.requests import Generation, Inference, Outcome, Requests
+from service.engine.requests import Generation, Outcome, Requests
 from service.engine.scheduler import Batch, Scheduler
 from service.engine.streams import Streams
-from service.errors import DeadlineExceeded, EngineUnavailable, InternalError, ModelNotFound, Overloaded, TagwerkError
+from service.errors import DeadlineExceeded, EngineUnavailable, ModelNotFound, Overloaded, TagwerkError
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, Sampled, State
@@ -27,14 +26,6 @@ from service.types import ModelKey, ModelState, Sampled, State
 log = logging.getLogger("tagwerk.engine")
 
 EXPIRY_SECONDS = 0.002  # least time between two checks for expired requests
-
-
-class RunningBatch(NamedTuple):
-    """A batch that has been started."""
-
-    batch: Batch
-    started: float
-    fetch: Callable[[], tuple[dict[str, Any], dict[str, Any]]]  # see `batches.start_batch`
 
 
 class Engine:
@@ -64,8 +55,6 @@ class Engine:
     ) -> None:
         """`loading` loads the versions; `schedule` calls a function in the next event loop iteration."""
         self._loading = loading
-        self._versions = {version.key: version for version in loading.versions}
-        self._checks = {version.key: InputCheck(version) for version in loading.versions}
         self._metrics = metrics
         self._clock = clock
         self._schedule = schedule
@@ -73,7 +62,7 @@ class Engine:
         self._sequences: dict[ModelKey, Sequences] = {}
         self._streams = Streams(metrics, clock, self.wake)
         self._states = {version.key: starting(version) for version in loading.versions}
-        self._batch: RunningBatch | None = None
+        self._running: tuple[Batch, float, Callable[[], Outputs]] | None = None  # started at a time; fetches outputs
         self._overlaps = False
         self._scheduled = False
         self._idle = asyncio.Event()
@@ -81,7 +70,6 @@ class Engine:
         self._ended: list[EngineRequest] = []  # in this iteration
         self._expiry_timer: asyncio.TimerHandle | None = None  # the next check for expired requests
         self._next_expiry = math.inf  # its time, by the clock
-        self._queue_shown = (-1, -1)
         self._loop: asyncio.AbstractEventLoop
         self._thread: threading.Thread | None = None
         self._on_change: Callable[[], None] = lambda: None
@@ -114,7 +102,7 @@ class Engine:
         call = self._loop.call_soon_threadsafe
         try:
             self._loading.run(
-                stopped=self._ends,
+                stopped=lambda: self.state in (State.DRAINING, State.STOPPED),
                 on_loaded=lambda key, model, overlaps: call(self._add_model, key, model, overlaps),
                 on_refused=lambda key, reason: call(self._refuse_model, key, reason),
             )
@@ -122,9 +110,6 @@ class Engine:
             call(loaded.set_exception, error)
         else:
             call(loaded.set_result, None)
-
-    def _ends(self) -> bool:
-        return self.state in (State.DRAINING, State.STOPPED)
 
     def _add_model(self, key: ModelKey, loaded: Sequences | Generator, overlaps: bool) -> None:
         self._overlaps = overlaps
@@ -150,17 +135,10 @@ class Engine:
     def submit(self, requests: Requests, on_done: OnDone) -> list[EngineRequest | TagwerkError]:
         """Queues requests; returns each as an `EngineRequest`, or the reason for its rejection.
 
-        That is Overloaded, ModelNotFound, or InternalError for sequences that the model cannot read. `on_done` is
-        called with requests that are over, those of a batch together. Raises EngineUnavailable.
+        That is Overloaded or ModelNotFound. `on_done` is called with requests that are over, those of a batch together.
+        Raises EngineUnavailable.
         """
         self._check_ready(requests.model)
-        if (model := self._sequences.get(requests.model)) is not None:
-            try:
-                self._checks[requests.model].sequences(requests, model.grid.capacity)
-            except InternalError as error:
-                if len(requests.counts) == 1:
-                    return [error]
-                return [admitted for one in requests.each() for admitted in self.submit(one, on_done)]
         admitted = self._scheduler.admit(requests, on_done)
         for one in admitted:
             if isinstance(one, EngineRequest):
@@ -171,16 +149,16 @@ class Engine:
 
     def full(self, client: int) -> Overloaded | None:
         """Returns the error with which any request of a client would be rejected now, or None."""
-        return self._scheduler.full(client)
+        return self._scheduler.queue.rejection(client, 1, 1)
 
     def abandon(self, request: EngineRequest) -> None:
         """Cancels a request, unless it is over: removes its waiting sequences. Does not call its `on_done`."""
         if request in self._waiting:
             del self._waiting[request]
-            self._scheduler.abandon(request)
+            self._scheduler.queue.discard(request)
 
-    async def infer(self, request: Inference) -> Outcome:
-        """Runs all sequences of a request. Cancelling the call removes waiting ones from the queue.
+    async def infer(self, request: Requests) -> Outcome:
+        """Runs all sequences of a single request. Cancelling the call removes waiting ones from the queue.
 
         Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable, ModelNotFound, InternalError.
         """
@@ -190,7 +168,7 @@ class Engine:
             if not waiter.done():
                 waiter.set_result(None)
 
-        (submitted,) = self.submit(Requests.of(request), done)
+        (submitted,) = self.submit(request, done)
         if isinstance(submitted, TagwerkError):
             raise submitted
         try:
@@ -206,18 +184,17 @@ class Engine:
         timed, others = outputs_of([submitted])
         return Outcome(timed | others, submitted.queue_seconds, submitted.inference_seconds, submitted.batch_size)
 
-    async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
-        """Yields the generated tokens, at most max_tokens. Closing the iterator frees the slot at the next step.
+    def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
+        """Returns the tokens as they are generated, at most max_tokens. Closing the iterator frees the slot.
 
-        Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable, ModelNotFound, InternalError.
+        Raises EngineUnavailable, ModelNotFound, InternalError; the iterator Overloaded, DeadlineExceeded, DeviceFailed,
+        EngineUnavailable, InternalError.
         """
         self._check_ready(request.model)
         if request.model not in self._streams.models:
             raise ModelNotFound(f"model {request.model} is not loaded")
-        self._checks[request.model].generation(request)
-        async with aclosing(self._streams.generate(request)) as tokens:
-            async for token in tokens:
-                yield token
+        check_generation(request)
+        return self._streams.generate(request)
 
     def cut_texts(self) -> None:
         """Ends the texts being generated where they are: each iterator stops as if its text were complete."""
@@ -241,7 +218,7 @@ class Engine:
             if self._expiry_timer is not None:
                 self._expiry_timer.cancel()
             self._next_expiry = moment
-            self._expiry_timer = self._loop.call_at(self._loop_time(moment), self._expire)
+            self._expiry_timer = self._loop.call_later(moment - self._clock(), self._expire)
 
     def _expire(self) -> None:
         """Fails the requests whose deadline has passed. One timer for all costs less than one per request."""
@@ -251,17 +228,13 @@ class Engine:
         for request in expired:
             spent = self.time_spent(request)
             request.error = DeadlineExceeded("the deadline passed before the answer was ready", spent)
-            self._scheduler.abandon(request)
+            self._scheduler.queue.discard(request)
         try:
             self._end(expired)
         except Exception:  # of a caller's `on_done`: it would repeat
             self._fail()
         if self._waiting:
             self._expire_at(max(min(request.deadline for request in self._waiting), now + EXPIRY_SECONDS))
-
-    def _loop_time(self, deadline: float) -> float:
-        """Converts a time of the clock to one of the event loop's."""
-        return self._loop.time() + deadline - self._clock()
 
     # Iterations
 
@@ -274,12 +247,16 @@ class Engine:
 
     def _iterate(self) -> None:
         self._scheduled = False
+        if self._clock() >= self._next_expiry:  # the event loop calls timers later: what has expired is not run
+            self._expire()
         try:
             try:
                 more = self.before_step()
-                self._finish_steps()
-                self._start_steps()
-                if not self._overlaps:
+                if self._overlaps:
+                    self._finish_steps()
+                    self._start_steps()
+                else:
+                    self._start_steps()
                     self._finish_steps()
             finally:  # last: answers are written while a device that runs beside the processor is at its next step
                 ended, self._ended = self._ended, []
@@ -287,39 +264,36 @@ class Engine:
         except Exception:  # of the scheduler, for instance: it would repeat
             self._fail()
             return
-        if more or self._has_work():
+        if more or self._scheduler.queue.sequences or self._running is not None or self._streams.busy:
             self.wake()
         else:
-            self._update_gauges()
             self._idle.set()
-
-    def _has_work(self) -> bool:
-        return bool(self._scheduler.queue.sequences or self._batch is not None or self._streams.busy)
 
     def _start_steps(self) -> None:
         """Starts a batch, and a step of each generator, so that neither waits for more than one of the other."""
         if (batch := self._scheduler.take()) is not None:
-            model, started = self._sequences[batch.model].model, self._clock()
-            inputs = self._versions[batch.model].manifest.endpoint.inputs
+            started = self._clock()
             try:
-                self._batch = RunningBatch(batch, started, start_batch(model, inputs, batch))
+                self._running = batch, started, start_batch(self._sequences[batch.model].model, batch)
             except Exception as error:
                 self._fail_batch(batch, error)
-        self._update_gauges()
-        self._streams.start_steps()
+        self._metrics.queue_entries.set(self._scheduler.queue.sequences)
+        self._metrics.queue_tokens.set(self._scheduler.queue.tokens)
+        if self._streams.texts:
+            self._streams.start_steps()
 
     def _finish_steps(self) -> None:
         """Fetches the outputs of what has been started."""
-        if (running := self._batch) is not None:
-            self._batch = None
-            self._finish_batch(running)
-        self._report(self._streams.finish_steps())
+        if self._running is not None:
+            running, self._running = self._running, None
+            self._finish_batch(*running)
+        if self._streams.steps:
+            self._report(self._streams.finish_steps())
 
-    def _finish_batch(self, running: RunningBatch) -> None:
-        batch = running.batch
+    def _finish_batch(self, batch: Batch, started: float, fetch: Callable[[], Outputs]) -> None:
         try:
-            outputs = running.fetch()
-            seconds = self._clock() - running.started
+            outputs = fetch()
+            seconds = self._clock() - started
             finished = assign_outputs(batch, outputs, seconds)
         except Exception as error:
             self._fail_batch(batch, error)
@@ -327,7 +301,7 @@ class Engine:
         self._scheduler.measured(batch, seconds)
         self._report((sequence.request.client, sequence.length) for sequence in batch.sequences)
         rows, length = batch.shape
-        waits = [max(running.started - sequence.request.arrived, 0.0) for sequence in batch.sequences]
+        waits = [max(started - sequence.request.arrived, 0.0) for sequence in batch.sequences]
         padding = rows * length - batch.tokens
         self._metrics.observe_batch(batch.model.name, batch.bucket, seconds, rows * length, padding, waits)
         self._ended += finished
@@ -337,7 +311,7 @@ class Engine:
         requests = list(dict.fromkeys(sequence.request for sequence in batch.sequences))
         for request in requests:
             request.error = known
-            self._scheduler.abandon(request)
+            self._scheduler.queue.discard(request)
         self._ended += requests
 
     def _end(self, requests: Sequence[EngineRequest]) -> None:
@@ -367,14 +341,6 @@ class Engine:
                 tokens[client] += count
             for client, count in tokens.items():
                 self.on_computed(client, count)
-
-    def _update_gauges(self) -> None:
-        queue = self._scheduler.queue
-        if (waiting := (queue.sequences, queue.tokens)) != self._queue_shown:
-            self._queue_shown = waiting
-            self._metrics.queue_entries.set(waiting[0])
-            self._metrics.queue_tokens.set(waiting[1])
-        self._streams.update_gauges()
 
     # The end
 

@@ -2,19 +2,17 @@
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
 
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend, GenerationModel, SequenceModel
-from service.backend.cache import NO_LOCKS, CompilationLocks
+from service.backend.cache import NO_CACHE, ExecutableCache
 from service.engine.padding import Grid, full_rows
 from service.engine.plan import StepTimes
-from service.engine.priority import Call, call_directly
 from service.engine.slots import Slots
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, TagwerkError, is_machine_fault
 from service.settings import Settings
@@ -27,6 +25,7 @@ TASKS = ("tag", "classify", "generate")  # in the order in which their default m
 MAX_WAITING_STREAMS = 256
 # Of a prompt, per generation step. More read long prompts in fewer steps, and delay the texts that are being written.
 PREFILL_TOKENS = 32
+NICENESS = 10  # added: a tenth of the time of a thread of normal priority, if both are busy on one core
 TIMINGS = 3  # measurements per step; the minimum counts
 
 
@@ -37,10 +36,6 @@ class Sequences:
     model: SequenceModel
     grid: Grid
     step_times: StepTimes
-    executables: int
-
-    def __str__(self) -> str:
-        return f"{self.executables} executables"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +44,6 @@ class Generator:
 
     model: GenerationModel
     slots: Slots
-    executables: int
-
-    def __str__(self) -> str:
-        return f"{self.executables} executables"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,55 +65,43 @@ class LoadProgress:
     executables: int = 0
 
 
-class OnLoaded(Protocol):
-    """Called in the loading thread with a model that has been loaded."""
-
-    def __call__(self, key: ModelKey, model: Sequences | Generator, overlaps: bool, /) -> object:
-        """`overlaps`: see `Backend`."""
+OnLoaded = Callable[[ModelKey, Sequences | Generator, bool], object]  # the last says whether the device `overlaps`
 
 
+@dataclass(kw_only=True, slots=True)
+class LoadHooks:
+    """What is called while versions are loaded, in the loading thread.
+
+    Attributes:
+        prepare: with each version before it is offered; an error refuses the version.
+        on_progress: before each version, and after each of its executables.
+        on_unread: before a version is refused for a fault of the machine, such as a full disk.
+    """
+
+    prepare: Callable[[ModelVersion], object] = lambda version: None
+    on_progress: Callable[[LoadProgress], object] = lambda progress: None
+    on_unread: Callable[[ModelKey, str], object] = lambda key, reason: None
+
+
+@dataclass
 class ModelLoading:
-    """Loads the versions of a process, one after another."""
+    """Loads the versions of a process, one after another, in their order; see `loading_order`.
 
-    def __init__(
-        self,
-        settings: Settings,
-        versions: Sequence[ModelVersion],
-        make_backend: Callable[[], Backend],
-        metrics: Metrics,
-        clock: Callable[[], float] = time.monotonic,
-        *,
-        prepare: Callable[[ModelVersion], object] = lambda version: None,
-        call: Call = call_directly,
-        on_progress: Callable[[LoadProgress], None] = lambda progress: None,
-        on_unread: Callable[[ModelKey, str], None] = lambda key, reason: None,
-        locks: CompilationLocks = NO_LOCKS,
-    ) -> None:
-        """`versions` are in the order in which to load them, see `loading_order`.
+    Attributes:
+        low_priority: whether to load at low priority, so that a process that serves meanwhile is not slowed down.
+        cache: of executables: of several processes that share it, one compiles a model, and the others read it.
+        stopped: whether to load no more.
+    """
 
-        Args:
-            prepare: called with each version before it is offered; an error refuses the version.
-            call: sets the priority of each load.
-            on_progress: called before each version, and after each of its executables.
-            on_unread: called before a version is refused for a fault of the machine, such as a full disk.
-            locks: of several processes that share a cache of executables, one compiles a model, and the others read it.
-        """
-        self._settings = settings
-        self._versions = {version.key: version for version in versions}
-        self._make_backend = make_backend
-        self._metrics = metrics
-        self._clock = clock
-        self._prepare = prepare
-        self._call = call
-        self._on_progress = on_progress
-        self._on_unread = on_unread
-        self._locks = locks
-        self._stopped: Callable[[], bool] = lambda: False
-
-    @property
-    def versions(self) -> Sequence[ModelVersion]:
-        """The versions to load."""
-        return list(self._versions.values())
+    settings: Settings
+    versions: Sequence[ModelVersion]
+    make_backend: Callable[[], Backend]
+    metrics: Metrics
+    clock: Callable[[], float] = time.monotonic
+    hooks: LoadHooks = field(default_factory=LoadHooks)
+    low_priority: bool = False
+    cache: ExecutableCache = NO_CACHE
+    stopped: Callable[[], bool] = lambda: False
 
     def run(
         self, stopped: Callable[[], bool], on_loaded: OnLoaded, on_refused: Callable[[ModelKey, str], object]
@@ -131,16 +110,18 @@ class ModelLoading:
 
         Raises ConfigurationError.
         """
-        self._stopped, started = stopped, self._clock()
-        backend = self._make_backend()
-        waiting = list(self._versions)
+        self.stopped, started = stopped, self.clock()
+        backend = self.make_backend()
+        if self.low_priority:
+            lower_priority()
+        waiting = {version.key: version for version in self.versions}
         served: list[str] = []
         while waiting and not stopped():
-            with self._locks.first_free(waiting, stopped) as key:
-                waiting.remove(key)
-                number = len(self._versions) - len(waiting)
+            with self.cache.first_free(list(waiting), stopped) as key:
+                version = waiting.pop(key)
                 try:
-                    on_loaded(key, self._load_version(backend, key, number), backend.overlaps)
+                    model = self._load_version(backend, version, len(self.versions) - len(waiting))
+                    on_loaded(key, model, backend.overlaps)
                     served.append(str(key))
                 except ConfigurationError:
                     raise
@@ -149,72 +130,65 @@ class ModelLoading:
                     reason = str(ArtifactError(str(known)))
                     if is_machine_fault(error):
                         log.error("cannot load %s: %s", key, reason)
-                        self._on_unread(key, reason)
+                        self.hooks.on_unread(key, reason)
                     else:
                         log.error("refused %s: %s", key, reason)
                     on_refused(key, reason)
         if not stopped():
-            cost = f"{self._clock() - started:.1f} s, {resident_megabytes():.0f} MB in all"
+            cost = f"{self.clock() - started:.1f} s, {resident_megabytes():.0f} MB in all"
             log.info("ready on %s: %s; %s", backend.device, ", ".join(served) or "no model", cost)
 
-    def _load_version(self, backend: Backend, key: ModelKey, number: int) -> Sequences | Generator:
-        version, count = self._versions[key], len(self._versions)
-        self._on_progress(LoadProgress(key, number, count))
-        log.info("loads %s (%d of %d)", key, number, count)
-
-        def on_compiled(compiled: int, executables: int) -> None:
-            self._on_progress(LoadProgress(key, number, count, compiled, executables))
-
-        begun = self._clock()
-        load = partial(self.load, backend, version, on_compiled)
+    def _load_version(self, backend: Backend, version: ModelVersion, number: int) -> Sequences | Generator:
+        key, progress = version.key, LoadProgress(version.key, number, len(self.versions))
+        self.hooks.on_progress(progress)
+        log.info("loads %s (%d of %d)", key, number, progress.versions)
+        begun = self.clock()
         try:
-            model = self._call(load)
+            model, executables = self._load(backend, version, progress)
         except DeviceFailed:
-            if not self._locks.remove_damaged_executables():
+            if not self.cache.remove_damaged():
                 raise
-            model = self._call(load)
-        self._prepare(version)
-        seconds = self._clock() - begun
-        self._metrics.model_info.labels(key.name, key.version).set(1)
-        self._metrics.model_load_duration.labels(key.name, key.version).set(seconds)
-        log.info("%s: %s, %.1f s; %.0f MB in all", key, model, seconds, resident_megabytes())
+            model, executables = self._load(backend, version, progress)
+        self.hooks.prepare(version)
+        seconds = self.clock() - begun
+        self.metrics.model_info.labels(key.name, key.version).set(1)
+        self.metrics.model_load_duration.labels(key.name, key.version).set(seconds)
+        log.info("%s: %d executables, %.1f s; %.0f MB in all", key, executables, seconds, resident_megabytes())
         return model
 
-    def load(
-        self, backend: Backend, version: ModelVersion, on_compiled: Callable[[int, int], None]
-    ) -> Sequences | Generator:
-        """Loads a version: checks its goldens, compiles and times its steps. Raises ArtifactError.
+    def _load(
+        self, backend: Backend, version: ModelVersion, progress: LoadProgress
+    ) -> tuple[Sequences | Generator, int]:
+        """Loads a version: checks its goldens, compiles and times its steps; returns it and its executables' number.
 
-        Calls `on_compiled` with the number of compiled executables, and of all.
+        Raises ArtifactError.
         """
-        settings, manifest = self._settings, version.manifest
+        settings, manifest = self.settings, version.manifest
         if manifest.task == "generate":
             generator = backend.load_generation_model(version.folder, manifest)
-            bounds = MAX_WAITING_STREAMS, settings.max_queue_tokens
-            slots = Slots(settings.slots, PREFILL_TOKENS, *bounds)
+            slots = Slots(settings.slots, PREFILL_TOKENS, MAX_WAITING_STREAMS, settings.max_queue_tokens)
             compiling = generator.warm_up(settings.slots, slots.shapes)
-            return Generator(generator, slots, self._count(version, compiling, on_compiled))
+            return Generator(generator, slots), self._count(compiling, progress)
         model = backend.load_sequence_model(version.folder, manifest)
-        grid = Grid(settings.batch_sizes, manifest.length_buckets)
-        executables = self._count(version, model.warm_up(grid.batch_sizes, grid.capacity), on_compiled)
-        step_times = StepTimes()
+        grid, step_times = Grid(settings.batch_sizes, manifest.length_buckets), StepTimes()
+        executables = self._count(model.warm_up(grid.batch_sizes, grid.capacity), progress)
         for rows in grid.batch_sizes:
-            if not self._stopped():
+            if not self.stopped():
                 lengths = grid.lengths[0], grid.lengths[len(grid.lengths) // 2]
                 step_times.fit(rows, {t: self._seconds_of_step(version, model, (rows, t)) for t in lengths})
-        return Sequences(model, grid, step_times, executables)
+        return Sequences(model, grid, step_times), executables
 
-    def _count(self, version: ModelVersion, compiling: Iterable[int], on_compiled: Callable[[int, int], None]) -> int:
-        """Consumes what compiles; counts and times each executable in the metrics."""
-        name, count, started = version.key.name, 0, self._clock()
-        for executables in compiling:
-            now = self._clock()
-            self._metrics.compilations.labels(name).inc()
-            self._metrics.compilation_duration.labels(name).observe(now - started)
-            count, started = count + 1, now
-            self._locks.record_executables()
-            on_compiled(count, executables)
-            if self._stopped():
+    def _count(self, compiling: Iterable[int], progress: LoadProgress) -> int:
+        """Consumes what compiles; counts and times each executable in the metrics. Returns their number."""
+        name, count, started = progress.key.name, 0, self.clock()
+        for count, executables in enumerate(compiling, start=1):
+            now = self.clock()
+            self.metrics.compilations.labels(name).inc()
+            self.metrics.compilation_duration.labels(name).observe(now - started)
+            started = now
+            self.cache.record()
+            self.hooks.on_progress(replace(progress, compiled=count, executables=executables))
+            if self.stopped():
                 break
         return count
 
@@ -223,10 +197,16 @@ class ModelLoading:
         inputs = full_rows(version.manifest.endpoint.inputs, shape)
         seconds = []
         for _ in range(TIMINGS):
-            started = self._clock()
+            started = self.clock()
             model.start(inputs)()
-            seconds.append(self._clock() - started)
+            seconds.append(self.clock() - started)
         return min(seconds)
+
+
+def lower_priority() -> None:
+    """Lowers the priority of this thread, which those that it starts inherit. On Linux niceness is per thread."""
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)  # 19 at most
 
 
 def loading_order(versions: Collection[ModelVersion], defaults: Collection[str]) -> list[ModelVersion]:

@@ -1,9 +1,9 @@
 """Sequences of different lengths, concatenated or padded to one batch."""
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,33 +50,45 @@ class PaddedBatch:
     real: Array
 
 
-def pad(sequences: Ragged, specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> PaddedBatch:
+class Outputs(NamedTuple):
+    """The outputs of N sequences, without padding.
+
+    Attributes:
+        timed: those with a time axis, of all sequences concatenated  # each [sum of lengths, ...].
+        others: those without  # each [N, ...].
+    """
+
+    timed: dict[str, Array]
+    others: dict[str, Array]
+
+    def of(self, rows: slice, cells: slice) -> "Outputs":
+        """Returns the outputs of some sequences: views, not copies."""
+        timed = {name: values[cells] for name, values in self.timed.items()}
+        return Outputs(timed, {name: values[rows] for name, values in self.others.items()})
+
+
+def pad(sequences: Ragged, shape: tuple[int, int]) -> PaddedBatch:
     """Pads sequences, at most B of them, to the shape (B, T).
 
     Filler rows are all padding and have length 1: a row of length 0 would have no last step.
     """
     b, t = shape
-    rows = len(sequences)
+    rows = len(sequences.lengths)
     real = np.arange(t, dtype=np.int32) < sequences.lengths[:, None]  # [N, T]
     inputs: dict[str, Array] = {}
-    for name, spec in specs.items():
-        if name != "lengths":
-            inputs[name] = np.zeros((b, t, *sizes_of(spec)), spec.dtype)
-            inputs[name][:rows][real] = sequences.values[name]
+    for name, values in sequences.values.items():
+        inputs[name] = np.zeros((b, t, *values.shape[1:]), values.dtype)
+        inputs[name][:rows][real] = values
     inputs["lengths"] = np.ones(b, np.int32)
     inputs["lengths"][:rows] = sequences.lengths
     return PaddedBatch(inputs, real)
 
 
-def unpad(outputs: Tensors, batch: PaddedBatch, timed: frozenset[str]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Removes the padding; returns the `timed` outputs and the others.
-
-    Outputs with a time axis are [B, T or more, ...] and become [sum of lengths, ...]; the others, [B, ...], become
-    [N, ...].
-    """
+def unpad(outputs: Tensors, batch: PaddedBatch, timed: frozenset[str]) -> Outputs:
+    """Removes the padding. The `timed` outputs are [B, T or more, ...], the others [B, ...]."""
     rows, t = batch.real.shape
     with_time = {name: values[:rows, :t][batch.real] for name, values in outputs.items() if name in timed}
-    return with_time, {name: values[:rows] for name, values in outputs.items() if name not in timed}
+    return Outputs(with_time, {name: values[:rows] for name, values in outputs.items() if name not in timed})
 
 
 def full_rows(specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> dict[str, Array]:
@@ -89,8 +101,3 @@ def full_rows(specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> dict[s
 def sizes_of(spec: TensorSpec) -> tuple[int, ...]:
     """Returns the sizes of an input's axes after [B, T]."""
     return tuple(axis for axis in spec.axes[2:] if isinstance(axis, int))
-
-
-def starts_of(lengths: Sequence[int]) -> list[int]:
-    """Returns the start of each of some concatenated sequences, and the end of the last."""
-    return list(accumulate(lengths, initial=0))

@@ -5,24 +5,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from service.engine.padding import Outputs
 from service.engine.requests import ANONYMOUS, Requests
 from service.errors import Overloaded, TagwerkError
-from service.types import Array, ModelKey
+from service.types import ModelKey
 
 SPREAD = 8  # how far a request's sequences are spread: this many long requests leave time for a short one
 MAX_RETRY_SECONDS = 60.0  # upper bound of Retry-After
 
 
 class Place(NamedTuple):
-    """The location of a sequence's outputs in the arrays of its batch.
+    """The location of a sequence's outputs among those of its batch: its row, and its first cell."""
 
-    Attributes:
-        timed: outputs with a time axis  # each [cells, ...], from `cell` on.
-        others: outputs without one  # each [rows, ...], at `row`.
-    """
-
-    timed: dict[str, Array]
-    others: dict[str, Array]
+    outputs: Outputs
     row: int
     cell: int
 
@@ -63,16 +58,6 @@ class EngineRequest:
         self.waiting = [True] * self.remaining
         self.places = [None] * self.remaining
 
-    @property
-    def model(self) -> ModelKey:
-        """The requested model version."""
-        return self.columns.model
-
-    @property
-    def further(self) -> frozenset[str]:
-        """The outputs requested besides the default ones."""
-        return self.columns.further
-
 
 class QueuedSequence(NamedTuple):
     """A sequence in the queue. Sequences are ordered by `turn`, then by admission."""
@@ -97,6 +82,9 @@ class Client:
     tokens: int = 0
 
 
+NOTHING = Client(0)
+
+
 class Queue:
     """Bounded priority queues, one per model and client.
 
@@ -109,9 +97,11 @@ class Queue:
     time of the sequences before it, so that a short request behind a long one does not wait for all of it. No sequence
     starves: later arrivals get later turns.
 
-    A sequence waits until it is taken into a batch, also while that is planned. Cancelled sequences free their capacity
-    at once, and are removed when they reach the head of their heap or are taken. So are expired ones; their callers
-    watch the deadline themselves.
+    A sequence waits until it is taken into a batch, also while that is planned. Discarded sequences free their capacity
+    at once, and are removed when they reach the head of their heap or are taken.
+
+    Attributes:
+        tokens_per_second: the device's throughput, for Retry-After; at first that of a slow processor.
     """
 
     def __init__(self, max_sequences: int, max_tokens: int) -> None:
@@ -119,34 +109,49 @@ class Queue:
         self.max_tokens = max_tokens
         self.sequences = 0
         self.tokens = 0
+        self.tokens_per_second = 10_000.0
         self._admitted = 0
         self._models: dict[ModelKey, dict[int, list[QueuedSequence]]] = {}  # by client; heaps
         self._clients: dict[int, Client] = {}  # those with something waiting
         self._virtual_time = 0  # tokens served to the client of the last plan, before that
 
-    def check(self, client: int, tokens_per_second: float) -> Overloaded | None:
-        """Returns the error with which any request of a client would be rejected, or None."""
-        return self._rejection(client, 1, 1, tokens_per_second) if self.sequences else None
+    def rejection(self, client: int, sequences: int, tokens: int) -> Overloaded | None:
+        """Returns the error for further sequences of a client, with this many tokens in all; None if they fit.
 
-    def put(self, request: EngineRequest, tokens_per_second: float, sequence_seconds: tuple[float, float]) -> None:
+        An empty queue takes any: a request above the token bound could never be served otherwise.
+        """
+        if not self.sequences:
+            return None
+        own = NOTHING if client == ANONYMOUS else self._clients.get(client, NOTHING)
+        for unit, option, waiting, most, of_client, more in (
+            ("sequences", "MAX_QUEUE_ENTRIES", self.sequences, self.max_sequences, own.sequences, sequences),
+            ("tokens", "MAX_QUEUE_TOKENS", self.tokens, self.max_tokens, own.tokens, tokens),
+        ):
+            if waiting + more > most:
+                problem, count = f"the queue is full: {waiting} of at most {most} {unit}", self.sequences
+            elif of_client and of_client + more > most - waiting:
+                share = f"it has {of_client} of {waiting} waiting {unit}"
+                problem, count = f"the client's share of the queue is full: {share}", own.sequences
+            else:
+                continue
+            seconds = min(self.tokens / self.tokens_per_second, MAX_RETRY_SECONDS)
+            return Overloaded(f"{problem} (TAGWERK_{option})", seconds, count)
+        return None
+
+    def put(self, request: EngineRequest, sequence_seconds: tuple[float, float]) -> None:
         """Admits all sequences of a request, or none: raises Overloaded if they do not fit.
 
-        Args:
-            tokens_per_second: the device's throughput.
-            sequence_seconds: the device time of a sequence of the model: fixed, and per token.
-
-        An empty queue admits any request: one above the token bound could never be served otherwise. A request that is
+        `sequence_seconds` is the device time of a sequence of the model: fixed, and per token. A request that is
         `begun` is always admitted, since the work done for it would be lost.
         """
         count, tokens = len(request.lengths), sum(request.lengths)
-        client = self._clients.get(request.client)
-        if self.sequences and not request.columns.begun:
-            fits = self.sequences + count <= self.max_sequences and self.tokens + tokens <= self.max_tokens
-            if not fits or (client is not None and request.client != ANONYMOUS):
-                rejection = self._rejection(request.client, count, tokens, tokens_per_second)
-                if rejection is not None:
-                    raise rejection
-        if client is None:
+        fits = self.sequences + count <= self.max_sequences and self.tokens + tokens <= self.max_tokens
+        rejection = None
+        if not (request.columns.begun or (fits and request.client == ANONYMOUS)):
+            rejection = self.rejection(request.client, count, tokens)
+        if rejection is not None:
+            raise rejection
+        if (client := self._clients.get(request.client)) is None:
             client = self._clients[request.client] = Client(self._virtual_time)
         client.sequences += count
         client.tokens += tokens
@@ -161,50 +166,20 @@ class Queue:
             turn += SPREAD * (fixed + per_token * length)
         self._admitted = number
 
-    def _rejection(self, number: int, sequences: int, tokens: int, tokens_per_second: float) -> Overloaded | None:
-        """Returns the error for further sequences of a client that do not fit, with this many tokens in all."""
-        if self.sequences + sequences <= self.max_sequences and self.tokens + tokens <= self.max_tokens:
-            client = self._clients.get(number)
-            if number == ANONYMOUS or client is None or not (full := self._share_exceeded(client, sequences, tokens)):
-                return None
-            problem, waiting = f"the client's share of the queue is full: {full}", client.sequences
-        else:
-            problem, waiting = f"the queue is full: {self._exceeded(sequences)}", self.sequences
-        return Overloaded(problem, min(self.tokens / tokens_per_second, MAX_RETRY_SECONDS), waiting)
-
-    def _exceeded(self, sequences: int) -> str:
-        """Says which limit further sequences exceed; that of tokens, if not that of sequences."""
-        if self.sequences + sequences > self.max_sequences:
-            return f"{self.sequences} of at most {self.max_sequences} sequences (TAGWERK_MAX_QUEUE_ENTRIES)"
-        return f"{self.tokens} of at most {self.max_tokens} tokens (TAGWERK_MAX_QUEUE_TOKENS)"
-
-    def _share_exceeded(self, client: Client, sequences: int, tokens: int) -> str:
-        """Says which limit's remaining capacity further sequences of a client exceed; "" if none."""
-        if client.sequences + sequences > self.max_sequences - self.sequences:
-            return f"it has {client.sequences} of {self.sequences} waiting sequences (TAGWERK_MAX_QUEUE_ENTRIES)"
-        if client.tokens + tokens > self.max_tokens - self.tokens:
-            return f"it has {client.tokens} of {self.tokens} waiting tokens (TAGWERK_MAX_QUEUE_TOKENS)"
-        return ""
-
     def discard(self, request: EngineRequest) -> None:
         """Drops a request: frees the capacity of its waiting sequences."""
         for position, waits in enumerate(request.waiting):
             if waits:
-                self._release(request, position, request.lengths[position])
+                self._release(request, position)
 
-    def heads(self, now: float) -> Iterator[tuple[ModelKey, tuple[int, int]]]:
-        """Yields each model that has something waiting: the tokens served to its next client, its next number."""
+    def heads(self) -> Iterator[tuple[ModelKey, int, int]]:
+        """Yields each model that has something waiting, the tokens served to its next client, its next number."""
         for model in list(self._models):
-            if (head := self._head(model, now)) is not None:
-                yield model, (self._clients[head.request.client].served, head.number)
-
-    def begin_plan(self, model: ModelKey, now: float) -> None:
-        """Records that the next sequences of a model are popped, its first one among them."""
-        if (head := self._head(model, now)) is not None:
-            self._virtual_time = self._clients[head.request.client].served
+            if (head := self._head(model)) is not None:
+                yield model, self._clients[head.request.client].served, head.number
 
     def pop(
-        self, model: ModelKey, now: float, most: int, most_seconds: float, sequence_seconds: tuple[float, float]
+        self, model: ModelKey, most: int, most_seconds: float, sequence_seconds: tuple[float, float]
     ) -> list[QueuedSequence]:
         """Returns the next sequences of a model and removes them from their heaps; they wait until they are taken.
 
@@ -213,32 +188,26 @@ class Queue:
         popped: list[QueuedSequence] = []
         seconds = 0.0
         fixed, per_token = sequence_seconds
-        while len(popped) < most and seconds < most_seconds and (head := self._head(model, now)) is not None:
+        while len(popped) < most and seconds < most_seconds and (head := self._head(model)) is not None:
             clients = self._models[model]
             heap, client = clients[head.request.client], self._clients[head.request.client]
+            if not popped:
+                self._virtual_time = client.served
             while heap and len(popped) < most and seconds < most_seconds:
                 sequence = heapq.heappop(heap)
-                _, _, request, position, length = sequence
-                if request.waiting[position] and request.deadline > now:
+                if sequence.request.waiting[sequence.position]:
                     popped.append(sequence)
-                    seconds += fixed + per_token * length
-                    client.served += length
+                    seconds += fixed + per_token * sequence.length
+                    client.served += sequence.length
                     if len(clients) > 1:  # another client may be next
                         break
-                elif request.waiting[position]:
-                    self.discard(request)
         return popped
 
-    def take(self, popped: Sequence[QueuedSequence], now: float) -> list[QueuedSequence]:
-        """Removes popped sequences from the queue, and returns those that are neither cancelled nor expired."""
-        taken: list[QueuedSequence] = []
-        for sequence in popped:
-            _, _, request, position, length = sequence
-            if request.waiting[position] and request.deadline > now:
-                self._release(request, position, length)
-                taken.append(sequence)
-            elif request.waiting[position]:
-                self.discard(request)
+    def take(self, popped: Sequence[QueuedSequence]) -> list[QueuedSequence]:
+        """Removes popped sequences from the queue, and returns those that are not discarded."""
+        taken = [sequence for sequence in popped if sequence.request.waiting[sequence.position]]
+        for sequence in taken:
+            self._release(sequence.request, sequence.position)
         return taken
 
     @property
@@ -246,38 +215,27 @@ class Queue:
         """Number of clients with something waiting."""
         return len(self._clients)
 
-    def _order(self, sequence: QueuedSequence) -> tuple[int, float, int]:
-        return self._clients[sequence.request.client].served, sequence.turn, sequence.number
-
-    def _head(self, model: ModelKey, now: float) -> QueuedSequence | None:
-        if (clients := self._models.get(model)) is None:
-            return None
-        best: QueuedSequence | None = None
-        for client in list(clients):
-            heap = clients[client]
-            while heap and not self._waits(heap[0], now):
+    def _head(self, model: ModelKey) -> QueuedSequence | None:
+        """Returns the next sequence of a model: the first one of the client with the least tokens served."""
+        clients, heads = self._models.get(model, {}), list[tuple[int, QueuedSequence]]()
+        for client, heap in list(clients.items()):
+            while heap and not heap[0].request.waiting[heap[0].position]:
                 heapq.heappop(heap)
-            if not heap:
+            if heap:
+                heads.append((self._clients[client].served, heap[0]))
+            else:
                 del clients[client]
-            elif best is None or self._order(heap[0]) < self._order(best):
-                best = heap[0]
-        if best is None:
-            del self._models[model]
-        return best
+        if not heads:
+            self._models.pop(model, None)
+            return None
+        return min(heads)[1]
 
-    def _waits(self, sequence: QueuedSequence, now: float) -> bool:
-        """Returns whether a sequence is neither cancelled nor expired; discards an expired request."""
-        _, _, request, position, _ = sequence
-        if request.waiting[position] and request.deadline <= now:
-            self.discard(request)
-        return request.waiting[position]
-
-    def _release(self, request: EngineRequest, position: int, length: int) -> None:
+    def _release(self, request: EngineRequest, position: int) -> None:
         request.waiting[position] = False
         self.sequences -= 1
-        self.tokens -= length
+        self.tokens -= request.lengths[position]
         client = self._clients[request.client]
         client.sequences -= 1
-        client.tokens -= length
+        client.tokens -= request.lengths[position]
         if not client.sequences:
             del self._clients[request.client]

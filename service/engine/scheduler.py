@@ -1,12 +1,12 @@
 """Selects the batches for the device. The owner supplies the clock and the device."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import inf
 
-from service.engine.padding import Grid, starts_of
+from service.engine.padding import Grid
 from service.engine.plan import StepTimes, cut
 from service.engine.queue import EngineRequest, OnDone, Queue, QueuedSequence
 from service.engine.requests import Requests
@@ -26,6 +26,7 @@ class Batch:
     Attributes:
         bucket: the length bucket of the longest sequence, for metrics.
         tokens: the sum of their lengths.
+        extra_outputs: outputs that their requests ask for, besides the default ones.
     """
 
     model: ModelKey
@@ -33,6 +34,7 @@ class Batch:
     shape: tuple[int, int]
     bucket: int
     tokens: int
+    extra_outputs: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -71,7 +73,6 @@ class Scheduler:
         self._clock = clock
         self.queue = Queue(max_sequences, max_tokens)
         self._models: dict[ModelKey, Model] = {}
-        self._tokens_per_second = 10_000.0  # a slow processor's, until batches are measured
 
     def add_model(self, key: ModelKey, grid: Grid, step_times: StepTimes) -> None:
         """Starts accepting requests for a model."""
@@ -87,7 +88,7 @@ class Scheduler:
             return [ModelNotFound(f"model {requests.model} is not loaded") for _ in requests.counts]
         now, sequence_seconds = self._clock(), model.sequence_seconds
         lengths = requests.sequences.lengths.tolist()
-        starts = starts_of(lengths)
+        starts = list(accumulate(lengths, initial=0))
         admitted: list[EngineRequest | TagwerkError] = []
         first = 0
         for count, deadline, client in zip(requests.counts, requests.deadlines, requests.clients, strict=True):
@@ -95,39 +96,32 @@ class Scheduler:
             request = EngineRequest(requests, client, now, deadline, lengths[first:end], starts[first:end], on_done)
             first = end
             try:
-                self.queue.put(request, self._tokens_per_second, sequence_seconds)
+                self.queue.put(request, sequence_seconds)
             except Overloaded as rejection:
                 admitted.append(rejection)
             else:
                 admitted.append(request)
         return admitted
 
-    def full(self, client: int) -> Overloaded | None:
-        """Returns the error with which any request of a client would be rejected, or None."""
-        return self.queue.check(client, self._tokens_per_second)
-
-    def abandon(self, request: EngineRequest) -> None:
-        """Removes the waiting sequences of a request."""
-        self.queue.discard(request)
-
     def take(self) -> Batch | None:
         """Returns the next batch; None if nothing waits."""
-        while (key := self._next_model(now := self._clock())) is not None:
+        while (key := self._next_model()) is not None:
             model = self._models[key]
             if not model.planned:
-                self._plan(key, model, now)
-            if sequences := self.queue.take(model.planned.popleft(), now):
-                return self._batch(key, model, sequences, now)
+                self._plan(key, model)
+            if sequences := self.queue.take(model.planned.popleft()):
+                return self._batch(key, model, sequences)
         return None
 
-    def _next_model(self, now: float) -> ModelKey | None:
+    def _next_model(self) -> ModelKey | None:
         """Returns the model that runs next: of the client with the least tokens served, that with least device time.
 
-        A model that has batches planned takes part, whosever they are: their turn had come.
+        A model that has batches planned takes part, whosever they are: their turn had come. The others accumulate no
+        credit: their device time is raised to the least of those that take part.
         """
         least = inf
         first: dict[ModelKey, int] = {}
-        for key, (served, number) in self.queue.heads(now):
+        for key, served, number in self.queue.heads():
             if served < least:
                 least, first = served, {}
             if served == least:
@@ -137,17 +131,17 @@ class Scheduler:
                 first[key] = 0
         if not first:
             return None
-        self._skip_idle_time(first.keys())
-        if len(first) == 1:
-            return next(iter(first))
-        return min(first, key=lambda key: (self._models[key].served_seconds, first[key]))
+        chosen = min(first, key=lambda key: (self._models[key].served_seconds, first[key]))
+        for key, model in self._models.items():
+            if key not in first:
+                model.served_seconds = max(model.served_seconds, self._models[chosen].served_seconds)
+        return chosen
 
-    def _plan(self, key: ModelKey, model: Model, now: float) -> None:
+    def _plan(self, key: ModelKey, model: Model) -> None:
         """Cuts the next sequences of a model into batches."""
         sizes, step_times = model.grid.batch_sizes, model.step_times
         most = sizes[-1] * (PLANNED_BATCHES if self.queue.clients == 1 else 1)
-        self.queue.begin_plan(key, now)
-        taken = self.queue.pop(key, now, most, LONGEST_SECONDS, model.sequence_seconds)
+        taken = self.queue.pop(key, most, LONGEST_SECONDS, model.sequence_seconds)
         if len(taken) == 1:  # the usual case of a client alone
             model.planned.append(taken)
             return
@@ -159,24 +153,19 @@ class Scheduler:
         batches = [rising[start:end] for start, end in pairwise([*starts, len(taken)])]
         model.planned.extend([taken[i] for i in batch] for batch in sorted(batches, key=min))
 
-    def _batch(self, key: ModelKey, model: Model, sequences: Sequence[QueuedSequence], now: float) -> Batch:
+    def _batch(self, key: ModelKey, model: Model, sequences: Sequence[QueuedSequence]) -> Batch:
+        now, lengths, extra_outputs = self._clock(), [one.length for one in sequences], frozenset[str]()
         for _, _, request, _, _ in sequences:
             request.taken += 1
             request.queue_seconds = max(request.queue_seconds, now - request.arrived)
-        lengths = [one.length for one in sequences]
+            extra_outputs |= request.columns.extra_outputs
         shape = model.grid.rows(len(sequences)), max(lengths)
         model.served_seconds += model.step_times[shape]
-        return Batch(key, sequences, shape, model.grid.bucket(shape[1]), sum(lengths))
+        bucket = model.grid.bucket(shape[1])
+        return Batch(key, sequences, shape, bucket, sum(lengths), extra_outputs)
 
     def measured(self, batch: Batch, seconds: float) -> None:
         """Updates the step times, and the throughput for Retry-After."""
         self._models[batch.model].step_times.measured(batch.shape, seconds)
         rate = batch.tokens / max(seconds, 1e-6)
-        self._tokens_per_second += 0.05 * (rate - self._tokens_per_second)
-
-    def _skip_idle_time(self, active: Collection[ModelKey]) -> None:
-        """Raises `served_seconds` of the other models to the least of the active ones: they accumulate no credit."""
-        least = min([self._models[key].served_seconds for key in active])
-        for key, model in self._models.items():
-            if key not in active:
-                model.served_seconds = max(model.served_seconds, least)
+        self.queue.tokens_per_second += 0.05 * (rate - self.queue.tokens_per_second)

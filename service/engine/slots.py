@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from service.backend.base import GENERATION_INPUTS
 from service.engine.queue import MAX_RETRY_SECONDS
 from service.engine.requests import ANONYMOUS, Generation
 from service.errors import Overloaded, TagwerkError
@@ -52,7 +53,7 @@ class SlotStep:
     """A step of some slots: the first `len(streams)` of its B rows are theirs, the others filler."""
 
     streams: list[Stream]
-    inputs: dict[str, Array]  # each [B] or [B, T], see service.backend.base
+    inputs: dict[str, Array]  # see `GENERATION_INPUTS`
 
 
 class Slots:
@@ -94,26 +95,28 @@ class Slots:
 
     def admit(self, stream: Stream) -> None:
         """Queues a stream for a slot. Raises Overloaded. An empty queue admits a prompt of any length."""
-        if self._waiting:
-            waiting, tokens = len(self._waiting), sum(len(one.pending) for one in self._waiting)
-            if waiting >= self._max_waiting:
-                slots = f"{len(self._slots)} slots (TAGWERK_SLOTS)"
-                full = f"{waiting} of at most {self._max_waiting} texts wait for one of {slots}"
-                raise Overloaded(full, self._retry_after_seconds())
-            if tokens + len(stream.pending) > self._max_waiting_tokens:
-                most = f"{self._max_waiting_tokens} tokens of prompts (TAGWERK_MAX_QUEUE_TOKENS)"
-                raise Overloaded(f"{tokens} of at most {most} wait for a slot", self._retry_after_seconds())
-            own = sum(one.request.client == stream.request.client for one in self._waiting)
-            if stream.request.client != ANONYMOUS and 0 < own >= self._max_waiting - waiting:
-                full = f"the client's share is full: {own} of {waiting} texts that wait for a slot"
-                raise Overloaded(full, self._retry_after_seconds())
-        self._waiting.append(stream)
+        waiting, tokens = len(self._waiting), sum(len(one.pending) for one in self._waiting)
+        own = sum(one.request.client == stream.request.client for one in self._waiting)
+        if waiting >= self._max_waiting:
+            slots = f"{len(self._slots)} slots (TAGWERK_SLOTS)"
+            full = f"{waiting} of at most {self._max_waiting} texts wait for one of {slots}"
+        elif tokens and tokens + len(stream.pending) > self._max_waiting_tokens:
+            most = f"{self._max_waiting_tokens} tokens of prompts (TAGWERK_MAX_QUEUE_TOKENS)"
+            full = f"{tokens} of at most {most} wait for a slot"
+        elif stream.request.client != ANONYMOUS and 0 < own >= self._max_waiting - waiting:
+            full = f"the client's share is full: {own} of {waiting} texts that wait for a slot"
+        else:
+            self._waiting.append(stream)
+            return
+        raise Overloaded(full, self._retry_after_seconds())
 
     def cancel(self, stream: Stream) -> None:
-        """Cancels a stream: removes it from the queue at once, or frees its slot at the next step."""
+        """Cancels a stream: removes it from the queue, or frees its slot. A step that runs may still have its row."""
         stream.cancelled = True
-        if stream.started is None and stream in self._waiting:
+        if stream in self._waiting:
             self._waiting.remove(stream)
+        elif stream in self._slots:
+            self._slots[self._slots.index(stream)] = None
 
     def measured(self, step: SlotStep, seconds: float) -> None:
         """Updates the throughput, for Retry-After."""
@@ -170,28 +173,16 @@ class Slots:
 
     def _step(self, rows: list[tuple[int, Stream]], length: int) -> SlotStep:
         size = next(size for size in self._sizes if size >= len(rows))
-        inputs: dict[str, Array] = {
-            "slots": np.full(size, len(self._slots), np.int32),
-            "ids": np.zeros((size, length), np.int32),
-            "lengths": np.ones(size, np.int32),
-            "fresh": np.zeros(size, np.bool_),
-            "temperature": np.zeros(size, np.float32),
-            "top_k": np.zeros(size, np.int32),
-            "top_p": np.ones(size, np.float32),
-            "seed": np.zeros(size, np.int64),
-            "position": np.zeros(size, np.int64),
-        }
+        shape = (size, length)
+        inputs = {name: np.zeros(shape[: len(axes)], kind) for name, (kind, axes) in GENERATION_INPUTS.items()}
+        inputs["slots"][:] = len(self._slots)
+        inputs["lengths"][:] = inputs["top_p"][:] = 1
         for row, (slot, stream) in enumerate(rows):
-            request, ids = stream.request, stream.pending[:length]
-            inputs["slots"][row] = slot
+            ids = stream.pending[:length]
             inputs["ids"][row, : len(ids)] = ids
-            inputs["lengths"][row] = len(ids)
-            inputs["fresh"][row] = stream.fresh
-            inputs["temperature"][row] = request.temperature
-            inputs["top_k"][row] = request.top_k
-            inputs["top_p"][row] = request.top_p
-            inputs["seed"][row] = request.seed
-            inputs["position"][row] = stream.generated
+            own = {"slots": slot, "lengths": len(ids), "fresh": stream.fresh, "position": stream.generated}
+            for name, value in (own | stream.request.sampling._asdict()).items():
+                inputs[name][row] = value
         return SlotStep([stream for _, stream in rows], inputs)
 
 

@@ -28,6 +28,8 @@ class Streams:
 
     Attributes:
         models: the language models that are loaded.
+        texts: what is generated, and where the tokens go; None is the end.
+        steps: those that run.
     """
 
     def __init__(self, metrics: Metrics, clock: Callable[[], float], wake: Callable[[], None]) -> None:
@@ -35,24 +37,23 @@ class Streams:
         self._metrics = metrics
         self._clock = clock
         self._wake = wake
-        self._texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}  # None is the end
-        self._steps: list[RunningStep] = []
-        self._slots_shown: dict[ModelKey, int] = {}
+        self.texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}
+        self.steps: list[RunningStep] = []
         self.models: dict[ModelKey, Generator] = {}
 
     @property
     def busy(self) -> bool:
         """True while a step runs, or a text waits for one."""
-        return bool(self._steps or [model for model in self.models.values() if model.slots.busy])
+        return bool(self.steps) or (bool(self.texts) and any(model.slots.busy for model in self.models.values()))
 
     async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
-        """Yields the generated tokens, at most max_tokens. Closing the iterator frees the slot at the next step.
+        """Yields the generated tokens, at most max_tokens. Closing the iterator frees the slot.
 
         Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable, InternalError.
         """
         slots, stream = self.models[request.model].slots, Stream(request, self._clock())
         slots.admit(stream)
-        text = self._texts[stream] = asyncio.Queue()
+        text = self.texts[stream] = asyncio.Queue()
         late = DeadlineExceeded("the deadline passed before the text was complete")
         timer = asyncio.get_running_loop().call_later(request.deadline - self._clock(), text.put_nowait, late)
         self._wake()
@@ -68,12 +69,13 @@ class Streams:
                 yield item
         finally:
             timer.cancel()
-            del self._texts[stream]
+            del self.texts[stream]
             slots.cancel(stream)
+            self._show_slots(request.model.name)
 
     def end(self, error: TagwerkError | None = None) -> None:
         """Ends all texts where they are: with an error, or as if they were complete."""
-        for text in self._texts.values():
+        for text in self.texts.values():
             text.put_nowait(error)
 
     def start_steps(self) -> None:
@@ -83,13 +85,14 @@ class Streams:
                 started = self._clock()
                 try:
                     logprobs = any(stream.request.logprobs for stream in step.streams)
-                    self._steps.append(RunningStep(key, step, started, generator.model.start(step.inputs, logprobs)))
+                    self.steps.append(RunningStep(key, step, started, generator.model.start(step.inputs, logprobs)))
                 except Exception as error:
                     self._fail(key, step, error)
+            self._show_slots(key.name)
 
     def finish_steps(self) -> list[tuple[int, int]]:
         """Fetches the tokens of the steps that run, and passes them on; returns their number for each client."""
-        steps, self._steps = self._steps, []
+        steps, self.steps = self.steps, []
         computed = []
         for key, step, started, fetch in steps:
             slots = self.models[key].slots
@@ -105,22 +108,19 @@ class Streams:
             if due:
                 self._metrics.generated_tokens.labels(key.name).inc(sum(len(tokens) for _, tokens in due))
             for stream, tokens in due:
-                if (text := self._texts.get(stream)) is not None:
+                if (text := self.texts.get(stream)) is not None:
                     for token in tokens:
                         text.put_nowait(token)
         return computed
 
-    def update_gauges(self) -> None:
-        """Shows the slots in use, if their number has changed."""
-        for key, generator in self.models.items():
-            if (in_use := generator.slots.in_use) != self._slots_shown.get(key):
-                self._slots_shown[key] = in_use
-                of_model = sum(shown for other, shown in self._slots_shown.items() if other.name == key.name)
-                self._metrics.slots_in_use.labels(key.name).set(of_model)
+    def _show_slots(self, name: str) -> None:
+        """Shows the slots in use of all versions of a model."""
+        in_use = sum(generator.slots.in_use for key, generator in self.models.items() if key.name == name)
+        self._metrics.slots_in_use.labels(name).set(in_use)
 
     def _fail(self, key: ModelKey, step: SlotStep, error: Exception) -> None:
         known = log_failure(error, f"a generation step of {key}")
         for stream in step.streams:
             stream.error = known
-            if (text := self._texts.get(stream)) is not None:
+            if (text := self.texts.get(stream)) is not None:
                 text.put_nowait(known)

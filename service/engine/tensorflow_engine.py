@@ -2,21 +2,19 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend
-from service.backend.cache import CompilationLocks, cache_executables
+from service.backend.cache import ExecutableCache
 from service.engine.engine import Engine
-from service.engine.loader import LoadProgress, ModelLoading
-from service.engine.priority import Call, call_directly
+from service.engine.loader import LoadHooks, ModelLoading
 from service.errors import ConfigurationError, install
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey
 
 BACKEND = "service.backend.saved_model"
 
@@ -42,35 +40,22 @@ def make_engine(
     settings: Settings,
     versions: Sequence[ModelVersion],
     metrics: Metrics,
+    hooks: LoadHooks | None = None,
     *,
-    prepare: Callable[[ModelVersion], object] = lambda version: None,
-    call: Call = call_directly,
-    on_progress: Callable[[LoadProgress], None] = lambda progress: None,
-    on_unread: Callable[[ModelKey, str], None] = lambda key, reason: None,
+    low_priority: bool = False,
 ) -> Engine:
-    """Returns a TensorFlow engine, not started.
+    """Returns a TensorFlow engine, not started; see `ModelLoading`.
 
-    For `prepare`, `call`, `on_progress` and `on_unread` see `ModelLoading`. The start raises ConfigurationError if
-    TensorFlow is not installed.
+    The start raises ConfigurationError if TensorFlow is not installed.
     """
+    cache = ExecutableCache(Path(settings.xla_cache) if settings.xla_cache else None)
 
     def make_backend() -> Backend:
-        backend = call(import_tensorflow)
-        if settings.xla_cache:
-            cache_executables(Path(settings.xla_cache))
+        backend = import_tensorflow()
+        cache.configure()
         made: Backend = backend.TensorFlowBackend(settings.device)
         return made
 
-    locks = CompilationLocks(Path(settings.xla_cache) if settings.xla_cache else None)
-    loading = ModelLoading(
-        settings,
-        versions,
-        make_backend,
-        metrics,
-        prepare=prepare,
-        call=call,
-        on_progress=on_progress,
-        on_unread=on_unread,
-        locks=locks,
-    )
+    loading = ModelLoading(settings, versions, make_backend, metrics)
+    loading.hooks, loading.low_priority, loading.cache = hooks or LoadHooks(), low_priority, cache
     return Engine(settings, loading, metrics)

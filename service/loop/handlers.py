@@ -1,13 +1,16 @@
-"""Encodes plain requests for one model, and answers them with the outputs of a batch."""
+"""What differs between the plain requests of /tag and /classify: their bodies, how they are encoded and answered.
 
-import time
+Both answer with the same functions as the application, so that a request gives the same bytes on both ways.
+"""
+
 from collections.abc import Sequence
-from typing import Any, Protocol
+from itertools import islice
+from operator import attrgetter
+from typing import Any, ClassVar, Literal
 
-from service.engine.batches import outputs_of
-from service.engine.queue import EngineRequest, OnDone
-from service.engine.requests import Requests
-from service.errors import TagwerkError
+import msgspec
+
+from service.engine.padding import Outputs
 from service.formats import classification as classification_format
 from service.formats import tagging as tagging_format
 from service.loop.exchange import Exchange
@@ -20,201 +23,120 @@ from service.text import conllu
 from service.text.slices import Sliced
 from service.types import Ragged
 
-Work = Sliced[None]
+
+class PlainTag(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a plain request to /tag; see `request_schemas.TagRequest`."""
+
+    text: str | list[str] | None = None
+    tokens: list[list[str]] | None = None
+    model: str | None = None
+    language: None = None  # one that is named goes through the application, which checks it
+    offsets: Literal["code_points", "utf16", "utf8"] = "code_points"
+    n_best: Literal[1, 2, 3, 4, 5] = 1
+    lemmas: bool = True
+    format: Literal["json", "conllu", "conllu-chain"] | None = None
 
 
-class Handler(Protocol):
-    """Handles the plain requests of one kind for a model."""
+class PlainClassify(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a plain request to /classify; see `request_schemas.ClassifyRequest`."""
 
-    def encode(self, exchanges: Sequence[Exchange]) -> Work:
-        """Encodes the requests of exchanges together, and submits them."""
-
-    def answer(self, ended: Sequence[EngineRequest]) -> None:
-        """Answers the exchanges of engine requests that are over."""
-
-
-class Plain(Protocol):
-    """What a handler needs of `PlainRequests`."""
-
-    def start(self, work: Work, exchanges: Sequence[Exchange]) -> None:
-        """Runs work on exchanges: at once if it is short, otherwise over several iterations."""
-
-    def submit(
-        self, handler: Handler, exchanges: Sequence[Exchange], requests: Requests, on_done: OnDone | None = None
-    ) -> None:
-        """Queues the requests of exchanges, one each."""
-
-    def fail(self, exchange: Exchange, error: TagwerkError) -> None:
-        """Answers an exchange with an error."""
-
-
-class ClassifyHandler:
-    """Handles plain requests of /classify with the same options."""
-
-    def __init__(
-        self, plain: Plain, resources: Resources, task: Sentiment, contributions: bool | str, sentences: bool
-    ) -> None:
-        """Raises InvalidInput if the model does not have what is requested."""
-        classification.check_explains(task, contributions)
-        self._plain = plain
-        self._resources = resources
-        self._task = task
-        self._options = contributions, sentences
-        self._further = EXPLANATION if contributions else frozenset[str]()
-        self._tokenizer = resources.catalog.tokenizer(task.version)
-
-    def encode(self, exchanges: Sequence[Exchange]) -> Work:
-        """Encodes the requests of exchanges together, and submits them."""
-        began, task = time.monotonic(), self._task
-        texts = [text for exchange in exchanges for text in exchange.request.text]
-        found, sequences = yield from classification.encode(task, self._tokenizer, texts, *self._options)
-        counts: list[int] = []
-        start = 0
-        for exchange in exchanges:
-            end = start + len(exchange.request.text)
-            exchange.content = own = found[start:end]
-            counts.append(sum([len(windows) for text in own for windows in text.windows]))
-            start = end
-        note_encoded(self._resources, task.version.key.name, str(task.version.key), exchanges, began, counts, sequences)
-        self._plain.submit(self, exchanges, requests_of(exchanges, task.version.key, sequences, counts, self._further))
-
-    def answer(self, ended: Sequence[EngineRequest]) -> None:
-        """Answers the exchanges of engine requests that are over."""
-        if good := successful(self._plain, ended):
-            self._plain.start(self._respond(good), [request.owner for request in good])
-
-    def _respond(self, ended: Sequence[EngineRequest]) -> Work:
-        timed, others = outputs_of(ended)
-        texts = [text for request in ended for text in request.owner.content]
-        outputs = classification.Outputs(timed | others)
-        results = yield from classification.decode(self._task, texts, outputs, *self._options)
-        start = 0
-        for request in ended:
-            exchange: Exchange = request.owner
-            end = start + len(exchange.content)
-            own, start = results[start:end], end
-            pieces = yield from classification_format.write_json(self._task.version, own, exchange.request.offsets)
-            yield from exchange.connection.respond(exchange, pieces)
+    text: str | list[str]
+    model: str | None = None
+    contributions: bool | str = False
+    sentences: bool = False
+    offsets: Literal["code_points", "utf16", "utf8"] = "code_points"
 
 
 class TagHandler:
-    """Handles plain requests of /tag with the same options."""
+    """Encodes and answers plain requests of /tag with the same options.
 
-    def __init__(self, plain: Plain, resources: Resources, task: Tagging, lemmas: bool, candidates: bool) -> None:
-        self._plain = plain
-        self._resources = resources
+    Attributes:
+        options: returns what must be equal for requests to be handled together.
+        extra_outputs: see `Requests`.
+    """
+
+    name: ClassVar[str] = "tag"
+    kind: ClassVar[Any] = Tagging
+    parse = staticmethod(msgspec.json.Decoder(PlainTag).decode)
+    options = attrgetter("lemmas", "n_best")
+
+    def __init__(self, resources: Resources, task: Tagging, lemmas: bool, n_best: int) -> None:
+        self.version, candidates = task.version, n_best > 1
+        self.extra_outputs = task.candidate_outputs if candidates else frozenset[str]()
         self._task = task
-        self._options = {"lemmas": lemmas, "candidates": candidates}
-        self._further = task.candidate_outputs if candidates else frozenset[str]()
         self._tokenizer = resources.catalog.tokenizer(task.version)
+        self._options = {"lemmas": lemmas, "candidates": candidates}
 
-    def encode(self, exchanges: Sequence[Exchange]) -> Work:
-        """Encodes the requests of exchanges together, and submits them."""
-        began, task = time.monotonic(), self._task
+    def encode(self, exchanges: Sequence[Exchange]) -> Sliced[tuple[list[int], Ragged]]:
+        """Encodes the requests of exchanges together; returns the number of sequences of each, and all sequences."""
         split: list[tagging.SplitText] = []
         counts: list[int] = []
+        longest = self._task.longest
         for exchange in exchanges:
-            request = exchange.request
-            if request.text is not None:
-                own = yield from tagging.split_texts(self._tokenizer, request.text)
+            if (texts := exchange.request.text) is not None:
+                own = yield from tagging.split_texts(self._tokenizer, texts)
             else:
-                own = yield from tagging.joined_tokens(request.tokens)
+                own = yield from tagging.joined_tokens(exchange.request.tokens)
             exchange.content = own
             split += own
-            counts.append(sum([self._count(len(s.tokens)) for text in own for s in text.sentences]))
-        sequences = yield from tagging.encode(task, split)
-        note_encoded(self._resources, task.version.key.name, str(task.version.key), exchanges, began, counts, sequences)
-        if 0 in counts:  # blank texts have no sentences
-            for exchange in [exchange for exchange, count in zip(exchanges, counts, strict=True) if not count]:
-                if not exchange.over:
-                    blank = yield from tagging.decode(task, exchange.content, {}, lemmas=False, candidates=False)
-                    yield from self._write(exchange, blank)
-            exchanges = [exchange for exchange, count in zip(exchanges, counts, strict=True) if count]
-            counts = [count for count in counts if count]
-        if exchanges:
-            requests = requests_of(exchanges, task.version.key, sequences, counts, self._further)
-            self._plain.submit(self, exchanges, requests)
+            lengths = [len(sentence.tokens) for text in own for sentence in text.sentences]
+            counts.append(sum([1 if length <= longest else len(windows(length, longest)) for length in lengths]))
+        return counts, (yield from tagging.encode(self._task, split))
 
-    def _count(self, tokens: int) -> int:
-        """Returns the number of sequences of a sentence."""
-        return 1 if tokens <= self._task.longest else len(windows(tokens, self._task.longest))
-
-    def answer(self, ended: Sequence[EngineRequest]) -> None:
-        """Answers the exchanges of engine requests that are over."""
-        if good := successful(self._plain, ended):
-            self._plain.start(self._respond(good), [request.owner for request in good])
-
-    def _respond(self, ended: Sequence[EngineRequest]) -> Work:
-        timed, _ = outputs_of(ended)
-        split = [text for request in ended for text in request.owner.content]
-        tagged = yield from tagging.decode(self._task, split, timed, **self._options)
-        start = 0
-        for request in ended:
-            exchange: Exchange = request.owner
-            end = start + len(exchange.content)
-            own, start = tagged[start:end], end
-            yield from self._write(exchange, own)
-
-    def _write(self, exchange: Exchange, texts: list[tagging.TaggedText]) -> Work:
-        version, request = self._task.version, exchange.request
-        if exchange.media_type == conllu.MEDIA_TYPE:
-            chain = request.format == "conllu-chain"
-            pieces = yield from tagging_format.write_conllu(version, texts, request.offsets, chain=chain)
-        else:
-            pieces = yield from tagging_format.write_json(version, texts, request.offsets, request.n_best)
-        yield from exchange.connection.respond(exchange, pieces)
+    def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:
+        """Answers exchanges with the outputs of their sequences."""
+        split = [text for exchange in exchanges for text in exchange.content]
+        tagged = yield from tagging.decode(self._task, split, outputs.timed, **self._options)
+        waiting = iter(tagged)
+        for exchange in exchanges:
+            request, own = exchange.request, list(islice(waiting, len(exchange.content)))
+            if exchange.media_type == conllu.MEDIA_TYPE:
+                chain = request.format == "conllu-chain"
+                pieces = yield from tagging_format.write_conllu(self.version, own, request.offsets, chain=chain)
+            else:
+                pieces = yield from tagging_format.write_json(self.version, own, request.offsets, request.n_best)
+            yield from exchange.connection.respond(exchange, pieces)
 
 
-def note_encoded(
-    resources: Resources,
-    name: str,
-    key: str,
-    exchanges: Sequence[Exchange],
-    began: float,
-    counts: Sequence[int],
-    sequences: Ragged,
-) -> None:
-    """Records what has been encoded, and how long that took, in the timing of each exchange."""
-    seconds = time.monotonic() - began
-    lengths = sequences.lengths.tolist()
-    start = 0
-    for exchange, count in zip(exchanges, counts, strict=True):
-        timing, end = exchange.timing, start + count
-        timing.began = began
-        timing.stages["tokenize"] = seconds
-        if count:
-            timing.notes |= {"model": key, "sequences": count, "tokens": sum(lengths[start:end])}
-        start = end
-    resources.note_tokenized(name, seconds, len(exchanges))
+class ClassifyHandler:
+    """Encodes and answers plain requests of /classify with the same options; see `TagHandler`."""
+
+    name: ClassVar[str] = "classify"
+    kind: ClassVar[Any] = Sentiment
+    parse = staticmethod(msgspec.json.Decoder(PlainClassify).decode)
+    options = attrgetter("contributions", "sentences")
+
+    def __init__(self, resources: Resources, task: Sentiment, contributions: bool | str, sentences: bool) -> None:
+        """Raises InvalidInput if the model does not have what is requested."""
+        classification.check_explains(task, contributions)
+        self.version = task.version
+        self.extra_outputs = EXPLANATION if contributions else frozenset[str]()
+        self._task = task
+        self._tokenizer = resources.catalog.tokenizer(task.version)
+        self._options = contributions, sentences
+
+    def encode(self, exchanges: Sequence[Exchange]) -> Sliced[tuple[list[int], Ragged]]:
+        """Encodes the requests of exchanges together; returns the number of sequences of each, and all sequences."""
+        texts = [text for exchange in exchanges for text in exchange.request.text]
+        found, sequences = yield from classification.encode(self._task, self._tokenizer, texts, *self._options)
+        counts: list[int] = []
+        waiting = iter(found)
+        for exchange in exchanges:
+            exchange.content = own = list(islice(waiting, len(exchange.request.text)))
+            counts.append(sum([len(some) for text in own for some in text.windows]))
+        return counts, sequences
+
+    def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:
+        """Answers exchanges with the outputs of their sequences."""
+        texts = [text for exchange in exchanges for text in exchange.content]
+        of_windows = outputs.timed | outputs.others
+        results = yield from classification.decode(self._task, texts, of_windows, *self._options)
+        waiting = iter(results)
+        for exchange in exchanges:
+            own = list(islice(waiting, len(exchange.content)))
+            pieces = yield from classification_format.write_json(self.version, own, exchange.request.offsets)
+            yield from exchange.connection.respond(exchange, pieces)
 
 
-def requests_of(
-    exchanges: Sequence[Exchange],
-    key: Any,
-    sequences: Ragged,
-    counts: Sequence[int],
-    further: frozenset[str],
-    begun: bool = False,
-) -> Requests:
-    """Returns the engine requests of exchanges, whose sequences are concatenated."""
-    deadlines = [exchange.deadline for exchange in exchanges]
-    clients = [exchange.client for exchange in exchanges]
-    return Requests(key, sequences, counts, deadlines, clients, further, begun)
-
-
-def successful(plain: Plain, ended: Sequence[EngineRequest]) -> list[EngineRequest]:
-    """Returns the engine requests that have outputs and whose clients wait; fails the exchanges of the others."""
-    good: list[EngineRequest] = []
-    for request in ended:
-        exchange: Exchange = request.owner
-        exchange.running = None
-        if request.error is not None:
-            plain.fail(exchange, request.error)
-        elif not exchange.over:
-            timing = exchange.timing
-            timing.batch_size = max(timing.batch_size, request.batch_size)
-            stages = timing.stages
-            stages["queue"] = stages.get("queue", 0.0) + request.queue_seconds
-            stages["inference"] = stages.get("inference", 0.0) + request.inference_seconds
-            good.append(request)
-    return good
+Handler = TagHandler | ClassifyHandler
+HANDLERS: dict[str, type[TagHandler | ClassifyHandler]] = {"/tag": TagHandler, "/classify": ClassifyHandler}

@@ -26,7 +26,6 @@ class Catalog:
         self._states: dict[ModelKey, ModelState] = {}
         self._built: dict[ModelKey, tuple[AnyTask, Tokenizer]] = {}
         self._ready: list[AnyTask] = []  # by name, the newest version first
-        self._of_kind: dict[type, list[Any]] = {}  # cache by type
         self._found: dict[tuple[type, str | None], Any] = {}  # cache of what `find` returns every time
 
     def prepare(self, version: ModelVersion) -> None:
@@ -38,7 +37,7 @@ class Catalog:
         self._states = {state.key: state for state in sorted(states, key=_order)}
         ready = [key for key, state in self._states.items() if state.state is State.READY]
         self._ready = [self._built[key][0] for key in ready]
-        self._of_kind, self._found = {}, {}
+        self._found = {}
 
     def find(self, kind: type[T], name: str | None, language: str | None = None) -> T:
         """Returns the task of a type and model: `name` or `name/version`; by default, the default model.
@@ -49,7 +48,7 @@ class Catalog:
         """
         if language is None and (found := self._found.get((kind, name))) is not None:
             return cast(T, found)
-        candidates = self.all(kind)
+        offered = candidates = self.all(kind)
         if name is None and language is not None:
             candidates = self._of_language(candidates, language.lower())
         elif name is None:
@@ -66,9 +65,9 @@ class Catalog:
             return self._share(candidates)
         self.check_loaded()
         if language is not None:
-            offered = sorted(task.version.manifest.language for task in self.all(kind))
-            raise not_found(f"model of the language {language!r} is loaded for this", offered)
-        there = [task.version.key for task in self.all(kind)]
+            languages = sorted(task.version.manifest.language for task in offered)
+            raise not_found(f"model of the language {language!r} is loaded for this", languages)
+        there = [task.version.key for task in offered]
         names = [str(key) if name and "/" in name else key.name for key in there]
         if name is None and there:
             known = ", ".join(dict.fromkeys(names))
@@ -106,9 +105,7 @@ class Catalog:
 
     def all(self, kind: type[T]) -> Sequence[T]:
         """Returns the ready tasks of a type, by model name, each model's newest version first."""
-        if kind not in self._of_kind:
-            self._of_kind[kind] = [task for task in self._ready if isinstance(task, kind)]
-        return self._of_kind[kind]
+        return [task for task in self._ready if isinstance(task, kind)]
 
     def tokenizer(self, version: ModelVersion) -> Tokenizer:
         """Returns the tokenizer that a version has learned with."""

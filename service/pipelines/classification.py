@@ -76,7 +76,7 @@ async def classify(
     outputs: dict[str, Array] = {}
     if len(sequences):
         outputs = await run.infer(task.version, sequences, EXPLANATION if contributions else frozenset())
-    return task.version, await run.do(decode(task, encoded, Outputs(outputs), contributions, sentences))
+    return task.version, await run.do(decode(task, encoded, outputs, contributions, sentences))
 
 
 def check_explains(task: Sentiment, contributions: bool | str) -> None:
@@ -119,31 +119,25 @@ def encode(
     return encoded, Ragged(np.array(lengths, np.int32), {"word_ids": np.array(ids, np.int32)})
 
 
-class Outputs:
-    """Consumes the outputs of all windows in order."""
+def decode(
+    task: Sentiment, texts: Sequence[EncodedText], outputs: Tensors, contributions: bool | str, by_sentence: bool
+) -> Sliced[list[ClassifiedText]]:
+    """Decodes the outputs of all windows, in order, into a result per text."""
+    results: list[ClassifiedText] = []
+    row = cell = 0  # of the next window
 
-    def __init__(self, outputs: Tensors) -> None:
-        self._outputs = outputs
-        self._row = self._cell = 0
-
-    def take(self, windows: Sequence[int]) -> Tensors:
+    def take(windows: Sequence[int]) -> Tensors:
         """Returns the outputs of the next windows, whose lengths are given."""
-        rows = slice(self._row, self._row + len(windows))
-        cells = slice(self._cell, self._cell + sum(windows))
-        self._row, self._cell = rows.stop, cells.stop
+        nonlocal row, cell
+        rows, cells = slice(row, row + len(windows)), slice(cell, cell + sum(windows))
+        row, cell = rows.stop, cells.stop
         found: dict[str, Array] = {}
-        for name, values in self._outputs.items():
+        for name, values in outputs.items():
             found[name] = values[cells if name == CONTRIBUTIONS else rows]
         return found
 
-
-def decode(
-    task: Sentiment, texts: Sequence[EncodedText], outputs: Outputs, contributions: bool | str, by_sentence: bool
-) -> Sliced[list[ClassifiedText]]:
-    """Decodes the outputs of all windows into a result per text."""
-    results: list[ClassifiedText] = []
     for text in texts:
-        of_whole = outputs.take(text.windows[0])
+        of_whole = take(text.windows[0])
         whole = task.decode(of_whole[PROBABILITIES], text.windows[0])
         label = contributions if isinstance(contributions, str) else whole.label
         why = task.explain(of_whole, text.windows[0], label, len(text.tokens)) if contributions else None
@@ -151,7 +145,7 @@ def decode(
         if by_sentence:
             parts = [whole] if len(text.sentences) == 1 else []
             for windows in text.windows[1:]:
-                parts.append(task.decode(outputs.take(windows)[PROBABILITIES], windows))
+                parts.append(task.decode(take(windows)[PROBABILITIES], windows))
                 if not len(parts) % SENTENCES_AT_ONCE:
                     yield
             result = with_sentences(result, parts, text.sentences)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from service.artifact.version import ModelVersion
-from service.engine.requests import Generation
+from service.engine.requests import Generation, Sampling
 from service.errors import TooLarge, shortened
 from service.pipelines.run import PipelineRun
 from service.tasks.generation import End, Piece, Text, TextGeneration
@@ -87,10 +87,7 @@ def requests(run: PipelineRun, options: GenerationOptions, at_once: bool) -> tup
             model=task.version.key,
             prompt=prompt,
             max_tokens=options.max_tokens,
-            temperature=options.temperature,
-            top_k=options.top_k,
-            top_p=options.top_p,
-            seed=(seed + i) & MAX_SEED,
+            sampling=Sampling(options.temperature, options.top_k, options.top_p, (seed + i) & MAX_SEED),
             deadline=run.deadline,
             logprobs=options.logprobs is not None,
             at_once=at_once,
@@ -118,7 +115,9 @@ async def generate_and_write(
     async def continued(index: int, request: Generation) -> T:
         text = await task.decode(run.generated(request), options.stop, options.logprobs or 0)
         end = _with_reason(text.end, request)
-        return await run.do_in_turns(write(index, GeneratedText(Text(text.text, text.choices, end), request.seed)))
+        return await run.do_in_turns(
+            write(index, GeneratedText(Text(text.text, text.choices, end), request.sampling.seed))
+        )
 
     with run.counted("queue"):
         try:
@@ -158,7 +157,7 @@ async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator
             async with aclosing(task.pieces(run.generated(request), options.stop, options.logprobs or 0)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, End):
-                        queue.put_nowait(Finish(index, _with_reason(piece, request), request.seed))
+                        queue.put_nowait(Finish(index, _with_reason(piece, request), request.sampling.seed))
                     else:
                         queue.put_nowait(Next(index, piece))
         except Exception as error:  # passed on, since no more pieces follow

@@ -4,17 +4,17 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import partial, update_wrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from service.artifact.version import ModelVersion
-from service.engine.loader import loading_order
+from service.engine.loader import LoadHooks, loading_order
 from service.errors import ArtifactError
 from service.pipelines.catalog import Catalog
 from service.pipelines.classification import ClassifiedText, classify
@@ -27,6 +27,8 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.timing import Timing
 from service.types import State
 
+P = ParamSpec("P")
+T = TypeVar("T")
 UNBOUNDED = ("max_queue_entries", "max_queue_tokens", "max_items", "max_text_characters", "max_generated_tokens")
 
 
@@ -75,7 +77,7 @@ class AsyncPipelines:
         _, results = await classify(run, _as_list(texts), model=model, contributions=contributions, sentences=sentences)
         return results
 
-    async def generate(self, prompts: str | Sequence[str], **options: Any) -> list[GeneratedText]:
+    async def generate(self, /, prompts: str | Sequence[str], **options: Any) -> list[GeneratedText]:
         """Continues prompts; returns the texts, prompt by prompt.
 
         `options` are the other fields of `GenerationOptions`: model, n, max_tokens, temperature, top_k, top_p, seed,
@@ -85,6 +87,18 @@ class AsyncPipelines:
         return results
 
 
+def _blocking(
+    method: Callable[Concatenate[AsyncPipelines, P], Awaitable[T]],
+) -> Callable[Concatenate["Pipelines", P], T]:
+    """Returns a method that blocks until it has the result of an asynchronous one."""
+
+    def call(self: "Pipelines", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._portal.call(partial(method, self._pipelines, *args, **kwargs))
+
+    update_wrapper(call, method)
+    return call
+
+
 class Pipelines:
     """The methods of `AsyncPipelines`, each of which blocks until it has its results. Thread-safe."""
 
@@ -92,29 +106,10 @@ class Pipelines:
         self._pipelines = pipelines
         self._portal = portal
 
-    def tag(self, texts: str | Sequence[str], *, model: str | None = None) -> list[TaggedText]:
-        """Tags texts; see `AsyncPipelines.tag`."""
-        return self._portal.call(partial(self._pipelines.tag, texts, model=model))
-
-    def tag_tokens(self, sentences: Sequence[Sequence[str]], *, model: str | None = None) -> list[TaggedText]:
-        """Tags tokens; see `AsyncPipelines.tag_tokens`."""
-        return self._portal.call(partial(self._pipelines.tag_tokens, sentences, model=model))
-
-    def classify(
-        self,
-        texts: str | Sequence[str],
-        *,
-        model: str | None = None,
-        contributions: bool | str = False,
-        sentences: bool = False,
-    ) -> list[ClassifiedText]:
-        """Classifies texts; see `AsyncPipelines.classify`."""
-        work = partial(self._pipelines.classify, texts, model=model, contributions=contributions, sentences=sentences)
-        return self._portal.call(work)
-
-    def generate(self, prompts: str | Sequence[str], **options: Any) -> list[GeneratedText]:
-        """Continues prompts; see `AsyncPipelines.generate`."""
-        return self._portal.call(partial(self._pipelines.generate, prompts, **options))
+    tag = _blocking(AsyncPipelines.tag)
+    tag_tokens = _blocking(AsyncPipelines.tag_tokens)
+    classify = _blocking(AsyncPipelines.classify)
+    generate = _blocking(AsyncPipelines.generate)
 
 
 @contextmanager
@@ -161,7 +156,7 @@ async def start_pipelines(
     settings = settings.model_copy(update=dict.fromkeys(UNBOUNDED, sys.maxsize))
     metrics, catalog = Metrics(), Catalog()
     names = set((defaults or {}).values())
-    engine = make_engine(settings, loading_order(versions, names), metrics, prepare=catalog.prepare)
+    engine = make_engine(settings, loading_order(versions, names), metrics, LoadHooks(prepare=catalog.prepare))
 
     def update() -> None:
         catalog.update(replace(state, default=not names or state.key.name in names) for state in engine.models())

@@ -12,15 +12,16 @@ from dataclasses import replace
 import numpy as np
 
 from service.engine.engine import Engine
-from service.engine.requests import Inference, Outcome
+from service.engine.requests import Outcome, Requests
 from service.errors import DeadlineExceeded
+from service.types import Ragged
 
 PART_SEQUENCES = 512
 PART_TOKENS = 4096
 PARTS_AT_ONCE = 2  # in progress, so that one is sent while another runs
 
 
-async def infer_in_parts(engine: Engine, request: Inference) -> Outcome:
+async def infer_in_parts(engine: Engine, request: Requests) -> Outcome:
     """Runs all sequences of a request; see `Engine.infer`.
 
     The first part is admitted or rejected for all of them. All time after its wait in the queue counts as inference.
@@ -28,28 +29,28 @@ async def infer_in_parts(engine: Engine, request: Inference) -> Outcome:
     if len(request.sequences) <= PART_SEQUENCES and request.sequences.tokens <= PART_TOKENS:
         return await engine.infer(request)
     began = time.monotonic()
-    parts = request.sequences.split(cut(request.sequences.lengths.tolist()))
-    outcomes = {0: await engine.infer(replace(request, sequences=next(parts)))}
-    waiting = enumerate(parts, start=1)
 
-    async def run() -> None:
-        for number, sequences in waiting:
-            outcomes[number] = await engine.infer(replace(request, sequences=sequences, begun=True))
+    def part_of(sequences: Ragged, begun: bool = False) -> Requests:
+        return replace(request, sequences=sequences, counts=[len(sequences)], begun=begun)
+
+    parts = request.sequences.split(cut(request.sequences.lengths.tolist()))
+    first, limit = await engine.infer(part_of(next(parts))), asyncio.Semaphore(PARTS_AT_ONCE)
+
+    async def run(sequences: Ragged) -> Outcome:
+        async with limit:
+            return await engine.infer(part_of(sequences, begun=True))
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(PARTS_AT_ONCE):
-                group.create_task(run())
+            others = [group.create_task(run(sequences)) for sequences in parts]
     except ExceptionGroup as errors:
         error = errors.exceptions[0]
         if isinstance(error, DeadlineExceeded):
-            error = DeadlineExceeded(str(error), stages(outcomes[0], began))
+            error = DeadlineExceeded(str(error), stages(first, began))
         raise error from None
-    outputs = {
-        name: np.concatenate([outcomes[number].outputs[name] for number in range(len(outcomes))])
-        for name in outcomes[0].outputs
-    }
-    spent, largest = stages(outcomes[0], began), max(outcome.batch_size for outcome in outcomes.values())
+    outcomes = [first, *(other.result() for other in others)]
+    outputs = {name: np.concatenate([outcome.outputs[name] for outcome in outcomes]) for name in first.outputs}
+    spent, largest = stages(first, began), max(outcome.batch_size for outcome in outcomes)
     return Outcome(outputs, spent["queue"], spent["inference"], largest)
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from service.artifact.version import ModelVersion
 from service.engine.engine import Engine
-from service.engine.requests import ANONYMOUS, Generation, Inference, Outcome
+from service.engine.requests import ANONYMOUS, Generation, Requests
 from service.errors import DeadlineExceeded, Overloaded, TooLarge
 from service.pipelines.catalog import Catalog
 from service.pipelines.parts import infer_in_parts
@@ -26,7 +26,6 @@ FIRST_SLICES = 4  # per event loop iteration, of a client's requests
 MOST_FIRST_SLICES = 8  # of all requests
 SLICE_SECONDS = 0.002
 T = TypeVar("T")
-NOTHING = {"queue": 0.0, "inference": 0.0}  # seconds of a request that did not reach the engine
 
 
 class FirstSlices:
@@ -72,10 +71,6 @@ class Resources:
             raise Overloaded(f"the requests in progress have more than {most} bytes", 1.0)
         self.bytes_in_progress += size
 
-    async def infer(self, request: Inference) -> Outcome:
-        """Runs the sequences of a request; see `Engine.infer`."""
-        return await infer_in_parts(self.engine, request)
-
     def check_room(self, client: int) -> None:
         """Raises Overloaded if the engine would reject any request of a client, which is then not encoded."""
         if (full := self.engine.full(client)) is not None:
@@ -88,7 +83,7 @@ class Resources:
 
 @dataclass(slots=True)
 class PipelineRun:
-    """One run of a pipeline. `deadline` is a time of the monotonic clock, in seconds. For `client` see `Inference`."""
+    """One run of a pipeline. `deadline` is a time of the monotonic clock, in seconds. For `client` see `Requests`."""
 
     resources: Resources
     timing: Timing
@@ -149,24 +144,14 @@ class PipelineRun:
         self.resources.note_tokenized(version.key.name, seconds)
 
     async def infer(
-        self, version: ModelVersion, sequences: Ragged, further: frozenset[str] = frozenset()
+        self, version: ModelVersion, sequences: Ragged, extra_outputs: frozenset[str] = frozenset()
     ) -> dict[str, Array]:
-        """Runs at least one sequence; returns the outputs, see `Outcome`. For `further` see `Inference`."""
-        tokens = sequences.tokens
-        if "model" not in self.timing.notes:  # logs the first step only
-            self.timing.notes |= {"model": str(version.key), "sequences": len(sequences), "tokens": tokens}
-        stages = self.timing.stages
-        earlier = {stage: stages.pop(stage) for stage in ("queue", "inference") if stage in stages}  # of earlier steps
-        try:
-            with self.counted():
-                if time.monotonic() >= self.deadline:
-                    raise DeadlineExceeded("the deadline passed before the engine was reached", NOTHING)
-                request = Inference(version.key, sequences, self.deadline, further, bool(earlier), self.client)
-                outcome = await self.resources.infer(request)
-                stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
-        finally:
-            for stage, seconds in earlier.items():
-                stages[stage] = stages.get(stage, 0.0) + seconds
+        """Runs at least one sequence; returns the outputs, see `Outcome`. For `extra_outputs` see `Requests`."""
+        self.timing.notes |= {"model": str(version.key), "sequences": len(sequences), "tokens": sequences.tokens}
+        with self.counted():
+            request = Requests.one(version.key, sequences, self.deadline, extra_outputs, client=self.client)
+            outcome = await infer_in_parts(self.resources.engine, request)
+        self.timing.stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
         self.timing.batch_size = max(self.timing.batch_size, outcome.batch_size)
         return outcome.outputs
 

@@ -61,8 +61,8 @@ async def tag(
     run.tokenized(task.version, began)
     outputs: dict[str, Array] = {}
     if len(sequences):
-        further = task.candidate_outputs if candidates else frozenset[str]()
-        outputs = await run.infer(task.version, sequences, further)
+        extra_outputs = task.candidate_outputs if candidates else frozenset[str]()
+        outputs = await run.infer(task.version, sequences, extra_outputs)
     return task.version, await run.do(decode(task, split, outputs, lemmas=lemmas, candidates=candidates))
 
 

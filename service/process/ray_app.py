@@ -15,7 +15,7 @@ from ray.util.metrics import Gauge
 from starlette.types import ASGIApp
 
 from service.engine.engine import Engine
-from service.engine.loader import loading_order
+from service.engine.loader import LoadHooks, loading_order
 from service.engine.tensorflow_engine import make_engine
 from service.http.app import create_app
 from service.http.context import Context
@@ -58,7 +58,7 @@ def application(settings: Settings) -> ASGIApp:
     metrics, catalog = Metrics(), Catalog()
     versions, defaults = served(settings)
     names = tuple(sorted(set(defaults.values())))
-    engine = make_engine(settings, loading_order(versions, names), metrics, prepare=catalog.prepare)
+    engine = make_engine(settings, loading_order(versions, names), metrics, LoadHooks(prepare=catalog.prepare))
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter()) if keys is not None else None
     memory.tune()

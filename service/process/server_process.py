@@ -17,8 +17,7 @@ from pathlib import Path
 import msgspec
 
 from service.artifact.version import ModelVersion
-from service.engine.loader import LoadProgress, loading_order
-from service.engine.priority import call_at_low_priority, call_directly
+from service.engine.loader import LoadHooks, LoadProgress, loading_order
 from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
 from service.http.context import Context
@@ -159,16 +158,8 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
     metrics, catalog = Metrics("server", record=str(number)), Catalog()
     # A process that takes the place of a dead one is in a hurry; one that loads new versions is not.
     complete = sum(slot.ready for slot in board.slots) >= settings.processes
-    call = call_at_low_priority if complete else call_directly
-    engine = make_engine(
-        own,
-        versions,
-        metrics,
-        prepare=catalog.prepare,
-        call=call,
-        on_progress=group.note_loading,
-        on_unread=group.note_unread,
-    )
+    hooks = LoadHooks(prepare=catalog.prepare, on_progress=group.note_loading, on_unread=group.note_unread)
+    engine = make_engine(own, versions, metrics, hooks, low_priority=complete)
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter(files.rate_limiter, number)) if keys is not None else None
     context = Context(own, metrics, engine, catalog, authenticator, group)

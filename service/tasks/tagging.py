@@ -24,7 +24,7 @@ SYMBOL = "SYM"  # the UPOS of emoji
 NO_FEATURES = "_"
 TOKENS_AT_ONCE = 64  # encoded per slice
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
-CACHED_LEMMAS = 16_384  # at most 14 MB
+CACHED_LEMMAS = 15_500  # at most 14 MB
 LONGEST_CACHED = 32  # characters
 
 
@@ -87,7 +87,7 @@ class Tagging:
         self._candidates = {h: names for h, names in version.manifest.candidate_outputs.items() if h != LEMMA}
         self.candidate_outputs = frozenset(chain.from_iterable(self._candidates.values()))
         self._finer = finer_column(labels)
-        self._lemma_cache: dict[tuple[str, int, int, int], str] = {}  # by form, and ids of UPOS, finer tag and rule
+        self._cached_lemma = lru_cache(CACHED_LEMMAS)(self._lemma)
 
     def encode(self, sentences: Iterable[Sequence[str]]) -> Sliced[Ragged]:
         """Returns the inputs of sentences: word_ids [T], char_ids [T, C]; long sentences in windows."""
@@ -151,31 +151,27 @@ class Tagging:
 
         upos: the ids of their tags.
         """
-        if self.version.lemmatizer is None:
+        if (lemmatizer := self.version.lemmatizer) is None:
             return repeat(None)
         finer, rules = (outputs[f"{head}_id"][some].tolist() for head in (self._finer, LEMMA))
-        cached = self._lemma_cache.get
-        found = [cached((token[0], *ids)) for token, *ids in zip(tokens, upos, finer, rules, strict=False)]
+        cached, uncached = self._cached_lemma, self._lemma
+        found = [
+            (cached if len(token[0]) <= LONGEST_CACHED else uncached)(token[0], *ids)
+            for token, *ids in zip(tokens, upos, finer, rules, strict=False)
+        ]
         if None in found:
             for i, lemma in enumerate(found):
                 if lemma is None:
                     further = [int(outputs[name][some.start + i]) for name in NEXT_RULES]
-                    found[i] = self._lemma(tokens[i].text, upos[i], finer[i], rules[i], further)
+                    found[i] = lemmatizer.by_rules(self._read_as(tokens[i].text), further)
         return found
 
-    def _lemma(self, form: str, upos: int, finer: int, rule: int, further: Sequence[int]) -> str:
-        """Returns the lemma of a form by the ids of its tags and rules, and caches it if the first rule fits."""
-        lemmatizer = self.version.lemmatizer
-        assert lemmatizer  # noqa: S101 (the caller has checked)
-        read = self._read_as(form)
-        lemma = lemmatizer.find(read, self._upos[upos], self._labels[self._finer][finer], rule)
-        if lemma is None:
-            return lemmatizer.by_rules(read, further)
-        if len(form) <= LONGEST_CACHED:
-            if len(self._lemma_cache) >= CACHED_LEMMAS:
-                self._lemma_cache.clear()
-            self._lemma_cache[form, upos, finer, rule] = lemma
-        return lemma
+    def _lemma(self, form: str, upos: int, finer: int, rule: int) -> str | None:
+        """Returns the lemma of a form by the ids of its tags and first rule; None if that does not fit."""
+        assert self.version.lemmatizer  # noqa: S101 (the caller has checked)
+        return self.version.lemmatizer.find(
+            self._read_as(form), self._upos[upos], self._labels[self._finer][finer], rule
+        )
 
     def _read_as(self, form: str) -> str:
         """Returns the word that the model reads in place of one that its treebank lacks."""

@@ -7,7 +7,6 @@ space between two tokens is in MISC, in UDPipe's form.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 from service.text.normalization import nfc
@@ -22,13 +21,6 @@ _SPACE = re.compile(r"\s*")
 _ESCAPED = {"\t": r"\t", "\r": r"\r"} | dict.fromkeys("\n\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029", r"\n")
 
 
-class Multiword(NamedTuple):
-    """A word of the text that consists of several tokens: index `first` to `last`."""
-
-    first: int
-    last: int
-
-
 class Columns(NamedTuple):
     """The columns of a token."""
 
@@ -38,15 +30,14 @@ class Columns(NamedTuple):
     lemma: str | None = None
 
 
-def multiwords(tokens: Sequence[Token]) -> list[Multiword]:
-    """Returns the multiword tokens of a sentence, such as "don't" of the tokens "do" and "n't"."""
-    found: list[Multiword] = []
+def multiwords(tokens: Sequence[Token]) -> list[tuple[int, int]]:
+    """Returns the first and last index of each multiword token, such as "don't" of the tokens "do" and "n't"."""
+    found: list[tuple[int, int]] = []
     for i, token in enumerate(tokens):
-        if token.continues:
-            if found and found[-1].last == i - 1:
-                found[-1] = Multiword(found[-1].first, i)
-            else:
-                found.append(Multiword(i - 1, i))
+        if token.continues and found and found[-1][1] == i - 1:
+            found[-1] = found[-1][0], i
+        elif token.continues:
+            found.append((i - 1, i))
     return found
 
 
@@ -65,49 +56,41 @@ def write_sentence(
     `chain`, words have heads.
     """
     ends = dict(multiwords(tokens))  # by first token
-    lines = [f"# {name} = {value}" if value else f"# {name}" for name, value in comments.items()]
-    lines.append("# text = ")
-    pieces = ["\n".join(lines).encode()]
-    pieces += yield from surface(text, tokens)
-    lines = [""]
+    parts = [f"# {name} = {value}\n" if value else f"# {name}\n" for name, value in comments.items()]
+    parts.append("# text = ")
+    end = tokens[0].start  # of the token before
+    for i, token in enumerate(tokens, start=1):
+        if token.start >= end:  # otherwise it is a word of the same token
+            parts.append(" " * (token.start > end) + _form(text[token.start : token.end]))
+        end = token.end
+        if not i % _AT_ONCE:
+            yield
+    parts.append("\n")
     last = -1  # last token of the current multiword token
     for i, (token, column) in enumerate(zip(tokens, columns, strict=True)):
-        if not i % _AT_ONCE:
-            pieces.append("\n".join(lines).encode())
-            lines = [""]
-            yield
         if i in ends:
             last = ends[i]
-            whole = nfc(text[token.start : tokens[last].end])
-            lines.append(f"{i + 1}-{last + 1}\t{whole}{_NOTHING}\t{_misc(text, token.start, tokens[last].end, places)}")
+            whole, misc = nfc(text[token.start : tokens[last].end]), _misc(text, token.start, tokens[last].end, places)
+            parts.append(f"{i + 1}-{last + 1}\t{whole}{_NOTHING}\t{misc}\n")
         misc = "_" if i <= last else _misc(text, token.start, token.end, places)
-        feats = write_features(column.feats)
         lemma = "_" if column.lemma is None else _form(column.lemma)
-        tags = f"{column.upos}\t{column.xpos}\t{feats}"
+        tags = f"{column.upos}\t{column.xpos}\t{write_features(column.feats)}"
         head = "_\t_" if not chain else f"{i}\tdep" if i else "0\troot"
-        lines.append(f"{i + 1}\t{_form(token.text)}\t{lemma}\t{tags}\t{head}\t_\t{misc}")
-    pieces.append("\n".join([*lines, "", ""]).encode())
+        parts.append(f"{i + 1}\t{_form(token.text)}\t{lemma}\t{tags}\t{head}\t_\t{misc}\n")
+        if not i % _AT_ONCE:
+            yield
+    parts.append("\n")
+    pieces: list[bytes] = []
+    for start in range(0, len(parts), _AT_ONCE):
+        pieces.append("".join(parts[start : start + _AT_ONCE]).encode())
+        if not len(pieces) % _AT_ONCE:
+            yield
     return pieces
 
 
 def write_features(feats: Mapping[str, str]) -> str:
     """Formats features as `Number=Sing|Person=3`, or `_` for none."""
     return "|".join(map("=".join, feats.items())) or "_"
-
-
-def surface(text: str, tokens: Sequence[Token]) -> Sliced[list[bytes]]:
-    """Returns a sentence's text for `# text`, with single spaces between separated tokens."""
-    parts = [_form(text[tokens[0].start : tokens[0].end])]
-    pieces = []
-    for i, (before, token) in enumerate(pairwise(tokens), start=1):
-        if not i % _AT_ONCE:
-            pieces.append("".join(parts).encode())
-            parts = []
-            yield
-        if token.start >= before.end:  # otherwise it is a word of the same token
-            parts.append(" " * (token.start > before.end) + _form(text[token.start : token.end]))
-    pieces.append("".join(parts).encode())
-    return pieces
 
 
 def _misc(text: str, start: int, end: int, places: Sequence[int]) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import chain
 
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
-from service.text.sentences import rule_ends
+from service.text.sentences import group, rule_ends
 from service.text.slices import Sliced, finish
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import BLANK_LINE, Sentence, Token, Tokenizer, new_token
@@ -44,13 +44,7 @@ class LearnedTokenizer(Tokenizer):
         else:
             ends = yield from learned_ends(plain, pieces, classifier)
         words = (yield from self._words_of(pieces)) if self._segmenter.multiwords else None
-        sentences = []
-        for start, end in pairwise([0, *ends]):
-            members = tuple(pieces[start:end] if words is None else chain.from_iterable(words[start:end]))
-            sentences.append(Sentence(members[0].start, members[-1].end, members))
-            if not len(sentences) % _SLICE_TOKENS:
-                yield
-        return sentences
+        return (yield from group(pieces, ends, words))
 
     def pieces(self, plain: str) -> Sliced[list[Token]]:
         """Splits a text in its normal form into tokens that are parts of it, in slices."""

@@ -7,8 +7,6 @@ the lemma itself is the rule, an irregular one. One more rule leaves out the com
 
 import re
 from collections.abc import Callable
-from difflib import SequenceMatcher
-from functools import lru_cache
 from typing import NamedTuple
 
 LOWER, KEEP = "lower", "keep"
@@ -20,7 +18,6 @@ CASINGS: dict[str, Callable[[str], str]] = {
 }
 IRREGULAR = "="
 JOINED = "joined"  # the rule that "12,000" is 12000
-LEAST_COMMON = 2  # characters, or the whole lemma; a rule of fewer would fit words that it has nothing to do with
 _LABEL = re.compile(rf"({'|'.join(CASINGS)})(?:\|start-(\d+)\+([^|]*))?(?:\|end-(\d+)\+(.*))?", re.DOTALL)
 
 
@@ -79,23 +76,3 @@ def parse(label: str) -> LemmaRule | Joined | str:
         raise ValueError(f"no lemma rule is {label[:60]!r}; one is 'lower|end-3+y', 'first' or '=be'")
     casing, cut_start, put_start, cut_end, put_end = found.groups(default="")
     return LemmaRule(casing, int(cut_start or 0), put_start, int(cut_end or 0), put_end)
-
-
-@lru_cache(65_536)
-def labels_of(form: str, lemma: str) -> tuple[str, ...]:
-    """Returns the labels of the rules that make a lemma of a form: of each casing that does, or an irregular one."""
-    if Joined().apply(form) == lemma:
-        return (JOINED,)
-    found = []
-    for casing, cased in CASINGS.items():
-        text, wanted = (form, lemma) if casing == KEEP else (form.lower(), lemma.lower())
-        match = SequenceMatcher(None, text, wanted, autojunk=False).find_longest_match()
-        put_start, put_end = wanted[: match.b], wanted[match.b + match.size :]
-        if lemma != cased(lemma) or match.size < min(LEAST_COMMON, len(wanted)) or not match.size:
-            continue
-        if "|" in put_start or any(map(str.isdigit, put_start + put_end)):
-            continue  # digits are never invented
-        rule = LemmaRule(casing, match.a, put_start, len(text) - match.a - match.size, put_end)
-        if rule.apply(form) == lemma:
-            found.append(str(rule))
-    return tuple(found) or (f"{IRREGULAR}{lemma}",)

@@ -5,14 +5,15 @@ which rule makes their lemma (`service.text.lemma_rules`), the most probable tha
 """
 
 import json
-from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+import msgspec
+
 from service.text.lemma_lexicon import LemmaLexicon
-from service.text.lemma_rules import Joined, LemmaRule, labels_of, parse
+from service.text.lemma_rules import Joined, LemmaRule, parse
 from service.text.normalization import normalize_each, normalize_form
 
 LEMMA = "lemma"  # a tagger's head of lemma rules
@@ -27,6 +28,15 @@ class TaggedWord(NamedTuple):
     form: str
     upos: str
     tag: str
+
+
+class LemmaFile(msgspec.Struct, forbid_unknown_fields=True):
+    """The content of a lemmatizer's file; see `Lemmatizer`."""
+
+    characters: str
+    irregular: dict[str, list[str]]
+    lexicon: dict[str, dict[str, list[str]]]
+    dictionary: dict[str, dict[str, str]]
 
 
 def finer_column(labels: Mapping[str, Sequence[str]]) -> str:
@@ -66,34 +76,6 @@ class Lemmatizer:
             tuple(tags.split(SEPARATOR)): _by_normal_form(lemmas) for tags, lemmas in (dictionary or {}).items()
         }
 
-    @classmethod
-    def learn(cls, words: Iterable[tuple[TaggedWord, str]], labels: Sequence[str]) -> Self:
-        """Builds the dictionary of each tagged word's most frequent lemma, ties by spelling, and what rules may change.
-
-        Args:
-            words: of a treebank, with their lemmas, each as often as it occurs.
-            labels: of the rules.
-        """
-        characters: set[str] = set()
-        irregular: defaultdict[str, set[str]] = defaultdict(set)
-        found: defaultdict[TaggedWord, Counter[str]] = defaultdict(Counter)
-        for word, lemma in words:
-            found[word._replace(form=normalize_form(word.form))][lemma] += 1
-        for word, lemmas in found.items():
-            for lemma in lemmas:
-                for rule in map(parse, labels_of(word.form, lemma)):
-                    if isinstance(rule, str):
-                        irregular[lemma].add(word.form.lower())
-                    elif not rule.keeps_characters:
-                        characters.update(word.form.lower())
-        dictionary: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        for word, lemmas in sorted(found.items()):
-            best = min(lemmas, key=lambda lemma: (-lemmas[lemma], lemma))
-            dictionary[f"{word.upos}{SEPARATOR}{word.tag}"][word.form] = best
-        wanted = [label for label in map(parse, labels) if isinstance(label, str)]
-        forms = {lemma: sorted(irregular[lemma]) for lemma in wanted}
-        return cls(labels, "".join(sorted(characters)), forms, dictionary=dictionary)
-
     def with_lexicon(self, lexicon: Mapping[str, Mapping[str, Collection[str]]]) -> "Lemmatizer":
         """Returns the same with another lexicon."""
         other = copy(self)
@@ -127,17 +109,13 @@ class Lemmatizer:
 
     def write(self, path: Path) -> None:
         """Writes all but the labels as JSON, one line per pair of tags."""
-        parts: dict[str, Any] = {
-            "characters": "".join(sorted(self._characters)),
+        parts: dict[str, Mapping[str, Any]] = {
             "irregular": {lemma: sorted(forms) for lemma, forms in self._irregular.items()},
             "lexicon": self._listed,
             "dictionary": {SEPARATOR.join(tags): lemmas for tags, lemmas in self._dictionary.items()},
         }
-        texts = []
+        texts = [f'"characters": {json.dumps("".join(sorted(self._characters)), ensure_ascii=False)}']
         for name, part in parts.items():
-            if isinstance(part, str):
-                texts.append(f"{json.dumps(name)}: {json.dumps(part, ensure_ascii=False)}")
-                continue
             lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in part.items())
             texts.append(f"{json.dumps(name)}: {{\n{lines}\n}}")
         path.write_text("{\n" + ",\n".join(texts) + "\n}\n", encoding="utf-8")
@@ -145,21 +123,10 @@ class Lemmatizer:
     @classmethod
     def parse(cls, content: bytes, labels: Sequence[str]) -> Self:
         """Parses what `write` wrote. Raises ValueError."""
-        found = json.loads(content)
-        names = ("characters", "irregular", "lexicon", "dictionary")
-        if not isinstance(found, dict) or sorted(found) != sorted(names):
-            raise ValueError(f"lemmas are a JSON object of {', '.join(names)}")
-        if not isinstance(found["characters"], str):
-            raise ValueError("the characters of lemma rules are a string")
-        _check_tables("dictionary", found["dictionary"], dict)
-        _check_tables("irregular", found["irregular"], list)
-        if not isinstance(found["lexicon"], dict):
-            raise ValueError("lexicon is a JSON object of objects")
-        for table in found["lexicon"].values():
-            _check_tables("lexicon", table, list)
-        if wrong := next((tags for tags in found["dictionary"] if tags.count(SEPARATOR) != 1), None):
+        found = msgspec.json.decode(content, type=LemmaFile)
+        if wrong := next((tags for tags in found.dictionary if tags.count(SEPARATOR) != 1), None):
             raise ValueError(f"a dictionary is by UPOS and a tag with a tab between them, not by {wrong[:40]!r}")
-        made = cls(labels, **found)
+        made = cls(labels, found.characters, found.irregular, found.lexicon, found.dictionary)
         made._listed = {}  # takes ten times the memory of the lexicon that was made of it
         return made
 
@@ -168,14 +135,3 @@ def _by_normal_form(lemmas: Mapping[str, str]) -> dict[str, str]:
     """Returns the lemmas of the normal forms of words; a form that is normal has its own."""
     plain = {normalize_form(form): lemma for form, lemma in lemmas.items()}
     return plain | {form: lemma for form, lemma in lemmas.items() if form in plain}
-
-
-def _check_tables(name: str, tables: Any, kind: type) -> None:
-    """Checks that tables are of strings: lists, or objects with strings. Raises ValueError."""
-    if not isinstance(tables, dict) or not all(isinstance(table, kind) for table in tables.values()):
-        raise ValueError(f"{name} is a JSON object of {'objects' if kind is dict else 'lists'}")
-    for key, table in tables.items():
-        strings = [key, *(table.values() if kind is dict else table)]
-        if not all(isinstance(string, str) for string in strings):
-            raise ValueError(f"{name} has a lemma or a form that is no string")
-        "".join(strings).encode()  # raises UnicodeEncodeError for a lone surrogate

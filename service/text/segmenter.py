@@ -7,11 +7,12 @@ are computed by the same code in training and service, which prevents skew.
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Self
+
+import msgspec
 
 from service.text.tokenizer import BLANK_LINE, Token
 
@@ -28,31 +29,20 @@ Word = tuple[str, str]  # a token in lower case, and its shape
 _EDGES: tuple[Word, Word, Word] = (("", ""),) * 3  # before and after all tokens
 
 
-class Classifier(NamedTuple):
+class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A logistic regression over present features: accepts where the sum of their weights is above 0."""
 
     bias: float
-    weights: Mapping[str, float]
+    weights: dict[str, float]
 
     def accepts(self, features: Iterable[str]) -> bool:
         """Returns whether the decision is yes; a feature without a weight counts nothing."""
         find = self.weights.get
         return self.bias + sum([find(feature, 0.0) for feature in features]) > 0
 
-    @classmethod
-    def parse(cls, found: Any, what: str) -> Self:
-        """Checks a classifier of a JSON file. Raises ValueError."""
-        if not isinstance(found, dict) or found.keys() != {"bias", "weights"} or not isinstance(found["weights"], dict):
-            raise ValueError(f"{what} is not an object of a bias and weights")
-        weights = found["weights"]
-        if not all(isinstance(number, int | float) for number in (found["bias"], *weights.values())):
-            raise ValueError(f"a weight of {what} is not a number")
-        return cls(found["bias"], weights)
 
-
-@dataclass(frozen=True, slots=True)
-class Segmenter:
-    """The learned decisions of a tokenizer; the rules decide where there is no classifier.
+class Segmenter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The learned decisions of a tokenizer; the rules decide where there is no classifier. Its file is this as JSON.
 
     Attributes:
         boundaries: whether a chunk of text without spaces is split between two characters.
@@ -65,47 +55,23 @@ class Segmenter:
     boundaries: Classifier | None = None
     continuations: Classifier | None = None
     ends: Classifier | None = None
-    multiwords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    choices: Mapping[str, Classifier] = field(default_factory=dict)
+    multiwords: dict[str, tuple[str, ...]] = {}
+    choices: dict[str, Classifier] = {}
 
     def write(self, path: Path) -> None:
-        """Writes the segmenter as JSON."""
-        path.write_text(json.dumps(self.as_json(), ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
-
-    def as_json(self) -> dict[str, Any]:
-        """Returns the content of a file."""
-        found: dict[str, Any] = {"multiwords": {word: list(words) for word, words in self.multiwords.items()}}
-        for name in _CLASSIFIERS:
-            if (classifier := getattr(self, name)) is not None:
-                found[name] = classifier._asdict()
-        return found | {"choices": {word: classifier._asdict() for word, classifier in self.choices.items()}}
+        """Writes the segmenter as JSON, one line for each feature."""
+        path.write_text(json.dumps(msgspec.to_builtins(self), ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
     @classmethod
     def parse(cls, content: bytes) -> Self:
         """Parses the content of a file. Raises ValueError."""
-        found = json.loads(content)
-        names = {*_CLASSIFIERS, "multiwords", "choices"}
-        if not isinstance(found, dict) or not found.keys() <= names:
-            raise ValueError(f"a tokenizer is a JSON object of {', '.join(sorted(names))}")
-        multiwords, choices = found.get("multiwords", {}), found.get("choices", {})
-        if not isinstance(multiwords, dict) or not isinstance(choices, dict) or not choices.keys() <= multiwords.keys():
-            raise ValueError("multiwords and choices of a tokenizer are objects, and each choice is a multiword")
-        for word, words in multiwords.items():
-            if (
-                not isinstance(words, list)
-                or len(words) < 2
-                or not all(isinstance(w, str) and w.strip() for w in words)
-            ):
+        found = msgspec.json.decode(content, type=cls)
+        if not found.choices.keys() <= found.multiwords.keys():
+            raise ValueError("each of the choices of a tokenizer is one of its multiwords")
+        for word, words in found.multiwords.items():
+            if len(words) < 2 or not all(map(str.strip, words)):
                 raise ValueError(f"the multiword {word[:40]!r} is not a list of two words or more")
-            "".join(words).encode()  # raises UnicodeEncodeError for a lone surrogate
-        return cls(
-            **{name: Classifier.parse(found[name], name) for name in _CLASSIFIERS if name in found},
-            multiwords={word: tuple(words) for word, words in multiwords.items()},
-            choices={word: Classifier.parse(choice, word[:40]) for word, choice in choices.items()},
-        )
-
-
-_CLASSIFIERS = ("boundaries", "continuations", "ends")
+        return found
 
 
 def boundary_features(chunk: str, ruled: frozenset[int], start: int = 1, end: int | None = None) -> Iterator[list[str]]:

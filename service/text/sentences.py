@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from spacy.pipeline import Sentencizer
 
@@ -21,15 +21,14 @@ _RULE = re.compile(r"[-=_*~#]{5,}")  # a horizontal rule of characters
 _NUMBER = re.compile(r"\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}")
 
 
-def group(text: str, tokens: Sequence[Token]) -> Sliced[list[Sentence]]:
-    """Groups the tokens of a text into sentences."""
+def group(
+    tokens: Sequence[Token], ends: Sequence[int], words: Sequence[Sequence[Token]] | None = None
+) -> Sliced[list[Sentence]]:
+    """Returns the sentences that end before some indices of tokens; with `words`, those in place of each token."""
     sentences: list[Sentence] = []
-    first = 0
-    ends = yield from rule_ends(text, tokens)
-    for end in ends:
-        members = tuple(tokens[first:end])
+    for start, end in pairwise([0, *ends]):
+        members = tuple(tokens[start:end] if words is None else chain.from_iterable(words[start:end]))
         sentences.append(Sentence(members[0].start, members[-1].end, members))
-        first = end
         if not len(sentences) % _AT_ONCE:
             yield
     return sentences

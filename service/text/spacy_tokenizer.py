@@ -12,7 +12,7 @@ from operator import itemgetter
 from service.text.emoji import EMOJI
 from service.text.english import CHUNK, Rules, treebank_rules
 from service.text.scripts import UNSPACED
-from service.text.sentences import group
+from service.text.sentences import group, rule_ends
 from service.text.slices import Sliced
 from service.text.tokenizer import Sentence, Token, Tokenizer, new_token
 
@@ -77,7 +77,8 @@ class SpacyTokenizer(Tokenizer):
 
     def _split(self, plain: str) -> Sliced[list[Sentence]]:
         tokens = yield from self._tokenize(plain)
-        return (yield from group(plain, tokens))
+        ends = yield from rule_ends(plain, tokens)
+        return (yield from group(tokens, ends))
 
     def _tokenize(self, plain: str) -> Sliced[list[Token]]:
         tokens: list[Token] = []

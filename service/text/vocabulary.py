@@ -1,17 +1,25 @@
 """A vocabulary: a fixed list of strings and their ids."""
 
 import json
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Self
+
+import msgspec
 
 from service.text.normalization import normalize, normalize_each, with_variants
 
 PAD = 0
 UNK = 1
 RESERVED = ("<pad>", "<unk>")
+
+
+class VocabularyFile(msgspec.Struct, forbid_unknown_fields=True):
+    """The content of a vocabulary's file."""
+
+    lowercase: bool
+    entries: list[str]
 
 
 class Vocabulary:
@@ -27,20 +35,6 @@ class Vocabulary:
         if len(set(self.entries)) != len(self.entries):
             raise ValueError("a vocabulary lists each entry once")
         self._ids = with_variants(zip(self.entries, count(len(RESERVED)), strict=False))
-
-    @classmethod
-    def count(cls, strings: Iterable[str], *, at_least: int = 1, lowercase: bool = False) -> Self:
-        """Builds a vocabulary of strings seen `at_least` times, most frequent first, ties by spelling."""
-        return cls.of_counts(Counter(strings), at_least, lowercase=lowercase)
-
-    @classmethod
-    def of_counts(cls, counts: Mapping[str, int], at_least: int, *, lowercase: bool = False) -> Self:
-        """Builds a vocabulary like `count`, from counts."""
-        merged: Counter[str] = Counter()
-        for string, number in counts.items():
-            merged[normalize(string).lower() if lowercase else string] += number
-        kept = sorted((s for s, n in merged.items() if n >= at_least), key=lambda s: (-merged[s], s))
-        return cls(kept, lowercase=lowercase)
 
     def id(self, string: str) -> int:
         """Returns the id of `string`, or UNK."""
@@ -72,13 +66,5 @@ class Vocabulary:
     @classmethod
     def parse(cls, content: bytes) -> Self:
         """Parses the content of a vocabulary file. Raises ValueError."""
-        found = json.loads(content)
-        if not isinstance(found, dict) or found.keys() != {"lowercase", "entries"}:
-            raise ValueError("a vocabulary is a JSON object with the members lowercase and entries, and no others")
-        entries, lowercase = found["entries"], found["lowercase"]
-        if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-            raise ValueError("the entries of a vocabulary are a list of strings")
-        if not isinstance(lowercase, bool):
-            raise ValueError("lowercase of a vocabulary is true or false")
-        "".join(entries).encode()  # raises UnicodeEncodeError for a lone surrogate, which cannot be sent
-        return cls(entries, lowercase=lowercase)
+        found = msgspec.json.decode(content, type=VocabularyFile)
+        return cls(found.entries, lowercase=found.lowercase)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from service.backend import cache
-from service.backend.cache import NO_LOCKS, CompilationLocks, cache_executables
+from service.backend.cache import NO_CACHE, ExecutableCache
 from service.types import ModelKey
 
 FIRST, SECOND = KEYS = [ModelKey("tagger", "1"), ModelKey("lm", "1")]
@@ -35,7 +35,7 @@ def wait_with(monkeypatch: pytest.MonkeyPatch, call: Callable[[], object]) -> li
 
 def test_each_process_takes_the_first_model_that_no_other_compiles(tmp_path):
     folder = tmp_path / "executables"  # is made
-    one, other = CompilationLocks(folder), CompilationLocks(folder)
+    one, other = ExecutableCache(folder), ExecutableCache(folder)
     with one.first_free(KEYS, never) as first:
         assert first == FIRST
         with other.first_free(KEYS, never) as second:
@@ -44,16 +44,8 @@ def test_each_process_takes_the_first_model_that_no_other_compiles(tmp_path):
         assert again == FIRST
 
 
-def test_a_model_is_free_again_when_its_compilation_fails(tmp_path):
-    locks = CompilationLocks(tmp_path)
-    with pytest.raises(ValueError, match="shape"), locks.first_free(KEYS, never):
-        raise ValueError("shape")
-    with CompilationLocks(tmp_path).first_free(KEYS, never) as key:
-        assert key == FIRST
-
-
 def test_a_process_waits_while_all_of_its_models_are_compiled_by_others(tmp_path, monkeypatch):
-    other = CompilationLocks(tmp_path).first_free([SECOND], never)
+    other = ExecutableCache(tmp_path).first_free([SECOND], never)
     other.__enter__()
 
     def release() -> None:
@@ -61,7 +53,7 @@ def test_a_process_waits_while_all_of_its_models_are_compiled_by_others(tmp_path
             other.__exit__(None, None, None)
 
     pauses = wait_with(monkeypatch, release)
-    with CompilationLocks(tmp_path).first_free([SECOND], never) as key:
+    with ExecutableCache(tmp_path).first_free([SECOND], never) as key:
         assert key == SECOND
         assert pauses == [cache.PAUSE_SECONDS] * 3
 
@@ -69,8 +61,8 @@ def test_a_process_waits_while_all_of_its_models_are_compiled_by_others(tmp_path
 def test_a_process_that_stops_waits_no_longer(tmp_path, monkeypatch):
     pauses = wait_with(monkeypatch, lambda: None)
     with (
-        CompilationLocks(tmp_path).first_free([FIRST], never),
-        CompilationLocks(tmp_path).first_free([FIRST], lambda: len(pauses) == 2) as key,
+        ExecutableCache(tmp_path).first_free([FIRST], never),
+        ExecutableCache(tmp_path).first_free([FIRST], lambda: len(pauses) == 2) as key,
     ):
         assert key == FIRST
         assert len(pauses) == 2
@@ -78,13 +70,13 @@ def test_a_process_that_stops_waits_no_longer(tmp_path, monkeypatch):
 
 def test_versions_and_models_have_locks_of_their_own(tmp_path):
     keys = [FIRST, ModelKey("tagger", "2"), SECOND]
-    first, second, third = (CompilationLocks(tmp_path).first_free(keys, never) for _ in keys)
+    first, second, third = (ExecutableCache(tmp_path).first_free(keys, never) for _ in keys)
     with first as one, second as other, third as last:
         assert [one, other, last] == keys
 
 
 def test_without_a_cache_nothing_is_locked():
-    with NO_LOCKS.first_free(KEYS, never) as one, NO_LOCKS.first_free(KEYS, never) as other:
+    with NO_CACHE.first_free(KEYS, never) as one, NO_CACHE.first_free(KEYS, never) as other:
         assert one == other == FIRST
 
 
@@ -105,7 +97,7 @@ def test_where_files_cannot_be_locked_models_are_compiled_without(
     owner, name, fail, reason, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setattr(owner, name, fail)
-    with CompilationLocks(tmp_path).first_free(KEYS, never) as key:
+    with ExecutableCache(tmp_path).first_free(KEYS, never) as key:
         assert key == FIRST
     (record,) = caplog.records
     assert record.levelname == "WARNING"
@@ -114,7 +106,7 @@ def test_where_files_cannot_be_locked_models_are_compiled_without(
 
 
 def test_an_error_in_the_block_is_not_one_of_the_locks(tmp_path, caplog):
-    with pytest.raises(OSError, match="of the block"), CompilationLocks(tmp_path).first_free(KEYS, never):
+    with pytest.raises(OSError, match="of the block"), ExecutableCache(tmp_path).first_free(KEYS, never):
         raise OSError("of the block")
     assert not caplog.records
 
@@ -132,7 +124,7 @@ def test_executables_are_cached_in_a_folder_for_this_processor(tmp_path, monkeyp
     for processor in ("one", "another", "one"):
         monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=0")
         monkeypatch.setattr(cache, "_processor", lambda name=processor: name)
-        cache_executables(tmp_path)
+        ExecutableCache(tmp_path).configure()
         given, directory = os.environ["TF_XLA_FLAGS"].split()
         assert given == "--tf_xla_auto_jit=0"
         places.append(Path(directory.removeprefix("--tf_xla_persistent_cache_directory=")))
@@ -149,7 +141,7 @@ def test_a_folder_that_cannot_be_used_is_a_warning_and_nothing_is_cached(fault, 
         folder.touch()
     else:
         monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: read_only(dir))
-    cache_executables(folder)
+    ExecutableCache(folder).configure()
     assert os.environ["TF_XLA_FLAGS"] == "--tf_xla_auto_jit=0"
     (record,) = caplog.records
     assert record.levelname == "WARNING"
@@ -159,11 +151,11 @@ def test_a_folder_that_cannot_be_used_is_a_warning_and_nothing_is_cached(fault, 
 
 def cached(folder: Path, *names: str) -> Path:
     """Returns the folder of executables, with some of which the checksums are recorded."""
-    cache_executables(folder)
+    ExecutableCache(folder).configure()
     (place,) = folder.iterdir()
     for name in names:
         (place / f"{name}.pb").write_bytes(name.encode() * 1000)
-    CompilationLocks(folder).record_executables()
+    ExecutableCache(folder).record()
     return place
 
 
@@ -184,7 +176,7 @@ def test_an_executable_that_is_damaged_is_removed_alone_and_recorded_again_once_
 ):
     place = cached(tmp_path, "one", "two")
     DAMAGES[damage](place / "one.pb")
-    cache_executables(tmp_path)
+    ExecutableCache(tmp_path).configure()
     assert sorted(path.name for path in place.iterdir()) == ["two.pb", "two.sha256"]
     assert caplog.messages == ["cached executables that are damaged, and are compiled again: 1"]
     place = cached(tmp_path, "one")
@@ -197,6 +189,6 @@ def test_where_checksums_cannot_be_written_executables_are_compiled_again_at_the
     (place / "one.pb").write_bytes(b"machine code")
     with monkeypatch.context() as patch:
         patch.setattr(cache, "write_whole", lambda path, content: read_only(path))
-        CompilationLocks(tmp_path).record_executables()
-    cache_executables(tmp_path)
+        ExecutableCache(tmp_path).record()
+    ExecutableCache(tmp_path).configure()
     assert list(place.iterdir()) == []

@@ -32,7 +32,7 @@ def tokens_of(clauses: int) -> list[str]:
 def outputs_of(version: ModelVersion, model, grid: Grid, sequences: Ragged) -> dict[str, Array]:
     found: list[dict[str, Array]] = []
     for one in sequences.split([1] * len(sequences)):
-        batch = pad(one, version.manifest.endpoint.inputs, (1, grid.bucket(one.tokens)))
+        batch = pad(one, (1, grid.bucket(one.tokens)))
         timed, others = unpad(model.start(batch.inputs)(), batch, model.timed_outputs)
         found.append(timed | others)
     return {name: np.concatenate([output[name] for output in found]) for name in found[0]}

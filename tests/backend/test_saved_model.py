@@ -15,7 +15,7 @@ from service.backend.device import choose_device
 from service.backend.saved_model import TOLERANCES, TensorFlowBackend, run_golden
 from service.backend.words import WordCache
 from service.engine.padding import full_rows
-from service.engine.requests import Generation
+from service.engine.requests import Generation, Sampling
 from service.engine.slots import Slots, Stream
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed
 from service.store.loading import load_version
@@ -156,13 +156,13 @@ USUAL_OUTPUTS = {
 }
 
 
-def test_what_nobody_asks_for_stays_on_the_device(served):
+def test_outputs_that_are_not_requested_stay_on_the_device(served):
     version, model = served
     usual = USUAL_OUTPUTS[version.key.name]
     inputs = full_rows(version.manifest.endpoint.inputs, (1, 8))
     assert model.start(inputs)().keys() == usual
-    further = version.manifest.endpoint.outputs.keys() - usual
-    for output in further:
+    extra_outputs = version.manifest.endpoint.outputs.keys() - usual
+    for output in extra_outputs:
         assert model.start(inputs, frozenset({output}))().keys() == usual | {output}
     assert model.start(inputs, frozenset({"nothing"}))().keys() == usual
 
@@ -195,10 +195,10 @@ def texts(model: GenerationModel, wishes: list[Generation]) -> list[list[int]]:
     return list(made.values())
 
 
-def test_the_text_for_a_seed_is_the_same_alone_and_in_a_full_house(backend):
+def test_the_text_for_a_seed_is_the_same_alone_and_with_all_slots_in_use(backend):
     prompts = [[5, 6, 7], [8] * 11, [9], [10, 11], [12] * 30, [5, 6, 7]]
     wishes = [
-        Generation(ModelKey("lm", "1"), np.array(prompt, np.int32), 30, temperature, top_k, top_p, seed, 1e9)
+        Generation(ModelKey("lm", "1"), np.array(prompt, np.int32), 30, Sampling(temperature, top_k, top_p, seed), 1e9)
         for prompt, temperature, top_k, top_p, seed in zip(
             prompts,
             [1, 0.7, 0, 1.3, 1, 1],
@@ -287,11 +287,11 @@ def test_steps_that_are_started_before_others_are_fetched_give_their_own_outputs
     version = newest(name)
     model = backend.load_sequence_model(version.folder, version.manifest)
     list(model.warm_up([2], 16))
-    inputs, further = version.manifest.endpoint.inputs, frozenset(version.manifest.endpoint.outputs)
+    inputs, extra_outputs = version.manifest.endpoint.inputs, frozenset(version.manifest.endpoint.outputs)
     rng = np.random.default_rng(11)
     batches = [padded([example(version, n, rng), example(version, 3, rng)], inputs, (2, 16)) for n in (16, 9, 1)]
-    alone = [model.start(batch.inputs, further)() for batch in batches]
-    started = [model.start(batch.inputs, further) for batch in batches]
+    alone = [model.start(batch.inputs, extra_outputs)() for batch in batches]
+    started = [model.start(batch.inputs, extra_outputs) for batch in batches]
     for fetch, expected in zip(started, alone, strict=True):
         outputs = fetch()
         for key, values in expected.items():

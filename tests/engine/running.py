@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +12,13 @@ from service.artifact.version import ModelVersion
 from service.backend.base import SequenceModel
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
-from service.engine.requests import Generation, Inference, Outcome
+from service.engine.requests import Generation, Outcome, Requests, Sampling
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, Ragged
 from tests.fakes import Device, version_of
 
+SAMPLING = Sampling(temperature=1.0, top_k=0, top_p=1.0, seed=1)
 SETTINGS = Settings(batch_sizes=(1, 2, 4), slots=2, max_queue_entries=8, max_items=8)
 TAGGER, LM = ModelKey("tagger", "1"), ModelKey("lm", "1")
 STEP_SECONDS = 1 / 32
@@ -51,20 +51,20 @@ async def running_engine(device: Device, settings: Settings = SETTINGS) -> Async
 
 
 def request(
-    *rows: Sequence[int], seconds: float = 60.0, model: ModelKey = TAGGER, further: frozenset[str] = frozenset()
-) -> Inference:
+    *rows: Sequence[int], seconds: float = 60.0, model: ModelKey = TAGGER, extra_outputs: frozenset[str] = frozenset()
+) -> Requests:
     sequences = Ragged.of([{"ids": np.array(row, np.int32)} for row in rows])
-    return Inference(model, sequences, time.monotonic() + seconds, further)
+    return Requests.one(model, sequences, time.monotonic() + seconds, extra_outputs)
 
 
-def rows_of(request: Inference, outcome: Outcome, name: str = "ids") -> list[list[int]]:
+def rows_of(request: Requests, outcome: Outcome, name: str = "ids") -> list[list[int]]:
     """Returns an output with a time axis, of each sequence of a request."""
     ends = np.cumsum(request.sequences.lengths)[:-1]
     return [row.tolist() for row in np.split(outcome.outputs[name], ends)]
 
 
 def prompt(*ids: int, max_tokens: int = 3, seconds: float = 60.0, logprobs: bool = False) -> Generation:
-    return Generation(LM, np.array(ids, np.int32), max_tokens, 1.0, 0, 1.0, 1, time.monotonic() + seconds, logprobs)
+    return Generation(LM, np.array(ids, np.int32), max_tokens, SAMPLING, time.monotonic() + seconds, logprobs)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -88,7 +88,3 @@ async def hold(device: Device, made: Engine) -> asyncio.Task[Outcome]:
     task = asyncio.create_task(made.infer(request([99])))
     await until(device.busy.is_set)
     return task
-
-
-def run(test: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(test, 30))

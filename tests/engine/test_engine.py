@@ -14,240 +14,140 @@ from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS, Requests
 from service.errors import DeadlineExceeded, DeviceFailed, EngineUnavailable, Overloaded
 from service.types import State
-from tests.engine.running import TAGGER, hold, make_engine, request, rows_of, run, running_engine, turns, until
+from tests.engine.running import TAGGER, hold, make_engine, request, turns, until
 from tests.fakes import Device, failing
 
-
-def test_each_request_gets_its_own_answers_in_order():
-    async def test():
-        async with running_engine(Device()) as made:
-            wanted = [[[i, i + 1], [i] * 7, [i]] for i in range(40)]
-            outcomes = await asyncio.gather(*(made.infer(request(*rows)) for rows in wanted[:2]))
-            for rows in wanted[2:]:
-                outcomes.append(await made.infer(request(*rows)))
-            for rows, outcome in zip(wanted, outcomes, strict=True):
-                assert rows_of(request(*rows), outcome) == rows
-                assert outcome.outputs["sum"].tolist() == [sum(row) for row in rows]
-
-    run(test())
+pytestmark = pytest.mark.anyio
 
 
-def test_what_a_request_leaves_behind_needs_no_search_for_garbage():
-    async def test():
-        async with running_engine(Device()) as made:
-            wish = request([7])
-            sent = weakref.ref(wish.sequences.values["ids"])
-            gc.disable()
-            try:
-                await made.infer(wish)
-                del wish
-                assert sent() is None
-            finally:
-                gc.enable()
-
-    run(test())
+async def test_what_a_request_leaves_behind_needs_no_search_for_garbage(made):
+    wish = request([7])
+    sent = weakref.ref(wish.sequences.values["ids"])
+    gc.disable()
+    try:
+        await made.infer(wish)
+        del wish
+        assert sent() is None
+    finally:
+        gc.enable()
 
 
-def test_requests_that_wait_together_share_a_batch():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            waiting = [asyncio.create_task(made.infer(request([i]))) for i in range(4)]
-            await asyncio.sleep(0)
-            device.go.set()
-            outcomes = await asyncio.gather(held, *waiting)
-            assert [int(outcome.outputs["sum"][0]) for outcome in outcomes] == [99, 0, 1, 2, 3]
-            assert device.shapes[-1] == (4, 1)
-            assert [outcome.batch_size for outcome in outcomes] == [1, 4, 4, 4, 4]
-
-    run(test())
+async def test_requests_that_wait_together_share_a_batch(device, made):
+    held = await hold(device, made)
+    waiting = [asyncio.create_task(made.infer(request([i]))) for i in range(4)]
+    await asyncio.sleep(0)
+    device.go.set()
+    outcomes = await asyncio.gather(held, *waiting)
+    assert [int(outcome.outputs["sum"][0]) for outcome in outcomes] == [99, 0, 1, 2, 3]
+    assert device.shapes[-1] == (4, 1)
+    assert [outcome.batch_size for outcome in outcomes] == [1, 4, 4, 4, 4]
 
 
-def test_further_outputs_come_to_those_who_ask_for_them_alone():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            plain = asyncio.create_task(made.infer(request([3], [4, 4])))
-            asks = asyncio.create_task(made.infer(request([3], further=frozenset({"twice", "thrice"}))))
-            await asyncio.sleep(0)
-            device.go.set()
-            assert sorted((await plain).outputs) == ["ids", "sum"]
-            output = (await asks).outputs
-            assert sorted(output) == ["ids", "sum", "twice"], "what the model does not have is not there"
-            assert output["twice"].tolist() == [6]
-            await held
-            assert device.fetched[-1] == {"twice", "thrice"}
-            await made.infer(request([3]))
-            assert device.fetched[-1] == frozenset(), "nobody of the batch asked"
-
-    run(test())
+async def test_extra_outputs_are_fetched_for_the_batches_with_requests_for_them(device, made):
+    held = await hold(device, made)
+    plain = asyncio.create_task(made.infer(request(*[[i] for i in range(6)])))
+    asks = asyncio.create_task(made.infer(request([3], extra_outputs=frozenset({"twice", "thrice"}))))
+    await turns(1)
+    device.go.set()
+    outputs = (await plain).outputs
+    assert sorted(outputs) == ["ids", "sum"], "what one of two batches has is left out"
+    assert outputs["sum"].tolist() == [*range(6)]
+    outputs = (await asks).outputs
+    assert sorted(outputs) == ["ids", "sum", "twice"], "what the model does not have is not there"
+    assert outputs["twice"].tolist() == [6]
+    await held
+    assert sorted(map(sorted, device.fetched[1:])) == [[], ["thrice", "twice"]]
 
 
-def test_a_client_that_goes_while_it_waits_frees_its_place_and_harms_nobody():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            stays = asyncio.create_task(made.infer(request([1])))
-            goes = asyncio.create_task(made.infer(request([2])))
-            await asyncio.sleep(0)
-            goes.cancel()
-            await asyncio.gather(goes, return_exceptions=True)
-            device.go.set()
-            assert int((await stays).outputs["sum"][0]) == 1
-            await held
-            assert device.shapes[-1] == (1, 1), "the one that went away was run"
-
-    run(test())
+async def test_a_request_cancelled_while_it_waits_frees_its_place_and_harms_no_other(device, made):
+    held = await hold(device, made)
+    stays = asyncio.create_task(made.infer(request([1])))
+    goes = asyncio.create_task(made.infer(request([2])))
+    await asyncio.sleep(0)
+    goes.cancel()
+    await asyncio.gather(goes, return_exceptions=True)
+    device.go.set()
+    assert int((await stays).outputs["sum"][0]) == 1
+    await held
+    assert device.shapes[-1] == (1, 1), "the one that went away was run"
 
 
-def test_a_client_that_goes_while_its_batch_runs_harms_nobody():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            held.cancel()
-            await asyncio.gather(held, return_exceptions=True)
-            device.go.set()
-            assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
-
-    run(test())
-
-
-def test_a_deadline_passes_while_the_device_is_busy():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            with pytest.raises(DeadlineExceeded):
-                await made.infer(request([1], seconds=0.02))
-            device.go.set()
-            await held
-
-    run(test())
-
-
-def test_a_deadline_that_passes_says_where_the_time_went():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            device.go.clear()
-            device.busy.clear()
-            sent = time.monotonic()
-            running = asyncio.create_task(made.infer(request([1], seconds=0.3)))
-            await until(device.busy.is_set)
-            taken_within = time.monotonic() - sent
-            with pytest.raises(DeadlineExceeded) as waited:
-                await made.infer(request([2], seconds=0.05))
-            assert waited.value.stages["queue"] > 0
-            assert waited.value.stages["inference"] == 0
-            with pytest.raises(DeadlineExceeded) as ran:
-                await running
-            assert 0 <= ran.value.stages["queue"] <= taken_within
-            assert ran.value.stages["inference"] > 0
-            device.go.set()
-
-    run(test())
-
-
-def test_a_full_queue_refuses():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            waiting = asyncio.create_task(made.infer(request(*[[1]] * 8)))
-            await asyncio.sleep(0)
-            with pytest.raises(Overloaded):
-                await made.infer(request([2]))
-            begun = asyncio.create_task(made.infer(replace(request([2]), begun=True)))
-            await turns()
-            assert not begun.done(), "what is begun is taken"
-            device.go.set()
-            await asyncio.gather(held, waiting, begun)
-
-    run(test())
+async def test_a_deadline_that_passes_says_where_the_time_went(device, made):
+    device.go.clear()
+    device.busy.clear()
+    sent = time.monotonic()
+    running = asyncio.create_task(made.infer(request([1], seconds=0.3)))
+    await until(device.busy.is_set)
+    taken_within = time.monotonic() - sent
+    with pytest.raises(DeadlineExceeded) as waited:
+        await made.infer(request([2], seconds=0.05))
+    assert waited.value.stages["queue"] > 0
+    assert waited.value.stages["inference"] == 0
+    with pytest.raises(DeadlineExceeded) as ran:
+        await running
+    assert 0 <= ran.value.stages["queue"] <= taken_within
+    assert ran.value.stages["inference"] > 0
+    device.go.set()
 
 
 @pytest.mark.parametrize("at_start", [True, False], ids=["at its start", "when it is fetched"])
-def test_a_failed_batch_fails_its_requests_and_the_next_ones_are_answered(at_start):
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            device.failure, device.fails_at_start = failing(), at_start
-            device.shapes.clear()
-            with pytest.raises(DeviceFailed, match="on fire"):
-                await made.infer(request(*[[1]] * 8))
-            device.failure = None
-            assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
-            ran = [(1, 1)] if at_start else [(4, 1), (1, 1)]
-            assert device.shapes == ran, "the other sequences of a request that has failed never run"
-
-    run(test())
+async def test_a_failed_batch_fails_its_requests_and_the_next_ones_are_answered(at_start, device, made):
+    device.failure, device.fails_at_start = failing(), at_start
+    device.shapes.clear()
+    with pytest.raises(DeviceFailed, match="on fire"):
+        await made.infer(request(*[[1]] * 8))
+    device.failure = None
+    assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
+    ran = [(1, 1)] if at_start else [(4, 1), (1, 1)]
+    assert device.shapes == ran, "the other sequences of a request that has failed never run"
 
 
-def test_closing_answers_what_was_admitted_and_refuses_what_comes_after():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            waiting = asyncio.create_task(made.infer(request([3])))
-            await asyncio.sleep(0)
-            closing = asyncio.create_task(made.close())
-            await turns()
-            states = [made.state]
-            with pytest.raises(EngineUnavailable):
-                await made.infer(request([4]))
-            device.go.set()
-            assert int((await waiting).outputs["sum"][0]) == 3
-            await held
-            await closing
-            assert [*states, made.state] == [State.DRAINING, State.STOPPED]
-
-    run(test())
+async def test_closing_answers_what_was_admitted_and_refuses_what_comes_after(device, made):
+    held = await hold(device, made)
+    waiting = asyncio.create_task(made.infer(request([3])))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(made.close())
+    await turns()
+    states = [made.state]
+    with pytest.raises(EngineUnavailable):
+        await made.infer(request([4]))
+    device.go.set()
+    assert int((await waiting).outputs["sum"][0]) == 3
+    await held
+    await closing
+    assert [*states, made.state] == [State.DRAINING, State.STOPPED]
 
 
-def test_while_a_step_does_not_end_deadlines_hold_and_the_queue_stays_bounded():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            device.shapes.clear()
-            for _ in range(3):
-                waiting = [asyncio.create_task(made.infer(request([i], seconds=0.05))) for i in range(8)]
-                await asyncio.sleep(0)
-                with pytest.raises(Overloaded):
-                    await made.infer(request([9]))
-                results = await asyncio.gather(*waiting, return_exceptions=True)
-                assert [type(result) for result in results] == [DeadlineExceeded] * 8
-            device.go.set()
-            await held
-            assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
-            assert device.shapes == [(1, 1)], "what had expired was run"
-
-    run(test())
+async def test_while_a_step_does_not_end_deadlines_hold_and_the_queue_stays_bounded(device, made):
+    held = await hold(device, made)
+    device.shapes.clear()
+    for _ in range(3):
+        waiting = [asyncio.create_task(made.infer(request([i], seconds=0.05))) for i in range(8)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await made.infer(request([9]))
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [DeadlineExceeded] * 8
+    device.go.set()
+    await held
+    assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
+    assert device.shapes == [(1, 1)], "what had expired was run"
 
 
-def test_a_full_queue_is_known_before_a_request_is_read():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            assert made.full(ANONYMOUS) is None
-            waiting = asyncio.create_task(made.infer(request(*[[1]] * 8)))
-            await turns()
-            full = made.full(ANONYMOUS)
-            assert isinstance(full, Overloaded)
-            assert full.retry_after_seconds > 0
-            with pytest.raises(Overloaded) as rejection:
-                await made.infer(request([2]))
-            assert str(rejection.value) == str(full)
-            device.go.set()
-            await asyncio.gather(held, waiting)
-            assert made.full(ANONYMOUS) is None
-
-    run(test())
+async def test_a_full_queue_is_known_before_a_request_is_read(device, made):
+    held = await hold(device, made)
+    assert made.full(ANONYMOUS) is None
+    waiting = asyncio.create_task(made.infer(request(*[[1]] * 8)))
+    await turns()
+    full = made.full(ANONYMOUS)
+    assert isinstance(full, Overloaded)
+    assert full.retry_after_seconds > 0
+    with pytest.raises(Overloaded) as rejection:
+        await made.infer(request([2]))
+    assert str(rejection.value) == str(full)
+    device.go.set()
+    await asyncio.gather(held, waiting)
+    assert made.full(ANONYMOUS) is None
 
 
 class Ended:
@@ -263,87 +163,71 @@ class Ended:
 def submitted(made: Engine, on_done: Ended, *rows: list[int], deadline: float | None = None) -> EngineRequest:
     """Submits a request, which is admitted."""
     inference = request(*rows)
-    (admitted,) = made.submit(Requests.of(replace(inference, deadline=deadline or inference.deadline)), on_done)
+    (admitted,) = made.submit(replace(inference, deadlines=[deadline] if deadline else inference.deadlines), on_done)
     assert isinstance(admitted, EngineRequest)
     return admitted
 
 
-def test_the_requests_of_a_batch_are_passed_on_together_to_each_who_submitted_them():
-    async def test():
-        device, some, others = Device(), Ended(), Ended()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            first, other, second = (submitted(made, owner, [i]) for i, owner in enumerate((some, others, some)))
-            long = submitted(made, some, *[[1, 2]] * 4)  # a batch of its own
-            device.go.set()
-            await held
-            await until(lambda: len(some.groups) == 2)
-            assert (some.groups, others.groups) == ([[first, second], [long]], [[other]])
-            assert not any(one.error for one in (first, other, second, long))
-
-    run(test())
+async def test_the_requests_of_a_batch_with_one_on_done_are_passed_on_together(device, made):
+    some, others = Ended(), Ended()
+    held = await hold(device, made)
+    first, other, second = (submitted(made, owner, [i]) for i, owner in enumerate((some, others, some)))
+    long = submitted(made, some, *[[1, 2]] * 4)  # a batch of its own
+    device.go.set()
+    await held
+    await until(lambda: len(some.groups) == 2)
+    assert (some.groups, others.groups) == ([[first, second], [long]], [[other]])
+    assert not any(one.error for one in (first, other, second, long))
 
 
-def test_requests_that_fail_or_expire_are_passed_on_together():
-    async def test():
-        device, ended = Device(), Ended()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            deadline = time.monotonic() + 0.01
-            late = [submitted(made, ended, [1], [2], deadline=deadline) for _ in range(3)]
-            await until(lambda: ended.groups)
-            assert ended.groups == [late]
-            assert [type(one.error) for one in late] == [DeadlineExceeded] * 3
-            ended.groups.clear()
-            failed = [submitted(made, ended, [1], [2]) for _ in range(2)]
-            device.failure = failing()
-            device.go.set()
-            with pytest.raises(DeviceFailed):
-                await held
-            await until(lambda: ended.groups)
-            assert ended.groups == [failed], "each once, though both of its sequences were in the batch"
-            assert [one.error for one in failed] == [device.failure] * 2
-
-    run(test())
+async def test_requests_that_fail_or_expire_are_passed_on_together(device, made):
+    ended = Ended()
+    held = await hold(device, made)
+    deadline = time.monotonic() + 0.01
+    late = [submitted(made, ended, [1], [2], deadline=deadline) for _ in range(3)]
+    await until(lambda: ended.groups)
+    assert ended.groups == [late]
+    assert [type(one.error) for one in late] == [DeadlineExceeded] * 3
+    ended.groups.clear()
+    failed = [submitted(made, ended, [1], [2]) for _ in range(2)]
+    device.failure = failing()
+    device.go.set()
+    with pytest.raises(DeviceFailed):
+        await held
+    await until(lambda: ended.groups)
+    assert ended.groups == [failed], "each once, though both of its sequences were in the batch"
+    assert [one.error for one in failed] == [device.failure] * 2
 
 
-def test_an_abandoned_request_is_not_passed_on_whether_it_waits_runs_or_is_over():
-    async def test():
-        device, ended = Device(), Ended()
-        async with running_engine(device) as made:
-            device.go.clear()
-            device.busy.clear()
-            runs = submitted(made, ended, [1])
-            await until(device.busy.is_set)
-            waits, stays = submitted(made, ended, [2]), submitted(made, ended, [3])
-            for one in (runs, waits, waits):
-                made.abandon(one)
-            device.shapes.clear()
-            device.go.set()
-            await until(lambda: ended.groups)
-            made.abandon(stays)
-            assert ended.groups == [[stays]]
-            assert device.shapes == [(1, 1)]
-
-    run(test())
+async def test_an_abandoned_request_is_not_passed_on_whether_it_waits_runs_or_is_over(device, made):
+    ended = Ended()
+    device.go.clear()
+    device.busy.clear()
+    runs = submitted(made, ended, [1])
+    await until(device.busy.is_set)
+    waits, stays = submitted(made, ended, [2]), submitted(made, ended, [3])
+    for one in (runs, waits, waits):
+        made.abandon(one)
+    device.shapes.clear()
+    device.go.set()
+    await until(lambda: ended.groups)
+    made.abandon(stays)
+    assert ended.groups == [[stays]]
+    assert device.shapes == [(1, 1)]
 
 
-def test_requests_that_come_together_are_admitted_or_rejected_each_by_itself():
-    async def test():
-        device, ended = Device(), Ended()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            sequences = request(*[[i] for i in range(12)]).sequences
-            deadline = time.monotonic() + 60
-            requests = Requests(TAGGER, sequences, [5, 4, 3], [deadline] * 3, [ANONYMOUS] * 3)
-            first, second, third = made.submit(requests, ended)
-            assert isinstance(second, Overloaded), "5 and 4 are more than 8"
-            device.go.set()
-            await held
-            await until(lambda: sum(map(len, ended.groups)) == 2)
-            assert {one for group in ended.groups for one in group} == {first, third}
-
-    run(test())
+async def test_requests_that_come_together_are_admitted_or_rejected_each_by_itself(device, made):
+    ended = Ended()
+    held = await hold(device, made)
+    sequences = request(*[[i] for i in range(12)]).sequences
+    deadline = time.monotonic() + 60
+    requests = Requests(TAGGER, sequences, [5, 4, 3], [deadline] * 3, [ANONYMOUS] * 3)
+    first, second, third = made.submit(requests, ended)
+    assert isinstance(second, Overloaded), "5 and 4 are more than 8"
+    device.go.set()
+    await held
+    await until(lambda: sum(map(len, ended.groups)) == 2)
+    assert {one for group in ended.groups for one in group} == {first, third}
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.READY], ids=str)
@@ -351,4 +235,4 @@ def test_an_engine_that_is_not_ready_accepts_nothing_and_says_why(state):
     made = make_engine(Device())
     made.state = state
     with pytest.raises(EngineUnavailable, match=f"the engine is {state}"):
-        made.submit(Requests.of(request([1])), Ended())
+        made.submit(request([1]), Ended())

@@ -10,14 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.engine.queue import EngineRequest
-from service.engine.requests import ANONYMOUS, Generation, Inference, Requests
+from service.engine.requests import ANONYMOUS, Generation, Requests
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots, Stream
 from service.errors import Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
-from tests.engine.running import hold, prompt, request, run, running_engine, turns
+from tests.engine.running import SAMPLING, hold, prompt, request, running_engine, turns
 from tests.engine.test_scheduler import GRID, PLANNED, ignore, step_times
 from tests.fakes import Clock, Device
+
+pytestmark = pytest.mark.anyio
 
 MODEL = ModelKey("tagger", "1")
 FLOODS, OTHER = 1, 2
@@ -36,12 +38,12 @@ class Waiting:
         self.scheduler = Scheduler(self.clock, max_sequences, max_tokens)
         self.scheduler.add_model(MODEL, GRID, step_times(fixed, cell))
 
-    def admit(self, client: int, *lengths: int, begun: bool = False, deadline: float = 1e9) -> EngineRequest:
+    def admit(self, client: int, *lengths: int, begun: bool = False) -> EngineRequest:
         """Queues a request a moment after the last one. Raises its rejection."""
         self.clock.now += 0.001
         sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
-        request = Inference(MODEL, sequences, deadline, begun=begun, client=client)
-        (admitted,) = self.scheduler.admit(Requests.of(request), ignore)
+        request = Requests.one(MODEL, sequences, 1e9, begun=begun, client=client)
+        (admitted,) = self.scheduler.admit(request, ignore)
         if isinstance(admitted, TagwerkError):
             raise admitted
         return admitted
@@ -96,14 +98,6 @@ def test_a_sequence_beside_a_flooding_key_waits_for_what_is_planned_and_no_more(
     assert (OTHER, length) in waiting.take()
 
 
-def test_a_sequence_beside_a_flooding_key_is_not_padded_to_longer_ones_of_that_where_it_costs_more():
-    waiting = flooded(fixed=0.0)
-    waiting.admit(OTHER, 3)
-    for _ in range(waiting.planned):
-        waiting.take()
-    assert all(length <= 3 for _, length in waiting.take())
-
-
 def test_the_rows_beside_those_of_a_light_key_are_filled_from_the_backlog_of_another():
     waiting = flooded()
     for _ in range(3):  # four rows cost little more than three
@@ -111,25 +105,6 @@ def test_the_rows_beside_those_of_a_light_key_are_filled_from_the_backlog_of_ano
     for _ in range(waiting.planned):
         waiting.take()
     assert Counter(client for client, _ in waiting.take()) == {OTHER: 3, FLOODS: 1}
-
-
-def test_the_sequences_of_a_light_key_beside_a_flooding_one_run_together():
-    waiting = flooded()
-    for length in (15, 7, 3):
-        waiting.admit(OTHER, length)
-    for _ in range(waiting.planned):
-        waiting.take()
-    assert {(OTHER, 15), (OTHER, 7), (OTHER, 3)} <= set(waiting.take())
-
-
-def test_while_several_keys_have_something_waiting_a_batch_is_planned_at_a_time():
-    waiting = Waiting()
-    for client in (FLOODS, OTHER):
-        for _ in range(12):
-            waiting.admit(client, 3)
-    assert [(len(waiting.take()), waiting.planned) for _ in range(5)] == [(4, 0)] * 5
-    waiting.admit(3, 3)
-    assert (3, 3) in waiting.take()
 
 
 def test_without_keys_all_are_one_client_and_the_first_come_first():
@@ -160,15 +135,6 @@ def test_of_two_backlogs_each_gets_half_of_the_tokens(some, others, fixed, cell)
         if all(left.values()):
             rows, longest = GRID.batch_sizes[-1], GRID.lengths[-1]
             assert abs(served[FLOODS] - served[OTHER]) <= (rows + 1) * longest, "a batch and a sequence at most"
-
-
-def test_a_key_with_short_sequences_has_more_of_them_run_than_one_with_long_ones():
-    waiting = Waiting()
-    waiting.admit(FLOODS, *[16] * 100)
-    waiting.admit(OTHER, *[2] * 400)
-    ran = Counter(client for _ in range(45) for client, _ in waiting.take())
-    assert ran[FLOODS] == pytest.approx(20, abs=1)
-    assert ran[OTHER] == pytest.approx(160, abs=8)
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 16)), max_size=60), st.lists(st.booleans(), max_size=60))
@@ -213,13 +179,6 @@ def test_a_key_whose_sequences_are_all_planned_goes_on_where_it_was():
     assert [waiting.take() for _ in range(2)] == [[(OTHER, 16)] * 4] * 2, "as many as the other key had in its plan"
 
 
-def test_within_a_key_a_short_request_passes_the_rest_of_a_long_one():
-    waiting = Waiting()
-    waiting.admit(FLOODS, *[4] * 200)
-    waiting.admit(FLOODS, 3)
-    assert (FLOODS, 3) in waiting.take() + waiting.take()
-
-
 def test_a_key_alone_fills_half_of_the_queue_and_further_ones_always_find_room():
     waiting = Waiting(max_sequences=1000)
     assert waiting.fill(FLOODS, 4) == 500
@@ -227,12 +186,6 @@ def test_a_key_alone_fills_half_of_the_queue_and_further_ones_always_find_room()
     assert waiting.rejection.waiting == 500, "of its own"
     counts = [waiting.fill(client, 4) for client in range(OTHER, 8)]
     assert counts == [250, 125, 63, 31, 16, 8]
-
-
-def test_the_tokens_of_a_key_are_limited_as_its_sequences_are():
-    waiting = Waiting(max_tokens=1000)
-    assert waiting.fill(FLOODS, 10) == 50
-    assert waiting.fill(OTHER, 10) == 25
 
 
 def test_a_key_with_nothing_waiting_may_fill_the_rest_of_the_queue():
@@ -253,22 +206,19 @@ def test_without_a_key_the_whole_queue_can_be_filled():
     assert Waiting(max_sequences=1000).fill(ANONYMOUS, 4) == 1000
 
 
-def test_what_is_abandoned_or_expires_leaves_no_client_behind():
+def test_what_is_abandoned_leaves_no_client_behind():
     waiting = Waiting()
-    request = waiting.admit(FLOODS, 4, 4)
-    waiting.admit(OTHER, 4, deadline=0.5)
-    waiting.scheduler.abandon(request)
-    waiting.clock.now = 1.0
+    waiting.scheduler.queue.discard(waiting.admit(FLOODS, 4, 4))
     assert waiting.take() == []
     assert waiting.scheduler.queue._clients == {}
     assert waiting.scheduler.queue._models == {}
 
 
 def text(client: int, max_tokens: int = 9) -> Stream:
-    return Stream(Generation(ModelKey("lm", "1"), np.ones(1, np.int32), max_tokens, 1, 0, 1, 1, 1e9, client=client), 0)
+    return Stream(Generation(ModelKey("lm", "1"), np.ones(1, np.int32), max_tokens, SAMPLING, 1e9, client=client), 0)
 
 
-def test_a_free_slot_goes_to_who_has_the_fewest():
+def test_a_free_slot_goes_to_the_client_with_the_fewest():
     slots = Slots(4, prefill=4, max_waiting=99)
     for _ in range(10):
         slots.admit(text(FLOODS))
@@ -292,42 +242,52 @@ def test_texts_that_wait_are_shared_as_sequences_are():
             slots.admit(text(client))
 
 
-def test_an_engine_knows_the_client_of_each_request():
-    async def test():
-        device, order = Device(), []
-        async with running_engine(device) as made:
-            held = await hold(device, made)
+async def test_an_engine_knows_the_client_of_each_request():
+    device, order = Device(), []
+    async with running_engine(device) as made:
+        held = await hold(device, made)
 
-            async def infer(client: int) -> None:
-                await made.infer(replace(request([1, 2, 3]), client=client))
-                order.append(client)
+        async def infer(client: int) -> None:
+            await made.infer(replace(request([1, 2, 3]), clients=[client]))
+            order.append(client)
 
-            asked = [asyncio.create_task(infer(client)) for client in [FLOODS] * 4 + [OTHER] * 2]
-            await turns()
-            with pytest.raises(Overloaded, match="share of the queue is full"):
-                await made.infer(replace(request([1], [2]), client=FLOODS))
-            device.go.set()
-            await asyncio.gather(held, *asked)
-        assert set(order[:4]) == {FLOODS, OTHER}, "half of the first batch is the other's"
-
-    run(test())
+        asked = [asyncio.create_task(infer(client)) for client in [FLOODS] * 4 + [OTHER] * 2]
+        await turns()
+        with pytest.raises(Overloaded, match="share of the queue is full"):
+            await made.infer(replace(request([1], [2]), clients=[FLOODS]))
+        device.go.set()
+        await asyncio.gather(held, *asked)
+    assert set(order[:4]) == {FLOODS, OTHER}, "half of the first batch is the other's"
 
 
-def test_an_engine_knows_the_client_of_each_text():
-    async def test():
-        device, order = Device(), []
-        async with running_engine(device) as made:
-            held = await hold(device, made)
+async def test_an_engine_knows_the_client_of_each_text():
+    device, order = Device(), []
+    async with running_engine(device) as made:
+        held = await hold(device, made)
 
-            async def generate(client: int) -> None:
-                async for _ in made.generate(replace(prompt(1), client=client)):
-                    pass
-                order.append(client)
+        async def generate(client: int) -> None:
+            async for _ in made.generate(replace(prompt(1), client=client)):
+                pass
+            order.append(client)
 
-            asked = [asyncio.create_task(generate(client)) for client in [FLOODS] * 4 + [OTHER]]
-            await turns()
-            device.go.set()
-            await asyncio.gather(held, *asked)
-        assert OTHER in order[:3], "it has one of the two slots first"
+        asked = [asyncio.create_task(generate(client)) for client in [FLOODS] * 4 + [OTHER]]
+        await turns()
+        device.go.set()
+        await asyncio.gather(held, *asked)
+    assert OTHER in order[:3], "it has one of the two slots first"
 
-    run(test())
+
+def test_while_several_keys_have_something_waiting_a_batch_is_planned_at_a_time():
+    waiting = Waiting()
+    for client in (FLOODS, OTHER):
+        for _ in range(12):
+            waiting.admit(client, 3)
+    assert [(len(waiting.take()), waiting.planned) for _ in range(5)] == [(4, 0)] * 5
+    waiting.admit(3, 3)
+    assert (3, 3) in waiting.take()
+
+
+def test_the_tokens_of_a_key_are_limited_as_its_sequences_are():
+    waiting = Waiting(max_tokens=1000)
+    assert waiting.fill(FLOODS, 10) == 50
+    assert waiting.fill(OTHER, 10) == 25

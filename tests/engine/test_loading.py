@@ -12,12 +12,11 @@ import pytest
 
 from service.artifact.manifest import Manifest
 from service.artifact.version import ModelVersion
-from service.backend import cache
-from service.backend.cache import CompilationLocks
+from service.backend.cache import NO_CACHE, ExecutableCache
 from service.engine import loader
 from service.engine.engine import Engine
-from service.engine.loader import Generator, LoadProgress, ModelLoading, Sequences, loading_order
-from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable, ModelNotFound
+from service.engine.loader import Generator, LoadHooks, LoadProgress, ModelLoading, Sequences, loading_order
+from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, State
 from tests.engine.running import (
@@ -28,12 +27,12 @@ from tests.engine.running import (
     prompt,
     request,
     rows_of,
-    run,
-    running_engine,
     turns,
     until,
 )
 from tests.fakes import Clock, Device, Repeater, version_of
+
+pytestmark = pytest.mark.anyio
 
 STEP_SECONDS = 1 / 32  # exact in binary
 VERSIONS = {
@@ -57,11 +56,6 @@ def test_the_default_models_of_each_task_are_loaded_first():
     assert ordered("tagger-en", "sentiment", "lm") == urgent + others
 
 
-def test_of_the_other_models_taggers_come_first_and_those_of_a_task_by_their_names():
-    assert ordered("tagger-fr")[:2] == ["tagger-fr", "a-tagger-en"]
-    assert ordered() == ["a-tagger-en", "tagger-en", "tagger-fr", "a-sentiment", "sentiment", "a-lm", "lm"]
-
-
 class Bench(Device):
     """The loading of some versions, and its device: each step takes `STEP_SECONDS` by the clock.
 
@@ -70,7 +64,7 @@ class Bench(Device):
         loaded, refused: what was passed on.
     """
 
-    def __init__(self, *versions: ModelVersion, **options: Any) -> None:
+    def __init__(self, *versions: ModelVersion, executables: ExecutableCache = NO_CACHE) -> None:
         super().__init__()
         self.clock = Clock()
         self.metrics = Metrics()
@@ -78,9 +72,9 @@ class Bench(Device):
         self.loaded: dict[ModelKey, Sequences | Generator] = {}
         self.refused: dict[ModelKey, str] = {}
         some = versions or (version_of("tagger"), version_of("lm", "generate"))
-        self.loading = ModelLoading(
-            SETTINGS, some, lambda: self, self.metrics, self.clock, on_progress=self.on_progress, **options
-        )
+        self.loading = ModelLoading(SETTINGS, some, lambda: self, self.metrics, self.clock)
+        self.loading.hooks = LoadHooks(on_progress=self.on_progress)
+        self.loading.cache = executables
         self.stopped = False
 
     def on_progress(self, progress: LoadProgress) -> None:
@@ -125,12 +119,6 @@ def test_what_is_loaded_is_passed_on_and_the_progress_is_reported():
         ]
 
 
-def test_versions_are_loaded_in_the_order_given():
-    bench = Bench(version_of("lm", "generate"), version_of("topics", "classify"), version_of("tagger"))
-    bench.run()
-    assert bench.begun() == ["lm", "topics", "tagger"]
-
-
 def test_a_version_that_fails_to_load_is_refused_at_once_and_the_next_one_is_loaded(monkeypatch, caplog):
     bench = Bench()
     monkeypatch.setattr(bench, "load_sequence_model", lambda folder, manifest: [][0])
@@ -151,20 +139,12 @@ def test_a_version_whose_task_cannot_be_built_is_refused_and_not_passed_on():
             raise ArtifactError("it has no words")
 
     prepared: list[ModelKey] = []
-    bench = Bench(prepare=prepare)
+    bench = Bench()
+    bench.loading.hooks.prepare = prepare
     bench.run()
     assert prepared == [TAGGER, LM]
     assert (bench.refused, list(bench.loaded)) == ({TAGGER: "it has no words"}, [LM])
     assert bench.metric("model_info", model="tagger", version="1") is None
-
-
-def test_without_a_model_that_loads_the_log_says_so(caplog):
-    bench = Bench()
-    bench.broken = {"tagger", "lm"}
-    with caplog.at_level(logging.INFO, logger="tagwerk"):
-        bench.run()
-    assert bench.refused == {TAGGER: "tagger is broken", LM: "lm is broken"}
-    assert "ready on test device: no model; " in caplog.text
 
 
 def test_a_wrong_setting_that_shows_while_a_model_loads_ends_the_loading(monkeypatch):
@@ -178,19 +158,28 @@ def test_a_wrong_setting_that_shows_while_a_model_loads_ends_the_loading(monkeyp
     assert (bench.loaded, bench.refused) == ({}, {})
 
 
-def test_models_are_loaded_by_the_function_that_sets_their_priority():
-    within = list[LoadProgress]()
-
-    def call(work):
-        known = len(bench.progress)
-        loaded = work()
-        within.extend(bench.progress[known:])
-        return loaded
-
-    bench = Bench(call=call)
+def test_models_are_loaded_at_low_priority_after_the_device_is_there(monkeypatch):
+    bench, events = Bench(), list[object]()
+    monkeypatch.setattr(loader, "lower_priority", lambda: events.append("low"))
+    bench.loading.make_backend = lambda: events.append("device") or bench  # type: ignore[func-returns-value]
+    bench.loading.hooks.on_progress = lambda progress: events.append(progress.key)
+    bench.loading.low_priority = True
     bench.run()
-    assert {one.key for one in within} == {TAGGER, LM}
-    assert within == [one for one in bench.progress if one.compiled]
+    assert list(dict.fromkeys(events)) == ["device", "low", TAGGER, LM]
+
+
+def test_a_low_priority_is_that_of_its_thread_alone():
+    def run() -> None:
+        loader.lower_priority()
+        low.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    low: list[int] = []
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert low == [min(usual + loader.NICENESS, 19)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == usual
 
 
 def test_what_loading_costs_is_measured_and_logged(monkeypatch, caplog):
@@ -218,7 +207,7 @@ def test_loading_that_is_stopped_compiles_nothing_more_and_is_not_ready(during, 
         bench.stopped = bench.stopped or (progress.key == during and progress.compiled == 1)
 
     bench = Bench()
-    bench.loading._on_progress = on_progress
+    bench.loading.hooks.on_progress = on_progress
     with caplog.at_level(logging.INFO, logger="tagwerk"):
         bench.run()
     assert (bench.progress[-1].key, bench.progress[-1].compiled) == (during, 1)
@@ -227,8 +216,8 @@ def test_loading_that_is_stopped_compiles_nothing_more_and_is_not_ready(during, 
 
 def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_does(tmp_path):
     names = ["a", "b", "c"]
-    bench = Bench(*map(version_of, names), locks=CompilationLocks(tmp_path))
-    other, keys = CompilationLocks(tmp_path), [ModelKey(name, "1") for name in names]
+    bench = Bench(*map(version_of, names), executables=ExecutableCache(tmp_path))
+    other, keys = ExecutableCache(tmp_path), [ModelKey(name, "1") for name in names]
     with other.first_free(keys, lambda: False) as locked:
         assert locked.name == "a"
         released = threading.Event()
@@ -238,7 +227,7 @@ def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_d
             if progress.key.name == "c" and progress.compiled == progress.executables:
                 released.set()
 
-        bench.loading._on_progress = on_progress
+        bench.loading.hooks.on_progress = on_progress
         loading = threading.Thread(target=bench.run)
         loading.start()
         assert released.wait(10)
@@ -251,8 +240,8 @@ def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_d
 class DeviceOfCachedExecutables(Bench):
     """Cannot load the tagger while a damaged executable is cached."""
 
-    def __init__(self, cached: Path, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, cached: Path, executables: ExecutableCache) -> None:
+        super().__init__(executables=executables)
         self.cached = cached
         self.attempts = 0
 
@@ -264,14 +253,14 @@ class DeviceOfCachedExecutables(Bench):
 
 
 def test_a_version_whose_cached_executables_are_damaged_is_compiled_again_and_the_others_are_kept(tmp_path, caplog):
-    place = cache._place(tmp_path)
+    place = ExecutableCache(tmp_path).place
     place.mkdir()
     for name in ("damaged.pb", "intact.pb"):
         (place / name).write_bytes(b"machine code")
-    locks = CompilationLocks(tmp_path)
-    locks.record_executables()
+    executables = ExecutableCache(tmp_path)
+    executables.record()
     (place / "damaged.pb").write_bytes(b"machine")
-    bench = DeviceOfCachedExecutables(place / "damaged.pb", locks=locks)
+    bench = DeviceOfCachedExecutables(place / "damaged.pb", executables=executables)
     bench.run()
     assert (list(bench.loaded), bench.refused, bench.attempts) == ([TAGGER, LM], {}, 2)
     assert "cached executables that are damaged, and are compiled again: 1" in caplog.text
@@ -279,7 +268,7 @@ def test_a_version_whose_cached_executables_are_damaged_is_compiled_again_and_th
 
 
 def test_a_version_whose_step_fails_without_a_damaged_executable_is_refused_after_one_attempt(tmp_path):
-    bench = DeviceOfCachedExecutables(tmp_path, locks=CompilationLocks(tmp_path / "executables"))
+    bench = DeviceOfCachedExecutables(tmp_path, executables=ExecutableCache(tmp_path / "executables"))
     bench.run()
     assert (list(bench.loaded), bench.refused) == ([LM], {TAGGER: "the executable is truncated"})
     assert bench.attempts == 1
@@ -308,13 +297,15 @@ def of_system(number: int) -> OSError:
 )
 def test_a_fault_of_the_machine_is_not_the_version_s_and_what_is_not_one_is(error):
     unread: dict[ModelKey, str] = {}
-    bench = Bench(on_unread=unread.__setitem__)
+    bench = Bench()
+    bench.loading.hooks.on_unread = unread.__setitem__
     bench.load_sequence_model = failing(error)  # type: ignore[method-assign]
     bench.run()
     assert list(bench.loaded) == [LM]
     assert list(unread) == list(bench.refused) == [TAGGER]
     for fault in (ArtifactError("golden 1"), caused_by(ArtifactError("gone"), of_system(errno.ENOENT)), OSError("odd")):
-        other = Bench(on_unread=unread.__setitem__)
+        other = Bench()
+        other.loading.hooks.on_unread = unread.__setitem__
         other.load_sequence_model = failing(fault)  # type: ignore[method-assign]
         unread.clear()
         other.run()
@@ -340,76 +331,53 @@ class SlowDevice(Device):
         return super().load_generation_model(folder, manifest)
 
 
-def test_a_model_serves_while_another_is_still_loaded():
-    async def test():
-        device, changes = SlowDevice(), list[dict[str, State]]()
-        made = make_engine(device)
+async def test_a_model_serves_while_another_is_still_loaded():
+    device, changes = SlowDevice(), list[dict[str, State]]()
+    made = make_engine(device)
 
-        def on_change() -> None:
-            changes.append({state.key.name: state.state for state in made.models()})
+    def on_change() -> None:
+        changes.append({state.key.name: state.state for state in made.models()})
 
-        assert (made.state, [state.task for state in made.models()]) == (State.STARTING, ["tag", "generate"])
-        starting = asyncio.create_task(made.start(on_change))
-        await until(lambda: made.state is State.READY)
-        sent = request([1, 2], [3])
-        assert rows_of(sent, await made.infer(sent)) == [[1, 2], [3]]
-        with pytest.raises(EngineUnavailable, match="lm/1 is still being loaded"):
-            await anext(made.generate(prompt(1)))
-        assert not starting.done()
-        device.may_load.set()
-        await starting
-        assert len([token async for token in made.generate(prompt(1))]) == 3
-        assert changes[0] == {"tagger": State.READY, "lm": State.STARTING}
-        assert changes[-1] == {"tagger": State.READY, "lm": State.READY}
-        await made.close()
-
-    run(test())
+    assert (made.state, [state.task for state in made.models()]) == (State.STARTING, ["tag", "generate"])
+    starting = asyncio.create_task(made.start(on_change))
+    await until(lambda: made.state is State.READY)
+    sent = request([1, 2], [3])
+    assert rows_of(sent, await made.infer(sent)) == [[1, 2], [3]]
+    with pytest.raises(EngineUnavailable, match="lm/1 is still being loaded"):
+        await anext(made.generate(prompt(1)))
+    assert not starting.done()
+    device.may_load.set()
+    await starting
+    assert len([token async for token in made.generate(prompt(1))]) == 3
+    assert changes[0] == {"tagger": State.READY, "lm": State.STARTING}
+    assert changes[-1] == {"tagger": State.READY, "lm": State.READY}
+    await made.close()
 
 
-def test_an_engine_that_is_closed_while_it_loads_finishes_what_it_has_and_serves_no_more():
-    async def test():
-        device = SlowDevice()
-        made = make_engine(device)
-        starting = asyncio.create_task(made.start(lambda: None))
-        await until(lambda: made.state is State.READY)
-        admitted = asyncio.create_task(made.infer(request([1])))
-        await turns(1)
-        closing = asyncio.create_task(made.close())
-        assert int((await admitted).outputs["sum"][0]) == 1
-        with pytest.raises(EngineUnavailable, match="the engine is draining"):
-            await made.infer(request([2]))
-        assert not closing.done()
-        device.may_load.set()
-        await asyncio.gather(starting, closing)
-        assert made.state is State.STOPPED
-
-    run(test())
+async def test_an_engine_that_is_closed_while_it_loads_finishes_what_it_has_and_serves_no_more():
+    device = SlowDevice()
+    made = make_engine(device)
+    starting = asyncio.create_task(made.start(lambda: None))
+    await until(lambda: made.state is State.READY)
+    admitted = asyncio.create_task(made.infer(request([1])))
+    await turns(1)
+    closing = asyncio.create_task(made.close())
+    assert int((await admitted).outputs["sum"][0]) == 1
+    with pytest.raises(EngineUnavailable, match="the engine is draining"):
+        await made.infer(request([2]))
+    assert not closing.done()
+    device.may_load.set()
+    await asyncio.gather(starting, closing)
+    assert made.state is State.STOPPED
 
 
-def test_a_broken_model_is_refused_with_the_reason_and_the_others_serve():
-    async def test():
-        device = Device()
-        device.broken = {"tagger"}
-        async with running_engine(device) as made:
-            states = {state.key.name: (state.state, state.reason) for state in made.models()}
-            assert states == {"tagger": (State.REFUSED, "tagger is broken"), "lm": (State.READY, None)}
-            with pytest.raises(ModelNotFound):
-                await made.infer(request([1]))
-            assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
-
-    run(test())
-
-
-def test_an_engine_without_its_device_does_not_start():
+async def test_an_engine_without_its_device_does_not_start():
     def make_backend():
         raise ConfigurationError("there is no GPU")
 
-    async def test():
-        made = Engine(SETTINGS, ModelLoading(SETTINGS, [version_of("tagger")], make_backend, Metrics()), Metrics())
-        with pytest.raises(ConfigurationError, match="no GPU"):
-            await made.start(lambda: None)
-        with pytest.raises(EngineUnavailable):
-            await made.infer(request([1]))
-        await made.close()
-
-    run(test())
+    made = Engine(SETTINGS, ModelLoading(SETTINGS, [version_of("tagger")], make_backend, Metrics()), Metrics())
+    with pytest.raises(ConfigurationError, match="no GPU"):
+        await made.start(lambda: None)
+    with pytest.raises(EngineUnavailable):
+        await made.infer(request([1]))
+    await made.close()

@@ -42,28 +42,9 @@ def partitions(lengths: Sequence[int]) -> Iterator[list[list[int]]]:
             yield [*parts[:i], [lengths[0], *part], *parts[i + 1 :]]
 
 
-def test_nothing_is_cut_into_no_batch():
-    assert cut([], SIZES, times()) == []
-
-
 def test_sequences_that_fill_a_batch_size_are_one_batch():
     assert cut([16] * 4, SIZES, times()) == [0], "also where smaller ones take as long"
     assert sorted(map(len, batches([16] * 40, SIZES, times(fixed=1)))) == [4, 4, 16, 16]
-
-
-def test_where_cells_cost_more_than_steps_no_row_is_filler():
-    assert cut([16] * 5, SIZES, times(cell=1)) == [0, 1]
-    assert cut([16] * 5, SIZES, times(fixed=1000)) == [0]
-
-
-def test_filler_rows_are_in_the_batch_of_the_shortest():
-    assert batches([1, 2, 3, 4, 5, 6], (4,), times()) == [[1, 2], [3, 4, 5, 6]]
-
-
-def test_with_a_single_batch_size_the_batches_are_as_few_as_can_be():
-    assert cut([8] * 10, (4,), times(sizes=(4,))) == [0, 2, 6]
-    assert cut([8, 16, 32], (1,), times(sizes=(1,))) == [0, 1, 2]
-    assert cut([8], (4,), times(sizes=(4,))) == [0]
 
 
 def test_without_measured_sizes_the_cells_count():
@@ -71,22 +52,11 @@ def test_without_measured_sizes_the_cells_count():
     assert batches([8, 8, 8, 8, 32], SIZES, StepTimes()) == [[8] * 4, [32]]
 
 
-def test_short_sequences_are_not_padded_to_a_long_one_where_that_costs_more_than_another_step():
-    lengths = [8, 8, 8, 32]  # padding adds 24 cells to each of three rows, another step as many as it has: 32
-    assert batches(lengths, SIZES, times(fixed=60)) == [[8, 8, 8], [32]]
-    assert batches(lengths, SIZES, times(fixed=70)) == [lengths]
-
-
 def test_where_one_row_is_slower_than_four_a_sequence_takes_as_many_shorter_ones_along_as_pay():
     seconds = StepTimes()
     for rows, per_step in {1: 12.5, 4: 5.0, 16: 20.0}.items():
         seconds.fit(rows, {length: 1e-6 * per_step * length for length in LENGTHS})
     assert batches([8] * 15 + [32], SIZES, seconds) == [[8] * 4, [8] * 4, [8] * 4, [8] * 3 + [32]]
-
-
-def test_the_batches_follow_from_the_ratios_of_the_costs():
-    lengths = [8] * 3 + [16] * 7 + [32] * 9
-    assert cut(lengths, SIZES, times(fixed=100, cell=1)) == cut(lengths, SIZES, times(fixed=1e-4, cell=1e-6))
 
 
 rising_costs = st.lists(st.floats(0.0, 100.0), min_size=4, max_size=4).map(sorted)
@@ -171,13 +141,6 @@ def test_a_size_that_was_measured_too_slow_is_chosen_all_the_same(slow):
     assert cut([16] * 16, SIZES, seconds) == [0]
 
 
-def test_steps_of_nanoseconds_follow_their_measurements_too():
-    seconds = times(cell=1e-6)
-    before = seconds[4, 16]
-    seconds.measured((4, 16), 0.5 * before)
-    assert seconds[4, 16] == pytest.approx(0.5 * before, rel=1e-9)
-
-
 @pytest.mark.parametrize("cell", [0.0, 1.0])
 def test_a_step_that_took_no_time_by_the_clock_changes_nothing(cell):
     seconds = times(cell=cell)
@@ -185,3 +148,10 @@ def test_a_step_that_took_no_time_by_the_clock_changes_nothing(cell):
     seconds.measured((4, 16), 0.0)
     seconds.measured((4, 16), 1.0)
     assert seconds[4, 16] == before
+
+
+def test_steps_of_nanoseconds_follow_their_measurements_too():
+    seconds = times(cell=1e-6)
+    before = seconds[4, 16]
+    seconds.measured((4, 16), 0.5 * before)
+    assert seconds[4, 16] == pytest.approx(0.5 * before, rel=1e-9)

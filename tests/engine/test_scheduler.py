@@ -1,7 +1,7 @@
 """The batches that a scheduler selects, and the requests that it admits."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from service.engine.padding import Grid
 from service.engine.plan import StepTimes
 from service.engine.queue import EngineRequest
-from service.engine.requests import ANONYMOUS, Inference, Requests
+from service.engine.requests import ANONYMOUS, Requests
 from service.engine.scheduler import LONGEST_SECONDS, PLANNED_BATCHES, Batch, Model, Scheduler
-from service.errors import ModelNotFound, Overloaded, TagwerkError
+from service.errors import Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
 from tests.fakes import Clock
 
@@ -48,12 +48,10 @@ def ignore(requests: Sequence[EngineRequest]) -> None:
     """Is passed no request: a scheduler ends none."""
 
 
-def admit(
-    to: Scheduler, *lengths: int, model: ModelKey = TAGGER, deadline: float = 1e9, client: int = ANONYMOUS
-) -> EngineRequest:
+def admit(to: Scheduler, *lengths: int, model: ModelKey = TAGGER, client: int = ANONYMOUS) -> EngineRequest:
     """Admits a request with sequences of these lengths."""
     sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
-    (admitted,) = to.admit(Requests.of(Inference(model, sequences, deadline, client=client)), ignore)
+    (admitted,) = to.admit(Requests.one(model, sequences, 1e9, client=client), ignore)
     if isinstance(admitted, TagwerkError):
         raise admitted
     return admitted
@@ -79,10 +77,6 @@ def ran(from_: Scheduler) -> list[list[int]]:
     return [lengths(batch) for batch in iter(from_.take, None)]
 
 
-def test_without_a_sequence_there_is_no_batch():
-    assert scheduler().take() is None
-
-
 # Plans
 
 
@@ -95,12 +89,6 @@ def test_waiting_sequences_are_sorted_and_cut_into_the_batches_that_take_the_lea
     admit_each(queue, 3, 16, 2, 7)
     found = [(lengths(batch), batch.shape, batch.bucket) for batch in iter(queue.take, None)]
     assert found == [([2, 3], (2, 3), 4), ([16], (1, 16), 16), ([7], (1, 7), 8)]
-
-
-def test_the_first_rows_of_a_batch_are_not_always_filled():
-    queue = scheduler()
-    admit(queue, 9, 10, 11)  # the grid has no batch of three
-    assert taken(queue).shape == (4, 11)
 
 
 def test_two_full_batches_are_planned_together_and_no_more():
@@ -150,20 +138,6 @@ def test_a_step_for_which_other_models_would_wait_too_long_has_fewer_rows():
 # Order
 
 
-def test_a_short_request_does_not_wait_for_all_of_the_long_ones_before_it():
-    clock = Clock()
-    queue = scheduler(clock, max_sequences=1000, max_tokens=100_000)
-    long = [admit(queue, *[16] * 100) for _ in range(4)]
-    for _ in range(3):
-        clock.now += 0.00001
-        taken(queue)
-    clock.now += 0.00001
-    short = admit(queue, 15)
-    first = [sequence.request for _ in range(2 * PLANNED_BATCHES) for sequence in taken(queue).sequences]
-    assert short in first
-    assert {sequence.request for batch in iter(queue.take, None) for sequence in batch.sequences} <= set(long)
-
-
 @pytest.mark.parametrize("times", [step_times(1e-3, 0.0), step_times(0.0, 1e-3)], ids=["a step", "its tokens"])
 def test_a_short_request_does_not_wait_for_all_of_a_hundred_short_sentences_whatever_costs(times):
     clock = Clock()
@@ -184,15 +158,6 @@ def test_a_long_request_does_not_starve_behind_short_ones_that_keep_coming():
         admit_each(queue, *[15] * 5)  # more than the device does
         taken(queue)
     assert long.taken == 20
-
-
-@given(st.integers(1, 16), st.integers(1, 40))
-def test_the_sequences_of_a_request_of_one_length_run_in_their_order(length, count):
-    queue = scheduler()
-    request = admit(queue, *[length] * count)
-    order = [sequence.position for batch in iter(queue.take, None) for sequence in batch.sequences]
-    assert order == list(range(count))
-    assert request.taken == count
 
 
 costs = st.builds(step_times, st.floats(0.0, 0.01), st.floats(1e-6, 1e-3))
@@ -218,13 +183,6 @@ def test_a_request_is_overtaken_by_less_than_a_plan_of_later_ones(actions, times
 
 
 # Models
-
-
-def test_models_never_share_a_batch():
-    queue = scheduler()
-    admit(queue, 9, 9, 9)
-    admit(queue, 3, model=CLASSIFIER)
-    assert [sequence.request.model for sequence in taken(queue).sequences] == [TAGGER] * 3
 
 
 @pytest.mark.parametrize("batches_before", range(4))
@@ -268,11 +226,6 @@ def test_a_planned_batch_waits_for_another_clients_batches_of_a_cheaper_model_as
     while (batch := taken(queue)).model is CLASSIFIER:
         waited += quick[batch.shape]
     assert waited == pytest.approx(slow[2, 1], rel=0.1)
-
-
-def test_a_model_that_is_not_loaded_is_not_admitted():
-    with pytest.raises(ModelNotFound, match="none/1"):
-        admit(scheduler(), 1, model=ModelKey("none", "1"))
 
 
 # Admission
@@ -321,15 +274,6 @@ def test_retry_after_follows_the_throughput_of_the_batches():
     assert retry_after(500, 1, 100.0) == 60.0, "a minute at most"
 
 
-def test_retry_after_counts_what_is_planned():
-    queue = scheduler(max_sequences=8)
-    admit(queue, *[4] * 8)
-    taken(queue)
-    with pytest.raises(Overloaded) as rejection:
-        admit(queue, *[4] * 5)
-    assert rejection.value.retry_after_seconds == pytest.approx(16 / 10_000)
-
-
 def test_a_sequence_has_its_share_of_the_time_of_a_full_batch():
     times = StepTimes()
     for rows, seconds in {1: 3.0, 2: 5.0, 4: 8.0}.items():
@@ -357,91 +301,34 @@ def test_the_bound_on_tokens_counts_too_but_an_empty_queue_admits_any_request():
         admit(queue, 1)
 
 
-def test_a_request_is_admitted_whole_or_not_at_all():
-    queue = scheduler(max_sequences=3)
-    admit(queue, 4)
-    with pytest.raises(Overloaded):
-        admit(queue, 4, 4, 4)
-    assert (queue.queue.sequences, queue.queue.tokens) == (1, 4)
-
-
 # The end of requests
 
 
 def test_an_abandoned_request_frees_the_queue_at_once_and_never_runs():
     queue = scheduler(max_sequences=3)
     gone, stays = admit(queue, 4, 4), admit(queue, 3)
-    queue.abandon(gone)
+    queue.queue.discard(gone)
     assert queue.queue.sequences == 1
     admit(queue, 2, 2)
     batch = taken(queue)
     assert lengths(batch) == [2, 2, 3]
     assert batch.sequences[-1].request is stays
-    queue.abandon(stays)
+    queue.queue.discard(stays)
     assert (queue.queue.sequences, queue.queue.tokens) == (0, 0), "a sequence that runs is not in the queue"
 
 
-def end_by_abandoning(queue: Scheduler, clock: Clock, request: EngineRequest) -> None:
-    queue.abandon(request)
-
-
-def end_by_deadline(queue: Scheduler, clock: Clock, request: EngineRequest) -> None:
-    clock.now = request.deadline
-
-
-@pytest.mark.parametrize("end", [end_by_abandoning, end_by_deadline])
-def test_a_sequence_that_is_planned_never_runs_once_its_request_has_ended(
-    end: Callable[[Scheduler, Clock, EngineRequest], None],
-):
-    clock = Clock()
-    queue = scheduler(clock)
+def test_a_sequence_that_is_planned_never_runs_once_its_request_has_ended():
+    queue = scheduler()
     admit_each(queue, 16, 16, 16, 16)
-    ends, stays = admit(queue, 2, 2, *[16] * 8, deadline=clock.now + 1), admit(queue, 2, 2)
+    ends, stays = admit(queue, 2, 2, *[16] * 8), admit(queue, 2, 2)
     assert lengths(taken(queue)) == [16] * 4
     assert sum(map(len, queue._models[TAGGER].planned)) == 4
-    end(queue, clock, ends)
+    queue.queue.discard(ends)
     batch = taken(queue)
     assert ([sequence.request for sequence in batch.sequences], batch.shape) == ([stays, stays], (2, 2))
     assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
     assert queue.take() is None
     assert ends.taken == 0
-
-
-@pytest.mark.parametrize("end", [end_by_abandoning, end_by_deadline])
-def test_a_planned_batch_whose_requests_have_ended_is_left_out(
-    end: Callable[[Scheduler, Clock, EngineRequest], None],
-):
-    clock = Clock()
-    queue = scheduler(clock)
-    admit(queue, *[16] * 4)
-    ends = admit(queue, *[2] * 4, deadline=clock.now + 1)
-    taken(queue)
-    last = admit(queue, 9)
-    end(queue, clock, ends)
-    assert [sequence.request for sequence in taken(queue).sequences] == [last]
-    assert queue.take() is None
-
-
-def test_a_failed_request_frees_what_is_planned_and_waits_of_it():
-    queue = scheduler()
-    request = admit(queue, *[4] * 20)
-    taken(queue)
-    assert queue.queue.sequences == 16
-    queue.abandon(request)
-    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
-    assert queue.take() is None
-
-
-def test_a_sequence_whose_deadline_has_passed_takes_no_device_time_and_the_others_run():
-    clock = Clock()
-    queue = scheduler(clock)
-    admit(queue, 4, deadline=clock.now + 1)
-    admit(queue, 4, deadline=clock.now + 9)
-    admit(queue, 4, deadline=clock.now + 1)
-    clock.now += 2
-    assert len(taken(queue).sequences) == 1
-    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
-    assert queue.take() is None
 
 
 def test_the_time_in_the_queue_is_recorded_and_that_in_a_plan_is_part_of_it():
@@ -459,7 +346,6 @@ requests = st.tuples(
     st.lists(st.integers(1, 16), min_size=1, max_size=6),  # its lengths
     st.sampled_from([TAGGER, CLASSIFIER]),
     st.integers(0, 2),  # its client
-    st.sampled_from([3.0, 1e9]),  # seconds until its deadline
 )
 
 
@@ -478,10 +364,9 @@ def test_each_admitted_sequence_runs_once_or_its_request_has_ended_and_the_bound
         assert 0 < len(batch.sequences) <= rows
         assert batch.tokens == sum(lengths(batch))
         assert max(lengths(batch)) == length
-        assert {sequence.request.model for sequence in batch.sequences} == {batch.model}
+        assert {sequence.request.columns.model for sequence in batch.sequences} == {batch.model}
         for sequence in batch.sequences:
             assert sequence.request not in abandoned
-            assert sequence.request.deadline > clock.now
         ran.update((sequence.request, sequence.position) for sequence in batch.sequences)
 
     def waiting() -> list[int]:
@@ -490,7 +375,7 @@ def test_each_admitted_sequence_runs_once_or_its_request_has_ended_and_the_bound
             length
             for request in admitted
             for i, length in enumerate(request.lengths)
-            if request not in abandoned and request.deadline > clock.now and (request, i) not in ran
+            if request not in abandoned and (request, i) not in ran
         ]
 
     for action in [*actions, *["take"] * 60]:
@@ -500,21 +385,19 @@ def test_each_admitted_sequence_runs_once_or_its_request_has_ended_and_the_bound
                 run(batch)
             else:
                 assert not waiting(), "the device idles while a sequence waits"
-                assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
         elif action == "abandon":
             if admitted:
-                queue.abandon(admitted[len(admitted) // 2])
+                queue.queue.discard(admitted[len(admitted) // 2])
                 abandoned.add(admitted[len(admitted) // 2])
         else:
-            sizes, model, client, seconds = action
+            sizes, model, client = action
             try:
-                admitted.append(admit(queue, *sizes, model=model, client=client, deadline=clock.now + seconds))
+                admitted.append(admit(queue, *sizes, model=model, client=client))
             except Overloaded:
                 assert queue.queue.sequences > 0
         assert queue.queue.sequences <= 12
         assert queue.queue.tokens <= 60 or queue.queue.sequences <= 6
-        if not any(request.deadline <= clock.now and any(request.waiting) for request in admitted):
-            assert (queue.queue.sequences, queue.queue.tokens) == (len(waiting()), sum(waiting()))
+        assert (queue.queue.sequences, queue.queue.tokens) == (len(waiting()), sum(waiting()))
     assert set(ran.values()) <= {1}, "a sequence ran twice"
     assert not waiting()
     assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)

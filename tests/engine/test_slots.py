@@ -7,6 +7,7 @@ from service.engine.requests import Generation
 from service.engine.slots import Slots, SlotStep, Stream
 from service.errors import InternalError, Overloaded
 from service.types import ModelKey, Sampled
+from tests.engine.running import SAMPLING
 
 MODEL = ModelKey("lm", "1")
 
@@ -15,7 +16,7 @@ def stream(
     prompt: list[int], max_tokens: int = 3, deadline: float = 1e9, seed: int = 1, at_once: bool = True
 ) -> Stream:
     ids = np.array(prompt, np.int32)
-    return Stream(Generation(MODEL, ids, max_tokens, 1.0, 0, 1.0, seed, deadline, at_once=at_once), 0.0)
+    return Stream(Generation(MODEL, ids, max_tokens, SAMPLING._replace(seed=seed), deadline, at_once=at_once), 0.0)
 
 
 def step(slots: Slots, sampled: int = 50, now: float = 0.0):
@@ -47,11 +48,14 @@ def test_a_prompt_is_read_in_pieces_then_tokens_follow_one_by_one():
 
 
 def test_a_step_has_the_sampling_parameters_of_each_of_its_texts():
-    wishes = [{"temperature": 0.5, "top_k": 7, "top_p": 0.25, "seed": 2**52}, {"temperature": 2.0, "seed": -3}]
+    wishes: list[dict[str, Any]] = [
+        {"temperature": 0.5, "top_k": 7, "top_p": 0.25, "seed": 2**52},
+        {"temperature": 2.0, "seed": -3},
+    ]
     slots = Slots(4, prefill=4, max_waiting=9)
     for wish in wishes:
-        given: dict[str, Any] = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1} | wish
-        slots.admit(Stream(Generation(MODEL, np.array([1], np.int32), 3, deadline=1e9, **given), 0.0))
+        sampling = SAMPLING._replace(**wish)
+        slots.admit(Stream(Generation(MODEL, np.array([1], np.int32), 3, sampling, 1e9), 0.0))
     (inputs,), _ = step(slots)
     assert inputs["temperature"].tolist() == [0.5, 2.0]
     assert inputs["top_k"].tolist() == [7, 0]
@@ -99,7 +103,7 @@ def test_streams_join_and_leave_between_steps():
     assert slots.in_use == 0
 
 
-def test_one_who_reads_a_prompt_does_not_stall_one_who_writes():
+def test_a_prompt_that_is_read_does_not_stall_a_text_that_is_written():
     slots = Slots(2, prefill=4, max_waiting=9)
     writer, reader = stream([1], max_tokens=9), stream([2] * 20)
     slots.admit(writer)
@@ -110,14 +114,6 @@ def test_one_who_reads_a_prompt_does_not_stall_one_who_writes():
         assert (reads["ids"].shape, reads["slots"].tolist()) == ((2, 4), [1, 2])
         assert (writes["ids"].shape, writes["slots"].tolist()) == ((2, 1), [0, 2])
         assert [owner for owner, _ in tokens] == [writer]
-
-
-def test_a_new_stream_in_a_used_slot_starts_fresh():
-    slots = Slots(1, prefill=4, max_waiting=9)
-    slots.admit(stream([1], max_tokens=1))
-    slots.admit(stream([2], max_tokens=1))
-    for _ in range(2):
-        assert step(slots)[0][0]["fresh"].tolist() == [True, False]
 
 
 def test_a_cancelled_or_expired_stream_frees_its_slot_at_the_next_step():
@@ -142,20 +138,7 @@ def test_a_text_that_failed_frees_its_slot_at_the_next_step():
     assert [owner for owner, _ in tokens] == [next_one]
 
 
-def test_steps_that_read_one_token_at_a_time_have_each_shape_once():
-    assert Slots(4, prefill=1, max_waiting=9).shapes == [(2, 1), (4, 1)]
-
-
-def test_one_cancelled_while_its_step_runs_gets_nothing_more():
-    slots = Slots(1, prefill=4, max_waiting=9)
-    text = stream([1], 99)
-    slots.admit(text)
-    (one,) = slots.assemble(0.0)
-    text.cancelled = True
-    assert slots.advance(one, {"ids": np.array([5, 5], np.int32)}, 0.0) == []
-
-
-def test_those_who_share_a_step_with_one_cancelled_get_their_tokens():
+def test_a_cancelled_text_does_not_keep_tokens_from_others_in_its_step():
     slots = Slots(2, prefill=4, max_waiting=9)
     gone, stays = stream([1], 99), stream([1], 99)
     slots.admit(gone)
@@ -164,15 +147,6 @@ def test_those_who_share_a_step_with_one_cancelled_get_their_tokens():
     slots.cancel(gone)
     (due,) = slots.advance(one, {"ids": np.array([5, 6], np.int32)}, 0.0)
     assert due == (stays, [Sampled(6, batch_size=2)])
-
-
-def test_a_text_can_be_cancelled_twice():
-    slots = Slots(1, prefill=4, max_waiting=9)
-    text = stream([1])
-    slots.admit(text)
-    for _ in range(2):
-        slots.cancel(text)
-    assert slots.waiting == 0
 
 
 def test_a_text_has_no_slot_from_the_moment_of_its_deadline():
@@ -199,7 +173,7 @@ def test_a_text_says_how_long_it_waited_for_a_slot_and_how_long_it_has_run():
 def test_a_token_has_the_log_probabilities_of_its_row_where_they_are_wanted():
     slots = Slots(2, prefill=4, max_waiting=9)
     for logprobs in (False, True):
-        request = Generation(MODEL, np.array([1], np.int32), 3, 1.0, 0, 1.0, 1, 1e9, logprobs)
+        request = Generation(MODEL, np.array([1], np.int32), 3, SAMPLING, 1e9, logprobs)
         slots.admit(Stream(request, arrived=10.0))
     (one,) = slots.assemble(12.0)
     sampled = {
@@ -212,57 +186,10 @@ def test_a_token_has_the_log_probabilities_of_its_row_where_they_are_wanted():
     assert tokens == [Sampled(5, None, (), 2.0, 2), Sampled(6, -0.25, ((7, -0.125), (6, -0.25)), 2.0, 2)]
 
 
-def test_the_inputs_of_each_step_have_the_types_that_are_compiled():
-    slots = Slots(2, prefill=4, max_waiting=9)
-    slots.admit(stream([1, 2], max_tokens=9))
-    for _ in range(3):
-        (inputs,), _ = step(slots)
-        assert {name: str(values.dtype) for name, values in inputs.items()} == {
-            "slots": "int32",
-            "ids": "int32",
-            "lengths": "int32",
-            "fresh": "bool",
-            "temperature": "float32",
-            "top_k": "int32",
-            "top_p": "float32",
-            "seed": "int64",
-            "position": "int64",
-        }
-
-
-def test_those_who_wait_are_bounded():
+def test_the_number_of_waiting_texts_is_bounded():
     slots = Slots(1, prefill=4, max_waiting=1)
     slots.admit(stream([1]))
     full = r"^1 of at most 1 texts wait for one of 1 slots \(TAGWERK_SLOTS\)$"
-    with pytest.raises(Overloaded, match=full):
-        slots.admit(stream([1]))
-
-
-def test_texts_that_nobody_waits_for_keep_no_place_in_the_queue():
-    slots = Slots(1, prefill=4, max_waiting=256)
-    busy = stream([1], max_tokens=10**6)
-    slots.admit(busy)
-    step(slots)
-    departed = [stream([1]) for _ in range(256)]
-    for text in departed:
-        slots.admit(text)
-    for text in departed:
-        slots.cancel(text)
-    assert slots.waiting == 0
-    stays = stream([1])
-    slots.admit(stays)
-    assert slots.waiting == 1
-    slots.cancel(busy)
-    step(slots)
-    assert (slots.waiting, stays.started is not None) == (0, True)
-
-
-def test_the_prompts_that_wait_are_bounded_but_one_of_any_length_may():
-    slots = Slots(1, prefill=4, max_waiting=9, max_waiting_tokens=10)
-    slots.admit(stream([1], max_tokens=10**6))
-    step(slots)
-    slots.admit(stream([1] * 99))
-    full = r"^99 of at most 10 tokens of prompts \(TAGWERK_MAX_QUEUE_TOKENS\) wait for a slot$"
     with pytest.raises(Overloaded, match=full):
         slots.admit(stream([1]))
 
@@ -298,6 +225,16 @@ def test_when_to_come_again_follows_from_what_is_to_be_generated_and_how_fast_th
     assert foretold(6, 49, 0.01) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
     assert foretold(2, 49, 0.02) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
     assert foretold(2, 10**6, 1.0) == 60.0, "what lies further off is not foretold"
+
+
+def test_the_prompts_that_wait_are_bounded_but_one_of_any_length_may():
+    slots = Slots(1, prefill=4, max_waiting=9, max_waiting_tokens=10)
+    slots.admit(stream([1], max_tokens=10**6))
+    step(slots)
+    slots.admit(stream([1] * 99))
+    full = r"^99 of at most 10 tokens of prompts \(TAGWERK_MAX_QUEUE_TOKENS\) wait for a slot$"
+    with pytest.raises(Overloaded, match=full):
+        slots.admit(stream([1]))
 
 
 def test_when_to_come_again_counts_what_is_still_to_be_generated_and_the_last_speeds():

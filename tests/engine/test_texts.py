@@ -11,187 +11,140 @@ import pytest
 
 from service.errors import DeadlineExceeded, DeviceFailed
 from service.types import Sampled
-from tests.engine.running import hold, prompt, request, run, running_engine, turns, until
-from tests.fakes import Device, failing
+from tests.engine.running import hold, prompt, request, turns, until
+from tests.fakes import failing
+
+pytestmark = pytest.mark.anyio
 
 
-def test_texts_are_generated_side_by_side_and_beside_batches():
-    async def test():
-        async with running_engine(Device()) as made:
+async def test_texts_are_generated_side_by_side_and_beside_batches(made):
 
-            async def collect(*ids: int) -> list[int]:
-                return [token.id async for token in made.generate(prompt(*ids, max_tokens=5))]
+    async def collect(*ids: int) -> list[int]:
+        return [token.id async for token in made.generate(prompt(*ids, max_tokens=5))]
 
-            texts = await asyncio.gather(collect(1, 2, 3, 4, 5, 6), collect(10), collect(20), made.infer(request([7])))
-            assert texts[0] == [7, 8, 9, 10, 11]
-            assert texts[1] == [11, 12, 13, 14, 15]
-            assert texts[2] == [21, 22, 23, 24, 25]
-            assert int(texts[3].outputs["sum"][0]) == 7
-
-    run(test())
+    texts = await asyncio.gather(collect(1, 2, 3, 4, 5, 6), collect(10), collect(20), made.infer(request([7])))
+    assert texts[0] == [7, 8, 9, 10, 11]
+    assert texts[1] == [11, 12, 13, 14, 15]
+    assert texts[2] == [21, 22, 23, 24, 25]
+    assert int(texts[3].outputs["sum"][0]) == 7
 
 
-def test_logprobs_come_to_those_who_ask_for_them_alone():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            asks, plain = (made.generate(prompt(4, max_tokens=2, logprobs=wish)) for wish in (True, False))
-            held = await hold(device, made)
-            waiting = [asyncio.create_task(anext(text)) for text in (asks, plain)]
-            await turns()
-            device.go.set()
-            first, second = await waiting[0], await waiting[1]
-            assert first[:3] == (5, -1.0, ((5, -1.25), (4, -1.0)))
-            assert second[:3] == (5, None, ())
-            await held
-            assert [token[:3] async for token in asks] == [(6, -1.25, ((6, -1.5), (5, -1.25)))]
-            await plain.aclose()
-            await turns()
-            device.fetched.clear()
-            assert [token.id async for token in made.generate(prompt(7))] == [8, 9, 10]
-            assert set(device.fetched) == {frozenset()}, "nobody of the step asked"
-
-    run(test())
+async def test_only_texts_that_request_logprobs_have_them(device, made):
+    asks, plain = (made.generate(prompt(4, max_tokens=2, logprobs=wish)) for wish in (True, False))
+    held = await hold(device, made)
+    waiting = [asyncio.create_task(anext(text)) for text in (asks, plain)]
+    await turns()
+    device.go.set()
+    first, second = await waiting[0], await waiting[1]
+    assert first[:3] == (5, -1.0, ((5, -1.25), (4, -1.0)))
+    assert second[:3] == (5, None, ())
+    await held
+    assert [token[:3] async for token in asks] == [(6, -1.25, ((6, -1.5), (5, -1.25)))]
+    await plain.aclose()
+    await turns()
+    device.fetched.clear()
+    assert [token.id async for token in made.generate(prompt(7))] == [8, 9, 10]
+    assert set(device.fetched) == {frozenset()}, "nobody of the step asked"
 
 
-def test_a_token_says_how_long_its_text_waited_for_a_slot_and_how_many_had_the_step():
-    async def test():
-        async with running_engine(Device()) as made:
-            asked = time.monotonic()
-            pair = [made.generate(prompt(i, max_tokens=10**6)) for i in (1, 2)]  # for all the slots
-            for token in [await anext(text) for text in pair]:
-                assert 0 <= token.queue_seconds <= time.monotonic() - asked
-            while (await anext(pair[0])).batch_size < 2:
-                pass
-            third = made.generate(prompt(3, max_tokens=10**6))
-            waiting = asyncio.create_task(anext(third))
-            sent = time.monotonic()
-            while time.monotonic() < sent + 0.5:
-                await anext(pair[0])
-                await asyncio.sleep(0)  # tokens that have come already let nothing else run
-            for text in pair:
-                await text.aclose()
-            assert (await waiting).queue_seconds > 0.1  # less than it waited: it may reach the engine late
-            while (await anext(third)).batch_size > 1:  # until both have left
-                pass
-            await third.aclose()
-
-    run(test())
+async def test_a_token_says_how_long_its_text_waited_for_a_slot_and_how_many_had_the_step(made):
+    asked = time.monotonic()
+    pair = [made.generate(prompt(i, max_tokens=10**6)) for i in (1, 2)]  # for all the slots
+    for token in [await anext(text) for text in pair]:
+        assert 0 <= token.queue_seconds <= time.monotonic() - asked
+    while (await anext(pair[0])).batch_size < 2:
+        pass
+    third = made.generate(prompt(3, max_tokens=10**6))
+    waiting = asyncio.create_task(anext(third))
+    sent = time.monotonic()
+    while time.monotonic() < sent + 0.5:
+        await anext(pair[0])
+        await asyncio.sleep(0)  # tokens that have come already let nothing else run
+    for text in pair:
+        await text.aclose()
+    assert (await waiting).queue_seconds > 0.1  # less than it waited: it may reach the engine late
+    while (await anext(third)).batch_size > 1:  # until both have left
+        pass
+    await third.aclose()
 
 
-def test_a_text_whose_deadline_passes_in_the_queue_says_so():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            with pytest.raises(DeadlineExceeded) as late:
-                await anext(made.generate(prompt(1, seconds=0.05)))
-            assert late.value.stages["queue"] > 0
-            assert late.value.stages["inference"] == 0
-            device.go.set()
-            await held
-
-    run(test())
+async def test_a_text_whose_deadline_passes_in_the_queue_says_so(device, made):
+    held = await hold(device, made)
+    with pytest.raises(DeadlineExceeded) as late:
+        await anext(made.generate(prompt(1, seconds=0.05)))
+    assert late.value.stages["queue"] > 0
+    assert late.value.stages["inference"] == 0
+    device.go.set()
+    await held
 
 
-def test_texts_that_leave_the_queue_make_room_at_once():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            device.go.clear()  # no stream has a slot any more
-            held = asyncio.create_task(made.infer(request([99])))
-            await until(device.busy.is_set)
-            for seconds in (60.0, 0.02):  # the first ones are cancelled, the next ones expire
-                waiting = [asyncio.create_task(anext(made.generate(prompt(1, seconds=seconds)))) for _ in range(256)]
-                await turns()
-                for task in waiting if seconds == 60.0 else ():
-                    task.cancel()
-                errors = await asyncio.gather(*waiting, return_exceptions=True)
-                wanted = asyncio.CancelledError if seconds == 60.0 else DeadlineExceeded
-                assert {type(error) for error in errors} == {wanted}
-            last = asyncio.create_task(anext(made.generate(prompt(5))))
-            await turns()
-            device.go.set()
-            assert (await last).id == 6
-            await held
-
-    run(test())
-
-
-def test_closing_a_text_frees_its_slot():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            endless = [made.generate(prompt(1, max_tokens=10**6)) for _ in range(2)]
-            for text in endless:
-                await anext(text)
-                await text.aclose()
-            assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
-
-    run(test())
+async def test_texts_that_leave_the_queue_make_room_at_once(device, made):
+    device.go.clear()  # no stream has a slot any more
+    held = asyncio.create_task(made.infer(request([99])))
+    await until(device.busy.is_set)
+    for seconds in (60.0, 0.02):  # the first ones are cancelled, the next ones expire
+        waiting = [asyncio.create_task(anext(made.generate(prompt(1, seconds=seconds)))) for _ in range(256)]
+        await turns()
+        for task in waiting if seconds == 60.0 else ():
+            task.cancel()
+        errors = await asyncio.gather(*waiting, return_exceptions=True)
+        wanted = asyncio.CancelledError if seconds == 60.0 else DeadlineExceeded
+        assert {type(error) for error in errors} == {wanted}
+    last = asyncio.create_task(anext(made.generate(prompt(5))))
+    await turns()
+    device.go.set()
+    assert (await last).id == 6
+    await held
 
 
 @pytest.mark.parametrize("at_start", [True, False], ids=["at its start", "when it is fetched"])
-def test_a_text_whose_deadline_passes_or_whose_step_fails_says_so(at_start):
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            with pytest.raises(DeadlineExceeded) as late:
-                async for _ in made.generate(prompt(1, max_tokens=10**6, seconds=0.05)):
-                    pass
-            assert 0 <= late.value.stages["queue"] < late.value.stages["inference"]
-            device.failure, device.fails_at_start = failing(), at_start
-            with pytest.raises(DeviceFailed):
-                async for _ in made.generate(prompt(1)):
-                    pass
-            device.failure = None
-            assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
-
-    run(test())
+async def test_a_text_whose_deadline_passes_or_whose_step_fails_says_so(at_start, device, made):
+    with pytest.raises(DeadlineExceeded) as late:
+        async for _ in made.generate(prompt(1, max_tokens=10**6, seconds=0.05)):
+            pass
+    assert 0 <= late.value.stages["queue"] < late.value.stages["inference"]
+    device.failure, device.fails_at_start = failing(), at_start
+    with pytest.raises(DeviceFailed):
+        async for _ in made.generate(prompt(1)):
+            pass
+    device.failure = None
+    assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
 
 
-def test_texts_are_cut_where_they_are_when_the_service_stops():
-    async def test():
-        async with running_engine(Device()) as made:
+async def test_texts_are_cut_where_they_are_when_the_service_stops(made):
 
-            async def collect(text: AsyncGenerator[Sampled, None]) -> list[int]:
-                async with aclosing(text):
-                    return [token.id async for token in text]
+    async def collect(text: AsyncGenerator[Sampled, None]) -> list[int]:
+        async with aclosing(text):
+            return [token.id async for token in text]
 
-            texts = [made.generate(prompt(i, max_tokens=10**6)) for i in (1, 5)]
-            for text in texts:
-                await anext(text)
-            following = [asyncio.create_task(collect(text)) for text in texts]
-            await turns()
-            assert not any(task.done() for task in following)
-            made.cut_texts()
-            for task, first in zip(following, (3, 7), strict=True):
-                ids = await task
-                assert ids == list(range(first, first + len(ids)))
-                assert ids
-
-    run(test())
+    texts = [made.generate(prompt(i, max_tokens=10**6)) for i in (1, 5)]
+    for text in texts:
+        await anext(text)
+    following = [asyncio.create_task(collect(text)) for text in texts]
+    await turns()
+    assert not any(task.done() for task in following)
+    made.cut_texts()
+    for task, first in zip(following, (3, 7), strict=True):
+        ids = await task
+        assert ids == list(range(first, first + len(ids)))
+        assert ids
 
 
-def test_the_tokens_of_a_text_are_reported_as_they_are_computed_whether_anyone_takes_them_or_not():
-    async def test():
-        async with running_engine(Device()) as made:
-            reported = Counter[int]()
+async def test_the_tokens_of_a_text_are_reported_as_they_are_computed_also_if_they_are_not_read(made):
+    reported = Counter[int]()
 
-            def report(client: int, tokens: int) -> None:
-                reported[client] += tokens
+    def report(client: int, tokens: int) -> None:
+        reported[client] += tokens
 
-            made.on_computed = report
-            whole = made.generate(replace(prompt(1, max_tokens=50), client=7))
-            assert len([token async for token in whole]) == 50
-            left = made.generate(replace(prompt(1, max_tokens=10**6), client=8))
-            await anext(left)
-            while reported[8] < 20:
-                await asyncio.sleep(0)
-            await left.aclose()
-            await turns()
-            stopped = reported[8]
-            await made.infer(replace(request([7, 8, 9], [1]), client=9))
-            assert reported == {7: 50, 8: stopped, 9: 4}
-
-    run(test())
+    made.on_computed = report
+    whole = made.generate(replace(prompt(1, max_tokens=50), client=7))
+    assert len([token async for token in whole]) == 50
+    left = made.generate(replace(prompt(1, max_tokens=10**6), client=8))
+    await anext(left)
+    while reported[8] < 20:
+        await asyncio.sleep(0)
+    await left.aclose()
+    await turns()
+    stopped = reported[8]
+    await made.infer(replace(request([7, 8, 9], [1]), clients=[9]))
+    assert reported == {7: 50, 8: stopped, 9: 4}

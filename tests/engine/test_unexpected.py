@@ -9,194 +9,125 @@ import pytest
 
 from service.backend.base import Fetch
 from service.engine.loader import ModelLoading
-from service.engine.plan import StepTimes
 from service.engine.queue import EngineRequest
-from service.engine.requests import Requests
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
 from service.errors import EngineUnavailable, InternalError
 from service.types import State, Tensors
-from tests.engine.running import hold, prompt, request, run, running_engine, turns
+from tests.engine.running import hold, prompt, request, running_engine, turns
 from tests.engine.test_engine import Ended
 from tests.fakes import Device, Echo
+
+pytestmark = pytest.mark.anyio
 
 MOMENTS = pytest.mark.parametrize("at_start", [True, False], ids=["at its start", "when it is fetched"])
 
 
 @MOMENTS
 @pytest.mark.parametrize("error", [ValueError("broadcast"), MemoryError(), KeyError("ids")], ids=repr)
-def test_any_error_of_a_batch_fails_its_requests_and_no_others(error, at_start, caplog):
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            device.failure, device.fails_at_start = error, at_start
-            said = rf"a batch of tagger/1 in shape \(2, 8\) failed: {type(error).__name__}"
-            with pytest.raises(InternalError, match=said):
-                await made.infer(request([1], [2] * 8))
-            device.failure = None
-            assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
-            assert made.state is State.READY
-
-    run(test())
+async def test_any_error_of_a_batch_fails_its_requests_and_no_others(error, at_start, caplog):
+    device = Device()
+    async with running_engine(device) as made:
+        device.failure, device.fails_at_start = error, at_start
+        said = rf"a batch of tagger/1 in shape \(2, 8\) failed: {type(error).__name__}"
+        with pytest.raises(InternalError, match=said):
+            await made.infer(request([1], [2] * 8))
+        device.failure = None
+        assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
+        assert made.state is State.READY
     assert any(record.exc_info for record in caplog.records)
 
 
 @MOMENTS
 @pytest.mark.parametrize("error", [ValueError("broadcast"), MemoryError()], ids=repr)
-def test_any_error_of_a_generation_step_fails_its_texts_and_no_others(error, at_start):
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            device.failure, device.fails_at_start = error, at_start
-            with pytest.raises(InternalError, match=f"a generation step of lm/1 failed: {type(error).__name__}"):
-                await anext(made.generate(prompt(1)))
-            device.failure = None
-            assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
-
-    run(test())
+async def test_any_error_of_a_generation_step_fails_its_texts_and_no_others(error, at_start, device, made):
+    device.failure, device.fails_at_start = error, at_start
+    with pytest.raises(InternalError, match=f"a generation step of lm/1 failed: {type(error).__name__}"):
+        await anext(made.generate(prompt(1)))
+    device.failure = None
+    assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
 
 
-def test_outputs_that_are_not_what_they_should_be_fail_their_batch(monkeypatch):
-    def start(self: Echo, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
+async def test_outputs_that_are_not_what_they_should_be_fail_their_batch(monkeypatch, made):
+    def start(self: Echo, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
         return lambda: {"ids": np.zeros((0, 0))}
-
-    async def test():
-        async with running_engine(Device()) as made:
-            for _ in range(2):
-                with pytest.raises(InternalError, match="IndexError"):
-                    await made.infer(request([1]))
 
     monkeypatch.setattr(Echo, "start", start)
     monkeypatch.setattr(ModelLoading, "_seconds_of_step", lambda *_: 1.0)
-    run(test())
+    for _ in range(2):
+        with pytest.raises(InternalError, match="IndexError"):
+            await made.infer(request([1]))
 
 
-def test_an_error_after_a_step_fails_its_texts(monkeypatch):
+async def test_an_error_after_a_step_fails_its_texts(monkeypatch, made):
     def fail(*_):
         raise ValueError("advance")
 
-    async def test():
-        async with running_engine(Device()) as made:
-            with monkeypatch.context() as patch:
-                patch.setattr(Slots, "advance", fail)
-                with pytest.raises(InternalError, match="advance"):
-                    await anext(made.generate(prompt(1)))
-            assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
-
-    run(test())
+    with monkeypatch.context() as patch:
+        patch.setattr(Slots, "advance", fail)
+        with pytest.raises(InternalError, match="advance"):
+            await anext(made.generate(prompt(1)))
+    assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
 
 
 @pytest.mark.parametrize("where", ["before the step", "in the scheduler", "in the slots"])
-def test_an_error_of_an_iteration_ends_the_engine_with_everything_answered(where, monkeypatch, caplog):
-    async def test():
-        device, changes = Device(), list[State]()
-        async with running_engine(device) as made:
-            made._on_change = lambda: changes.append(made.state)
-            held = await hold(device, made)
-            waiting = [asyncio.create_task(made.infer(request([i]))) for i in range(3)]
-            text = asyncio.create_task(anext(made.generate(prompt(1))))
-            await turns()
-            match where:
-                case "before the step":
-                    made.before_step = lambda: bool(1 / 0)
-                case "in the scheduler":
-                    monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
-                case _:
-                    monkeypatch.setattr(Slots, "assemble", lambda self, now: 1 / 0)
-            device.go.set()
-            if where == "before the step":
-                waiting.append(held)
-            else:
-                assert int((await held).outputs["sum"][0]) == 99
-            for task in (*waiting, text):
-                with pytest.raises(EngineUnavailable, match="the engine failed"):
-                    await task
-            with pytest.raises(EngineUnavailable, match="the engine is stopped"):
-                await made.infer(request([4]))
-            assert made.failed.is_set()
-            assert (made.state, changes) == (State.STOPPED, [State.STOPPED])
-
-    run(test())
+async def test_an_error_of_an_iteration_ends_the_engine_with_everything_answered(where, monkeypatch, caplog):
+    device, changes = Device(), list[State]()
+    async with running_engine(device) as made:
+        made._on_change = lambda: changes.append(made.state)
+        held = await hold(device, made)
+        waiting = [asyncio.create_task(made.infer(request([i]))) for i in range(3)]
+        text = asyncio.create_task(anext(made.generate(prompt(1))))
+        await turns()
+        match where:
+            case "before the step":
+                made.before_step = lambda: bool(1 / 0)
+            case "in the scheduler":
+                monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
+            case _:
+                monkeypatch.setattr(Slots, "assemble", lambda self, now: 1 / 0)
+        device.go.set()
+        if where == "before the step":
+            waiting.append(held)
+        else:
+            assert int((await held).outputs["sum"][0]) == 99
+        for task in (*waiting, text):
+            with pytest.raises(EngineUnavailable, match="the engine failed"):
+                await task
+        with pytest.raises(EngineUnavailable, match="the engine is stopped"):
+            await made.infer(request([4]))
+        assert made.failed.is_set()
+        assert (made.state, changes) == (State.STOPPED, [State.STOPPED])
     critical = [record for record in caplog.records if record.levelno == logging.CRITICAL]
     assert [record.getMessage() for record in critical] == ["the engine failed"], "once, and closing it is no error"
     assert critical[0].exc_info
 
 
-def test_an_engine_that_runs_has_not_failed():
-    async def test():
-        async with running_engine(Device()) as made:
-            await made.infer(request([1]))
-            assert not made.failed.is_set()
-        assert not made.failed.is_set()
-
-    run(test())
-
-
-def test_an_error_while_a_batch_is_counted_ends_the_engine_with_its_requests_answered(monkeypatch):
-    """It would come again."""
-
-    async def test():
-        async with running_engine(Device()) as made:
-            monkeypatch.setattr(StepTimes, "measured", lambda *_: 1 / 0)
-            with pytest.raises(EngineUnavailable):
-                await made.infer(request([5]))
-            assert made.failed.is_set()
-            assert made.state is State.STOPPED
-
-    run(test())
-
-
-def test_an_error_of_one_who_is_passed_requests_ends_the_engine():
-    def fail(requests: Sequence[EngineRequest]) -> None:
-        raise ValueError("decode")
-
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            made.submit(Requests.of(request([1])), fail)
-            device.go.set()
-            await held
-            await asyncio.wait_for(made.failed.wait(), 10)
-            assert made.state is State.STOPPED
-
-    run(test())
-
-
-def test_an_error_of_one_who_is_passed_failed_requests_does_not_keep_the_others_waiting(monkeypatch):
+async def test_an_error_of_on_done_for_failed_requests_does_not_keep_the_others_waiting(monkeypatch, device, made):
     def fail(requests: Sequence[EngineRequest]) -> None:
         raise ValueError("answer")
 
-    async def test():
-        device, ended = Device(), Ended()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            for on_done in (fail, ended):
-                made.submit(Requests.of(request([1])), on_done)
-            text = asyncio.create_task(anext(made.generate(prompt(1))))
-            await turns()
-            monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
-            device.go.set()
-            await held
-            with pytest.raises(EngineUnavailable):
-                await text
-            assert made.failed.is_set()
-            assert [[type(one.error) for one in group] for group in ended.groups] == [[EngineUnavailable]]
-
-    run(test())
+    ended = Ended()
+    held = await hold(device, made)
+    for on_done in (fail, ended):
+        made.submit(request([1]), on_done)
+    text = asyncio.create_task(anext(made.generate(prompt(1))))
+    await turns()
+    monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
+    device.go.set()
+    await held
+    with pytest.raises(EngineUnavailable):
+        await text
+    assert made.failed.is_set()
+    assert [[type(one.error) for one in group] for group in ended.groups] == [[EngineUnavailable]]
 
 
-def test_an_error_of_one_who_is_passed_expired_requests_ends_the_engine():
+async def test_an_error_of_on_done_for_expired_requests_ends_the_engine(device, made):
     def fail(requests: Sequence[EngineRequest]) -> None:
         raise ValueError("answer")
 
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            made.submit(Requests.of(request([1], seconds=0.01)), fail)
-            with pytest.raises(EngineUnavailable):
-                await held
-            assert made.failed.is_set()
-
-    run(test())
+    held = await hold(device, made)
+    made.submit(request([1], seconds=0.01), fail)
+    with pytest.raises(EngineUnavailable):
+        await held
+    assert made.failed.is_set()

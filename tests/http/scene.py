@@ -14,7 +14,7 @@ from service.artifact.manifest import Endpoint, Manifest, TensorSpec
 from service.artifact.version import ModelVersion
 from service.backend.base import Fetch
 from service.engine.engine import Engine
-from service.engine.loader import ModelLoading
+from service.engine.loader import LoadHooks, ModelLoading
 from service.http.app import create_app
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
@@ -45,16 +45,16 @@ class FakeClassifier:
         sizes = list(batch_sizes)
         yield from [len(sizes)] * len(sizes)
 
-    def start(self, inputs: Tensors, further: frozenset[str] = frozenset()) -> Fetch:
+    def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
         self._device.start_step()
 
         def fetch() -> dict[str, Array]:
             self._device.finish_step()
-            return self.outputs(inputs, further)
+            return self.outputs(inputs, extra_outputs)
 
         return fetch
 
-    def outputs(self, inputs: Tensors, further: frozenset[str]) -> dict[str, Array]:
+    def outputs(self, inputs: Tensors, extra_outputs: frozenset[str]) -> dict[str, Array]:
         return {"probabilities": np.tile(np.array([0.25, 0.75], np.float32), (len(inputs["lengths"]), 1))}
 
 
@@ -65,14 +65,14 @@ class Tagger(FakeClassifier):
         f"{head}_{kind}" for head in HEADS for kind in ("id", "probability", "top_ids", "top_probabilities")
     ).union(NEXT_RULES)
 
-    def outputs(self, inputs: Tensors, further: frozenset[str]) -> dict[str, Array]:
+    def outputs(self, inputs: Tensors, extra_outputs: frozenset[str]) -> dict[str, Array]:
         shape = inputs["word_ids"].shape  # (B, T)
         outputs = {f"{head}_id": np.zeros(shape, np.int32) for head in HEADS}
         rules = inputs["char_ids"][..., 0] + np.arange(shape[1], dtype=np.int32)
         outputs |= {name: (rules + i) % len(RULES) for i, name in enumerate((f"{LEMMA}_id", *NEXT_RULES))}
         outputs |= {f"{head}_probability": np.full(shape, 0.75, np.float32) for head in HEADS}
         best = {"ids": np.array([0, 1], np.int32), "probabilities": np.array([0.75, 0.25], np.float32)}
-        return outputs | {name: np.tile(best[name.rpartition("_")[2]], (*shape, 1)) for name in further}
+        return outputs | {name: np.tile(best[name.rpartition("_")[2]], (*shape, 1)) for name in extra_outputs}
 
 
 class SequenceModelDevice(Device):
@@ -135,7 +135,7 @@ def device_engine(
     settings: Settings, versions: Sequence[ModelVersion], device: Device, metrics: Metrics, catalog: Catalog
 ) -> Engine:
     """Returns an engine on a test device, not started, whose versions a catalog offers."""
-    loading = ModelLoading(settings, versions, lambda: device, metrics, prepare=catalog.prepare)
+    loading = ModelLoading(settings, versions, lambda: device, metrics, hooks=LoadHooks(prepare=catalog.prepare))
     return Engine(settings, loading, metrics, schedule=device.schedule)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.engine.requests import ANONYMOUS, Generation, Inference
+from service.engine.requests import ANONYMOUS, Generation, Requests
 from service.http.app import create_app
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key, client_of, read_keys
@@ -31,8 +31,8 @@ def clients_of(path: Path | None, secrets: list[str | None], lines: bool = False
         context = made_context(authenticator=Authenticator(path, RateLimiter()) if path else None)
         infer, generate = context.engine.infer, context.engine.generate
 
-        def note_infer(request: Inference):
-            seen.add(request.client)
+        def note_infer(request: Requests):
+            seen.update(request.clients)
             return infer(request)
 
         def note_generate(request: Generation):

@@ -151,7 +151,7 @@ async def test_a_request_whose_deadline_passes_in_the_queue_is_answered_504_with
         assert (await service.answer(way(post("/classify", FINE, one)))).status == 200, "its key is free"
 
 
-async def test_a_request_that_is_late_before_the_engine_is_reached_is_answered_504():
+async def test_a_request_whose_deadline_has_passed_when_it_is_encoded_is_answered_504():
     async with running() as service:
         await service.hold()
         _, wire = service.send(post("/classify", FINE, "X-Request-Timeout-Ms: 1"))

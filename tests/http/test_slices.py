@@ -23,6 +23,7 @@ from service.pipelines.run import PipelineRun
 from service.telemetry.timing import Timing
 from service.text.slices import Sliced, advance, finish
 from service.types import ModelKey
+from tests.engine.running import SAMPLING
 from tests.http.scene import made_context, scene
 
 CHARACTERS = 20_000
@@ -254,7 +255,7 @@ def test_a_large_answer_is_sent_in_pieces_of_its_announced_length() -> None:
 async def test_long_prompts_go_to_the_engine_one_a_turn() -> None:
     begun = list[int]()
     async with counted_turns() as turns:
-        wish = Generation(ModelKey("lm", "1"), np.ones(PROMPTS_AT_ONCE, np.int32), 1, 1.0, 0, 1.0, 1, 0.0)
+        wish = Generation(ModelKey("lm", "1"), np.ones(PROMPTS_AT_ONCE, np.int32), 1, SAMPLING, 0.0)
         short = replace(wish, prompt=np.ones(1, np.int32))
 
         async def follow(index: int, wish: Generation) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import InvalidInput
 from service.formats.classification import write_json
-from service.pipelines.classification import ClassifiedText, Outputs, check_explains, decode, encode
+from service.pipelines.classification import ClassifiedText, check_explains, decode, encode
 from service.tasks.sentiment import Sentiment
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -30,7 +30,7 @@ def classified(
     moods = task(*labels)
     encoded, sequences = finish(encode(moods, SpacyTokenizer(), [text], False, sentences))
     assert len(sequences) == len(probabilities)
-    outputs = Outputs({"probabilities": np.array(probabilities, np.float32)})
+    outputs = {"probabilities": np.array(probabilities, np.float32)}
     (result,) = finish(decode(moods, encoded, outputs, False, sentences))
     return result
 

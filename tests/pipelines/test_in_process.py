@@ -13,6 +13,8 @@ from tests.conftest import ROOT
 from tests.http.scene import SequenceModelDevice
 from tests.in_process import use_device, use_test_device
 
+pytestmark = pytest.mark.anyio
+
 
 @pytest.fixture(autouse=True)
 def loaded(monkeypatch) -> list[str]:
@@ -77,14 +79,11 @@ def test_threads_share_pipelines_and_nothing_is_left_running():
     assert threading.active_count() == before
 
 
-def test_in_an_event_loop():
-    async def test() -> None:
-        async with open_async_pipelines() as pipelines:
-            tagged, classified = await asyncio.gather(pipelines.tag("Go."), pipelines.classify("Fine."))
-            assert (len(tagged), classified[0].classification.label) == (1, "good")
-            assert (await pipelines.generate("a", max_tokens=1))[0].text.text == "b"
-
-    asyncio.run(test())
+async def test_in_an_event_loop():
+    async with open_async_pipelines() as pipelines:
+        tagged, classified = await asyncio.gather(pipelines.tag("Go."), pipelines.classify("Fine."))
+        assert (len(tagged), classified[0].classification.label) == (1, "good")
+        assert (await pipelines.generate("a", max_tokens=1))[0].text.text == "b"
 
 
 def test_a_model_that_is_refused_is_an_error_and_the_engine_is_closed(monkeypatch):

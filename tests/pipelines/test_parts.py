@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.requests import Inference, Outcome
+from service.engine.requests import Outcome, Requests
 from service.errors import DeadlineExceeded, Overloaded
 from service.pipelines import parts
 from service.pipelines.parts import PARTS_AT_ONCE, cut, infer_in_parts
 from service.types import Ragged, joined
-from tests.engine.running import TAGGER, hold, request, rows_of, run, running_engine, turns
+from tests.engine.running import TAGGER, hold, request, rows_of, running_engine, turns
 from tests.fakes import Device, ReadyEngine
+
+pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
@@ -27,11 +29,11 @@ class Recorder(ReadyEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[Inference] = []
+        self.asked: list[Requests] = []
         self.under_way = self.most = 0
         self.failures: dict[int, Exception] = {}
 
-    async def infer(self, part: Inference) -> Outcome:
+    async def infer(self, part: Requests) -> Outcome:
         number = len(self.asked)
         self.asked.append(part)
         self.under_way += 1
@@ -64,83 +66,58 @@ def test_the_parts_together_are_the_whole(lengths):
     assert back.values["ids"].tolist() == whole.values["ids"].tolist()
 
 
-def test_a_small_request_goes_as_it_is():
-    async def test():
-        recorder, wish = Recorder(), request([1], [2], [3])
-        outcome = await infer_in_parts(recorder, wish)
-        assert recorder.asked == [wish]
-        assert (outcome.queue_seconds, outcome.inference_seconds) == (0.25, 0.5)
-
-    run(test())
-
-
-def test_a_large_request_goes_in_parts_a_few_at_a_time_and_is_admitted_once():
-    async def test():
-        recorder, wanted = Recorder(), [[i, i] for i in range(20)]
-        outcome = await infer_in_parts(recorder, request(*wanted, further=frozenset({"twice"})))
-        assert rows_of(request(*wanted), outcome) == wanted
-        assert recorder.most == PARTS_AT_ONCE
-        assert [part.begun for part in recorder.asked] == [False] + [True] * 6
-        assert {part.further for part in recorder.asked} == {frozenset({"twice"})}
-        assert outcome.batch_size == 3
-        assert outcome.queue_seconds == 0.25
-
-    run(test())
+async def test_a_large_request_goes_in_parts_a_few_at_a_time_and_is_admitted_once():
+    recorder, wanted = Recorder(), [[i, i] for i in range(20)]
+    outcome = await infer_in_parts(recorder, request(*wanted, extra_outputs=frozenset({"twice"})))
+    assert rows_of(request(*wanted), outcome) == wanted
+    assert recorder.most == PARTS_AT_ONCE
+    assert [part.begun for part in recorder.asked] == [False] + [True] * 6
+    assert {part.extra_outputs for part in recorder.asked} == {frozenset({"twice"})}
+    assert outcome.batch_size == 3
+    assert outcome.queue_seconds == 0.25
 
 
 @pytest.mark.parametrize(("number", "asked"), [(0, 1), (1, 4)])
-def test_the_first_error_ends_all_parts(number, asked):
-    async def test():
-        recorder = Recorder()
-        recorder.failures[number] = Overloaded("full", 2.5, 400)
-        with pytest.raises(Overloaded) as refusal:
-            await infer_in_parts(recorder, request(*[[1]] * 99))
-        assert refusal.value is recorder.failures[number]
-        assert len(recorder.asked) <= asked
-        assert recorder.under_way == 0
-
-    run(test())
+async def test_the_first_error_ends_all_parts(number, asked):
+    recorder = Recorder()
+    recorder.failures[number] = Overloaded("full", 2.5, 400)
+    with pytest.raises(Overloaded) as refusal:
+        await infer_in_parts(recorder, request(*[[1]] * 99))
+    assert refusal.value is recorder.failures[number]
+    assert len(recorder.asked) <= asked
+    assert recorder.under_way == 0
 
 
-def test_a_deadline_that_passes_between_parts_says_where_the_time_of_all_went():
-    async def test():
-        recorder = Recorder()
-        recorder.failures[5] = DeadlineExceeded("late", {"queue": 9.0, "inference": 9.0})
-        with pytest.raises(DeadlineExceeded) as late:
-            await infer_in_parts(recorder, request(*[[1]] * 99))
-        assert late.value.stages["queue"] == 0.25
-
-    run(test())
+async def test_a_deadline_that_passes_between_parts_says_where_the_time_of_all_went():
+    recorder = Recorder()
+    recorder.failures[5] = DeadlineExceeded("late", {"queue": 9.0, "inference": 9.0})
+    with pytest.raises(DeadlineExceeded) as late:
+        await infer_in_parts(recorder, request(*[[1]] * 99))
+    assert late.value.stages["queue"] == 0.25
 
 
-def test_a_client_that_goes_takes_all_parts_with_it():
-    async def test():
-        recorder = Recorder()
-        task = asyncio.create_task(infer_in_parts(recorder, request(*[[1]] * 99)))
-        for _ in range(5):
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        assert recorder.under_way == 0
-        assert len(recorder.asked) < 33
-
-    run(test())
+async def test_a_client_that_goes_takes_all_parts_with_it():
+    recorder = Recorder()
+    task = asyncio.create_task(infer_in_parts(recorder, request(*[[1]] * 99)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert recorder.under_way == 0
+    assert len(recorder.asked) < 33
 
 
-def test_an_engine_answers_in_order_and_others_come_in_between():
-    async def test():
-        device = Device()
-        async with running_engine(device) as made:
-            held = await hold(device, made)
-            wanted = [[i, i] for i in range(20)]
-            large = asyncio.create_task(infer_in_parts(made, request(*wanted)))
-            await turns()
-            neighbour = asyncio.create_task(made.infer(request([7], model=TAGGER)))
-            await turns()
-            device.go.set()
-            assert int((await neighbour).outputs["sum"][0]) == 7
-            assert not large.done(), "the neighbour waited for all of it"
-            assert rows_of(request(*wanted), await large) == wanted
-            await held
-
-    run(test())
+async def test_an_engine_answers_in_order_and_others_come_in_between():
+    device = Device()
+    async with running_engine(device) as made:
+        held = await hold(device, made)
+        wanted = [[i, i] for i in range(20)]
+        large = asyncio.create_task(infer_in_parts(made, request(*wanted)))
+        await turns()
+        neighbour = asyncio.create_task(made.infer(request([7], model=TAGGER)))
+        await turns()
+        device.go.set()
+        assert int((await neighbour).outputs["sum"][0]) == 7
+        assert not large.done(), "the neighbour waited for all of it"
+        assert rows_of(request(*wanted), await large) == wanted
+        await held

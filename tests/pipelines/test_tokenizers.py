@@ -7,7 +7,6 @@ import pytest
 from service.artifact.version import ModelVersion
 from service.errors import ArtifactError
 from service.tasks.requirements import check_version
-from service.text.languages import make_tokenizer, named_tokenizer
 from tests.http.scene import tagger
 
 
@@ -15,11 +14,6 @@ def named(name: str | None) -> ModelVersion:
     """Returns a tagger whose manifest names a tokenizer."""
     version = tagger()
     return replace(version, manifest=version.manifest.model_copy(update={"tokenizer": name}))
-
-
-def test_a_model_is_read_to_by_the_tokenizer_that_it_learned_with() -> None:
-    assert make_tokenizer(None) is make_tokenizer("spacy-en") is named_tokenizer("spacy-en")
-    assert make_tokenizer("spacy-fr") is named_tokenizer("spacy-fr")
 
 
 @pytest.mark.parametrize("name", ["spacy", "spacy-..", "moses-fr"])

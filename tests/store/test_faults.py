@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -124,18 +125,18 @@ def test_odd_names_in_a_store_are_no_models(store):
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("words.json", b'{"lowercase": 1, "entries": []}', "lowercase of a vocabulary is true or false"),
-        ("words.json", b'{"lowercase": true, "entries": [1]}', "a list of strings"),
+        ("words.json", b'{"lowercase": 1, "entries": []}', "Expected `bool`, got `int` - at `$.lowercase`"),
+        ("words.json", b'{"lowercase": true, "entries": [1]}', "Expected `str`, got `int`"),
         ("words.json", b'{"lowercase": true, "entries": ["a", "a"]}', "each entry once"),
-        ("words.json", b'{"lowercase": true, "entries": ["\\ud800"]}', "surrogates not allowed"),
+        ("words.json", b'{"lowercase": true, "entries": ["\\ud800"]}', "truncated"),
         ("words.json", b"\xff", "cannot be read"),
-        ("tokenizer.json", b"[]", "a tokenizer is a JSON object"),
-        ("tokenizer.json", b'{"multiwords": {"du": "de le"}}', "not a list of two words or more"),
+        ("tokenizer.json", b"[]", "Expected `object`, got `array`"),
+        ("tokenizer.json", b'{"multiwords": {"du": "de le"}}', "Expected `array`, got `str`"),
     ],
 )
 def test_contents_that_cannot_be_read_are_named(store, file, content, reason):
     faults.with_checksums(lambda folder: (folder / file).write_bytes(content))(store / "victim/1")
-    with pytest.raises(ArtifactError, match=reason):
+    with pytest.raises(ArtifactError, match=re.escape(reason)):
         load_version(store / "victim/1")
 
 
@@ -167,12 +168,10 @@ def without_parts(folder: Path) -> None:
 LEMMA_FAULTS = [
     *faults.of_file("lemmas.json"),
     *faults.of_contents("lemmas.json"),
-    Fault("other parts", lambda f: write_lemmas(f, more={}), "lemmas are a JSON object of characters, irregular,"),
-    Fault(
-        "no lemma", lambda f: write_lemmas(f, lexicon={"NOUN": {"lower": [1]}}), "lexicon has a lemma or a form that is"
-    ),
+    Fault("other parts", lambda f: write_lemmas(f, more={}), "unknown field `more`"),
+    Fault("no lemma", lambda f: write_lemmas(f, lexicon={"NOUN": {"lower": [1]}}), "Expected `str`, got `int`"),
     Fault("other keys", lambda f: write_lemmas(f, dictionary={"NOUN": {}}), "by UPOS and a tag with a tab"),
-    Fault("no list", lambda f: write_lemmas(f, irregular={"be": "is"}), "irregular is a JSON object of lists"),
+    Fault("no list", lambda f: write_lemmas(f, irregular={"be": "is"}), "Expected `array`, got `str`"),
     Fault("not listed", remove_lemmas, "there is no lemmas.json, which a tagger with lemma rules needs"),
     Fault("no rule", lambda f: faults.change_labels(f, lemma=["a", "b", "c"]), "no lemma rule is 'a'; one is"),
     Fault("too few rules", lambda f: faults.change_labels(f, lemma=["lower"]), "1 labels of lemma, but the model"),

@@ -32,10 +32,6 @@ def decode(text: str, *stop: str):
     return asyncio.run(run())
 
 
-def test_a_text_ends_at_its_length():
-    assert decode("abcd") == ("abcd", "length", 4)
-
-
 def test_a_stop_string_ends_it_and_is_left_out():
     assert decode("abcdefg", "de") == ("abc", "stop", 5)
 
@@ -60,10 +56,6 @@ def pieces(text: str, *stop: str, logprobs: bool = False) -> list[str | Piece | 
         return [piece async for piece in TASK.pieces(tokens(), stop, top=2)]
 
     return [piece if logprobs or isinstance(piece, End) else piece.text for piece in asyncio.run(run())]
-
-
-def test_a_text_comes_character_by_character():
-    assert pieces("abc") == ["a", "b", "c", End("length", 3)]
 
 
 def test_what_may_become_a_stop_string_is_held_back():

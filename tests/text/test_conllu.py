@@ -56,11 +56,6 @@ def test_clitics_make_multiword_tokens(word, parts):
     assert multiwords(tokens) == [(0, len(parts) - 1)]
 
 
-def test_two_in_a_row_stay_two():
-    tokens = [Token("a", 0, 1), Token("b", 1, 2, True), Token("c", 2, 3), Token("d", 3, 4, True)]
-    assert multiwords(tokens) == [(0, 1), (2, 3)]
-
-
 def test_text_has_one_space_where_tokens_are_apart():
     (sentence,) = conllu.parse(write("One\n two ,\tthree\u00a0four."))
     assert sentence.metadata["text"] == "One two , three four."

@@ -1,4 +1,3 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,9 +12,3 @@ def test_offsets_cut_what_the_other_languages_have_where_code_points_cut(text, d
     assert positions(text, "code_points")[at] == at
     assert positions(text, "utf8")[at] == len(text[:at].encode())
     assert positions(text, "utf16")[at] == len(text[:at].encode("utf-16-le")) // 2
-
-
-@pytest.mark.parametrize("unit", ["code_points", "utf16", "utf8"])
-def test_the_end_of_the_text_has_a_place_too(unit):
-    assert list(positions("", unit)) == [0]
-    assert len(positions("aä🙂", unit)) == 4

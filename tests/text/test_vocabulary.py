@@ -8,6 +8,7 @@ import pytest
 
 from service.text.encoding import encode_characters, encode_tokens, shorten
 from service.text.vocabulary import PAD, UNK, Vocabulary
+from training.data.vocabularies import counted
 
 
 def test_ids_follow_the_reserved_ones() -> None:
@@ -20,14 +21,9 @@ def test_ids_follow_the_reserved_ones() -> None:
 
 
 def test_counts_by_frequency_then_spelling() -> None:
-    counted = Vocabulary.count("The the cat a a a cat dog".split(), at_least=2, lowercase=True)
-    assert counted.entries == ("a", "cat", "the")
-    assert counted.id("THE") == counted.id("the") == 4
-
-
-def test_lists_an_entry_once() -> None:
-    with pytest.raises(ValueError, match="once"):
-        Vocabulary(["a", "a"])
+    found = counted("The the cat a a a cat dog".split(), at_least=2, lowercase=True)
+    assert found.entries == ("a", "cat", "the")
+    assert found.id("THE") == found.id("the") == 4
 
 
 @pytest.mark.parametrize("lowercase", [False, True])
@@ -66,11 +62,6 @@ def test_words_are_looked_up_in_their_normal_form() -> None:
 def test_a_character_that_is_unknown_is_read_as_one_that_it_may_stand_for() -> None:
     assert Vocabulary(['"', "'", "-"]).ids("“«’–…") == [2, 2, 3, 4, UNK]
     assert Vocabulary(['"', "“", "’", "."]).ids("“”'…") == [3, 2, 4, 5]  # those that are known stay as they are
-
-
-def test_words_are_counted_with_their_variants() -> None:
-    counted = Vocabulary.count(["n’t", "n't", "N'T", "a", "a"], lowercase=True)
-    assert counted.entries == ("n't", "a")
 
 
 def test_characters_of_equivalent_words_are_the_same() -> None:

@@ -7,7 +7,6 @@ solved problem?", compare such classifiers with rules.
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
 from itertools import accumulate, chain, groupby, pairwise
 from typing import NamedTuple, Self
 
@@ -75,14 +74,10 @@ def learn(train: Iterable[Tree], dev: Iterable[Tree], rules: SpacyTokenizer, wha
         what: TOKENS, with which multiword tokens are learned, SENTENCES, or both.
     """
     split = Split.of(train)
-    learned = Segmenter()
-    if TOKENS in what:
-        boundaries, continuations = _boundaries(split, rules)
-        multiwords, choices = _multiwords(split.sentences)
-        learned = Segmenter(boundaries, continuations, None, multiwords, choices)
-    if SENTENCES in what:
-        learned = replace(learned, ends=_ends(split, Split.of(dev)))
-    return learned
+    ends = _ends(split, Split.of(dev)) if SENTENCES in what else None
+    if TOKENS not in what:
+        return Segmenter(ends=ends)
+    return Segmenter(*_boundaries(split, rules), ends, *_multiwords(split.sentences))
 
 
 def pieces_of(text: str, sentence: Sentence) -> list[Piece]:
@@ -126,7 +121,7 @@ def _ends(train: Split, dev: Split) -> Classifier | None:
         first = ends[sentence - 1] if sentence else 0
         examples.append((possible.features(i, first), i == ends[sentence]))
     trained = [found for cost in END_COSTS if (found := fit(examples, cost))]
-    moved = [found._replace(bias=round(found.bias + shift, DECIMALS)) for found in trained for shift in END_SHIFTS]
+    moved = [Classifier(round(one.bias + shift, DECIMALS), one.weights) for one in trained for shift in END_SHIFTS]
     return max(moved, key=lambda classifier: _right_sentences(classifier, dev), default=None)
 
 

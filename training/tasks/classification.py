@@ -17,6 +17,7 @@ from service.text.vocabulary import PAD, UNK, Vocabulary
 from training.cells import Tensor
 from training.data.buckets import best_buckets
 from training.data.dataset import Array, Batch, Batches, Example, Examples, bucketed, collate, length_sorted, of_lengths
+from training.data.vocabularies import counted
 from training.metrics.calibration import best_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import MACRO_F1, label_accuracy
@@ -107,7 +108,7 @@ class Classification(Task):
         self.labels = dict(labels)
         ((self._kind, names),) = labels.items()
         self.vocabularies = dict(vocabularies or {}) or {
-            "words": Vocabulary.of_counts(words, at_least=recipe.word_count, lowercase=True)
+            "words": counted(words, at_least=recipe.word_count, lowercase=True)
         }
         self.label_of_class = np.eye(len(names), dtype=np.float32) if label_of_class is None else label_of_class
         self.lengths = self._lengths(splits["train"])

@@ -15,6 +15,7 @@ from training.cells.truncation import read_window
 from training.data import corpora, source_code
 from training.data.catalogue import CORPORA
 from training.data.dataset import Array, Batch, Batches, Example
+from training.data.vocabularies import counted
 from training.metrics.scores import CROSS_ENTROPY, cross_entropy
 from training.models.counted import MarkovChain, MarkovChainSizes
 from training.models.language_model import LanguageModel, LanguageModelSizes
@@ -105,7 +106,7 @@ class LanguageModelling(Task):
         self.recipe: LanguageModelRecipe = recipe
         self.data = data
         parts = {**parts, "train": parts["train"][: recipe.limit]}
-        self.vocabularies = dict(vocabularies or {}) or {"characters": Vocabulary.count(parts["train"])}
+        self.vocabularies = dict(vocabularies or {}) or {"characters": counted(parts["train"])}
         characters = self.vocabularies["characters"]
         self.labels = {}
         self.lengths = {}

@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
-from service.text.lemma_rules import CASINGS, LOWER, labels_of
+from service.text.lemma_rules import CASINGS, LOWER
 from service.text.lemmatizer import RULES_TRIED
 from training.data.dataset import Array
 from training.data.lexicon import Lexicon
 from training.data.treebank import NOTHING, Tree, Word
+from training.models.lemmatizer import labels_of
 
 LEAST_RULE = 3  # words of the train split that have a lemma rule
 KEPT_CAPITALS = 0.95  # share of the words of a part of speech that are names

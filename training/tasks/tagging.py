@@ -13,8 +13,7 @@ from service.artifact.manifest import DataSource, Metric
 from service.errors import ConfigurationError
 from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import make_tokenizer, named_tokenizer
-from service.text.lemma_rules import labels_of
-from service.text.lemmatizer import LEMMA, Lemmatizer, TaggedWord, finer_column
+from service.text.lemmatizer import LEMMA, TaggedWord, finer_column
 from service.text.normalization import normalize_form
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import UNK, Vocabulary
@@ -25,11 +24,14 @@ from training.data.dataset import IGNORED, Array, Batch, Batches, Example, Examp
 from training.data.distillation import DistillationSet
 from training.data.lexicon import Lexicon
 from training.data.treebank import NOTHING
+from training.data.vocabularies import counted
 from training.metrics import raw_text
 from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
 from training.models.counted import MostFrequentTag, MostFrequentTagSizes
+from training.models.lemmatizer import labels_of
+from training.models.lemmatizer import learn as learn_lemmatizer
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_classes import WordClasses
@@ -125,8 +127,8 @@ class Tagging(Task):
             self.data += self._distillation.sources
             counts = Counter(dict(zip(self._distillation.words, self._distillation.counts.tolist(), strict=True)))
         self.vocabularies = dict(vocabularies or {}) or {
-            "words": Vocabulary.of_counts(counts, at_least=recipe.word_count, lowercase=True),
-            "characters": Vocabulary.count(character for form in forms for character in normalize_form(form)),
+            "words": counted(counts, at_least=recipe.word_count, lowercase=True),
+            "characters": counted(character for form in forms for character in normalize_form(form)),
         }
         words = self.vocabularies["words"]
         self.labels = {head: treebank.tags(train, head) for head in HEADS}
@@ -134,7 +136,7 @@ class Tagging(Task):
         self._lemma_labels = LemmaLabels(train if recipe.lemmas else ())
         if rules := self._lemma_labels.labels:
             self.labels[LEMMA] = rules
-            self.lemmatizer = Lemmatizer.learn(
+            self.lemmatizer = learn_lemmatizer(
                 (
                     (TaggedWord(w.form, w.upos, getattr(w, self._finer)), w.lemma)
                     for t in train

@@ -120,7 +120,7 @@ def test_the_service_gives_the_lemmas_that_training_measured(learned: Learned) -
     sentences = [*(tree.forms for tree in tiny.treebank_with_lemmas()["test"]), ("Is", "seeds", "½", "KINDLE", "feels")]
     found: list[dict[str, Any]] = []
     for one in (sequences := finish(served.encode(sentences))).split([1] * len(sequences)):
-        batch = pad(one, version.manifest.endpoint.inputs, (1, 8))
+        batch = pad(one, (1, 8))
         timed, _ = unpad(backend.start(batch.inputs, every)(), batch, backend.timed_outputs)
         found.append(dict(timed))
     outputs = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
