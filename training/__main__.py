@@ -19,9 +19,9 @@ from training.commands import (
     teach,
     train,
 )
+from training.course import ladder_names, recipe_names
 from training.folders import runs_folder
 from training.from_files import command as from_files
-from training.recipes import ladder_names, recipe_names
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130  # the exit status of a command that SIGINT ended

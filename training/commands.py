@@ -3,11 +3,16 @@
 import argparse
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from service.errors import ConfigurationError
+from training.course import load_ladder, load_recipe
 from training.folders import model_store, runs_folder
 from training.from_files import command as from_files
-from training.recipes import load_any_recipe, load_ladder, load_recipe
+
+if TYPE_CHECKING:
+    from service.artifact.manifest import Metric
+    from training.tasks.base import Predict, ServedTask
 
 # Keras and TensorFlow take seconds to import: each command imports what it needs, and --help needs nothing.
 
@@ -29,7 +34,7 @@ def show(arguments: argparse.Namespace) -> None:
     from training.data.distillation import DistillationSetMissing
     from training.report.recipe import show
 
-    recipe, note = load_any_recipe(arguments.recipe), ""
+    recipe, note = load_recipe(arguments.recipe), ""
     try:
         task = recipe.task()
     except DistillationSetMissing:
@@ -46,7 +51,7 @@ def teach(arguments: argparse.Namespace) -> None:
 
     from rich.console import Console
 
-    from training.teachers import teach
+    from training.teachers.teach import teach
 
     console = Console()
     path = teach(replace(recipe, teacher=None).task(), console).write(recipe.name)
@@ -126,24 +131,18 @@ def export(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from training.run import readings
-    from training.run.evaluate import calibration, show
-    from training.run.export import export, served_kind
+    from training.run.evaluate import show
+    from training.run.export import export
     from training.run.loop import load_final
+    from training.tasks.base import ServedTask
 
     console = Console()
     task = recipe.task()
-    served_kind(task)  # else a test split would be read for nothing
+    if not isinstance(task, ServedTask):
+        raise ConfigurationError(f"{recipe.name} is measured and not exported: the service has no such task")
     model, predict = load_final(task)
     task.learn_segmenter()
-    metrics = [
-        metric
-        for split in ("test", "dev")
-        for metric in (
-            *task.evaluate(predict, split),
-            *task.evaluate_text(predict, split),
-            *calibration(task.predictions(predict, split), split),
-        )
-    ]
+    metrics = _measured(task, predict)
     folder = export(task, model, metrics, model_store())
     show(console, str(folder), metrics)
     readings.record(recipe.name, metrics, console)
@@ -156,7 +155,6 @@ def export_again(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from training.run import readings
-    from training.run.evaluate import calibration
     from training.run.export import export_again
     from training.run.loop import make_predict, round_weights
     from training.run.versions import newest_version, read_version, restore
@@ -167,17 +165,17 @@ def export_again(arguments: argparse.Namespace) -> None:
     model = restore(task, folder)
     round_weights(task, model)
     predict = make_predict(task, model)
-    measured = [
-        metric
-        for split in ("test", "dev")
-        for metric in (
-            *task.evaluate(predict, split),
-            *task.evaluate_text(predict, split),
-            *calibration(task.predictions(predict, split), split),
-        )
-    ]
+    measured = _measured(task, predict)
     print(f"written: {export_again(task, model, folder, measured)}")
     readings.record(arguments.name, measured, Console())
+
+
+def _measured(task: "ServedTask", predict: "Predict") -> list["Metric"]:
+    """Returns all metrics of test and dev."""
+    from training.run.evaluate import measure
+
+    found = {split: task.predictions(predict, split) for split in ("test", "dev")}
+    return [metric for split in found for metric in measure(task, predict, split, found[split])]
 
 
 def ladder(arguments: argparse.Namespace) -> None:
@@ -186,8 +184,8 @@ def ladder(arguments: argparse.Namespace) -> None:
 
     from rich.console import Console
 
-    from training.report.ladder import Results, table, write
-    from training.run.ladder import train_rungs
+    from training.course.results import Results, table, write
+    from training.course.train_rungs import train_rungs
     from training.run.loop import set_threads
 
     ladder = load_ladder(arguments.name)
@@ -214,19 +212,21 @@ def attention(arguments: argparse.Namespace) -> None:
     """Plots the attention weights of a translator or captioner that was trained here."""
     import_tensorflow()
 
-    from training.report import attention, captioning
+    from training.course.attention import draw_captions, draw_translations
+    from training.course.tasks.captioning import Captioning
+    from training.course.tasks.translation import Translation
     from training.run.loop import load_best
-    from training.tasks.captioning import Captioning
 
-    task = load_recipe(arguments.name).task()
-    model = load_best(task)
+    name, task = arguments.name, load_recipe(arguments.name).task()
     if isinstance(task, Captioning):
-        path = captioning.draw(task, model, arguments.out)
-    elif arguments.text:
-        path = attention.draw(task, model, arguments.text, arguments.out)
+        draw_captions(task, load_best(task), arguments.out)
+    elif not isinstance(task, Translation):
+        raise ConfigurationError(f"{name} has no decoder with attention")
+    elif not arguments.text:
+        raise ConfigurationError(f"{name} needs a text: tagwerk-train attention {name} TEXT …")
     else:
-        raise ConfigurationError(f"{arguments.name} needs a text: tagwerk-train attention {arguments.name} TEXT …")
-    print(f"written: {path}")
+        draw_translations(task, load_best(task), arguments.text, arguments.out)
+    print(f"written: {arguments.out}")
 
 
 def segmentation(arguments: argparse.Namespace) -> None:

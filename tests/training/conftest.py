@@ -1,7 +1,8 @@
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -66,3 +67,12 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
         return command.main()
 
     return run
+
+
+@pytest.fixture
+def double_precision() -> Iterator[None]:
+    """Computes with 64 bits, so that finite differences and NumPy agree to many digits."""
+    keras.config.set_floatx("float64")
+    with loop.precision("float64"):
+        yield
+    keras.config.set_floatx("float32")

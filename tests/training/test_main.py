@@ -12,7 +12,7 @@ import pytest
 from service.errors import ConfigurationError, install
 from tests.conftest import ROOT
 from training import __main__ as command
-from training.recipes import load_recipe, recipe_names
+from training.course import load_recipe, recipe_names
 from training.run import loop
 
 

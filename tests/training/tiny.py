@@ -5,21 +5,21 @@ from functools import cache
 from typing import Any
 
 from service.artifact.manifest import DataSource
-from training.data.digit_scenes import Scenes
+from training.course.data.digit_scenes import Scenes
+from training.course.models.captioner import CaptionerSizes
+from training.course.models.translator import EncoderDecoderSizes
+from training.course.tasks.captioning import Captioning, CaptioningRecipe
+from training.course.tasks.translation import Translation, TranslationRecipe
 from training.data.lexicon import Lexicon
 from training.data.sst import Phrase
 from training.data.translations import Pair
 from training.data.treebank import Tree, Word
-from training.models.captioner import CaptionerSizes
-from training.models.encoder_decoder import EncoderDecoderSizes
 from training.models.language_model import LanguageModelSizes
 from training.models.sentiment import SentimentSizes
 from training.models.tagger import TaggerSizes
-from training.tasks.captioning import Captioning, CaptioningRecipe
 from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
 from training.tasks.sentiment import Sentiment, SentimentRecipe
 from training.tasks.tagging import Tagging, TaggingRecipe
-from training.tasks.translation import Translation, TranslationRecipe
 
 SOURCE = DataSource(name="tiny", address="https://example.org/tiny", sha256="0" * 64, licence="CC0")
 COMMON: dict[str, Any] = {"language": "en", "licence": "CC0", "corpus": "tiny"}
@@ -175,7 +175,7 @@ def captioning(attention: bool = True, **changes: Any) -> Captioning:
     }
     scenes = Scenes("train", 20)[:]
     splits = {"train": scenes, "dev": scenes, "test": scenes}
-    return Captioning(CaptioningRecipe(**(settings | changes)), splits, (SOURCE,))
+    return Captioning(CaptioningRecipe(**(settings | changes)), splits)
 
 
 def pairs() -> list[Pair]:
@@ -200,7 +200,5 @@ def translation(**changes: Any) -> Translation:
         "shipped": False,
         "sizes": EncoderDecoderSizes(embedding=12, units=32, dropout=0.0),
     }
-    twenty = pairs()
-    return Translation(
-        TranslationRecipe(**(COMMON | settings | changes)), {"train": twenty, "dev": twenty, "test": twenty}, (SOURCE,)
-    )
+    splits = dict.fromkeys(("train", "dev", "test"), pairs())
+    return Translation(TranslationRecipe(**(COMMON | settings | changes)), splits)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:  # Keras and TensorFlow take seconds to import, and --help nee
     from rich.console import Console
 
     from training.from_files.options import Options
-    from training.tasks.base import Task
+    from training.tasks.base import ServedTask
 
 
-def tagger(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
+def tagger(arguments: argparse.Namespace, options: "Options", console: "Console") -> "ServedTask":
     """Trains a tagger on a treebank in CoNLL-U; it gives lemmas, too, if the treebank has them."""
     from training.from_files.tagger import read_lexicon, read_splits, tagging
 
@@ -25,21 +25,21 @@ def tagger(arguments: argparse.Namespace, options: "Options", console: "Console"
     return tagging(options, splits, lexicon, console)
 
 
-def classifier(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
+def classifier(arguments: argparse.Namespace, options: "Options", console: "Console") -> "ServedTask":
     """Trains a classifier on labelled texts in CSV, TSV or JSON Lines."""
     from training.from_files.classifier import classification
 
     return classification(options, arguments.text_column, arguments.label_column, console)
 
 
-def language_model(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
+def language_model(arguments: argparse.Namespace, options: "Options", console: "Console") -> "ServedTask":
     """Trains a language model on a text, character by character."""
     from training.from_files.language_model import language_modelling
 
     return language_modelling(options, console)
 
 
-KINDS: dict[str, Callable[[argparse.Namespace, "Options", "Console"], "Task"]] = {
+KINDS: dict[str, Callable[[argparse.Namespace, "Options", "Console"], "ServedTask"]] = {
     "tagger": tagger,
     "classifier": classifier,
     "language-model": language_model,

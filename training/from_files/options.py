@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from service.errors import ConfigurationError
-from training.tasks.recipe import Recipe
+from training.tasks.base import Recipe
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -12,7 +12,7 @@ from rich.table import Table
 from training.data.dataset import Example
 from training.from_files.budget import Speed
 from training.metrics.predictions import Predictions, interval, label_scores
-from training.tasks.recipe import Recipe
+from training.tasks.base import Recipe
 
 CONFUSIONS = 20
 CONTEXT = 5  # words on each side of an example

@@ -15,10 +15,10 @@ from training.metrics.predictions import Predictions, interval
 from training.metrics.scores import percent
 from training.run import baselines, readings
 from training.run.checkpoint import Checkpoints
-from training.run.evaluate import calibration, show
+from training.run.evaluate import measure, show
 from training.run.export import export
 from training.run.loop import load_final, train
-from training.tasks.base import Task
+from training.tasks.base import ServedTask
 from training.tasks.classification import Classification
 from training.tasks.tagging import Tagging
 
@@ -26,7 +26,7 @@ SPLITS = ("test", "dev")
 FEATURES = "feats"  # the labels of words that are several attributes in one
 
 
-def make(task: Task, options: Options, store: Path, console: Console) -> None:
+def make(task: ServedTask, options: Options, store: Path, console: Console) -> None:
     """Trains, measures and exports a model.
 
     A run of other data or settings under the same name is discarded; an interrupted one is resumed.
@@ -34,16 +34,14 @@ def make(task: Task, options: Options, store: Path, console: Console) -> None:
     Checkpoints(runs_folder(), task.recipe).discard_others()
     train(task, console)
     model, predict = load_final(task)
-    found = {split: task.predictions(predict, split) for split in SPLITS}
-    metrics = [
-        metric for split in SPLITS for metric in (*task.evaluate(predict, split), *calibration(found[split], split))
-    ]
+    if isinstance(task, Tagging):
+        task.learn_exceptions(predict)
     task.learn_segmenter()
-    metrics += [metric for split in SPLITS for metric in task.evaluate_text(predict, split)]
+    found = {split: task.predictions(predict, split) for split in SPLITS}
+    metrics = [metric for split in SPLITS for metric in measure(task, predict, split, found[split])]
     if isinstance(task, Tagging | Classification):
         metrics += compare(task, found, options.seed, console)
-    task.command = options.command
-    folder = export(task, model, metrics, store)
+    folder = export(task, model, metrics, store, options.command)
     show(console, str(folder), metrics)
     readings.record(task.recipe.name, metrics, console)
     console.print(f"written: {folder}, {how_it_serves(store, task.recipe.name)}", highlight=False, soft_wrap=True)

@@ -1,21 +1,17 @@
-"""Accuracy, cross-entropy, recall, BLEU and chrF, as the tasks report them."""
+"""Accuracy, cross-entropy and recall, as the tasks report them."""
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 
 import numpy as np
-import sacrebleu
 from sklearn.metrics import f1_score, recall_score
 
 from service.artifact.manifest import Metric
 from training.data.dataset import Array
-from training.data.translations import Pair
 
 ALL_TAGS = "AllTags"
 LEMMAS = "Lemmas"
 LEMMA_RULES = "lemma rules"
-EXACT = "exact captions"
 CROSS_ENTROPY = "cross-entropy"
 SST2 = "SST-2 accuracy"
 SST5 = "SST-5 accuracy"
@@ -23,8 +19,6 @@ POLARITY = "accuracy of positive and negative"
 ACCURACY = "accuracy"
 MACRO_RECALL = "macro recall"
 MACRO_F1 = "macro F1"
-BLEU = "BLEU"
-CHRF = "chrF"
 ALL_LABELS = {3: "accuracy of three labels", 5: SST5}
 
 
@@ -50,25 +44,6 @@ def word_accuracy(columns: Mapping[str, Array], known: Array, split: str) -> tup
         for suffix, part in parts
         for name, column in columns.items()
     )
-
-
-def caption_accuracy(
-    generated: Sequence[Sequence[str]], right: Sequence[Sequence[str]], digits: Sequence[int], split: str
-) -> tuple[Metric, ...]:
-    """Returns the share of captions that are exactly right, of all and by the number of digits, and of words.
-
-    A word is right if the generated caption has it at the same place; captions are compared up to the longer's end.
-
-    Args:
-        digits: in the scene of each caption.
-    """
-    exact = np.array([one == other for one, other in zip(generated, right, strict=True)])
-    words = np.array(
-        [word == other for pair in zip(generated, right, strict=True) for word, other in zip_longest(*pair)]
-    )
-    counts = np.array(digits)
-    figures = {EXACT: exact, "words": words} | {f"{EXACT}, digits: {n}": exact[counts == n] for n in np.unique(counts)}
-    return tuple(Metric(name=name, value=percent(part), unit="%", split=split) for name, part in figures.items())
 
 
 def percent(right: Array) -> float:
@@ -148,19 +123,3 @@ def sentiment_accuracy(probabilities: Array, labels: Array, split: str, polarity
         Metric(name=ALL_LABELS[probabilities.shape[1]], value=percent(predicted == labels), unit="%", split=split),
         Metric(name=MACRO_RECALL, value=macro_recall(predicted, labels), unit="%", split=split),
     )
-
-
-def translation_scores(translations: Sequence[str], pairs: Sequence[Pair], split: str) -> tuple[Metric, ...]:
-    """Returns BLEU (Papineni et al. 2002) and chrF (Popović 2015) of all translations, then of each kind of pair.
-
-    Both are sacrebleu's, with its defaults: of a corpus, 0 to 100.
-    """
-    kinds = sorted({pair.kind for pair in pairs}, reverse=True)
-    metrics = []
-    for kind in ("", *kinds):
-        rows = [(given, pair.translation) for given, pair in zip(translations, pairs, strict=True) if kind in pair.kind]
-        given, right = zip(*rows, strict=True)
-        for name, score in ((BLEU, sacrebleu.corpus_bleu), (CHRF, sacrebleu.corpus_chrf)):
-            name += f", {kind}s" if kind else ""
-            metrics.append(Metric(name=name, value=round(score(given, [right]).score, 2), unit="", split=split))
-    return tuple(metrics)

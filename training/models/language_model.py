@@ -30,6 +30,10 @@ class LanguageModelSizes:
     inner_dropout: float = 0.3  # between layers
     output_dropout: float = 0.5
 
+    def network(self, characters: int) -> "LanguageModel":
+        """Builds the model. characters: number of ids of the vocabulary."""
+        return LanguageModel(characters, self)
+
 
 class LanguageModel(keras.Model):  # type: ignore[misc]
     """Computes the logits of each next character (Graves 2013), with dropout between layers only (Zaremba et al. 2014).

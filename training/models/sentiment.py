@@ -31,6 +31,10 @@ class SentimentSizes:
     pairs: int = 2**17
     weighed: bool = False
 
+    def network(self, words: int, classes: int) -> "SentimentClassifier":
+        """Builds the classifier; arguments as there."""
+        return SentimentClassifier(words, classes, self)
+
 
 class SentimentClassifier(keras.Model):  # type: ignore[misc]
     """Two members that are trained independently: their errors differ, so that their mean makes fewer.

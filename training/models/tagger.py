@@ -42,6 +42,12 @@ class TaggerSizes:
     input_dropout: float = 0.33
     output_dropout: float = 0.5
 
+    def network(
+        self, words: int, characters: int, labels: Mapping[str, int], classes: WordClasses | None = None
+    ) -> "Tagger":
+        """Builds the tagger; arguments as there."""
+        return Tagger(words, characters, labels, self, classes)
+
 
 class Tagger(keras.Model):  # type: ignore[misc]
     """Computes the logits of every head for each word (Plank et al. 2016; Ling et al. 2015).

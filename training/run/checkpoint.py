@@ -11,7 +11,7 @@ import numpy as np
 
 from service.errors import TagwerkError
 from training.folders import replace_file
-from training.tasks.recipe import Recipe
+from training.tasks.base import Recipe
 
 PROGRESS = "progress"
 

@@ -17,6 +17,7 @@ from training.report import plots
 from training.run import readings
 from training.run.loop import make_predict
 from training.run.versions import load_endpoint, newest_version, read_version, restore
+from training.tasks.base import Predict, ServedTask
 
 CONFUSED = 20  # pairs of lemma rules that are shown
 
@@ -38,14 +39,10 @@ def evaluate(
     else:
         model = restore(task, folder)
         with weights_of_bits(bits):
-            task.round_weights(model)
+            model.round_weights()
         predict = make_predict(task, model)
     predictions = task.predictions(predict, split)
-    metrics = (
-        *task.evaluate(predict, split),
-        *task.evaluate_text(predict, split),
-        *calibration(predictions, split),
-    )
+    metrics = measure(task, predict, split, predictions)
     show(console, f"{manifest.name}, version {manifest.version}", metrics)
     readings.record(manifest.recipe, metrics, console)
     for kind, given in predictions.items():
@@ -63,14 +60,20 @@ def evaluate(
     return metrics
 
 
-def calibration(predictions: Mapping[str, Predictions], split: str) -> tuple[Metric, ...]:
-    """Returns the calibration error of each kind of label, and its expectation by chance on a split of this size."""
-    measures = {"calibration error": calibration_error, "calibration error by chance": chance_calibration_error}
-    return tuple(
-        Metric(name=f"{kind}, {name}", value=round(measure(given), 2), unit="%", split=split)
+def measure(
+    task: ServedTask, predict: Predict, split: str, predictions: Mapping[str, Predictions]
+) -> tuple[Metric, ...]:
+    """Returns all metrics of a split. predictions: those that the task gives for it.
+
+    Beside the task's own they are the calibration error of each kind of label, and its expectation by chance.
+    """
+    errors = {"calibration error": calibration_error, "calibration error by chance": chance_calibration_error}
+    calibration = (
+        Metric(name=f"{kind}, {name}", value=round(error(given), 2), unit="%", split=split)
         for kind, given in predictions.items()
-        for name, measure in measures.items()
+        for name, error in errors.items()
     )
+    return (*task.evaluate(predict, split), *task.evaluate_text(predict, split), *calibration)
 
 
 def show(console: Console, title: str, metrics: Iterable[Metric]) -> None:

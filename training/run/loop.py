@@ -20,8 +20,7 @@ from training.run.checkpoint import Checkpoints, Progress
 from training.run.schedules import learning_rate
 from training.run.step import Step
 from training.run.workers import workers
-from training.tasks.base import Predict, Task
-from training.tasks.recipe import Recipe
+from training.tasks.base import Predict, Recipe, Rounded, ServedTask, Task
 
 log = logging.getLogger("tagwerk.training")
 
@@ -66,10 +65,9 @@ def _train(task: Task, console: Console) -> None:
             seconds = time.monotonic() - started
 
             with averaged(model, averages):
-                metrics = task.evaluate(predict, "dev")
-                dev_loss = task.dev_loss(predict)
+                metrics, loss_on_dev = task.evaluate(predict, "dev"), dev_loss(task, predict)
                 value = next(metric.value for metric in metrics if metric.name == task.chosen_by)
-                best = task.better(value, progress.best)
+                best = better(task, value, progress.best)
                 progress.epochs += 1
                 if best:
                     progress.best, progress.best_epoch = value, progress.epochs
@@ -79,7 +77,7 @@ def _train(task: Task, console: Console) -> None:
                     board.graph(step.graph)
             progress.seconds += time.monotonic() - started
             progress.better.append(best)
-            figures = {"loss": loss, DEV_LOSS: dev_loss} | {m.name: m.value for m in metrics}
+            figures = {"loss": loss, DEV_LOSS: loss_on_dev} | {m.name: m.value for m in metrics}
             progress.history.append({name: value for name, value in figures.items() if value is not None})
             checkpoints.save(everything, progress)
             report.epoch_done(loss, tokens, seconds, metrics, best)
@@ -121,6 +119,17 @@ def train_epoch(
     return loss_sum / tokens, tokens
 
 
+def better(task: Task, value: float, best: float | None) -> bool:
+    """Returns whether a value of the metric that chooses the epoch is better than the best so far."""
+    return best is None or (value < best if task.lower_is_better else value > best)
+
+
+def dev_loss(task: Task, predict: Predict) -> float | None:
+    """Returns the cross-entropy of the labels of dev, summed over their kinds, in nats; None without labels."""
+    found = task.predictions(predict, "dev").values()
+    return sum(predictions.cross_entropy for predictions in found) if found else None
+
+
 def load_best(task: Task) -> keras.Model:
     """Loads the network of the epoch that was best on dev."""
     model = task.network()
@@ -128,20 +137,19 @@ def load_best(task: Task) -> keras.Model:
     return model
 
 
-def load_final(task: Task) -> tuple[keras.Model, Predict]:
+def load_final(task: ServedTask) -> tuple[keras.Model, Predict]:
     """Loads the best epoch as it is exported, quantized and calibrated; returns the network and its main endpoint."""
     model = load_best(task)
     task.compact(model)
     task.calibrate(model, make_predict(task, model))
     round_weights(task, model)
-    predict = make_predict(task, model)
-    task.learn_exceptions(predict)
-    return model, predict
+    return model, make_predict(task, model)
 
 
 def round_weights(task: Task, model: keras.Model) -> None:
     """Turns the weights of the served step into integers, if the recipe says so; logs which must stay floats."""
-    if task.recipe.served_precision == "int8" and (kept := task.round_weights(model)):
+    served_in_integers = task.recipe.served_precision == "int8" and isinstance(model, Rounded)
+    if served_in_integers and (kept := model.round_weights()):
         log.warning("float32, since what they are multiplied by has no limit: %s", ", ".join(kept))
 
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 from training.cells import Tensor
 from training.data.dataset import Batch
 from training.run.workers import Workers
-from training.tasks.base import State, Task, Tensors
+from training.tasks.base import State, Task
+from training.tasks.parts import Tensors
 
 
 class Step:

@@ -1,9 +1,9 @@
 """Classification of texts by any set of labels."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -23,14 +23,9 @@ from training.metrics.scores import MACRO_F1, label_accuracy
 from training.models.attribution import classify, probabilities
 from training.models.naive_bayes import log_count_ratios
 from training.models.sentiment import SentimentClassifier, SentimentSizes, WordPairs, pair_ids
-from training.models.text_classifier import TextClassifier, TextClassifierSizes
-from training.tasks.base import Part, Predict, State, Task, Tensors, predict_all, projection, table_specs
-from training.tasks.recipe import Recipe
+from training.tasks.base import Predict, Recipe, ServedTask, State, predict_all
+from training.tasks.parts import Part, Tensors, projection, table_specs
 
-NETWORKS: dict[type, Callable[..., keras.Model]] = {
-    SentimentSizes: SentimentClassifier,
-    TextClassifierSizes: TextClassifier,
-}
 EVALUATION_TOKENS = 2000  # positions in a batch
 CALIBRATION_TOKENS = 20_000
 CALIBRATED = 1000  # texts: enough for one number
@@ -66,13 +61,13 @@ class ClassificationRecipe(Recipe):
     word_count: int = 1
     word_dropout: float = 0.1
     balanced: bool = False
-    sizes: SentimentSizes | TextClassifierSizes = field(default_factory=SentimentSizes)
+    sizes: Any = field(default_factory=SentimentSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Classification":
         raise ConfigurationError(f"{self.name} was made of files: see `tagwerk-train train classifier --help`")
 
 
-class Classification(Task):
+class Classification(ServedTask):
     """Classification of texts.
 
     The network predicts classes; the endpoint sums the probabilities of the classes of each label. Here each class is a
@@ -122,8 +117,7 @@ class Classification(Task):
         return self._splits[split]
 
     def network(self) -> keras.Model:
-        kind, words = NETWORKS[type(self.recipe.sizes)], self.vocabularies["words"]
-        model = kind(len(words), len(self.label_of_class), self.recipe.sizes)
+        model = self.recipe.sizes.network(len(self.vocabularies["words"]), len(self.label_of_class))
         if isinstance(model, SentimentClassifier) and model.word_pairs.ratios:
             self._weigh(model.word_pairs)
         return model

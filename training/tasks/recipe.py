@@ -1,17 +1,12 @@
 """The settings of a run, and recipes that are derived from others."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from service.artifact import manifest as artifact
-from service.text.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from training.tasks.base import Task
-
-AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
+AnySettings = TypeVar("AnySettings", bound="Settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +40,8 @@ class TeacherSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(ABC):
-    """The settings that every run has; each kind of task adds its own and implements `task`.
+class Settings:
+    """The settings that every run has; the recipe of a kind of task adds its own.
 
     Attributes:
         name: of the recipe and of the model that it makes.
@@ -74,7 +69,7 @@ class Recipe(ABC):
         teacher: the recipe whose distillation set, written by `tagwerk-train teach`, is learned from as well.
         teaching: how `tagwerk-train teach` makes the distillation set of this recipe; None for one that makes none.
         shipped: whether training exports the model; otherwise it is only measured on the test split.
-        sizes: of the network; their type selects the network.
+        sizes: of the network, which their method `network` builds.
     """
 
     name: str
@@ -101,18 +96,10 @@ class Recipe(ABC):
     shipped: bool = True
     sizes: Any
 
-    @abstractmethod
-    def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Task":
-        """Loads the corpora and returns the task, ready to train.
-
-        Args:
-            vocabularies: by name, of a model that is to be measured; by default built from the train split.
-        """
-
 
 def derive(
-    base: AnyRecipe, name: str, *, network: Any = None, sizes: Mapping[str, Any] | None = None, **changes: Any
-) -> AnyRecipe:
+    base: AnySettings, name: str, *, network: Any = None, sizes: Mapping[str, Any] | None = None, **changes: Any
+) -> AnySettings:
     """Returns a copy of a recipe with another name and with some settings changed.
 
     Args:

@@ -4,7 +4,7 @@ from service.artifact.manifest import POSITIONS, Endpoint, TensorSpec
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from training.cells import Tensor
 from training.models.tagger import Tagger
-from training.tasks.base import Part, Tensors, projection, table_specs
+from training.tasks.parts import Part, Tensors, projection, table_specs
 
 
 def tagging_endpoint(characters: int, labels: dict[str, int]) -> Endpoint:

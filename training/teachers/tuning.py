@@ -15,7 +15,8 @@ from service.artifact.manifest import Metric
 from training.data.dataset import length_sorted, shuffled_batches
 from training.folders import replace_file, runs_folder
 from training.report.progress import Reporter
-from training.tasks.recipe import Recipe, TeacherSettings
+from training.tasks.base import Recipe
+from training.tasks.recipe import TeacherSettings
 from training.teachers.encoder import DEVICE
 
 READ_PIECES = 4000  # of a batch in inference

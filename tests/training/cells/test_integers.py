@@ -11,19 +11,19 @@ from keras import ops
 
 from service.errors import ConfigurationError
 from tests.training.cells.test_served_loops import as_served, random
-from training.cells import GRU, LSTM, IdentityRNN, Residual, SimpleRNN, Stacked
+from training.cells import GRU, LSTM
 from training.cells.integers import LARGEST, MOST_TERMS, integers_of, product, restore_rows, round_rows, rounded
 from training.cells.served_loops import per_position, unroll_rows
 from training.cells.unroll import unroll, unroll_projected
+from training.course.cells import ExtendedLSTM, IdentityRNN, SimpleRNN
+from training.models.language_model import LanguageModel, LanguageModelSizes
 from training.models.layers import Head
 
 UNITS, WORDS = 24, 30
 MAKE = {
     "LSTM": lambda: LSTM(5, UNITS, 2),
     "one direction": lambda: LSTM(5, UNITS),
-    "projected": lambda: LSTM(5, UNITS, 2, projection=8, projection_clip=0.5),
     "GRU": lambda: GRU(5, UNITS, 2),
-    "GRU, reset before": lambda: GRU(5, UNITS, 2, reset_after=False),
     "simple": lambda: SimpleRNN(5, UNITS, 2),
 }
 every_cell = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
@@ -148,7 +148,7 @@ def test_a_table_of_integers_gives_what_its_floats_give(passed: int) -> None:
 
 
 def test_weights_of_states_without_a_limit_stay_floats_and_are_named() -> None:
-    for cell in (IdentityRNN(5, 4), LSTM(5, 4, projection=2), SimpleRNN(5, 4, activation=ops.relu)):
+    for cell in (IdentityRNN(5, 4), ExtendedLSTM(5, 4, projection=2)):
         (kept,) = cell.round_weights()
         assert kept.endswith("/recurrent_kernel")
         assert cell.recurrent_kernel.dtype == "float32"
@@ -157,16 +157,21 @@ def test_weights_of_states_without_a_limit_stay_floats_and_are_named() -> None:
 
 
 def test_layers_above_another_multiply_its_output_in_integers_too() -> None:
-    cell = Stacked([LSTM(5, 4), Residual(GRU(4, 4)), GRU(4, 4)])
-    inputs, lengths = random(2, 6, 5), np.array([6, 2], np.int32)
-    before, _ = unroll(cell, inputs, lengths)
-    assert cell.round_weights() == []
-    first, second, third = cell.cells
-    assert [first.kernel.dtype, second.cell.kernel.dtype, third.kernel.dtype] == ["float32", "int8", "float32"]
-    after, _ = unroll(cell, inputs, lengths)
+    model = LanguageModel(9, LanguageModelSizes(embedding=5, units=4, layers=3, residual=True))
+    ids, lengths, state = (
+        np.array([[3, 4, 5], [2, 3, 0]], np.int32),
+        np.array([3, 2], np.int32),
+        random(2, model.state_size),
+    )
+    before, _ = model.next(ids, lengths, state)
+    (kept,) = model.round_weights()
+    assert kept.endswith("/kernel"), "the head's: a residual output has no limit"
+    first, second, third = model.cells
+    assert [first.kernel.dtype, second.cell.kernel.dtype, third.cell.kernel.dtype] == ["float32", "int8", "float32"]
+    after, _ = model.next(ids, lengths, state)
     np.testing.assert_allclose(after, before, atol=0.05)
-    cell.restore_weights()
-    assert {weight.dtype for weight in cell.weights} == {"float32"}
+    model.restore_weights()
+    assert {weight.dtype for weight in model.weights} == {"float32"}
 
 
 def test_sums_that_may_not_be_exact_are_refused() -> None:

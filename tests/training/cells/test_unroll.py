@@ -12,38 +12,23 @@ from hypothesis import strategies as st
 from keras import ops
 
 from tests.training.cells.numpy_cells import Array, reference, unitary_matrix
-from training.cells import (
-    GRU,
-    LSTM,
-    Cell,
-    IdentityRNN,
-    LearnedState,
-    MinimalGRU,
-    Residual,
-    SimpleRNN,
-    Stacked,
-    UnitaryRNN,
-)
-from training.cells.plain_unroll import unroll_scan, unroll_static, windows
+from training.cells import GRU, LSTM, Cell, Residual
 from training.cells.unroll import unroll, unroll_embedded
+from training.course.cells import ExtendedLSTM, IdentityRNN, LearnedState, MinimalGRU, SimpleRNN, UnitaryRNN
+from training.course.cells.plain_unroll import unroll_scan, unroll_static, windows
 
 MakeCell = Callable[[int], Cell]  # directions -> a cell 3 wide, so that residual cells can be among them
 
 CELLS: dict[str, MakeCell] = {
     "simple": lambda d: SimpleRNN(3, 3, d),
-    "simple, ReLU": lambda d: SimpleRNN(3, 3, d, ops.relu),
     "identity": lambda d: IdentityRNN(3, 3, d),
     "GRU": lambda d: GRU(3, 3, d),
-    "GRU, reset before": lambda d: GRU(3, 3, d, reset_after=False),
     "LSTM": lambda d: LSTM(3, 3, d),
-    "LSTM, forgetful": lambda d: LSTM(3, 3, d, forget_bias=-1.0),
-    "LSTM, peepholes": lambda d: LSTM(3, 3, d, peepholes=True),
-    "LSTM, clipped": lambda d: LSTM(3, 3, d, cell_clip=0.4),
-    "LSTM, projected": lambda d: LSTM(3, 5, d, peepholes=True, projection=3, projection_clip=0.3),
+    "LSTM, clipped": lambda d: ExtendedLSTM(3, 3, d, cell_clip=0.4),
+    "LSTM, projected": lambda d: ExtendedLSTM(3, 5, d, peepholes=True, projection=3),
     "minimal": lambda d: MinimalGRU(3, 3, d),
     "unitary": lambda d: UnitaryRNN(3, 8, d, capacity=3),
     "residual": lambda d: Residual(GRU(3, 3, d)),
-    "stacked": lambda d: Stacked([LSTM(3, 4, d), Residual(GRU(4, 4, d)), SimpleRNN(4, 3, d)]),
 }
 LENGTHS = np.array([5, 1, 3, 0], np.int32)
 FULL = np.full(4, 5, np.int32)

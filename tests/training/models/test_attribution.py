@@ -10,10 +10,10 @@ from rich.console import Console
 from service.text.encoding import encode_tokens
 from service.text.vocabulary import UNK
 from tests.training.tiny import SOURCE, WORDS, sentiment
+from training.course.models.text_classifier import TextClassifierSizes
 from training.data.dataset import Array, Example, collate
 from training.data.sst import Phrase
 from training.models.attribution import classify
-from training.models.text_classifier import TextClassifierSizes
 from training.run.loop import load_best, make_predict, train
 from training.tasks.base import Predict
 from training.tasks.sentiment import Sentiment

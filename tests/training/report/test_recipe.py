@@ -6,7 +6,7 @@ from dataclasses import fields
 from rich.console import Console
 
 from tests.training.tiny import tagging
-from training.recipes import ladder_names, load_any_recipe, load_ladder
+from training.course import ladder_names, load_ladder, load_recipe
 from training.report.recipe import TEXT, show
 from training.tasks.recipe import TeacherSettings
 
@@ -33,6 +33,6 @@ def test_every_setting_and_every_weight_is_shown_in_80_columns() -> None:
 def test_every_rung_has_a_name_by_which_it_loads() -> None:
     for name in ladder_names():
         for rung in load_ladder(name).rungs:
-            assert load_any_recipe(f"{name}/{rung.name}") is rung.recipe
-    assert load_any_recipe("tagging/lstm").name == "tagging-lstm"
-    assert load_any_recipe("tagger-en").name == "tagger-en"
+            assert load_recipe(f"{name}/{rung.name}") is rung.recipe
+    assert load_recipe("tagging/lstm").name == "tagging-lstm"
+    assert load_recipe("tagger-en").name == "tagger-en"

@@ -20,8 +20,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.training import tiny
 from tests.training.tiny import VERSE, language_model
+from training.course.models.word_tagger import WordTaggerSizes
 from training.metrics.calibration import label_temperature
-from training.models.word_tagger import WordTaggerSizes
 from training.run.checkpoint import CheckpointError, Checkpoints
 from training.run.loop import Diverged, load_best, make_predict, train
 from training.tasks.tagging import Tagging

@@ -11,7 +11,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from tests.training import tiny
-from training.models.word_tagger import WordTaggerSizes
+from training.course.models.word_tagger import WordTaggerSizes
 from training.run.loop import load_best, make_predict, precision, train
 from training.run.step import Step
 from training.run.workers import workers

@@ -1,6 +1,5 @@
 """The language model: that it learns, that its state carries a text on, and that all of a text is measured."""
 
-import hashlib
 import io
 import math
 from dataclasses import replace
@@ -14,7 +13,6 @@ from rich.console import Console
 
 from service.text.encoding import encode_tokens
 from tests.training.tiny import SOURCE, VERSE, language_model
-from training.data import source_code
 from training.data.dataset import collate
 from training.metrics.scores import CROSS_ENTROPY
 from training.run.loop import load_best, make_predict, train
@@ -155,10 +153,3 @@ def test_words_are_learnt_and_their_perplexity_is_measured(tmp_path: Path, monke
     assert perplexity.value == pytest.approx(math.exp(nats.value), abs=0.01)
     assert perplexity.value < 1.5
     assert "the dog ran" in task.samples(predict)[END]
-
-
-def test_the_interpreters_own_library_is_a_text() -> None:
-    text = source_code.read()
-    assert "class Counter(dict):" in text
-    assert len(text) > 3_000_000
-    assert source_code.sources()[0].sha256 == hashlib.sha256(text.encode()).hexdigest()

@@ -20,9 +20,10 @@ import tokenizers
 import torch
 import transformers
 
-from training.teachers import labelling, pretrained, teach, tuning, unlabelled
+from training.teachers import labelling, pretrained, tuning, unlabelled
 from training.teachers import tagging as tagging_teacher
 from training.teachers.encoder import Encoder, Pieces
+from training.teachers.teach import teach
 
 TEXTS = [("the", "dog", "sees", "the", "Child"), ("A", "lovely", "cat"), ("the", "❤", "bird", "likes", "today")]
 

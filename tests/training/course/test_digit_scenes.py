@@ -1,0 +1,133 @@
+"""Scenes of digits: the digits of each split, the places that a caption states, and that a number repeats a scene."""
+
+import re
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.text.vocabulary import UNK, Vocabulary
+from training.course.data import digit_scenes
+from training.course.data.digit_scenes import GAP, LONGEST, MARGIN, MOST, NAMES, SIZE, WORDS, Digit, Scene, Scenes
+
+SPLITS = ("train", "dev", "test")
+numbers = st.tuples(st.sampled_from(SPLITS), st.integers(0, 10**6))
+CAPTION = re.compile(r"an? (\w+)(?: (above|left of) an? (\w+))?(?: and (above|left of) an? (\w+))?")
+
+
+def scene_of(split: str, number: int) -> Scene:
+    return Scenes(split, 10**6 + 1)[number]
+
+
+def test_no_handwritten_digit_is_in_two_splits_and_none_is_lost() -> None:
+    indices = np.concatenate([digit_scenes.images(split) for split in SPLITS])
+    assert sorted(indices) == list(range(1797))
+    assert [len(digit_scenes.images(split)) for split in SPLITS] == [1258, 269, 270]
+
+
+def test_every_split_has_every_digit() -> None:
+    for split in SPLITS:
+        _, values = digit_scenes._digits()
+        counts = np.bincount(values[digit_scenes.images(split)], minlength=10)
+        assert counts.min() >= 15
+
+
+@given(numbers)
+def test_a_scene_holds_digits_of_its_split_alone(number: tuple[str, int]) -> None:
+    used = {digit.image for digit in scene_of(*number).digits}
+    assert used <= set(digit_scenes.images(number[0]).tolist())
+
+
+@given(numbers)
+def test_a_caption_says_what_is_where(number: tuple[str, int]) -> None:
+    """Against the squares of the digits, in half pixels."""
+    scene = scene_of(*number)
+    found = CAPTION.fullmatch(" ".join(scene.caption))
+    assert found
+    first, *others = [group for group in found.groups() if group]
+    values, relations = [first, *others[1::2]], others[::2]
+    assert values == [NAMES[digit.value] for digit in scene.digits]
+    anchor, *rest = scene.digits
+    for relation, digit in zip(relations, rest, strict=True):
+        down = (2 * digit.top + digit.side) - (2 * anchor.top + anchor.side)
+        right = (2 * digit.left + digit.side) - (2 * anchor.left + anchor.side)
+        assert down + right >= 2 * MARGIN, "the first is the nearest to the corner"
+        further, nearer = (down, right) if relation == "above" else (right, down)
+        assert further - abs(nearer) >= 2 * MARGIN, "and the word is no matter of taste"
+    assert len(scene.caption) <= LONGEST
+
+
+@given(numbers)
+def test_digits_lie_apart_and_inside(number: tuple[str, int]) -> None:
+    digits = scene_of(*number).digits
+    assert 1 <= len(digits) <= MOST
+    for digit in digits:
+        assert 0 <= digit.top <= SIZE - digit.side
+        assert 0 <= digit.left <= SIZE - digit.side
+    for one, other in combinations(digits, 2):
+        taken = np.zeros((SIZE, SIZE), int)
+        for digit in (one, other):
+            taken[digit.top : digit.top + digit.side, digit.left : digit.left + digit.side] += 1
+        assert taken.max() == 1
+        assert (
+            abs(one.top - other.top) >= min(one.side, other.side) + GAP
+            or abs(one.left - other.left) >= min(one.side, other.side) + GAP
+        )
+
+
+@given(numbers)
+def test_an_image_is_bright_where_its_digits_are_alone(number: tuple[str, int]) -> None:
+    scene = scene_of(*number)
+    assert scene.image.dtype == np.float32
+    assert scene.image.shape == (SIZE, SIZE)
+    assert scene.image.min() >= 0
+    assert scene.image.max() <= 1
+    dark = np.ones((SIZE, SIZE), bool)
+    for digit in scene.digits:
+        square = slice(digit.top, digit.top + digit.side), slice(digit.left, digit.left + digit.side)
+        assert scene.image[square].max() > 0.4
+        dark[square] = False
+    assert scene.image[dark].max() < 0.4
+
+
+@given(numbers)
+def test_a_number_repeats_its_scene(number: tuple[str, int]) -> None:
+    one, again = scene_of(*number), scene_of(*number)
+    assert one.digits == again.digits
+    np.testing.assert_array_equal(one.image, again.image)
+
+
+def test_other_numbers_and_other_splits_give_other_scenes() -> None:
+    images = [scene.image.tobytes() for split in SPLITS for scene in Scenes(split, 50)]
+    assert len(set(images)) == len(images)
+
+
+def test_scenes_end_where_their_count_ends() -> None:
+    scenes = Scenes("dev", 3)
+    assert len(scenes) == len(list(scenes)) == len(scenes[:9]) == 3
+    with pytest.raises(IndexError):
+        scenes[3]
+
+
+@pytest.mark.parametrize(
+    ("squares", "caption"),
+    [
+        ([(8, 4, 4, 10)], "an eight"),
+        ([(3, 1, 9, 9), (7, 20, 12, 9)], "a three above a seven"),
+        ([(2, 12, 1, 9), (5, 4, 20, 9)], "a two left of a five"),
+        ([(1, 0, 0, 9), (8, 2, 20, 9), (0, 20, 6, 9)], "a one left of an eight and above a zero"),
+    ],
+)
+def test_captions(squares: list[tuple[int, int, int, int]], caption: str) -> None:
+    digits = tuple(Digit(value, 0, top, left, side) for value, top, left, side in squares)
+    scene = Scene(np.zeros((SIZE, SIZE), np.float32), digits)
+    assert " ".join(scene.caption) == caption
+
+
+def test_the_words_are_those_of_captions() -> None:
+    vocabulary = Vocabulary(WORDS)
+    words = {word for scene in Scenes("train", 400) for word in scene.caption}
+    assert words == set(WORDS)
+    assert UNK not in vocabulary.ids(words)
