@@ -69,14 +69,10 @@ def train(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from training.run.loop import set_threads, train
-    from training.run.workers import workers
 
     set_threads(recipe.threads)
-    first = workers().first
     task = recipe.task()
-    train(task, Console(quiet=not first))
-    if not first:
-        return
+    train(task, Console())
     if recipe.shipped:
         export(arguments)
         return

@@ -19,7 +19,6 @@ from training.report.tensorboard import TensorBoard
 from training.run.checkpoint import Checkpoints, Progress
 from training.run.schedules import learning_rate
 from training.run.step import Step
-from training.run.workers import workers
 from training.tasks.base import Predict, Recipe, Rounded, ServedTask, Task
 
 log = logging.getLogger("tagwerk.training")
@@ -43,19 +42,20 @@ def train(task: Task, console: Console) -> None:
 def _train(task: Task, console: Console) -> None:
     recipe = task.recipe
     keras.utils.set_random_seed(recipe.seed)
-    worker = workers()
     model = task.network()
     optimizer = keras.optimizers.Adam(recipe.learning_rate, weight_decay=recipe.weight_decay or None)
     optimizer.build(model.trainable_variables)
     averages = [tf.Variable(weight.value) for weight in model.trainable_variables] if recipe.averaging else []
-    step = Step(task, model, optimizer, averages, worker)
+    step = Step(task, model, optimizer, averages)
     predict = make_predict(task, model)
 
-    checkpoints = Checkpoints(runs_folder(), recipe, writes=worker.first)
+    checkpoints = Checkpoints(runs_folder(), recipe)
     everything = [*model.variables, *optimizer.variables, *averages]
     progress = checkpoints.restore(everything)
-    board_folder = checkpoints.folder / ("board" if worker.first else f"board-{worker.index}")
-    with Reporter(console, recipe.epochs, progress.epochs) as report, TensorBoard(board_folder, recipe.epochs) as board:
+    with (
+        Reporter(console, recipe.epochs, progress.epochs) as report,
+        TensorBoard(checkpoints.folder / "board", recipe.epochs) as board,
+    ):
         report.print(f"{recipe.name}: {model.count_params():,} weights, checkpoints in {checkpoints.folder}")
         if progress.epochs:
             report.print(f"resuming after epoch {progress.epochs}")
@@ -104,7 +104,7 @@ def train_epoch(
     batches = task.train_batches(np.random.default_rng([recipe.seed, epoch]))
     report.epoch(epoch + 1, len(batches))
     loss_sum, tokens = 0.0, 0
-    state = workers().rows(task.initial_state())
+    state = task.initial_state()
     for i, batch in enumerate(batches):
         done = (epoch + i / len(batches)) / recipe.epochs
         rate = learning_rate(recipe.learning_rate, recipe.warmup, recipe.schedule, done, progress.better)

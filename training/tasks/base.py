@@ -12,7 +12,7 @@ from service.text.lemmatizer import Lemmatizer
 from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
 from training.cells import Tensor
-from training.data.dataset import Array, Batch, Batches, Example, collate, length_sorted
+from training.data.dataset import Array, Batches, Example, collate, length_sorted
 from training.metrics.predictions import Predictions, by_group
 from training.tasks.parts import Part, Tensors
 from training.tasks.recipe import Settings
@@ -94,10 +94,6 @@ class Task(ABC):
     @abstractmethod
     def train_batches(self, rng: np.random.Generator) -> Batches:
         """Returns the batches of one epoch, to be iterated over once."""
-
-    def weight(self, batch: Batch) -> float:
-        """Returns the number of items that the loss of a batch is the mean of; words by default."""
-        return batch.tokens
 
     def initial_state(self) -> State:
         """Returns the state at the start of an epoch; () where batches are independent."""

@@ -138,12 +138,10 @@ class Classification(ServedTask):
 
     def _batches(self, examples: Examples, rng: np.random.Generator) -> Batches:
         def changed(batch: Batch) -> Batch:
-            return batch.with_input("word_ids", self._with_dropped_words(batch.inputs["word_ids"], rng))
+            dropped = self._with_dropped_words(batch.inputs["word_ids"], rng)
+            return Batch(batch.inputs | {"word_ids": dropped}, batch.targets)
 
         return bucketed(examples, self.recipe.batch_tokens, rng).map(changed)
-
-    def weight(self, batch: Batch) -> float:
-        return batch.rows
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         """Returns the mean cross-entropy of the members, which share no loss."""

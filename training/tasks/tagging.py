@@ -372,5 +372,4 @@ class Tagging(ServedTask):
         word_ids = np.where(rng.random(word_ids.shape) < self._drop[word_ids], UNK, word_ids).astype(np.int32)
         char_ids, forms = np.unique(char_ids.reshape(-1, char_ids.shape[-1]), axis=0, return_inverse=True)
         forms = forms.reshape(word_ids.shape).astype(np.int32)
-        inputs = batch.inputs | {"word_ids": word_ids, "char_ids": char_ids, "forms": forms}
-        return replace(batch, inputs=inputs, common=frozenset({"char_ids"}))
+        return Batch(batch.inputs | {"word_ids": word_ids, "char_ids": char_ids, "forms": forms}, batch.targets)

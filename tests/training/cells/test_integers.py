@@ -169,7 +169,7 @@ def test_layers_above_another_multiply_its_output_in_integers_too() -> None:
     first, second, third = model.cells
     assert [first.kernel.dtype, second.cell.kernel.dtype, third.cell.kernel.dtype] == ["float32", "int8", "float32"]
     after, _ = model.next(ids, lengths, state)
-    np.testing.assert_allclose(after, before, atol=0.05)
+    np.testing.assert_allclose(after, before, atol=0.1)
     model.restore_weights()
     assert {weight.dtype for weight in model.weights} == {"float32"}
 

@@ -1,7 +1,5 @@
 """Batches hold each example once, padded right, within their budget."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from training.data.dataset import IGNORED, Example, Examples, bucketed, collate, length_sorted
@@ -67,12 +65,5 @@ def test_examples_are_made_when_they_are_asked_for() -> None:
     assert chosen.lengths.sum() <= 6
     batches = bucketed(chosen, 3, np.random.default_rng(0))
     assert made == [2]
-    assert sum(batch.rows for batch in batches) == len(chosen) == len(made) - 1
+    assert sum(len(batch.inputs["lengths"]) for batch in batches) == len(chosen) == len(made) - 1
     assert len(lazy.sample(100, np.random.default_rng(0))) == 4
-
-
-def test_a_part_of_a_batch_has_every_so_many_rows() -> None:
-    batch = replace(collate(examples([1, 2, 3, 4])), common=frozenset({"table"}))
-    part = batch.every_nth(2, 1)
-    assert (part.rows, part.tokens, part.targets["kind"].tolist()) == (2, 6, [1, 3])
-    assert part.inputs["table"].shape == batch.inputs["table"].shape

@@ -14,7 +14,6 @@ from tests.training import tiny
 from training.course.models.word_tagger import WordTaggerSizes
 from training.run.loop import load_best, make_predict, precision, train
 from training.run.step import Step
-from training.run.workers import workers
 from training.tasks.base import Task
 
 pytestmark = pytest.mark.usefixtures("runs")
@@ -36,7 +35,7 @@ def losses(task: Task, name: str) -> list[float]:
         assert {weight.dtype for weight in model.trainable_variables} == {"float32"}
         optimizer = keras.optimizers.Adam(task.recipe.learning_rate)
         optimizer.build(model.trainable_variables)
-        step = Step(task, model, optimizer, [], workers())
+        step = Step(task, model, optimizer, [])
         means = []
         for epoch in range(3):
             batches, state = task.train_batches(np.random.default_rng(epoch)), task.initial_state()
@@ -80,7 +79,7 @@ def test_products_are_taken_in_16_bits_and_losses_in_32() -> None:
         model = task.network()
         optimizer = keras.optimizers.Adam(1e-3)
         optimizer.build(model.trainable_variables)
-        step = Step(task, model, optimizer, [], workers())
+        step = Step(task, model, optimizer, [])
         step(next(iter(task.train_batches(np.random.default_rng(0)))), ())
     operations = [op for f in [step.graph, *_functions(step.graph)] for op in f.get_operations()]
     kinds = {(op.type, tensor.dtype) for op in operations for tensor in op.outputs}

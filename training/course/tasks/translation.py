@@ -14,7 +14,7 @@ from training.cells import Tensor
 from training.course.data.subwords import Subwords
 from training.course.models.translator import EncoderDecoderSizes, Translator, longest
 from training.data import translations
-from training.data.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, collate
+from training.data.dataset import IGNORED, Array, Batches, Example, Examples, bucketed, collate
 from training.data.translations import Pair
 from training.tasks.base import Predict, Recipe, State, Task, predict_all
 from training.tasks.losses import label_cross_entropy
@@ -76,9 +76,6 @@ class Translation(Task):
     def train_batches(self, rng: np.random.Generator) -> Batches:
         lengths = np.array([_longer(example) for example in self._examples])
         return bucketed(Examples(lengths, self._examples.__getitem__), self.recipe.batch_tokens, rng)
-
-    def weight(self, batch: Batch) -> float:
-        return int((batch.targets["translation_ids"] != IGNORED).sum())
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         wanted = targets["translation_ids"]  # [B, L]
