@@ -77,13 +77,13 @@ def train(arguments: argparse.Namespace) -> None:
         export(arguments)
         return
 
+    from training.report.tables import show_metrics
     from training.run import readings
-    from training.run.evaluate import show
     from training.run.loop import load_best, make_predict
 
     console = Console()
     metrics = task.evaluate(make_predict(task, load_best(task)), "test")
-    show(console, recipe.name, metrics)
+    show_metrics(console, recipe.name, metrics)
     readings.record(recipe.name, metrics, console)
 
 
@@ -126,8 +126,8 @@ def export(arguments: argparse.Namespace) -> None:
 
     from rich.console import Console
 
+    from training.report.tables import show_metrics
     from training.run import readings
-    from training.run.evaluate import show
     from training.run.export import export
     from training.run.loop import load_final
     from training.tasks.base import ServedTask
@@ -140,7 +140,7 @@ def export(arguments: argparse.Namespace) -> None:
     task.learn_segmenter()
     metrics = _measured(task, predict)
     folder = export(task, model, metrics, model_store())
-    show(console, str(folder), metrics)
+    show_metrics(console, str(folder), metrics)
     readings.record(recipe.name, metrics, console)
 
 
@@ -226,7 +226,7 @@ def attention(arguments: argparse.Namespace) -> None:
 
 
 def segmentation(arguments: argparse.Namespace) -> None:
-    """Measures accuracy and speed of the tokenizer on EWT's raw text, by rules and as tagger-en has learned."""
+    """Measures the tokenizer on EWT's raw text, by rules and as tagger-en has learned."""
     import_tensorflow()
 
     from service.artifact.manifest import read_manifest, read_segmenter

@@ -31,11 +31,8 @@ def draw_translations(task: Translation, model: keras.Model, texts: Sequence[str
     for i, (read, generated, weights) in enumerate(attended, start=1):
         axes = figure.add_subplot(rows, columns, i)
         axes.imshow(weights, cmap="Blues", vmin=0, vmax=1)
-        for set_ticks, (symbols, fonts) in (
-            (axes.set_xticks, plots.drawable(read)),
-            (axes.set_yticks, plots.drawable(generated)),
-        ):
-            set_ticks(range(len(symbols)), symbols, fontfamily=fonts)
+        for set_ticks, symbols in ((axes.set_xticks, read), (axes.set_yticks, generated)):
+            set_ticks(range(len(symbols)), plots.drawable(symbols), fontfamily=plots.FONT)
         axes.tick_params(axis="x", rotation=90)
     plots.save(figure, out)
 

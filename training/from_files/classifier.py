@@ -12,9 +12,8 @@ from training.data.files import DataFileError, source
 from training.data.labelled_texts import shortened
 from training.data.splits import HoldOut, by_label, shuffled
 from training.data.tables import LabelledText, read_labelled
-from training.from_files.budget import Speed, training_budget
+from training.from_files.budget import Speed, show_budget, training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import show_budget
 from training.from_files.splits import divided
 from training.models.sentiment import SentimentSizes
 from training.tasks.classification import Classification, ClassificationRecipe, Text

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Manifest
@@ -22,6 +20,7 @@ from training.data.files import DataFileError, read_text
 from training.data.tables import read_labelled
 from training.data.treebank import NOTHING
 from training.metrics.predictions import Predictions, difference_interval, interval
+from training.report.tables import new_table
 from training.run.versions import load_endpoint, version_folder
 from training.tasks.base import Predict, predict_all
 from training.tasks.lemma_labels import most_probable
@@ -156,9 +155,7 @@ def _ids(column: Sequence[str], labels: Sequence[str]) -> Array:
 
 def _show(console: Console, names: Sequence[str], found: Sequence[Mapping[str, Predictions]], path: Path) -> None:
     """Prints the accuracy of each model by kind of label and, of two, that of the second less that of the first."""
-    table = Table("", "model", title=f"{path}: accuracy", title_justify="left", box=box.SIMPLE)
-    for heading in ("%", "95 % interval"):
-        table.add_column(heading, justify="right")
+    table = new_table(f"{path}: accuracy", "", "model", right=["%", "95 % interval"])
     for kind in [kind for kind in found[0] if all(kind in other for other in found)]:
         predictions = [each[kind] for each in found]
         for name, each in zip(names, predictions, strict=True):
@@ -178,9 +175,7 @@ def _show_groups(
     values: Sequence[str],
 ) -> None:
     """Prints how many texts each model has right by their value in a column, and how many there are."""
-    table = Table(column, title=f"right, by {column}", title_justify="left", box=box.SIMPLE)
-    for heading in (*names, "of"):
-        table.add_column(heading, justify="right")
+    table = new_table(f"right, by {column}", column, right=[*names, "of"])
     groups = np.array(values)
     for group in dict.fromkeys(values):
         rights = [int(next(iter(each.values())).right[groups == group].sum()) for each in found]

@@ -3,9 +3,8 @@
 from rich.console import Console
 
 from training.data.files import DataFileError, read_text, source
-from training.from_files.budget import Speed, training_budget
+from training.from_files.budget import Speed, show_budget, training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import show_budget
 from training.models.language_model import LanguageModelSizes
 from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
 

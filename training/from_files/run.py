@@ -9,21 +9,20 @@ from rich.console import Console
 from service.artifact.manifest import Metric
 from service.text.lemmatizer import LEMMA
 from training.folders import runs_folder
-from training.from_files import report
 from training.from_files.options import Options
 from training.metrics.predictions import Predictions, interval
 from training.metrics.scores import percent
+from training.report import tables
 from training.run import baselines, readings
 from training.run.checkpoint import Checkpoints
-from training.run.evaluate import measure, show
+from training.run.evaluate import measure
 from training.run.export import export
 from training.run.loop import load_final, train
 from training.tasks.base import ServedTask
 from training.tasks.classification import Classification
-from training.tasks.tagging import Tagging
+from training.tasks.tagging import FEATURES, Tagging
 
 SPLITS = ("test", "dev")
-FEATURES = "feats"  # the labels of words that are several attributes in one
 
 
 def make(task: ServedTask, options: Options, store: Path, console: Console) -> None:
@@ -42,7 +41,7 @@ def make(task: ServedTask, options: Options, store: Path, console: Console) -> N
     if isinstance(task, Tagging | Classification):
         metrics += compare(task, found, options.seed, console)
     folder = export(task, model, metrics, store, options.command)
-    show(console, str(folder), metrics)
+    tables.show_metrics(console, str(folder), metrics)
     readings.record(task.recipe.name, metrics, console)
     console.print(f"written: {folder}, {how_it_serves(store, task.recipe.name)}", highlight=False, soft_wrap=True)
 
@@ -72,13 +71,14 @@ def compare(
         }
         models[split] = guessed | {"this model": own}
     labels = task.labels[kind]
-    report.show_comparison(console, kind, models)
-    report.show_labels(console, f"{kind}, test", labels, models["test"])
-    report.show_confusions(console, kind, labels, models["dev"]["this model"], task.examples("dev"))
+    tables.show_comparison(console, kind, models)
+    tables.show_labels(console, f"{kind}, test", labels, models["test"])
+    tables.show_confusions(console, f"{kind} on dev", labels, models["dev"]["this model"], task.examples("dev"))
     if FEATURES in found["dev"]:
-        report.show_features(console, task.labels[FEATURES], found["dev"][FEATURES], task.examples("dev"))
+        tables.show_features(console, task.labels[FEATURES], found["dev"][FEATURES], task.examples("dev"))
     if LEMMA in found["dev"]:
-        report.show_confusions(console, "lemma rules", task.labels[LEMMA], found["dev"][LEMMA], task.examples("dev"))
+        confused = task.labels[LEMMA], found["dev"][LEMMA], task.examples("dev")
+        tables.show_confusions(console, "lemma rules on dev", *confused)
     return [metric for split in SPLITS for metric in _metrics(kind, models[split], split)]
 
 

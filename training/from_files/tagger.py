@@ -13,9 +13,8 @@ from training.data.files import DataFileError, read_text, source
 from training.data.lexicon import Lexicon
 from training.data.splits import HoldOut, by_document, sample
 from training.data.treebank import Tree
-from training.from_files.budget import Speed, training_budget
+from training.from_files.budget import Speed, show_budget, training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import show_budget
 from training.from_files.splits import divided
 from training.models.segmenter import SENTENCES, TOKENS
 from training.models.tagger import MOST_SCORED, TaggerSizes

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.font_manager import findfont, fontManager, get_font
+from matplotlib.font_manager import findfont, get_font
 
 from training.data.dataset import Array
 
 FONT = "DejaVu Sans"  # Matplotlib's own
-BOXES = "Last Resort High-Efficiency"  # Matplotlib's own, which has a box for every character
 CONFUSED_LABELS = 50  # the most frequent, that a confusion matrix shows
 
 
@@ -19,15 +18,23 @@ def confusion(labels: Sequence[str], counts: Array) -> Figure:
     """Plots a confusion matrix of the first CONFUSED_LABELS. counts: shape [right K, predicted K]."""
     shares = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))[:CONFUSED_LABELS, :CONFUSED_LABELS]
     counts = counts[:CONFUSED_LABELS, :CONFUSED_LABELS]
-    labels, fonts = drawable(labels[:CONFUSED_LABELS])
+    labels = drawable(labels[:CONFUSED_LABELS])
     figure = Figure(figsize=(2 + 0.35 * len(labels), 2 + 0.35 * len(labels)), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1)  # the root shows what is rare
     for row, column in np.argwhere(counts):
         share = shares[row, column]
-        axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", size=7, color=_ink(share))
-    axes.set_xticks(range(len(labels)), labels, rotation=90, fontfamily=fonts)
-    axes.set_yticks(range(len(labels)), labels, fontfamily=fonts)
+        axes.text(
+            column,
+            row,
+            f"{100 * share:.0f}",
+            ha="center",
+            va="center",
+            size=7,
+            color="white" if share > 0.4 else "black",
+        )
+    axes.set_xticks(range(len(labels)), labels, rotation=90, fontfamily=FONT)
+    axes.set_yticks(range(len(labels)), labels, fontfamily=FONT)
     axes.set(xlabel="given", ylabel="right", title="percent of each row")
     return figure
 
@@ -50,26 +57,13 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def drawable(texts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Returns texts as they can be drawn, and the fonts for that: FONT, and others where it lacks a character.
-
-    A text that has a character of no installed font becomes its number, such as #3 for the third.
-    """
-    fonts, known = [FONT], _characters(findfont(FONT))
-    for character in sorted(set("".join(texts))):
-        if character not in known:
-            for font in fontManager.ttflist:
-                if font.name != BOXES and character in _characters(font.fname):
-                    fonts, known = [*fonts, font.name], known | _characters(font.fname)
-                    break
-    return [text if known.issuperset(text) else f"#{i}" for i, text in enumerate(texts, start=1)], fonts
+def drawable(texts: Sequence[str]) -> list[str]:
+    """Returns texts as FONT can draw them: one with a character that it lacks becomes its number, such as #3."""
+    known = _characters()
+    return [text if known.issuperset(text) else f"#{i}" for i, text in enumerate(texts, start=1)]
 
 
 @cache
-def _characters(path: str) -> frozenset[str]:
-    """Returns the characters that a font file has."""
-    return frozenset(map(chr, get_font(path).get_charmap()))
-
-
-def _ink(share: float) -> str:
-    return "white" if share > 0.4 else "black"
+def _characters() -> frozenset[str]:
+    """Returns the characters that FONT has."""
+    return frozenset(map(chr, get_font(findfont(FONT)).get_charmap()))

@@ -13,8 +13,8 @@ from training.metrics.predictions import Predictions, interval
 from training.metrics.scores import percent
 from training.models import linear
 from training.models.linear import Guess
+from training.report.tables import show_metrics
 from training.run import readings
-from training.run.evaluate import show
 from training.tasks.base import Task
 from training.tasks.sentiment import Sentiment
 from training.tasks.tagging import Tagging
@@ -59,7 +59,7 @@ def evaluate(task: Task, split: str, console: Console) -> tuple[Metric, ...]:
         for kind, models in found.items()
         for what, value in _figures(models).items()
     )
-    show(console, f"simple models on the corpus of {name}", metrics)
+    show_metrics(console, f"simple models on the corpus of {name}", metrics)
     readings.record(name, metrics, console)
     return metrics
 

@@ -38,7 +38,8 @@ from training.tasks.losses import label_cross_entropy
 from training.tasks.parts import Part, Tensors
 from training.tasks.tagging_signatures import served_parts, tagging_endpoint
 
-HEADS = {"upos": "UPOS", "xpos": "XPOS", "feats": "UFeats"}  # column -> the name of its metric
+FEATURES = "feats"  # the labels of words that are several attributes in one
+HEADS = {"upos": "UPOS", "xpos": "XPOS", FEATURES: "UFeats"}  # column -> the name of its metric
 EVALUATION_TOKENS = 2000  # positions in a batch
 UNSEEN = -2  # the target where a label does not occur in the train split: no prediction equals it
 BUCKETS = 16

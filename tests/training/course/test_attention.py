@@ -1,11 +1,7 @@
 """The attention cell against plain NumPy and finite differences, in double precision; and the mask of its memory."""
 
-from typing import Any
-
 import numpy as np
 import pytest
-import tensorflow as tf
-from keras import ops
 
 from tests.training.cells.numpy_cells import Array, sigmoid
 from training.cells import LSTM
@@ -66,34 +62,6 @@ def test_agrees_with_numpy(attention: Attention, inputs: Array, memory: Array, s
             np.testing.assert_allclose(outputs[row, t], state[0], atol=1e-12)
         for part, expected in zip(after, state, strict=True):
             np.testing.assert_allclose(part[0, row], expected, atol=1e-12)
-
-
-def test_gradients_agree_with_finite_differences(
-    attention: Attention, inputs: Array, memory: Array, start: tuple[Array, ...]
-) -> None:
-    variables = [weight.value for weight in attention.weights]
-    variables += [tf.Variable(array) for array in (inputs, memory, *start)]
-    x, seen, *states = variables[len(attention.weights) :]
-    rng = np.random.default_rng(4)
-    shares = rng.normal(size=(3, 4, 4))
-
-    @tf.function
-    def loss() -> Any:
-        outputs, state = unroll(attention.over(seen, MEMORY_LENGTHS), x, LENGTHS, tuple(states))
-        return ops.sum(shares * outputs) + sum(ops.sum(part**2) for part in state)
-
-    with tf.GradientTape() as tape:
-        value = loss()
-    gradients = tape.gradient(value, variables)
-    step = 1e-6
-    for variable, gradient in zip(variables, gradients, strict=True):
-        way = rng.normal(size=variable.shape)
-        variable.assign_add(step * way)
-        above = loss()
-        variable.assign_sub(2 * step * way)
-        below = loss()
-        variable.assign_add(step * way)
-        np.testing.assert_allclose(np.sum(gradient * way), (above - below) / (2 * step), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("rubbish", [0.0, -3.0, 1e3])

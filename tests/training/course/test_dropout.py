@@ -90,12 +90,6 @@ def test_dropping_the_state_wipes_no_memory_out(ones: Any) -> None:
     np.testing.assert_allclose(state, start, atol=1e-5)
 
 
-def test_directions_have_masks_of_their_own(ones: Any) -> None:
-    outputs, _ = Layer(Dropout(SimpleRNN(WIDTH, WIDTH, 2), outputs=0.5, variational=True))(ones, training=True)
-    forward, backward = np.split(np.asarray(outputs), 2, axis=-1)
-    assert not np.array_equal(forward == 0, backward == 0)
-
-
 def test_places_where_it_cannot_work_are_told() -> None:
     with pytest.raises(ValueError, match="right around a cell with weights"):
         Dropout(Residual(GRU(3, 3)), state=0.5)

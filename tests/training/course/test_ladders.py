@@ -151,15 +151,6 @@ def test_the_most_frequent_tag_is_counted() -> None:
     assert metrics["UPOS, unknown words"] < 100
 
 
-def test_a_bag_of_words_cannot_tell_what_a_recurrence_can() -> None:
-    for name in ("bag-of-words", "last-state"):
-        task = small(LADDERS["sentiment"].rung(name))
-        predict = make_predict(task, task.network())
-        orders = np.array([[2, 3, 4, 5, 6, 7], [5, 6, 4, 2, 3, 7]], np.int32)  # the same words
-        one, other = predict({"word_ids": orders, "lengths": np.full(2, 6, np.int32)})["probabilities"]
-        assert np.allclose(one, other, atol=1e-6) == (name == "bag-of-words")
-
-
 def test_a_markov_chain_says_what_it_counted() -> None:
     task = tiny.language_model("abab" * 250, sizes=MarkovChainSizes(order=2), epochs=0)
     predict = make_predict(task, task.network())
@@ -170,15 +161,6 @@ def test_a_markov_chain_says_what_it_counted() -> None:
     assert random.evaluate(make_predict(random, random.network()), "test")[0].value == pytest.approx(
         np.log(2), abs=0.02
     )
-
-
-def test_a_learned_state_is_what_an_empty_past_is() -> None:
-    task = small(LADDERS["tagging"].rung("learned-state"))
-    model = task.network()
-    inputs = collate(task.goldens()[:2]).inputs
-    before = model(**inputs)["upos"]
-    model.states[0].states[0].assign_add(np.ones(model.states[0].states[0].shape))
-    assert not np.allclose(before[:, 0], model(**inputs)["upos"][:, 0])
 
 
 def test_padding_counts_in_an_unmasked_loss_alone() -> None:
@@ -336,13 +318,6 @@ def test_the_loss_on_dev_is_that_of_the_right_labels() -> None:
         sum(p.cross_entropy for p in task.predictions(predict, "dev").values())
     )
     assert dev_loss(small(LADDERS["cells"].rung("gru")), predict) is None
-
-
-def test_a_run_of_other_settings_is_not_shown(tmp_path: Path) -> None:
-    ladder = LADDERS["clipping"]
-    results = Results(tmp_path / "clipping.jsonl")
-    results.add(run_of(ladder.rungs[0], ladder, settings="0" * 16))
-    assert results.summaries(ladder) == []
 
 
 def test_two_rungs_are_compared_on_the_same_resampled_sentences(tmp_path: Path) -> None:

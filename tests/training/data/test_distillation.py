@@ -1,7 +1,6 @@
 """Distillation sets: kept on disk, initial word embeddings, and students that learn the teacher's outputs."""
 
 import io
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -121,30 +120,3 @@ def test_a_classifier_learns_what_the_teacher_says_of_unlabelled_texts() -> None
     ids = np.array([[task.vocabularies["words"].id(word) for word in text] for text in (good, bad)], np.int32)
     inputs = {"word_ids": ids, "lengths": np.array([3, 3], np.int32)}
     assert predict(inputs)["probabilities"].argmax(-1).tolist() == [2, 0]
-
-
-def memory_of_an_epoch(sentences: int) -> tuple[int, int]:
-    """Returns the bytes that an epoch of a lesson takes at most, and those of the lesson."""
-    words = 20 * sentences
-    outputs: dict[str, Array] = {}
-    for head in ("upos", "xpos", "feats"):
-        outputs[head] = np.zeros((words, TEACHER_LABELS), np.int32)
-        outputs[f"{head}_shares"] = np.full((words, TEACHER_LABELS), 0.25, np.float32)
-    long = tuple("the heron finds a bird and the bird finds a heron where the other birds see it , too .".split())
-    written = distillation_set((long,) * sentences, outputs).write("tagger-tiny")
-    task = tagging(teacher="tagger-tiny", distillation_tokens=10**9, batch_tokens=400)
-    del outputs
-    tracemalloc.start()
-    read = sum(batch.tokens for batch in task.train_batches(np.random.default_rng(0)))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert read == words + sum(map(len, task.examples("train")))
-    return peak, sum(file.stat().st_size for file in written.iterdir())
-
-
-def test_an_epoch_takes_as_much_memory_however_long_the_lesson_is() -> None:
-    """It stays on disk: of each sentence, what is in memory is its length and its place in a batch."""
-    (short_epoch, short), (long_epoch, long) = memory_of_an_epoch(200), memory_of_an_epoch(3000)
-    assert long > 14 * short
-    # About 190 bytes a sentence, of 2000 on disk; what Python's allocator adds differs from run to run.
-    assert long_epoch - short_epoch < (long - short) / 4

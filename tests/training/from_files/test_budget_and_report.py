@@ -10,10 +10,10 @@ from rich.console import Console
 from tests.training.tiny import tagging
 from training.data.dataset import Example
 from training.from_files import tagger
-from training.from_files.budget import BUDGET_SECONDS, QUICK_SECONDS, Speed, training_budget
-from training.from_files.report import show_budget, show_comparison, show_confusions, show_features, show_labels
+from training.from_files.budget import BUDGET_SECONDS, QUICK_SECONDS, Speed, show_budget, training_budget
 from training.metrics.predictions import Predictions
 from training.models import linear
+from training.report.tables import show_comparison, show_confusions, show_features, show_labels
 
 SENTENCES = [("the", "dog", "runs"), ("the", "run", "ends"), ("a", "walk", "ends")]
 TAGS = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2])

@@ -6,7 +6,7 @@ import pytest
 
 from service.text.tokenizer import Sentence, Token
 from training.data import treebank
-from training.metrics.segmentation import Scores, SpacyAlone, score
+from training.metrics.segmentation import Scores, score, spacy_alone
 
 CONLLU = """# newdoc id = one
 # sent_id = 1
@@ -67,7 +67,7 @@ def test_scores() -> None:
 
 def test_spacy_alone_keeps_the_offsets_of_the_whole_text() -> None:
     text = "One here. Two.\n\nThree, four"
-    sentences = SpacyAlone().sentences(text)
+    sentences = spacy_alone(text)
     assert [text[s.start : s.end] for s in sentences] == ["One here.", "Two.", "Three, four"]
     assert all(text[token.start : token.end] == token.text for s in sentences for token in s.tokens)
 

@@ -1,7 +1,5 @@
 """The linear model beside a tagger: its sums, what a word adds to its neighbours, and the parts that are served."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -130,19 +128,3 @@ def test_a_head_of_many_labels_is_left_to_the_network(monkeypatch: pytest.Monkey
     monkeypatch.setattr(tagger, "MOST_SCORED", len(task.labels["upos"]) - 1)
     model = task.network()
     assert "upos" not in model.scored
-
-
-def test_calibration_divides_the_scores_of_both_by_one_temperature() -> None:
-    task, model = with_linear_model()
-    inputs = collate(task.goldens()).inputs
-
-    def predict(inputs: Any) -> Any:
-        return task.predict(model, inputs)
-
-    before = {head: np.asarray(logits) for head, logits in model(**inputs, training=False).items()}
-    task.calibrate(model, predict)
-    after = model(**inputs, training=False)
-    for head, logits in before.items():
-        ratio = logits / np.asarray(after[head])
-        np.testing.assert_allclose(ratio, np.median(ratio), rtol=1e-2)
-        assert not np.isclose(np.median(ratio), 1.0)

@@ -9,9 +9,7 @@ from training.report import plots
 
 def test_labels_that_no_font_can_draw_are_numbers(tmp_path: Path) -> None:
     labels = ["好", "坏", "neutral", "\U0010fffd", "café"]
-    drawn, _ = plots.drawable(labels)
-    assert drawn[2:] == ["neutral", "#4", "café"]
-    assert drawn[0] in ("好", "#1")  # as the machine has a font for it
+    assert plots.drawable(labels) == ["#1", "#2", "neutral", "#4", "café"]
     plots.save(plots.confusion(labels, np.eye(5, dtype=int)), tmp_path / "confusion.png")
 
 

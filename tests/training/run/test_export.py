@@ -1,6 +1,5 @@
 """What is exported: complete, checked, and the same figures as before."""
 
-import dataclasses
 import io
 import json
 import shutil
@@ -200,14 +199,6 @@ def test_an_old_version_is_exported_again_in_integers_with_goldens_of_its_own(
     assert (third / artifact.GOLDENS).read_bytes() == (again / artifact.GOLDENS).read_bytes()
 
 
-def test_a_recipe_may_keep_floats(tagging: MakeTagging) -> None:
-    task = tagging()
-    task.recipe = dataclasses.replace(task.recipe, served_precision="float32")
-    model = task.network()
-    round_weights(task, model)
-    assert {weight.dtype for weight in model.weights} == {"float32"}
-
-
 def test_a_version_says_what_the_model_makes_of_its_dev_split(exported: tuple[Tagging, Any, Path]) -> None:
     task, _, folder = exported
     found = Reference.model_validate_json((folder / REFERENCE).read_text(encoding="utf-8"))
@@ -241,28 +232,6 @@ def test_goldens_are_what_the_network_gives(exported: tuple[Tagging, Any, Path])
         for name, output in outputs.items():
             np.testing.assert_allclose(golden.outputs[name], output[0], atol=1e-6)
             assert np.array(golden.outputs[name]).shape[0] == len(golden.source)
-
-
-def test_a_batch_gives_each_row_what_it_gives_alone(exported: tuple[Tagging, Any, Path]) -> None:
-    task, _, folder = exported
-    predict = versions.load_endpoint(folder, "tag", jit_compile=True)
-    examples = task.goldens()
-    together = predict(collate(examples).inputs)
-    for row, example in enumerate(examples):
-        alone = predict(collate([example]).inputs)
-        for name, output in alone.items():
-            np.testing.assert_allclose(together[name][row, : len(example)], output[0], atol=1e-5)
-
-
-def test_padded_words_and_filler_rows_give_probabilities(exported: tuple[Tagging, Any, Path]) -> None:
-    predict = versions.load_endpoint(exported[2], "tag")
-    inputs = {
-        "word_ids": np.zeros((2, 3), np.int32),
-        "char_ids": np.zeros((2, 3, 12), np.int32),
-        "lengths": np.array([1, 1], np.int32),
-    }
-    for output in predict(inputs).values():
-        np.testing.assert_allclose(output.sum(axis=-1), 1, atol=1e-5)
 
 
 def test_the_next_export_is_the_next_version(exported: tuple[Tagging, Any, Path]) -> None:

@@ -19,7 +19,6 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.training import tiny
-from tests.training.tiny import VERSE, language_model
 from training.course.models.word_tagger import WordTaggerSizes
 from training.metrics.calibration import label_temperature
 from training.run.checkpoint import CheckpointError, Checkpoints
@@ -104,12 +103,6 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(small: MakeTagging) 
     assert all(np.array_equal(a, b) for a, b in zip(whole, resumed, strict=True))
 
 
-def test_a_finished_run_is_not_run_again(small: MakeTagging) -> None:
-    trained(small(epochs=1))
-    _, said = trained(small(epochs=1))
-    assert "epoch 1/1" not in said
-
-
 def test_says_loss_metrics_speed_and_time_left_for_each_epoch(small: MakeTagging) -> None:
     _, said = trained(small(epochs=2))
     lines = [line for line in said.splitlines() if line.startswith("epoch")]
@@ -187,15 +180,6 @@ def test_the_board_shows_curves_weights_and_confusion(tagging: MakeTagging, runs
     assert len(weights) == 2
     picture = tf.make_ndarray(shown.Tensors("confusion")[-1].tensor_proto)[2]
     assert tf.io.decode_png(picture).shape[0] > 200
-
-
-@pytest.mark.usefixtures("pictures")
-def test_the_board_shows_what_a_language_model_says(runs: Path) -> None:
-    train(language_model(epochs=1), Console(file=io.StringIO()))
-    shown = EventAccumulator(str(runs / "lm-tiny" / "board")).Reload()
-    text = tf.make_ndarray(shown.Tensors("sample after '\\n'")[0].tensor_proto).item()
-    assert len(text.decode()) > 300
-    assert set(text.decode()) <= set(VERSE) | set("`")
 
 
 def start(code: str, runs: Path) -> "subprocess.Popen[str]":

@@ -7,7 +7,6 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from rich.console import Console
 
 from tests.training import tiny
@@ -71,22 +70,3 @@ def test_a_run_is_of_the_precision_of_its_recipe_and_leaves_none_behind() -> Non
         assert keras.config.dtype_policy().name == "float32"
     assert len(said["float32"]) == len(said["mixed_bfloat16"]) == 2
     assert said["float32"] != said["mixed_bfloat16"]
-
-
-def test_products_are_taken_in_16_bits_and_losses_in_32() -> None:
-    task = tiny.tagging()
-    with precision("mixed_bfloat16"):
-        model = task.network()
-        optimizer = keras.optimizers.Adam(1e-3)
-        optimizer.build(model.trainable_variables)
-        step = Step(task, model, optimizer, [])
-        step(next(iter(task.train_batches(np.random.default_rng(0)))), ())
-    operations = [op for f in [step.graph, *_functions(step.graph)] for op in f.get_operations()]
-    kinds = {(op.type, tensor.dtype) for op in operations for tensor in op.outputs}
-    assert ("BatchMatMulV2", tf.bfloat16) in kinds
-    assert {kind for name, kind in kinds if "CrossEntropy" in name} == {tf.float32}
-
-
-def _functions(graph: tf.Graph) -> list[tf.Graph]:
-    """Returns the graphs of the functions that a graph calls, such as the bodies of its loops."""
-    return [graph._get_function(name).graph for name in graph._functions if hasattr(graph._get_function(name), "graph")]

@@ -58,17 +58,6 @@ def test_learns_the_lemma_rules_of_its_sentences_by_heart(learned: Learned) -> N
     assert (metrics["Lemmas"], metrics["Lemmas, known words"], metrics["AllTags"]) == (100, 100, 100)
 
 
-def test_words_that_were_not_seen_have_lemmas_by_rules(learned: Learned) -> None:
-    task, model, _ = learned
-    forms = ["the", "Dog", "finds", "Likes", "seeds"]
-    (tags,) = task.tag(make_predict(task, model), [["the", "dog", "feeds", "the", "teacher"], ["She", "Is", "n't"]])[:1]
-    assert [tag.lemma for tag in tags] == ["the", "dog", "feed", "the", "teacher"]
-    lemmatizer = task.lemmatizer
-    assert lemmatizer is not None
-    by_rule = [lemmatizer.lemma(form, "X", "_", [RULES.index("lower|end-1+")]) for form in forms]
-    assert by_rule == ["the", "Dog", "find", "like", "seed"], "those with other letters keep theirs"
-
-
 def test_a_word_without_a_lemma_is_right_with_any_and_one_that_no_rule_makes_with_none(learned: Learned) -> None:
     task, model, _ = learned
     predict = make_predict(task, model)
@@ -151,10 +140,6 @@ def test_the_next_best_rules_are_the_next_in_order_of_their_logits(
         given_ids = [int(ids[word]) for ids in ranks]
         assert given_ids[: min(labels, 3)] == order[:3]
         assert set(given_ids) <= set(order)
-
-
-def without(tree: Tree, *lemmas: str) -> Tree:
-    return Tree(tuple(word._replace(lemma="_") if word.lemma in lemmas else word for word in tree.words))
 
 
 @pytest.mark.parametrize(
@@ -274,20 +259,6 @@ def test_words_whose_rule_is_unseen_or_ignored_give_no_loss(
     assert value == pytest.approx(expected, rel=1e-5)
     np.testing.assert_allclose(gradient[kept], of_kept, atol=1e-6)
     assert not gradient[[i for i in range(len(targets)) if i not in kept]].any()
-
-
-def test_sentences_without_any_lemma_give_a_finite_loss() -> None:
-    trees = [without(tree, *(word.lemma for word in tree.words)) for tree in tiny.treebank_with_lemmas()["train"][:2]]
-    splits = tiny.treebank_with_lemmas() | {"dev": trees}
-    task = tiny.tagging(splits=splits)
-    batch = collate(task.examples("dev"))
-    assert (batch.targets[LEMMA] == IGNORED).all()
-    model = task.network()
-    whole = float(task.loss(model, batch.inputs, batch.targets, ())[0])
-    assert np.isfinite(whole)
-    predictions = task.predictions(make_predict(task, model), "dev")
-    assert not predictions[LEMMA].right.any()
-    assert (task._right_lemmas(predictions, "dev")).all(), "any lemma is right"
 
 
 def test_calibration_divides_the_scores_of_lemma_rules_by_one_temperature() -> None:

@@ -1,7 +1,7 @@
-"""Prints the data and the expected duration of a run, and afterwards the scores of its model."""
+"""Tables of metrics, labels and confusions, as commands print them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from rich import box
@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from service.artifact.manifest import Metric
 from training.data.dataset import Example
-from training.from_files.budget import Speed
 from training.metrics.predictions import Predictions, interval, label_scores
-from training.tasks.base import Recipe
 
 CONFUSIONS = 20
 CONTEXT = 5  # words on each side of an example
@@ -20,38 +19,29 @@ SHOWN_LABELS = 50
 LONGEST_EXAMPLE = 80  # characters
 
 
-def show_splits(console: Console, unit: str, splits: Mapping[str, Sized], left_out: Mapping[str, int]) -> None:
-    """Prints the sizes of the splits, and what is left out of them because another has it."""
-    sizes = ", ".join(f"{len(splits[name]):,} {name}" for name in ("train", "dev", "test"))
-    console.print(f"{unit}: {sizes}", highlight=False)
-    for name, count in left_out.items():
-        if count:
-            other = "dev or test have" if name == "train" else "test has"
-            console.print(f"left out of {name}: {count:,} {unit} that {other} as well", highlight=False)
+def new_table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
+    """Returns an empty table. right: further columns, whose cells are aligned to the right."""
+    table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE)
+    for column in right:
+        table.add_column(column, justify="right")
+    return table
 
 
-def show_budget(console: Console, unit: str, tokens: int, examples: int, recipe: Recipe, speed: Speed) -> None:
-    """Prints what the run is going to do, and how long that takes. tokens: of all examples, which are called `unit`."""
-    used = min(examples, recipe.limit or examples) / examples
-    seconds = speed.seconds(tokens * used, recipe.epochs)
-    part = f" of {recipe.limit:,} of its examples" if recipe.limit else ""
-    line = f"{recipe.name}: {tokens:,} {unit}, {recipe.epochs} epochs{part}, {_about(seconds)} on one core"
-    console.print(line, highlight=False, soft_wrap=True)
-
-
-def _about(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"about {minutes} minute{'s' * (minutes > 1)}" if minutes else "less than a minute"
+def show_metrics(console: Console, title: str, metrics: Iterable[Metric]) -> None:
+    """Prints metrics."""
+    table = new_table(title, "split", "metric", right=["value"])
+    for metric in metrics:
+        table.add_row(metric.split, metric.name, f"{metric.value:g} {metric.unit}".rstrip())
+    console.print(table)
 
 
 def show_comparison(console: Console, kind: str, found: Mapping[str, Mapping[str, Predictions]]) -> None:
     """Prints the accuracy of each model on each split. found: split -> model -> predictions."""
-    table = Table("split", title=f"{kind}: accuracy, with its 95 % interval", title_justify="left", box=box.SIMPLE)
-    for name in next(iter(found.values())):
-        table.add_column(name, justify="right")
-    for split, models in found.items():
+    models = list(next(iter(found.values())))
+    table = new_table(f"{kind}: accuracy, with its 95 % interval", "split", right=models)
+    for split, of_split in found.items():
         cells = []
-        for predictions in models.values():
+        for predictions in of_split.values():
             low, high = interval(predictions)
             cells.append(f"{100 * predictions.right.mean():.2f} ({low:.2f} to {high:.2f})")
         table.add_row(split, *cells)
@@ -60,35 +50,25 @@ def show_comparison(console: Console, kind: str, found: Mapping[str, Mapping[str
 
 def show_labels(console: Console, kind: str, labels: Sequence[str], models: Mapping[str, Predictions]) -> None:
     """Prints precision, recall and F1 of each label by the last of the models, and the F1 of the others."""
-    *others, (_, own) = models.items()
-    table = Table(kind, "precision", "recall", "F1", *(f"F1, {name}" for name, _ in others), "examples", box=box.SIMPLE)
-    columns = [label_scores(predictions) for _, predictions in others]
-    scores = label_scores(own)
-    for i in sorted(range(len(labels)), key=lambda i: -scores[i].support)[:SHOWN_LABELS]:
-        figures = (scores[i].precision, scores[i].recall, scores[i].f1, *(column[i].f1 for column in columns))
-        table.add_row(escape(labels[i]), *(f"{figure:.2f}" for figure in figures), f"{scores[i].support:,}")
+    *others, own = [label_scores(predictions) for predictions in models.values()]
+    table = new_table("", kind, "precision", "recall", "F1", *[f"F1, {name}" for name in models][:-1], "examples")
+    for i in sorted(range(len(labels)), key=lambda i: -own[i].support)[:SHOWN_LABELS]:
+        figures = (own[i].precision, own[i].recall, own[i].f1, *(column[i].f1 for column in others))
+        table.add_row(escape(labels[i]), *(f"{figure:.2f}" for figure in figures), f"{own[i].support:,}")
     console.print(table)
     if len(labels) > SHOWN_LABELS:
         console.print(f"and {len(labels) - SHOWN_LABELS:,} less frequent labels", highlight=False)
 
 
 def show_confusions(
-    console: Console, kind: str, labels: Sequence[str], own: Predictions, examples: Sequence[Example]
+    console: Console, title: str, labels: Sequence[str], own: Predictions, examples: Sequence[Example]
 ) -> None:
     """Prints which labels are most often taken for which, each with the example of the most confident prediction."""
     wrong = np.flatnonzero(~own.right & (own.gold >= 0))
     pairs = Counter((int(own.gold[i]), int(own.labels[i])) for i in wrong)
     if not pairs:
         return
-    table = Table(
-        "right",
-        "taken for",
-        "times",
-        "such as",
-        title=f"worst confusions of {kind} on dev",
-        title_justify="left",
-        box=box.SIMPLE,
-    )
+    table = new_table(f"worst confusions of {title}", "right", "taken for", "times", "such as")
     for (gold, predicted), times in pairs.most_common(CONFUSIONS):
         places = [i for i in wrong if own.gold[i] == gold and own.labels[i] == predicted]
         most_confident = max(places, key=lambda i: own.probabilities[i, predicted])
@@ -120,7 +100,7 @@ def show_features(console: Console, labels: Sequence[str], own: Predictions, exa
         rows.append((len(wrong), (attribute, f"{words:,}", share, worst, example)))
     if not rows:
         return
-    table = Table(title="features on dev, those that are wrong most often first", title_justify="left", box=box.SIMPLE)
+    table = new_table("features on dev, those that are wrong most often first")
     for title in ("attribute", "words", "right, %", "most often"):
         table.add_column(title, no_wrap=True)
     table.add_column("such as")
