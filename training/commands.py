@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from service.errors import ConfigurationError
 from training.course import load_ladder, load_recipe
-from training.folders import model_store, runs_folder
+from training.folders import model_store
 from training.from_files import command as from_files
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ def fetch(arguments: argparse.Namespace) -> None:
 
 def show(arguments: argparse.Namespace) -> None:
     """Prints all settings of a recipe, or of a rung of a ladder such as tagging/lstm, and its network."""
-    import_tensorflow()
-
     from rich.console import Console
 
     from training.data.distillation import DistillationSetMissing
@@ -44,7 +42,6 @@ def show(arguments: argparse.Namespace) -> None:
 
 def teach(arguments: argparse.Namespace) -> None:
     """Fine-tunes large teachers on a recipe's corpus and writes the distillation set that the recipe learns from."""
-    import_tensorflow()
     recipe = load_recipe(arguments.recipe)
     if arguments.teacher and recipe.teaching:
         recipe = replace(recipe, teaching=replace(recipe.teaching, encoder=str(arguments.teacher)))
@@ -60,28 +57,23 @@ def teach(arguments: argparse.Namespace) -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     """Trains a model of files, or of a recipe; measures it once on the test split; exports it if it is shipped."""
-    import_tensorflow()
     if arguments.recipe in from_files.KINDS:
         from_files.train(arguments)
         return
-    recipe = load_recipe(arguments.recipe)
 
     from rich.console import Console
 
-    from training.run.loop import set_threads, train
+    from training.report.tables import show_metrics
+    from training.run import readings
+    from training.run.loop import load_best, make_predict, set_threads, train
 
+    recipe, console = load_recipe(arguments.recipe), Console()
     set_threads(recipe.threads)
     task = recipe.task()
-    train(task, Console())
+    train(task, console)
     if recipe.shipped:
         export(arguments)
         return
-
-    from training.report.tables import show_metrics
-    from training.run import readings
-    from training.run.loop import load_best, make_predict
-
-    console = Console()
     metrics = task.evaluate(make_predict(task, load_best(task)), "test")
     show_metrics(console, recipe.name, metrics)
     readings.record(recipe.name, metrics, console)
@@ -89,8 +81,6 @@ def train(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Measures exported models: on their own dev or test split, or one or two of them on a file."""
-    import_tensorflow()
-
     from rich.console import Console
 
     if arguments.data:
@@ -103,14 +93,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from training.run.evaluate import evaluate
 
     for name in arguments.name:
-        out = runs_folder() / name / "evaluation"
-        evaluate(model_store(), name, arguments.split, Console(), out, arguments.bits)
+        evaluate(model_store(), name, arguments.split, Console(), arguments.bits)
 
 
 def baseline(arguments: argparse.Namespace) -> None:
     """Trains simple models on the corpus of a recipe, and measures them on its dev or test split."""
-    import_tensorflow()
-
     from rich.console import Console
 
     from training.run import baselines
@@ -121,9 +108,6 @@ def baseline(arguments: argparse.Namespace) -> None:
 
 def export(arguments: argparse.Namespace) -> None:
     """Exports the best epoch of a recipe's run as the next version of its model."""
-    import_tensorflow()
-    recipe = load_recipe(arguments.recipe)
-
     from rich.console import Console
 
     from training.report.tables import show_metrics
@@ -132,7 +116,7 @@ def export(arguments: argparse.Namespace) -> None:
     from training.run.loop import load_final
     from training.tasks.base import ServedTask
 
-    console = Console()
+    recipe, console = load_recipe(arguments.recipe), Console()
     task = recipe.task()
     if not isinstance(task, ServedTask):
         raise ConfigurationError(f"{recipe.name} is measured and not exported: the service has no such task")
@@ -146,8 +130,6 @@ def export(arguments: argparse.Namespace) -> None:
 
 def export_again(arguments: argparse.Namespace) -> None:
     """Exports the newest version of a model again with the present exporter, without training."""
-    import_tensorflow()
-
     from rich.console import Console
 
     from training.run import readings
@@ -160,10 +142,9 @@ def export_again(arguments: argparse.Namespace) -> None:
     task.learn_segmenter()
     model = restore(task, folder)
     round_weights(task, model)
-    predict = make_predict(task, model)
-    measured = _measured(task, predict)
-    print(f"written: {export_again(task, model, folder, measured)}")
-    readings.record(arguments.name, measured, Console())
+    metrics = _measured(task, make_predict(task, model))
+    print(f"written: {export_again(task, model, folder, metrics)}")
+    readings.record(arguments.name, metrics, Console())
 
 
 def _measured(task: "ServedTask", predict: "Predict") -> list["Metric"]:
@@ -176,23 +157,18 @@ def _measured(task: "ServedTask", predict: "Predict") -> list["Metric"]:
 
 def ladder(arguments: argparse.Namespace) -> None:
     """Trains the recipes of a ladder and compares them on dev in a table and a plot."""
-    import_tensorflow()
-
     from rich.console import Console
 
     from training.course.results import Results, table, write
     from training.course.train_rungs import train_rungs
     from training.run.loop import set_threads
 
-    ladder = load_ladder(arguments.name)
+    name, out, ladder, console = arguments.name, arguments.out, load_ladder(arguments.name), Console()
     if arguments.seeds:
         ladder = replace(ladder, seeds=arguments.seeds)
-    ladder = ladder.shortened(arguments.epochs, arguments.limit)
     set_threads(ladder.rungs[0].recipe.threads)
-    console = Console()
-    name = arguments.name + ladder.mark
-    results = Results(arguments.out / f"{name}.jsonl")
-    train_rungs(ladder, [ladder.rung(name) for name in arguments.rung] or ladder.rungs, results, console)
+    results = Results(out / f"{name}.jsonl")
+    train_rungs(ladder, [ladder.rung(rung) for rung in arguments.rung] or ladder.rungs, results, console)
     summaries = results.summaries(ladder)
     if not summaries:
         return
@@ -200,14 +176,12 @@ def ladder(arguments: argparse.Namespace) -> None:
     for summary in summaries:
         for prompt, sample in summary.runs[0].samples.items():
             console.print(f"{summary.rung.name}, {prompt!r}: {sample}", highlight=False, markup=False)
-    for path in write(summaries, arguments.out, name):
+    for path in write(summaries, out, name):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 
 def attention(arguments: argparse.Namespace) -> None:
     """Plots the attention weights of a translator or captioner that was trained here."""
-    import_tensorflow()
-
     from training.course.attention import draw_captions, draw_translations
     from training.course.tasks.captioning import Captioning
     from training.course.tasks.translation import Translation
@@ -227,8 +201,6 @@ def attention(arguments: argparse.Namespace) -> None:
 
 def segmentation(arguments: argparse.Namespace) -> None:
     """Measures the tokenizer on EWT's raw text, by rules and as tagger-en has learned."""
-    import_tensorflow()
-
     from service.artifact.manifest import read_manifest, read_segmenter
     from training.metrics.segmentation import report
     from training.run.versions import newest_version

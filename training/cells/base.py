@@ -14,7 +14,7 @@ from keras import ops
 
 from training.cells.integers import product, restore_weight, round_weight
 
-Tensor: TypeAlias = Any  # a tensor of whichever backend Keras runs on
+Tensor: TypeAlias = Any  # a tensor of the backend that Keras runs on
 State: TypeAlias = tuple[Tensor, ...]  # each [D, B, size] float32, sizes as Cell.state_sizes
 
 MASKED_LOGIT = -1e9  # the logit of what is left out of a softmax: its probability is 0
@@ -49,7 +49,7 @@ class Cell(keras.layers.Layer):  # type: ignore[misc]
         raise NotImplementedError
 
     def run(self, xs: Tensor, ends: Tensor, state: State) -> tuple[Tensor, State]:
-        """Runs all steps; one at padding keeps the state. A cell whose steps are linear may override it.
+        """Runs all steps; a step at padding keeps the state. A cell whose steps are linear may override it.
 
         Args:
             xs: projected inputs, in the order in which each direction reads them, shape [T, D, B, G].

@@ -31,7 +31,7 @@ def load_ladder(name: str) -> "Ladder":
 
 
 def recipe_names() -> list[str]:
-    """Returns the names of the recipes of the course and of those that are served."""
+    """Returns the names of all recipes, of the course and of served models."""
     return sorted([*served.recipe_names(FOLDER / "recipes"), *served.recipe_names()])
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from training.course import plots
 from training.course.tasks.captioning import Captioning
 from training.course.tasks.translation import Translation
 from training.data.dataset import Array
-from training.report import plots
 
 COLUMNS = 3
 INCHES = 0.2  # of a subword
@@ -32,7 +32,7 @@ def draw_translations(task: Translation, model: keras.Model, texts: Sequence[str
         axes = figure.add_subplot(rows, columns, i)
         axes.imshow(weights, cmap="Blues", vmin=0, vmax=1)
         for set_ticks, symbols in ((axes.set_xticks, read), (axes.set_yticks, generated)):
-            set_ticks(range(len(symbols)), plots.drawable(symbols), fontfamily=plots.FONT)
+            set_ticks(range(len(symbols)), symbols)
         axes.tick_params(axis="x", rotation=90)
     plots.save(figure, out)
 

@@ -1,6 +1,7 @@
 """Plots of a ladder: its rungs, and the epochs of its runs."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -49,3 +50,9 @@ def epochs(runs: Mapping[str, Sequence[Sequence[float]]], measure: str) -> Figur
         axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure in the format of the file's extension: .png, .svg, .pdf."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)

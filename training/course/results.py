@@ -11,7 +11,6 @@ from statistics import mean, stdev
 
 import numpy as np
 from pydantic import BaseModel
-from rich import box
 from rich.table import Table
 
 from service.artifact.manifest import Metric
@@ -19,8 +18,8 @@ from training.course import plots
 from training.course.ladders import Ladder, Rung
 from training.data.dataset import Array
 from training.metrics.predictions import resampled
-from training.report.plots import save
 from training.report.recipe import fingerprint
+from training.report.tables import new_table
 
 
 class Run(BaseModel):
@@ -32,7 +31,6 @@ class Run(BaseModel):
         lower_is_better: whether a lower value of the first metric is better.
         weights: number of parameters of the network.
         seconds: of all epochs.
-        reading_seconds: of the trained network on dev.
         chosen: the metric that chooses the epoch, at the best one; None of what is not trained.
         losses, dev_losses, curve: the loss on train, that on dev where there are labels, and the first metric on dev,
             after each epoch.
@@ -48,9 +46,7 @@ class Run(BaseModel):
     metrics: tuple[Metric, ...] = ()
     lower_is_better: bool = False
     epochs: int = 0
-    best_epoch: int = 0
     seconds: float = 0.0
-    reading_seconds: float = 0.0
     chosen: float | None = None
     losses: tuple[float, ...] = ()
     dev_losses: tuple[float, ...] = ()
@@ -163,17 +159,12 @@ def _difference(below: Sequence[Run], runs: Sequence[Run]) -> tuple[float, float
 
 
 def table(summaries: Sequence[Summary]) -> Table:
-    """Returns the results as a table for a terminal of 80 columns: the first metric alone, without the changes."""
+    """Returns the results as a table for a terminal: the first metric alone, without the changes."""
     header, *rows = _rows(summaries)
-    measured = header[2 : header.index("against")]  # nothing where all runs have diverged
-    places = [header.index(title) for title in ("rung", *measured, "against", "rate", "minutes")]
-    cells = [[row[place].replace(": ", ":\n") for place in places] for row in rows]
-    shown = Table(box=box.SIMPLE)
-    for place, column in zip(places, zip(*cells, strict=True), strict=True):
-        lines = [*header[place].split(), *(line for cell in column for line in cell.splitlines())]
-        shown.add_column(header[place], justify="right" if place else "left", width=max(map(len, lines)))
-    for row in cells:
-        shown.add_row(*row)
+    places = [i for i, title in enumerate(header) if i == 2 or title in ("against", "rate", "minutes")]
+    shown = new_table("", header[0], right=[header[i] for i in places])
+    for row in rows:
+        shown.add_row(row[0], *(row[i] for i in places))
     return shown
 
 
@@ -194,12 +185,12 @@ def write(summaries: Sequence[Summary], folder: Path, name: str) -> list[Path]:
     metric = measured[0].runs[0].metrics[0]
     measure = f"{metric.name}, {metric.unit}, dev"
     names = [summary.rung.name for summary in measured]
-    save(plots.ladder(names, [summary.values(metric.name) for summary in measured], measure), picture)
+    plots.save(plots.ladder(names, [summary.values(metric.name) for summary in measured], measure), picture)
     trained = {summary.rung.name: summary.runs[0] for summary in summaries if summary.runs[0].losses}
     if not trained:
         return [text, picture]
     lines = {name: (run.losses, run.dev_losses, run.curve) for name, run in trained.items()}
-    save(plots.epochs(lines, measure), curves)
+    plots.save(plots.epochs(lines, measure), curves)
     return [text, picture, curves]
 
 

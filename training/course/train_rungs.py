@@ -3,7 +3,6 @@
 Everything is measured on dev; the test part is reserved for the shipped models.
 """
 
-import time
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -55,10 +54,8 @@ def _run(rung: Rung, recipe: Recipe, results: Results, console: Console) -> Run:
         predict, weights = load_endpoint(folder, served.endpoint_name), restore(served, folder).count_params()
         run = Run(**common, weights=weights, **_measured(served, predict))
     elif not recipe.epochs:
-        started = time.monotonic()
         task = recipe.task()
         model = task.network()
-        common["seconds"] = time.monotonic() - started
         run = Run(**common, weights=model.count_params(), **_measured(task, make_predict(task, model)))
     else:
         run = _trained(common, recipe.task(), console)
@@ -77,7 +74,6 @@ def _trained(common: dict[str, object], task: Task, console: Console) -> Run:
     metric = next((name for epoch in progress.history for name in epoch if name not in ("loss", DEV_LOSS)), "")
     history = {
         "epochs": progress.epochs,
-        "best_epoch": progress.best_epoch,
         "seconds": progress.seconds,
         "chosen": progress.best,
         "losses": [epoch["loss"] for epoch in progress.history],
@@ -93,14 +89,10 @@ def _trained(common: dict[str, object], task: Task, console: Console) -> Run:
 
 def _measured(task: Task, predict: Predict) -> dict[str, object]:
     metrics = [metric for metric in task.evaluate(predict, "dev") if "," not in metric.name]
-    started = time.monotonic()
-    task.evaluate(predict, "dev")  # again, without the time of tracing
-    seconds = time.monotonic() - started
     sums, sizes = task.scores(predict, "dev")
     return {
         "metrics": metrics,
         "lower_is_better": task.lower_is_better,
-        "reading_seconds": seconds,
         "samples": task.samples(predict),
         "sums": pack(sums),
         "sizes": pack(sizes),

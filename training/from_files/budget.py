@@ -34,15 +34,15 @@ class Speed:
 def training_budget(
     examples: int, tokens: int, speed: Speed, *, least: int, most: int, quick: bool
 ) -> tuple[int, int | None]:
-    """Chooses the epochs that fit the time; where `least` of them do not, they are of a part of the examples.
+    """Chooses the number of epochs that fits the time. If even `least` epochs take longer, fewer examples are used.
 
     Args:
-        examples: of the train split, in random order or not.
-        tokens: of all of them.
+        examples: number of examples of the train split.
+        tokens: number of tokens of these examples.
         least, most: bounds of the number of epochs.
 
     Returns:
-        The epochs, and how many of the examples are used; None for all.
+        The number of epochs, and that of the examples that are used; None for all examples.
     """
     seconds = QUICK_SECONDS if quick else BUDGET_SECONDS
     possible = (seconds - FIXED_SECONDS) / tokens

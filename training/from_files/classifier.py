@@ -30,9 +30,10 @@ QUICK_SIZES = SentimentSizes(embedding=64, units=48, input_dropout=0.5, output_d
 SPEEDS = {SIZES: Speed(trained=8_000, finished=12_000), QUICK_SIZES: Speed(trained=20_000, finished=12_000)}
 
 
-def classification(options: Options, text_column: str, label_column: str, console: Console) -> Classification:
+def read_task(options: Options, console: Console) -> Classification:
     """Reads the tables of `options` and returns the task. Raises DataFileError."""
-    read = {split: read_labelled(path, text_column, label_column) for split, path in options.files.items()}
+    columns = options.text_column, options.label_column
+    read = {split: read_labelled(path, *columns) for split, path in options.files.items()}
     _check(read, options)
     hold_out: HoldOut[LabelledText] = by_label(lambda text: text.label)
     found = divided(options, read, hold_out, lambda text: " ".join(text.text.split()), "texts", console)
@@ -54,7 +55,7 @@ def classification(options: Options, text_column: str, label_column: str, consol
     return Classification(
         recipe,
         splits,
-        {label_column: tuple(labels)},
+        {options.label_column: tuple(labels)},
         Counter(token.lower() for text in splits["train"] for token in text.tokens),
         tuple(source(path, options.licence) for path in options.files.values()),
     )

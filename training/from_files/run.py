@@ -11,7 +11,7 @@ from service.text.lemmatizer import LEMMA
 from training.folders import runs_folder
 from training.from_files.options import Options
 from training.metrics.predictions import Predictions, interval
-from training.metrics.scores import percent
+from training.metrics.scores import percent, percentages
 from training.report import tables
 from training.run import baselines, readings
 from training.run.checkpoint import Checkpoints
@@ -64,11 +64,9 @@ def compare(
     guesses = baselines.fit(task.examples("train"), head, isinstance(task, Tagging), seed)
     models: dict[str, dict[str, Predictions]] = {}
     for split in SPLITS:
-        own, sources = found[split][kind], [example.source for example in task.examples(split)]
-        count = own.probabilities.shape[1]
-        guessed = {
-            name: Predictions.certain(own.gold, guess(sources), count, own.groups) for name, guess in guesses.items()
-        }
+        own = found[split][kind]
+        examples, count = task.examples(split), own.probabilities.shape[1]
+        guessed = baselines.predictions_of(guesses, examples, own.gold, count, own.groups)
         models[split] = guessed | {"this model": own}
     labels = task.labels[kind]
     tables.show_comparison(console, kind, models)
@@ -82,10 +80,10 @@ def compare(
     return [metric for split in SPLITS for metric in _metrics(kind, models[split], split)]
 
 
-def _metrics(kind: str, models: Mapping[str, Predictions], split: str) -> list[Metric]:
+def _metrics(kind: str, models: Mapping[str, Predictions], split: str) -> tuple[Metric, ...]:
     """Returns the accuracy of the simple models, and the interval of the own one."""
     *simple, (_, own) = models.items()
     figures = {f"{kind}, {name}": percent(predictions.right) for name, predictions in simple}
     for end, value in zip(("lower", "upper"), interval(own), strict=True):
         figures[f"{kind}, {end} end of the 95 % interval"] = round(value, 2)
-    return [Metric(name=name, value=value, unit="%", split=split) for name, value in figures.items()]
+    return percentages(figures, split)

@@ -1,7 +1,7 @@
 """Accuracy, cross-entropy and recall, as the tasks report them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from sklearn.metrics import f1_score, recall_score
@@ -22,6 +22,11 @@ MACRO_F1 = "macro F1"
 ALL_LABELS = {3: "accuracy of three labels", 5: SST5}
 
 
+def percentages(figures: Mapping[str, float], split: str) -> tuple[Metric, ...]:
+    """Returns figures in percent by name as metrics of a split."""
+    return tuple(Metric(name=name, value=value, unit="%", split=split) for name, value in figures.items())
+
+
 def tagging_accuracy(right: Mapping[str, Array], known: Array, split: str) -> tuple[Metric, ...]:
     """Returns the accuracy of each column, and of all columns at once, as the CoNLL 2018 shared task names them.
 
@@ -33,17 +38,10 @@ def tagging_accuracy(right: Mapping[str, Array], known: Array, split: str) -> tu
 
 
 def word_accuracy(columns: Mapping[str, Array], known: Array, split: str) -> tuple[Metric, ...]:
-    """Returns the accuracy of each column, of all words, of the known and of the unknown ones; see tagging_accuracy."""
-    parts: Sequence[tuple[str, Array]] = [
-        ("", np.ones_like(known)),
-        (", known words", known),
-        (", unknown words", ~known),
-    ]
-    return tuple(
-        Metric(name=name + suffix, value=percent(column[part]), unit="%", split=split)
-        for suffix, part in parts
-        for name, column in columns.items()
-    )
+    """Returns the accuracy of each column on all words, on known and on unknown words; see tagging_accuracy."""
+    parts = {"": np.ones_like(known), ", known words": known, ", unknown words": ~known}
+    figures = {name + suffix: percent(columns[name][part]) for suffix, part in parts.items() for name in columns}
+    return percentages(figures, split)
 
 
 def percent(right: Array) -> float:
@@ -90,7 +88,7 @@ def label_accuracy(predicted: Array, labels: Array, split: str) -> tuple[Metric,
         MACRO_RECALL: macro_recall(predicted, labels),
         MACRO_F1: macro_f1(predicted, labels),
     }
-    return tuple(Metric(name=name, value=value, unit="%", split=split) for name, value in figures.items())
+    return percentages(figures, split)
 
 
 def right_side(probabilities: Array, labels: Array) -> tuple[Array, Array]:
@@ -106,7 +104,7 @@ def right_side(probabilities: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def sentiment_accuracy(probabilities: Array, labels: Array, split: str, polarity: str = SST2) -> tuple[Metric, ...]:
-    """Returns the accuracy of positive against negative, that of all labels, and macro recall.
+    """Returns the accuracy of positive against negative, the accuracy of all labels, and macro recall.
 
     The first leaves the neutral texts out: the probability of the labels above the middle one is compared with that of
     those below it.
@@ -118,8 +116,9 @@ def sentiment_accuracy(probabilities: Array, labels: Array, split: str, polarity
     """
     right, polar = right_side(probabilities, labels)
     predicted = probabilities.argmax(axis=-1)
-    return (
-        Metric(name=polarity, value=percent(right[polar]), unit="%", split=split),
-        Metric(name=ALL_LABELS[probabilities.shape[1]], value=percent(predicted == labels), unit="%", split=split),
-        Metric(name=MACRO_RECALL, value=macro_recall(predicted, labels), unit="%", split=split),
-    )
+    figures = {
+        polarity: percent(right[polar]),
+        ALL_LABELS[probabilities.shape[1]]: percent(predicted == labels),
+        MACRO_RECALL: macro_recall(predicted, labels),
+    }
+    return percentages(figures, split)

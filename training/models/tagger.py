@@ -205,9 +205,9 @@ class Tagger(keras.Model):  # type: ignore[misc]
             head: the heads as one.
             scales: of a table that is rounded, shape [W, 2].
 
-        Returns, of all words, one row after the other (the first sum(lengths) are valid):
-            logits: [B * T, S].
-            of each head, `_id`: [B * T] int32, and `_probability`: [B * T]; of lemma rules, those of `next_best`, too.
+        Returns:
+            For all words, row after row, of which the first sum(lengths) are valid: `logits`, [B * T, S]; for each head
+            `<head>_id`, [B * T] int32, and `<head>_probability`, [B * T]; and for lemma rules what `next_best` returns.
         """
         ends = np.cumsum([head.units for head in self.heads.values()]).tolist()
 

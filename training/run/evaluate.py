@@ -7,9 +7,10 @@ from rich.console import Console
 
 from service.artifact.manifest import Metric
 from training.cells.integers import weights_of_bits
-from training.metrics.calibration import calibration_error, chance_calibration_error, reliability
-from training.metrics.predictions import Predictions, confusion, interval
-from training.report import plots, tables
+from training.metrics.calibration import calibration_error, chance_calibration_error
+from training.metrics.predictions import Predictions, interval
+from training.metrics.scores import percentages
+from training.report import tables
 from training.run import readings
 from training.run.loop import make_predict
 from training.run.versions import load_endpoint, newest_version, read_version, restore
@@ -18,14 +19,11 @@ from training.tasks.classification import Classification
 from training.tasks.tagging import FEATURES, Tagging
 
 
-def evaluate(
-    store: Path, name: str, split: str, console: Console, out: Path, bits: int | None = None
-) -> tuple[Metric, ...]:
-    """Measures the newest version of a model through its SavedModel; prints tables, writes plots, records a test split.
+def evaluate(store: Path, name: str, split: str, console: Console, bits: int | None = None) -> tuple[Metric, ...]:
+    """Measures the newest version of a model through its SavedModel; prints tables, and records a test split.
 
     Args:
         split: "dev" or "test".
-        out: folder of the plots.
         bits: of the weights that states are multiplied by, see `training.cells.integers`; as exported by default.
     """
     folder = newest_version(store, name)
@@ -44,12 +42,8 @@ def evaluate(
     for kind, given in predictions.items():
         low, high = interval(given)
         console.print(f"{kind}: 95 % interval of accuracy {low:.2f} to {high:.2f} %", highlight=False)
-        drawn = plots.reliability(*reliability(given), f"{manifest.name} {manifest.version}, {kind}, {split}")
-        plots.save(drawn, out / f"{kind}-reliability.svg")
     for kind, given in list(predictions.items())[:1]:  # the others have too many labels
         tables.show_labels(console, kind, task.labels[kind], {"": given})
-        plots.save(plots.confusion(task.labels[kind], confusion(given)), out / f"{kind}-confusion.svg")
-        console.print(f"plots: {out}", highlight=False, soft_wrap=True)
     if isinstance(task, Tagging | Classification):
         for kind, given in predictions.items():
             if kind != FEATURES:
@@ -61,14 +55,14 @@ def evaluate(
 def measure(
     task: ServedTask, predict: Predict, split: str, predictions: Mapping[str, Predictions]
 ) -> tuple[Metric, ...]:
-    """Returns all metrics of a split. predictions: those that the task gives for it.
+    """Returns the task's metrics of a split, and the calibration errors: of each kind of label, and by chance.
 
-    Beside the task's own they are the calibration error of each kind of label, and its expectation by chance.
+    predictions: of the task for that split.
     """
     errors = {"calibration error": calibration_error, "calibration error by chance": chance_calibration_error}
-    calibration = (
-        Metric(name=f"{kind}, {name}", value=round(error(given), 2), unit="%", split=split)
+    calibration = {
+        f"{kind}, {name}": round(error(given), 2)
         for kind, given in predictions.items()
         for name, error in errors.items()
-    )
-    return (*task.evaluate(predict, split), *task.evaluate_text(predict, split), *calibration)
+    }
+    return (*task.evaluate(predict, split), *task.evaluate_text(predict, split), *percentages(calibration, split))

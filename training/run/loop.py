@@ -52,10 +52,8 @@ def _train(task: Task, console: Console) -> None:
     checkpoints = Checkpoints(runs_folder(), recipe)
     everything = [*model.variables, *optimizer.variables, *averages]
     progress = checkpoints.restore(everything)
-    with (
-        Reporter(console, recipe.epochs, progress.epochs) as report,
-        TensorBoard(checkpoints.folder / "board", recipe.epochs) as board,
-    ):
+    board = TensorBoard(checkpoints.folder / "board")
+    with Reporter(console, recipe.epochs, progress.epochs) as report:
         report.print(f"{recipe.name}: {model.count_params():,} weights, checkpoints in {checkpoints.folder}")
         if progress.epochs:
             report.print(f"resuming after epoch {progress.epochs}")
@@ -72,13 +70,11 @@ def _train(task: Task, console: Console) -> None:
                 if best:
                     progress.best, progress.best_epoch = value, progress.epochs
                     checkpoints.save_best(model.variables, progress)
-                board.epoch(progress.epochs, task, model, predict, metrics)
-                if progress.epochs == 1:
-                    board.graph(step.graph)
             progress.seconds += time.monotonic() - started
             progress.better.append(best)
             figures = {"loss": loss, DEV_LOSS: loss_on_dev} | {m.name: m.value for m in metrics}
             progress.history.append({name: value for name, value in figures.items() if value is not None})
+            board.epoch(progress.epochs, metrics)
             checkpoints.save(everything, progress)
             report.epoch_done(loss, tokens, seconds, metrics, best)
         if progress.epochs < recipe.epochs:

@@ -38,11 +38,6 @@ class Step:
         loss, norm, state = self._compiled(*tf.nest.map_structure(tf.convert_to_tensor, (*arrays, state)))
         return float(loss), float(norm), state
 
-    @property
-    def graph(self) -> Any:
-        """The graph of the step; it exists after the first batch."""
-        return self._compiled.graph
-
     def _update(self, inputs: Tensors, targets: Tensors, state: State) -> tuple[Any, Any, State]:
         weights = self._model.trainable_variables
         recipe = self._task.recipe

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 from scipy.special import softmax
 
-from service.artifact.manifest import DataSource, Endpoint, Metric, TensorSpec
+from service.artifact.manifest import DataSource, Endpoint, Metric
 from service.errors import ConfigurationError
 from service.text.encoding import encode_tokens
 from service.text.vocabulary import PAD, UNK, Vocabulary
@@ -24,7 +24,7 @@ from training.models.attribution import classify, probabilities
 from training.models.naive_bayes import log_count_ratios
 from training.models.sentiment import SentimentClassifier, SentimentSizes, WordPairs, pair_ids
 from training.tasks.base import Predict, Recipe, ServedTask, State, predict_all
-from training.tasks.parts import Part, Tensors, projection, table_specs
+from training.tasks.parts import Part, Tensors, floats, ints, projection, table_specs
 
 EVALUATION_TOKENS = 2000  # positions in a batch
 CALIBRATION_TOKENS = 20_000
@@ -171,7 +171,7 @@ class Classification(ServedTask):
         inputs, answers = self.endpoint.inputs, self.endpoint.outputs
         rounded = model.reader.gru.directions if model.reader.rounded else None
         table = table_specs("table", ("W", model.projected_size), rounded)
-        read = {"outputs": TensorSpec(dtype="float32", axes=("B", "T", model.outputs_size))}
+        read = {"outputs": floats("B", "T", model.outputs_size)}
         step = Endpoint(inputs=table | inputs, outputs={"probabilities": answers["probabilities"]} | read)
         explained = {name: answers[name] for name in ("contributions", "baseline") if name in answers}
         rows = (len(self.vocabularies["words"]), model.projected_size)
@@ -248,15 +248,7 @@ class Classification(ServedTask):
 
 def _endpoint(labels: int, *, explained: bool) -> Endpoint:
     """Returns the endpoint of a classifier; with `explained`, outputs also have the contribution of each word."""
-    found = TensorSpec(dtype="float32", axes=("B", labels))
-    explanations = {
-        "contributions": TensorSpec(dtype="float32", axes=("B", "T", labels)),
-        "baseline": TensorSpec(dtype="float32", axes=("B", labels)),
-    }
-    return Endpoint(
-        inputs={
-            "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),
-            "lengths": TensorSpec(dtype="int32", axes=("B",)),
-        },
-        outputs={"probabilities": found} | (explanations if explained else {}),
-    )
+    outputs = {"probabilities": floats("B", labels)}
+    explanations = {"contributions": floats("B", "T", labels), "baseline": floats("B", labels)}
+    inputs = {"word_ids": ints("B", "T"), "lengths": ints("B")}
+    return Endpoint(inputs=inputs, outputs=outputs | (explanations if explained else {}))

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from service.artifact.manifest import DataSource, Endpoint, Metric, TensorSpec
+from service.artifact.manifest import DataSource, Endpoint, Metric
 from service.text.encoding import Ids, encode_tokens
 from service.text.vocabulary import RESERVED, Vocabulary
 from training.cells import Tensor
@@ -18,7 +18,7 @@ from training.data.dataset import Array, Batch, Batches, Example
 from training.metrics.scores import CROSS_ENTROPY, cross_entropy
 from training.models.language_model import LanguageModel, LanguageModelSizes
 from training.tasks.base import Counted, Predict, Recipe, ServedTask, State
-from training.tasks.parts import Part, Tensors, projection
+from training.tasks.parts import Part, Tensors, floats, ints, projection
 
 END = "<eos>"  # a line end, as a word
 STRETCHES = 64  # parts of a split that are measured in parallel
@@ -107,16 +107,10 @@ class LanguageModelling(ServedTask):
         self._splits = {split: encode_tokens(part, characters) for split, part in parts.items()}
         self._rows = max(1, recipe.batch_tokens // recipe.chunk)
         self._state_size = self.network().state_size
+        state = floats("B", self._state_size)
         self.endpoint = Endpoint(
-            inputs={
-                "ids": TensorSpec(dtype="int32", axes=("B", "T")),
-                "lengths": TensorSpec(dtype="int32", axes=("B",)),
-                "state": TensorSpec(dtype="float32", axes=("B", self._state_size)),
-            },
-            outputs={
-                "logits": TensorSpec(dtype="float32", axes=("B", len(characters))),
-                "state": TensorSpec(dtype="float32", axes=("B", self._state_size)),
-            },
+            inputs={"ids": ints("B", "T"), "lengths": ints("B"), "state": state},
+            outputs={"logits": floats("B", len(characters)), "state": state},
         )
 
     def network(self) -> keras.Model:
@@ -164,7 +158,7 @@ class LanguageModelling(ServedTask):
         def run(**tensors: Tensor) -> Tensors:
             return _step(model.next_from_table(**tensors))
 
-        table = {"table": TensorSpec(dtype="float32", axes=("W", model.projected_size))}
+        table = {"table": floats("W", model.projected_size)}
         step = Endpoint(inputs=table | self.endpoint.inputs, outputs=self.endpoint.outputs)
         rows = (len(self.vocabularies["characters"]), model.projected_size)
         return {"project": projection(model.project, {}, rows), "step_from_table": Part(step, run)}

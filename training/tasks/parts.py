@@ -11,6 +11,16 @@ from training.cells.integers import round_rows
 Tensors: TypeAlias = dict[str, Tensor]
 
 
+def floats(*axes: str | int) -> TensorSpec:
+    """Returns a tensor of floats with these axes."""
+    return TensorSpec(dtype="float32", axes=axes)
+
+
+def ints(*axes: str | int) -> TensorSpec:
+    """Returns a tensor of integers with these axes."""
+    return TensorSpec(dtype="int32", axes=axes)
+
+
 @dataclass(frozen=True)
 class Part:
     """An endpoint beside the main one: a step of its computation.
@@ -53,6 +63,6 @@ def projection(
 def table_specs(name: str, rows: tuple[str | int, int], rounded: int | None) -> dict[str, TensorSpec]:
     """Returns the tensors of a table of input products of this name; for the other arguments see `projection`."""
     if rounded is None:
-        return {name: TensorSpec(dtype="float32", axes=rows)}
-    scales = TensorSpec(dtype="float32", axes=(rows[0], rounded))
+        return {name: floats(*rows)}
+    scales = floats(rows[0], rounded)
     return {name: TensorSpec(dtype="int8", axes=rows), "scales": scales}

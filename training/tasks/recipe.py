@@ -16,16 +16,16 @@ class TeacherSettings:
     Attributes:
         encoder: the pretrained transformer: a name of training.teachers.pretrained, or a folder in the format of
             Transformers.
-        count: of the teachers, whose seeds are the recipe's and the next ones. A student learns the mean of their
-            probabilities, which is right more often than each of them alone (Hansen and Salamon 1990).
+        count: number of teachers. The first has the recipe's seed, each further one the next seed. A student learns the
+            mean of their probabilities, which is right more often than each teacher alone (Hansen and Salamon 1990).
         epochs: passes over the train split.
         batch_pieces: word pieces of a batch, including padding.
         encoder_rate: the highest learning rate of the pretrained weights.
         head_rate: the highest learning rate of all other weights.
         unlabelled_tokens: tokens of unlabelled text that the teachers label.
-        further_text: corpora all of whose text is among it; the rest are reviews and a textbook.
-        recombined_tokens: tokens of new sentences from the phrases of the train split, which they label as well: of
-            classifiers that learn from trees (training.data.recombination).
+        further_text: corpora whose whole text is used. Reviews and a textbook fill up the rest of the tokens.
+        recombined_tokens: tokens of sentences that are made of phrases of the train split, which the teachers of a
+            classifier label as well (training.data.recombination).
     """
 
     encoder: str = "all-mpnet-base-v2"
@@ -53,8 +53,8 @@ class Settings:
         threads: of TensorFlow's operations. One is nearly as fast as two at these sizes, and is deterministic.
         epochs: passes over the train split.
         batch_tokens: positions of a batch, including padding.
-        limit: how many examples of the train split are used, all by default: the first ones, or a sample
-            of a corpus that is sorted by label; of a text, characters.
+        limit: number of examples of the train split that are used, or characters of a text; all by default. Of a corpus
+            that is sorted by label it is a random sample, otherwise the first examples.
         learning_rate: the highest learning rate, of Adam.
         warmup: the share of the run over which the learning rate rises from 0.
         schedule: how it falls after that, a name of training.run.schedules.

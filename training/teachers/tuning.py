@@ -26,8 +26,10 @@ CLIP_NORM = 1.0
 
 
 def teachers_folder(recipe: Recipe) -> Path:
-    """Returns the folder of a recipe's teachers: weights, checkpoints, what they have labelled. Its name is that of
-    their settings, so that teachers of other settings share nothing with them."""
+    """Returns the folder of a recipe's teachers, with their weights, checkpoints and labelled text.
+
+    Its name has a hash of their settings, so that teachers of other settings share nothing with them.
+    """
     read = [getattr(recipe, name, None) for name in ("corpus", "further", "statements", "shift", "longest")]
     settings = repr((recipe.teaching, recipe.seed, recipe.limit, read))
     return runs_folder() / recipe.name / f"teachers-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"

@@ -53,7 +53,7 @@ def step_of_a_row(attention: Attention, x: Array, memory: Array, a: Array, h: Ar
     return np.tanh(np.concatenate([context, h]) @ combine), h, c
 
 
-def test_agrees_with_numpy(attention: Attention, inputs: Array, memory: Array, start: tuple[Array, ...]) -> None:
+def test_agrees_with_numpy(attention, inputs, memory, start):
     outputs, after = unroll(attention.over(memory, MEMORY_LENGTHS), inputs, LENGTHS, start)
     for row, length in enumerate(LENGTHS):
         state = tuple(part[0, row] for part in start)
@@ -65,9 +65,7 @@ def test_agrees_with_numpy(attention: Attention, inputs: Array, memory: Array, s
 
 
 @pytest.mark.parametrize("rubbish", [0.0, -3.0, 1e3])
-def test_the_padding_of_a_memory_is_never_looked_at(
-    attention: Attention, inputs: Array, memory: Array, start: tuple[Array, ...], rubbish: float
-) -> None:
+def test_the_padding_of_a_memory_is_never_looked_at(attention, inputs, memory, start, rubbish):
     wide = np.concatenate([memory, np.full((3, 2, 6), rubbish)], axis=1)
     for row, length in enumerate(MEMORY_LENGTHS):
         wide[row, length:] = rubbish
@@ -80,6 +78,6 @@ def test_the_padding_of_a_memory_is_never_looked_at(
         np.testing.assert_array_equal(weights[row, length:], 0)
 
 
-def test_attention_takes_a_cell_of_one_direction() -> None:
+def test_attention_takes_a_cell_of_one_direction():
     with pytest.raises(ValueError, match="one direction"):
         Attention(LSTM(3, 4, 2), 6)

@@ -3,7 +3,6 @@
 import importlib
 import re
 import runpy
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -21,7 +20,7 @@ DRAWN_BYTES = 8192  # of a drawing, at most
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=[chapter.stem for chapter in CHAPTERS])
 
 
-def test_the_cell_of_ones_own_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_cell_of_ones_own_runs(tmp_path, capsys):
     blocks = re.findall(r"^```python\n(.*?)^```", (COURSE / "2-unrolling.md").read_text(), re.MULTILINE | re.DOTALL)
     (code,) = [block for block in blocks if block.startswith("import")]
     file = tmp_path / "cell.py"
@@ -31,7 +30,7 @@ def test_the_cell_of_ones_own_runs(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 @every_chapter
-def test_a_new_rung_can_be_made_as_the_chapter_says(chapter: Path) -> None:
+def test_a_new_rung_can_be_made_as_the_chapter_says(chapter):
     text = chapter.read_text()
     ((base, name, arguments),) = re.findall(r"^\w+ = (\w+)\.then\(\"([\w.-]+)\", (.*)\)$", text, re.MULTILINE)
     (ladder,) = re.findall(rf"tagwerk-train ladder (\w+) .*{re.escape(name)}", text)
@@ -42,7 +41,7 @@ def test_a_new_rung_can_be_made_as_the_chapter_says(chapter: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [MAP, *CHAPTERS], ids=lambda page: page.stem)
-def test_commands_name_ladders_and_rungs_that_exist(page: Path) -> None:
+def test_commands_name_ladders_and_rungs_that_exist(page):
     text = page.read_text()
     new = set(re.findall(r"\.then\(\"([\w.-]+)\"", text))
     for line in re.findall(r"tagwerk-train ladder ([a-z][^`|\n]*)", text):
@@ -52,21 +51,21 @@ def test_commands_name_ladders_and_rungs_that_exist(page: Path) -> None:
         load_ladder(name).rung(rung)
 
 
-def test_every_ladder_has_its_table_in_one_chapter() -> None:
+def test_every_ladder_has_its_table_in_one_chapter():
     markers = [name for chapter in CHAPTERS for name in re.findall(r"<!-- ladder (\w+) -->", chapter.read_text())]
     assert sorted(markers) == sorted(set(markers))
     assert set(markers) <= set(ladder_names())
 
 
 @every_chapter
-def test_a_table_is_that_of_the_published_runs(chapter: Path) -> None:
+def test_a_table_is_that_of_the_published_runs(chapter):
     for name, shown in re.findall(r"<!-- ladder (\w+) -->\n\n((?:\|.*\n)+)", chapter.read_text()):
         results = Results(COURSE.parent / "ladders" / f"{name}.jsonl")
         assert shown == markdown(results.summaries(load_ladder(name)))
 
 
 @pytest.mark.parametrize("chapter", PAGES, ids=[page.stem for page in PAGES])
-def test_a_chapter_is_in_the_map_and_what_it_links_to_is_there(chapter: Path) -> None:
+def test_a_chapter_is_in_the_map_and_what_it_links_to_is_there(chapter):
     text = chapter.read_text()
     assert f"(course/{chapter.name})" in MAP.read_text()
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
@@ -76,7 +75,7 @@ def test_a_chapter_is_in_the_map_and_what_it_links_to_is_there(chapter: Path) ->
 
 
 @every_chapter
-def test_the_drawing_of_a_chapter_is_small_and_well_formed(chapter: Path) -> None:
+def test_the_drawing_of_a_chapter_is_small_and_well_formed(chapter):
     drawing = chapter.with_suffix(".svg")
     assert drawing.name in chapter.read_text()
     assert drawing.stat().st_size <= DRAWN_BYTES

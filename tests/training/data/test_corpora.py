@@ -81,7 +81,7 @@ def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
 
 
-def test_downloads_once(server: Server, folder: Path, offer: Offer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_downloads_once(server, folder, offer, capsys):
     offer(server)
     corpora.fetch(["toy"])
     assert names(folder) == ["toy.txt"]
@@ -99,9 +99,7 @@ def test_downloads_once(server: Server, folder: Path, offer: Offer, capsys: pyte
         (None, None, r"toy\.txt answers with status 404"),
     ],
 )
-def test_a_fault_is_one_clear_message_and_leaves_nothing(
-    content: bytes | None, cut: int | None, message: str, server: Server, folder: Path, offer: Offer
-) -> None:
+def test_a_fault_is_one_clear_message_and_leaves_nothing(content, cut, message, server, folder, offer):
     offer(server)
     server.content, server.cut = content, cut
     with pytest.raises(DownloadError, match=message):
@@ -109,14 +107,14 @@ def test_a_fault_is_one_clear_message_and_leaves_nothing(
     assert names(folder) == []
 
 
-def test_no_network_is_one_clear_message(folder: Path, offer: Offer) -> None:
+def test_no_network_is_one_clear_message(folder, offer):
     offer()
     with pytest.raises(DownloadError, match=r"http://127\.0\.0\.1:9/toy\.txt cannot be downloaded"):
         corpora.fetch(["toy"])
     assert names(folder) == []
 
 
-def test_a_full_disk_leaves_nothing(server: Server, folder: Path, offer: Offer) -> None:
+def test_a_full_disk_leaves_nothing(server, folder, offer):
     offer(server)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # the disk takes 10 000 bytes a file
@@ -128,7 +126,7 @@ def test_a_full_disk_leaves_nothing(server: Server, folder: Path, offer: Offer) 
     assert names(folder) == []
 
 
-def test_keeps_only_the_lines_that_are_wanted(server: Server, offer: Offer) -> None:
+def test_keeps_only_the_lines_that_are_wanted(server, offer):
     used = b"".join(CONTENT.splitlines(keepends=True)[:500])
     offer(server, lines=500, used=used)
     corpora.fetch(["toy"])
@@ -136,9 +134,7 @@ def test_keeps_only_the_lines_that_are_wanted(server: Server, offer: Offer) -> N
 
 
 @pytest.mark.parametrize("name", ["toy.txt", "toy.txt.gz"])
-def test_takes_files_that_are_there_instead(
-    name: str, folder: Path, offer: Offer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_takes_files_that_are_there_instead(name, folder, offer, monkeypatch, tmp_path):
     offer()
     theirs = tmp_path / "theirs" / "toys" / name
     theirs.parent.mkdir(parents=True)
@@ -154,7 +150,7 @@ def test_takes_files_that_are_there_instead(
     ("name", "content"),
     [("toy.txt", CONTENT[:-1]), ("toy.txt.gz", gzip.compress(CONTENT)[:-20]), ("toy.txt.gz", CONTENT)],
 )
-def test_refuses_an_altered_file(name: str, content: bytes, folder: Path, offer: Offer) -> None:
+def test_refuses_an_altered_file(name, content, folder, offer):
     offer()
     folder.mkdir(parents=True)
     (folder / name).write_bytes(content)
@@ -162,7 +158,7 @@ def test_refuses_an_altered_file(name: str, content: bytes, folder: Path, offer:
         corpora.path("toy", "text")
 
 
-def test_what_is_missing_names_the_command(offer: Offer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_names_the_command(offer, monkeypatch):
     offer()
     with pytest.raises(CorpusError, match="tagwerk-train fetch toy"):
         corpora.path("toy", "text")
@@ -173,16 +169,14 @@ def test_what_is_missing_names_the_command(offer: Offer, monkeypatch: pytest.Mon
         corpora.path("toy", "text")
 
 
-def test_what_is_made_by_hand_is_not_downloaded_and_says_how_it_is_made(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_made_by_hand_is_not_downloaded_and_says_how_it_is_made(folder, monkeypatch, capsys):
     file = File("toy.txt", "https://example.org/toy", 1, "0" * 64, by_hand="the lines of all its files")
     monkeypatch.setattr(corpora, "CORPORA", {"toy": Corpus("Toy", "toy", "CC0", "", {"text": file})})
     corpora.fetch(["toy"])
     assert "is made by hand from https://example.org/toy: the lines of all its files" in capsys.readouterr().out
 
 
-def test_every_corpus_is_pinned_and_described() -> None:
+def test_every_corpus_is_pinned_and_described():
     for name, corpus in CORPORA.items():
         for source, file in zip(corpora.sources(name), corpus.files.values(), strict=True):
             assert re.fullmatch(r"[0-9a-f]{64}", source.sha256)
@@ -193,7 +187,7 @@ def test_every_corpus_is_pinned_and_described() -> None:
             assert file.size > 0
 
 
-def test_the_sources_of_a_part_are_those_of_one_file() -> None:
+def test_the_sources_of_a_part_are_those_of_one_file():
     assert len(corpora.sources("kjv_sicp")) == 2
     (source,) = corpora.sources("kjv_sicp/sicp")
     assert source.sha256 == CORPORA["kjv_sicp"].files["sicp"].sha256

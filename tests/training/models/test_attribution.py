@@ -23,7 +23,7 @@ def log_odds(probabilities: Array) -> Array:
 
 
 @pytest.mark.parametrize("scale", [1e-4, 0.1, 1.0, 6.0])
-def test_contributions_and_baseline_sum_to_the_log_odds(scale: float) -> None:
+def test_contributions_and_baseline_sum_to_the_log_odds(scale):
     rng = np.random.default_rng(0)
     shares = rng.normal(0, scale, (2, 50, 9, 5)).astype(np.float32)
     biases = rng.normal(0, 1, (2, 5)).astype(np.float32)
@@ -35,7 +35,7 @@ def test_contributions_and_baseline_sum_to_the_log_odds(scale: float) -> None:
     np.testing.assert_allclose(found.baseline, np.tile(log_odds(grades), (50, 1)), atol=1e-5)
 
 
-def test_a_word_that_speaks_for_a_label_alone_adds_what_it_adds_to_its_score() -> None:
+def test_a_word_that_speaks_for_a_label_alone_adds_what_it_adds_to_its_score():
     """Two classes, one member: the log-odds are the difference of the two scores, which are sums."""
     shares = np.array([[[[1.5, 0.0], [0.0, 0.5], [2.0, 2.0], [0.0, 0.0]]]], np.float32)
     found = classify(shares, np.zeros((1, 2), np.float32), np.eye(2, dtype=np.float32))
@@ -53,7 +53,7 @@ def random_model() -> tuple[Sentiment, object]:
     return task, model
 
 
-def test_the_shares_of_the_words_are_all_that_the_classifier_reads_in_them() -> None:
+def test_the_shares_of_the_words_are_all_that_the_classifier_reads_in_them():
     task, model = random_model()
     inputs = collate(task.goldens()).inputs
     shares, biases = model.shares(**inputs)  # type: ignore[attr-defined]
@@ -64,7 +64,7 @@ def test_the_shares_of_the_words_are_all_that_the_classifier_reads_in_them() -> 
         assert not np.asarray(shares)[:, row, length:].any(), "padding has a share"
 
 
-def test_contributions_do_not_depend_on_the_batch_nor_on_where_the_network_is_cut() -> None:
+def test_contributions_do_not_depend_on_the_batch_nor_on_where_the_network_is_cut():
     task, model = random_model()
     examples = task.goldens()
     together = task.predict(model, collate(examples).inputs)
@@ -82,13 +82,13 @@ def test_contributions_do_not_depend_on_the_batch_nor_on_where_the_network_is_cu
         np.testing.assert_allclose(np.asarray(cut[name]), np.asarray(values), atol=2e-5, err_msg=name)
 
 
-def test_ladder_rungs_that_read_states_alone_have_no_contributions() -> None:
+def test_ladder_rungs_that_read_states_alone_have_no_contributions():
     task = sentiment(sizes=TextClassifierSizes(embedding=4, units=4))
     assert task.endpoint.outputs.keys() == {"probabilities"}
     assert task.predict(task.network(), collate(task.goldens()).inputs).keys() == {"probabilities"}
 
 
-def test_unknown_words_have_their_share() -> None:
+def test_unknown_words_have_their_share():
     task, model = random_model()
     ids = encode_tokens(["qwertz", "film"], task.vocabularies["words"])
     assert ids[0] == UNK

@@ -49,7 +49,7 @@ def losses(task: Task, name: str) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_a_task_learns_in_mixed_precision_and_keeps_its_weights_in_32_bits(kind: str) -> None:
+def test_a_task_learns_in_mixed_precision_and_keeps_its_weights_in_32_bits(kind):
     task = TASKS[kind]()
     exact, mixed = losses(task, "float32"), losses(task, "mixed_bfloat16")
     np.testing.assert_allclose(mixed, exact, rtol=0.05)
@@ -57,7 +57,7 @@ def test_a_task_learns_in_mixed_precision_and_keeps_its_weights_in_32_bits(kind:
     assert mixed[-1] < mixed[0]
 
 
-def test_a_run_is_of_the_precision_of_its_recipe_and_leaves_none_behind() -> None:
+def test_a_run_is_of_the_precision_of_its_recipe_and_leaves_none_behind():
     said = {}
     for name in ("float32", "mixed_bfloat16"):
         task = tiny.tagging(

@@ -31,7 +31,7 @@ def unroll_static(cell: Cell, inputs: Tensor, state: State | None = None) -> tup
 
 
 def unroll_scan(cell: Cell, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-    """Does the same by a loop over one step, for a T that is known when it runs."""
+    """Unrolls by a loop over one step, for a T that is known when it runs. Arguments as of unroll_static."""
 
     def step(state: State, x: Tensor) -> tuple[Any, Any]:
         state = cell.step(x, state)

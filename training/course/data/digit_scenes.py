@@ -8,11 +8,10 @@ of its centre. The digits are named in the order of that distance, and the other
 is "above" one that lies farther down than to the right, and "left of" one that lies farther to the right than down.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
-from typing import overload
 
 import numpy as np
 import sklearn.datasets
@@ -73,12 +72,12 @@ class Scene:
         return tuple(words)
 
 
-class Scenes(Sequence[Scene]):
+class Scenes:
     """The scenes of a split, composed on access: a number always gives the same scene.
 
     Args:
         split: "train", "dev" or "test".
-        count: of the scenes; of train, there may be any number.
+        count: number of scenes; of train there may be any number.
     """
 
     def __init__(self, split: str, count: int) -> None:
@@ -87,17 +86,11 @@ class Scenes(Sequence[Scene]):
     def __len__(self) -> int:
         return self._count
 
-    @overload
-    def __getitem__(self, i: int) -> Scene: ...
+    def __getitem__(self, i: int) -> Scene:
+        return compose(images(self._split), np.random.default_rng([list(SHARES).index(self._split), i]))
 
-    @overload
-    def __getitem__(self, i: slice) -> list[Scene]: ...
-
-    def __getitem__(self, i: int | slice) -> Scene | list[Scene]:
-        numbers = range(self._count)[i]
-        if isinstance(numbers, range):
-            return [self[number] for number in numbers]
-        return compose(images(self._split), np.random.default_rng([list(SHARES).index(self._split), numbers]))
+    def __iter__(self) -> Iterator[Scene]:
+        return map(self.__getitem__, range(self._count))
 
 
 @cache

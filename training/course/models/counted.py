@@ -25,7 +25,7 @@ class MostFrequentTagSizes:
 
 
 class MostFrequentTag(keras.Model):  # type: ignore[misc]
-    """Predicts the most frequent label of a word; for an unknown word, that of words that occur once.
+    """Predicts the most frequent label of a word. An unknown word gets the most frequent label of rare words.
 
     Args:
         words, labels: as of a Tagger.

@@ -1,4 +1,4 @@
-"""The same network on whole film reviews, good or bad, of which it reads 400 tokens. Measured, not shipped."""
+"""The same network on film reviews, good or bad. It reads 400 tokens of each. Measured, not shipped."""
 
 from training.recipes import sentiment_en
 from training.tasks.recipe import derive

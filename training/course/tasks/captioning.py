@@ -1,6 +1,6 @@
 """Captions of scenes of handwritten digits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -8,15 +8,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from service.artifact.manifest import Endpoint, Metric, TensorSpec
+from service.artifact.manifest import Endpoint, Metric
 from service.text.vocabulary import PAD, RESERVED, Vocabulary
 from training.cells import Tensor
 from training.course.data.digit_scenes import LONGEST, SIZE, WORDS, Scene, Scenes
 from training.course.models.captioner import Captioner, CaptionerSizes
 from training.data.dataset import IGNORED, Array, Batches, Example, collate
-from training.metrics.scores import percent
+from training.metrics.scores import percent, percentages
 from training.tasks.base import Predict, Recipe, State, Task
-from training.tasks.parts import Tensors
+from training.tasks.parts import Tensors, floats, ints
 
 POOL = 10_000_000  # scenes that the train split draws from: hardly any comes twice
 DEV, TEST = 1000, 3000  # scenes
@@ -36,7 +36,7 @@ class CaptioningRecipe(Recipe):
     sizes: CaptionerSizes = field(default_factory=CaptionerSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Captioning":
-        splits: dict[str, Sequence[Scene]] = {
+        splits: dict[str, Scenes | list[Scene]] = {
             "train": Scenes("train", self.limit or POOL),
             "dev": list(Scenes("dev", DEV)),
             "test": list(Scenes("test", TEST)),
@@ -54,14 +54,14 @@ class Captioning(Task):
     endpoint_name = "caption"
     chosen_by = EXACT
 
-    def __init__(self, recipe: CaptioningRecipe, splits: Mapping[str, Sequence[Scene]]) -> None:
+    def __init__(self, recipe: CaptioningRecipe, splits: Mapping[str, Scenes | list[Scene]]) -> None:
         self.recipe: CaptioningRecipe = recipe
         self.splits = splits
         self.words = Vocabulary(WORDS)
         self.labels = {}
         self.endpoint = Endpoint(
-            inputs={"image": TensorSpec(dtype="float32", axes=("B", SIZE, SIZE))},
-            outputs={"word_ids": TensorSpec(dtype="int32", axes=("B", LONGEST + 1))},
+            inputs={"image": floats("B", SIZE, SIZE)},
+            outputs={"word_ids": ints("B", LONGEST + 1)},
         )
 
     def network(self) -> keras.Model:
@@ -88,7 +88,7 @@ class Captioning(Task):
 
         A word is right if the generated caption has it at the same place; captions are compared up to the longer's end.
         """
-        scenes = self.splits[split]
+        scenes = list(self.splits[split])
         captions: list[tuple[str, ...]] = []
         for start in range(0, len(scenes), EVALUATION_SCENES):
             images = np.stack([scene.image for scene in scenes[start : start + EVALUATION_SCENES]])
@@ -99,7 +99,7 @@ class Captioning(Task):
         digits = np.array([len(scene.digits) for scene in scenes])
         figures = {EXACT: exact, "words": words}
         figures |= {f"{EXACT}, digits: {n}": exact[digits == n] for n in np.unique(digits)}
-        return tuple(Metric(name=name, value=percent(part), unit="%", split=split) for name, part in figures.items())
+        return percentages({name: percent(part) for name, part in figures.items()}, split)
 
     def caption(self, ids: Array) -> tuple[str, ...]:
         """Returns the words of a generated caption, up to its end. ids: int32, shape [L]."""

@@ -8,7 +8,7 @@ import numpy as np
 import sacrebleu
 from keras import ops
 
-from service.artifact.manifest import Endpoint, Metric, TensorSpec
+from service.artifact.manifest import Endpoint, Metric
 from service.text.vocabulary import PAD, Vocabulary
 from training.cells import Tensor
 from training.course.data.subwords import Subwords
@@ -18,7 +18,7 @@ from training.data.dataset import IGNORED, Array, Batches, Example, Examples, bu
 from training.data.translations import Pair
 from training.tasks.base import Predict, Recipe, State, Task, predict_all
 from training.tasks.losses import label_cross_entropy
-from training.tasks.parts import Tensors
+from training.tasks.parts import Tensors, ints
 
 EVALUATION_TOKENS = 4000  # positions in a batch
 SAMPLES = 10
@@ -62,13 +62,8 @@ class Translation(Task):
         self.subwords = Subwords((text for pair in train for text in (pair.text, pair.translation)), recipe.subwords)
         examples = [self._example(pair) for pair in train]
         self._examples = [example for example in examples if _longer(example) <= recipe.longest]
-        self.endpoint = Endpoint(
-            inputs={
-                "symbol_ids": TensorSpec(dtype="int32", axes=("B", "T")),
-                "lengths": TensorSpec(dtype="int32", axes=("B",)),
-            },
-            outputs={"translation_ids": TensorSpec(dtype="int32", axes=("B", "L"))},
-        )
+        inputs = {"symbol_ids": ints("B", "T"), "lengths": ints("B")}
+        self.endpoint = Endpoint(inputs=inputs, outputs={"translation_ids": ints("B", "L")})
 
     def network(self) -> keras.Model:
         return Translator(len(self.subwords), self.recipe.sizes)

@@ -1,6 +1,7 @@
-"""The simple models that a network is compared with, the report of confusions, and the budget of a run."""
+"""The report of a model of files: simple models, confusions, the budget of a run, and whether a version serves."""
 
 import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.training.tiny import tagging
 from training.data.dataset import Example
 from training.from_files import tagger
 from training.from_files.budget import BUDGET_SECONDS, QUICK_SECONDS, Speed, show_budget, training_budget
+from training.from_files.run import how_it_serves
 from training.metrics.predictions import Predictions
 from training.models import linear
 from training.report.tables import show_comparison, show_confusions, show_features, show_labels
@@ -19,17 +21,17 @@ SENTENCES = [("the", "dog", "runs"), ("the", "run", "ends"), ("a", "walk", "ends
 TAGS = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2])
 
 
-def test_a_word_has_its_most_frequent_tag_and_a_new_one_that_of_rare_words() -> None:
+def test_a_word_has_its_most_frequent_tag_and_a_new_one_that_of_rare_words():
     guess = linear.most_frequent_tag([*SENTENCES, ("the", "the")], np.array([*TAGS, 0, 2]))
     assert guess([("The", "ends", "new")]).tolist() == [0, 2, 1]  # once: a, dog, runs, run, walk
 
 
-def test_a_linear_tagger_reads_neighbours_and_affixes() -> None:
+def test_a_linear_tagger_reads_neighbours_and_affixes():
     guess = linear.linear_tagger(SENTENCES * 5, np.tile(TAGS, 5), seed=1)
     assert guess([("the", "jogs", "ends"), ("a", "dog", "jogs")]).tolist() == [0, 1, 2, 0, 1, 2]
 
 
-def test_a_linear_classifier_learns_words_that_separate_the_labels() -> None:
+def test_a_linear_classifier_learns_words_that_separate_the_labels():
     texts = [("a", "fine", str(i)) for i in range(10)] + [("a", "bad", str(i)) for i in range(10)]
     guess = linear.linear_classifier(texts, np.repeat([0, 1], 10), seed=1)
     assert guess([("fine", "thing"), ("bad", "thing")]).tolist() == [0, 1]
@@ -42,7 +44,7 @@ def printed(show: object, *arguments: object) -> str:
     return said.getvalue()
 
 
-def test_confusions_come_with_the_most_confident_example() -> None:
+def test_confusions_come_with_the_most_confident_example():
     examples = [Example(("the", "dog", "runs"), {}), Example(("it", "runs"), {})]
     probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.9, 0.1], [0.95, 0.05]])
     own = Predictions(np.array([0, 1, 1, 0, 1]), probabilities, np.array([0, 0, 0, 1, 1]))
@@ -57,7 +59,7 @@ def test_confusions_come_with_the_most_confident_example() -> None:
     assert row.split() == ["VERB", "100.00", "33.33", "50.00", "3"]
 
 
-def test_features_are_counted_by_attribute() -> None:
+def test_features_are_counted_by_attribute():
     labels = ["_", "Case=Nom|Number=Sing", "Case=Acc|Number=Sing", "Case=Nom|Number=Plur|Gender=Fem"]
     examples = [Example(("der", "Hund", "bellt"), {}), Example(("die", "Hunde", "laut"), {})]
     given = np.array([2, 1, 0, 1, 3, 1])
@@ -74,7 +76,7 @@ def test_features_are_counted_by_attribute() -> None:
 
 
 @pytest.mark.parametrize("quick", [False, True])
-def test_epochs_are_as_many_as_the_time_allows(quick: bool) -> None:
+def test_epochs_are_as_many_as_the_time_allows(quick):
     speed, seconds = Speed(trained=1000, finished=1000), QUICK_SECONDS if quick else BUDGET_SECONDS
     assert training_budget(1000, 10_000, speed, least=2, most=10, quick=quick) == (10, None)
     assert training_budget(1000, 100, speed, least=2, most=10, quick=quick) == (10, None)
@@ -88,14 +90,27 @@ def test_epochs_are_as_many_as_the_time_allows(quick: bool) -> None:
     assert speed.seconds(10 * limit, epochs) == pytest.approx(seconds, abs=0.1)
 
 
-def test_a_quick_tagger_has_a_fraction_of_the_weights() -> None:
+def test_a_quick_tagger_has_a_fraction_of_the_weights():
     quick, whole = (tagging(sizes=sizes).network().count_params() for sizes in (tagger.QUICK_SIZES, tagger.SIZES))
     assert quick < whole / 3
 
 
-def test_the_time_that_is_announced_is_that_of_the_whole_run() -> None:
+def test_the_time_that_is_announced_is_that_of_the_whole_run():
     recipe = tagging(epochs=4, limit=50).recipe
     said = printed(show_budget, "words", 60_000, 100, recipe, Speed(trained=500, finished=1000))
     assert "60,000 words, 4 epochs of 50 of its examples, about 5 minutes on one core" in said  # 25 + 240 + 30 s
     said = printed(show_budget, "words", 60_000, 100, replace(recipe, limit=None), Speed(trained=500, finished=1000))
     assert "about 9 minutes on one core" in said  # 25 + 480 + 60 s
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}", '{"models": {"topics": {"canary": null}}}', '{"models": []}'])
+def test_a_new_version_serves_unless_another_was_chosen(tmp_path, content):
+    if content is not None:
+        (tmp_path / "serving.json").write_text(content)
+    assert how_it_serves(tmp_path, "topics") == 'served as "model": "topics"'
+
+
+def test_a_version_that_was_chosen_is_named(tmp_path):
+    (tmp_path / "serving.json").write_text(json.dumps({"models": {"topics": {"version": "4"}}}))
+    told = "not served, since version 4 was chosen: tagwerk models use topics follows the newest again"
+    assert how_it_serves(tmp_path, "topics") == told
