@@ -13,15 +13,16 @@ from training.commands import (
     export,
     export_again,
     fetch,
+    import_tensorflow,
     ladder,
     segmentation,
     show,
     teach,
     train,
 )
+from training.course import ladder_names, recipe_names
 from training.folders import runs_folder
 from training.from_files import command as from_files
-from training.recipes import ladder_names, recipe_names
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130  # the exit status of a command that SIGINT ended
@@ -36,61 +37,54 @@ MODULES = {
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="tagwerk-train", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    added = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands: dict[str, argparse.ArgumentParser] = {}
     for run in (fetch, show, teach, train, evaluate, baseline, export, export_again, ladder, attention, segmentation):
-        about = run.__doc__ or ""
-        command = commands.add_parser(run.__name__.replace("_", "-"), help=about, description=about)
-        command.set_defaults(run=run)
-        if run is fetch:
-            command.add_argument("corpus", nargs="*", metavar="CORPUS", help="all of them if none is named")
-        elif run is show:
-            what = "a recipe, or a rung of a ladder such as tagging/lstm"
-            command.add_argument("recipe", metavar="RECIPE", help=f"{what}; recipes: {', '.join(recipe_names())}")
-        elif run is evaluate:
-            what = "of a model in the store, its newest version; with --data also NAME/VERSION"
-            command.add_argument("name", nargs="+", metavar="NAME", help=what)
-            _add_split(command)
-            what = "CoNLL-U for taggers, .csv, .tsv, .jsonl or .parquet for classifiers; two models are compared on it"
-            command.add_argument("--data", type=Path, metavar="FILE", help=what)
-            from_files.add_columns(command)
-            what = "of a classifier's texts, in whose values they are counted apart"
-            command.add_argument("--group-column", metavar="NAME", default="", help=what)
-            what = "of the weights that states are multiplied by; as they are exported, 8 for integers, by default"
-            command.add_argument("--bits", type=int, choices=range(2, 9), metavar="2..8", help=what)
-        elif run is export_again:
-            command.add_argument("name", metavar="NAME", help="of a model in the store")
-        elif run is ladder:
-            names = ladder_names()
-            command.add_argument("name", metavar="NAME", choices=names, help=", ".join(names))
-            command.add_argument("rung", nargs="*", metavar="RUNG", help="all of them if none is named")
-            command.add_argument("--seeds", type=_positive, help="number of runs of a rung; the ladder's by default")
-            command.add_argument("--epochs", type=_positive, help="at most, for a quick comparison")
-            command.add_argument("--limit", type=_positive, help="of the training examples, for a quick comparison")
-            folder = runs_folder() / "ladders"
-            command.add_argument("--out", type=Path, default=folder, help=f"folder of the results; {folder}")
-        elif run is attention:
-            command.add_argument("name", metavar="NAME", help="translation, captioning, or another recipe of these")
-            what = "a text to translate; none for captioning"
-            command.add_argument("text", nargs="*", metavar="TEXT", help=what)
-            command.add_argument("--out", type=Path, default=Path("attention.png"), help="attention.png by default")
-        elif run is train:
-            kinds = command.add_subparsers(required=True, dest="recipe", metavar="RECIPE")
-            from_files.add_commands(kinds)
-            for name in recipe_names():
-                kinds.add_parser(name, help="a recipe")
-        elif run is not segmentation:
-            command.add_argument("recipe", metavar="RECIPE", choices=recipe_names(), help=", ".join(recipe_names()))
-        if run is teach:
-            what = "a pretrained transformer in the format of Transformers, instead of the recipe's"
-            command.add_argument("--teacher", type=Path, metavar="FOLDER", help=what)
-        if run is baseline:
-            _add_split(command)
+        name, about = run.__name__.replace("_", "-"), run.__doc__
+        commands[name] = added.add_parser(name, help=about, description=about)
+        commands[name].set_defaults(run=run)
+
+    commands["fetch"].add_argument("corpus", nargs="*", metavar="CORPUS", help="all of them if none is named")
+    what = f"a recipe, or a rung of a ladder such as tagging/lstm; recipes: {', '.join(recipe_names())}"
+    commands["show"].add_argument("recipe", metavar="RECIPE", help=what)
+    for name in ("teach", "baseline", "export"):
+        recipes = recipe_names()
+        commands[name].add_argument("recipe", metavar="RECIPE", choices=recipes, help=", ".join(recipes))
+    what = "a pretrained transformer in the format of Transformers, instead of the recipe's"
+    commands["teach"].add_argument("--teacher", type=Path, metavar="FOLDER", help=what)
+    kinds = commands["train"].add_subparsers(required=True, dest="recipe", metavar="RECIPE")
+    from_files.add_commands(kinds)
+    for name in recipe_names():
+        kinds.add_parser(name, help="a recipe")
+    for name in ("evaluate", "baseline"):
+        what = "dev by default; each reading of test is recorded in the folder of the runs"
+        commands[name].add_argument("--split", choices=("dev", "test"), default="dev", help=what)
+    _add_evaluate(commands["evaluate"])
+    commands["export-again"].add_argument("name", metavar="NAME", help="of a model in the store")
+
+    names, folder = ladder_names(), runs_folder() / "ladders"
+    commands["ladder"].add_argument("name", metavar="NAME", choices=names, help=", ".join(names))
+    commands["ladder"].add_argument("rung", nargs="*", metavar="RUNG", help="all of them if none is named")
+    commands["ladder"].add_argument("--seeds", type=_positive, help="number of runs of a rung; the ladder's by default")
+    commands["ladder"].add_argument("--out", type=Path, default=folder, help=f"folder of the results; {folder}")
+    what = "translation, captioning, or another recipe of these"
+    commands["attention"].add_argument("name", metavar="NAME", help=what)
+    commands["attention"].add_argument("text", nargs="*", metavar="TEXT", help="to translate; none for captioning")
+    out = Path("attention.png")
+    commands["attention"].add_argument("--out", type=Path, default=out, help=f"{out} by default")
     return parser
 
 
-def _add_split(command: argparse.ArgumentParser) -> None:
-    about = "dev by default; each reading of test is recorded in the folder of the runs"
-    command.add_argument("--split", choices=("dev", "test"), default="dev", help=about)
+def _add_evaluate(command: argparse.ArgumentParser) -> None:
+    what = "of a model in the store, its newest version; with --data also NAME/VERSION"
+    command.add_argument("name", nargs="+", metavar="NAME", help=what)
+    what = "CoNLL-U for taggers, .csv, .tsv, .jsonl or .parquet for classifiers; two models are compared on it"
+    command.add_argument("--data", type=Path, metavar="FILE", help=what)
+    from_files.add_columns(command)
+    what = "of a classifier's texts, in whose values they are counted apart"
+    command.add_argument("--group-column", metavar="NAME", default="", help=what)
+    what = "of the weights that states are multiplied by; as they are exported, 8 for integers, by default"
+    command.add_argument("--bits", type=int, choices=range(2, 9), metavar="2..8", help=what)
 
 
 def _positive(text: str) -> int:
@@ -103,6 +97,8 @@ def main() -> int:
     """Runs the command line; returns the exit status."""
     arguments = parser().parse_args()
     try:
+        if arguments.run is not fetch:
+            import_tensorflow()
         arguments.run(arguments)
     except TagwerkError as error:
         print(f"tagwerk-train: {error}", file=sys.stderr)

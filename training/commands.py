@@ -3,11 +3,16 @@
 import argparse
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from service.errors import ConfigurationError
-from training.folders import model_store, runs_folder
+from training.course import load_ladder, load_recipe
+from training.folders import model_store
 from training.from_files import command as from_files
-from training.recipes import load_any_recipe, load_ladder, load_recipe
+
+if TYPE_CHECKING:
+    from service.artifact.manifest import Metric
+    from training.tasks.base import Predict, ServedTask
 
 # Keras and TensorFlow take seconds to import: each command imports what it needs, and --help needs nothing.
 
@@ -22,14 +27,12 @@ def fetch(arguments: argparse.Namespace) -> None:
 
 def show(arguments: argparse.Namespace) -> None:
     """Prints all settings of a recipe, or of a rung of a ladder such as tagging/lstm, and its network."""
-    import_tensorflow()
-
     from rich.console import Console
 
     from training.data.distillation import DistillationSetMissing
     from training.report.recipe import show
 
-    recipe, note = load_any_recipe(arguments.recipe), ""
+    recipe, note = load_recipe(arguments.recipe), ""
     try:
         task = recipe.task()
     except DistillationSetMissing:
@@ -39,14 +42,13 @@ def show(arguments: argparse.Namespace) -> None:
 
 def teach(arguments: argparse.Namespace) -> None:
     """Fine-tunes large teachers on a recipe's corpus and writes the distillation set that the recipe learns from."""
-    import_tensorflow()
     recipe = load_recipe(arguments.recipe)
     if arguments.teacher and recipe.teaching:
         recipe = replace(recipe, teaching=replace(recipe.teaching, encoder=str(arguments.teacher)))
 
     from rich.console import Console
 
-    from training.teachers import teach
+    from training.teachers.teach import teach
 
     console = Console()
     path = teach(replace(recipe, teacher=None).task(), console).write(recipe.name)
@@ -55,41 +57,30 @@ def teach(arguments: argparse.Namespace) -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     """Trains a model of files, or of a recipe; measures it once on the test split; exports it if it is shipped."""
-    import_tensorflow()
     if arguments.recipe in from_files.KINDS:
         from_files.train(arguments)
         return
-    recipe = load_recipe(arguments.recipe)
 
     from rich.console import Console
 
-    from training.run.loop import set_threads, train
-    from training.run.workers import workers
+    from training.report.tables import show_metrics
+    from training.run import readings
+    from training.run.loop import load_best, make_predict, set_threads, train
 
+    recipe, console = load_recipe(arguments.recipe), Console()
     set_threads(recipe.threads)
-    first = workers().first
     task = recipe.task()
-    train(task, Console(quiet=not first))
-    if not first:
-        return
+    train(task, console)
     if recipe.shipped:
         export(arguments)
         return
-
-    from training.run import readings
-    from training.run.evaluate import show
-    from training.run.loop import load_best, make_predict
-
-    console = Console()
     metrics = task.evaluate(make_predict(task, load_best(task)), "test")
-    show(console, recipe.name, metrics)
+    show_metrics(console, recipe.name, metrics)
     readings.record(recipe.name, metrics, console)
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Measures exported models: on their own dev or test split, or one or two of them on a file."""
-    import_tensorflow()
-
     from rich.console import Console
 
     if arguments.data:
@@ -102,14 +93,11 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from training.run.evaluate import evaluate
 
     for name in arguments.name:
-        out = runs_folder() / name / "evaluation"
-        evaluate(model_store(), name, arguments.split, Console(), out, arguments.bits)
+        evaluate(model_store(), name, arguments.split, Console(), arguments.bits)
 
 
 def baseline(arguments: argparse.Namespace) -> None:
     """Trains simple models on the corpus of a recipe, and measures them on its dev or test split."""
-    import_tensorflow()
-
     from rich.console import Console
 
     from training.run import baselines
@@ -120,43 +108,31 @@ def baseline(arguments: argparse.Namespace) -> None:
 
 def export(arguments: argparse.Namespace) -> None:
     """Exports the best epoch of a recipe's run as the next version of its model."""
-    import_tensorflow()
-    recipe = load_recipe(arguments.recipe)
-
     from rich.console import Console
 
+    from training.report.tables import show_metrics
     from training.run import readings
-    from training.run.evaluate import calibration, show
-    from training.run.export import export, served_kind
+    from training.run.export import export
     from training.run.loop import load_final
+    from training.tasks.base import ServedTask
 
-    console = Console()
+    recipe, console = load_recipe(arguments.recipe), Console()
     task = recipe.task()
-    served_kind(task)  # else a test split would be read for nothing
+    if not isinstance(task, ServedTask):
+        raise ConfigurationError(f"{recipe.name} is measured and not exported: the service has no such task")
     model, predict = load_final(task)
     task.learn_segmenter()
-    metrics = [
-        metric
-        for split in ("test", "dev")
-        for metric in (
-            *task.evaluate(predict, split),
-            *task.evaluate_text(predict, split),
-            *calibration(task.predictions(predict, split), split),
-        )
-    ]
+    metrics = _measured(task, predict)
     folder = export(task, model, metrics, model_store())
-    show(console, str(folder), metrics)
+    show_metrics(console, str(folder), metrics)
     readings.record(recipe.name, metrics, console)
 
 
 def export_again(arguments: argparse.Namespace) -> None:
     """Exports the newest version of a model again with the present exporter, without training."""
-    import_tensorflow()
-
     from rich.console import Console
 
     from training.run import readings
-    from training.run.evaluate import calibration
     from training.run.export import export_again
     from training.run.loop import make_predict, round_weights
     from training.run.versions import newest_version, read_version, restore
@@ -166,39 +142,33 @@ def export_again(arguments: argparse.Namespace) -> None:
     task.learn_segmenter()
     model = restore(task, folder)
     round_weights(task, model)
-    predict = make_predict(task, model)
-    measured = [
-        metric
-        for split in ("test", "dev")
-        for metric in (
-            *task.evaluate(predict, split),
-            *task.evaluate_text(predict, split),
-            *calibration(task.predictions(predict, split), split),
-        )
-    ]
-    print(f"written: {export_again(task, model, folder, measured)}")
-    readings.record(arguments.name, measured, Console())
+    metrics = _measured(task, make_predict(task, model))
+    print(f"written: {export_again(task, model, folder, metrics)}")
+    readings.record(arguments.name, metrics, Console())
+
+
+def _measured(task: "ServedTask", predict: "Predict") -> list["Metric"]:
+    """Returns all metrics of test and dev."""
+    from training.run.evaluate import measure
+
+    found = {split: task.predictions(predict, split) for split in ("test", "dev")}
+    return [metric for split in found for metric in measure(task, predict, split, found[split])]
 
 
 def ladder(arguments: argparse.Namespace) -> None:
     """Trains the recipes of a ladder and compares them on dev in a table and a plot."""
-    import_tensorflow()
-
     from rich.console import Console
 
-    from training.report.ladder import Results, table, write
-    from training.run.ladder import train_rungs
+    from training.course.results import Results, table, write
+    from training.course.train_rungs import train_rungs
     from training.run.loop import set_threads
 
-    ladder = load_ladder(arguments.name)
+    name, out, ladder, console = arguments.name, arguments.out, load_ladder(arguments.name), Console()
     if arguments.seeds:
         ladder = replace(ladder, seeds=arguments.seeds)
-    ladder = ladder.shortened(arguments.epochs, arguments.limit)
     set_threads(ladder.rungs[0].recipe.threads)
-    console = Console()
-    name = arguments.name + ladder.mark
-    results = Results(arguments.out / f"{name}.jsonl")
-    train_rungs(ladder, [ladder.rung(name) for name in arguments.rung] or ladder.rungs, results, console)
+    results = Results(out / f"{name}.jsonl")
+    train_rungs(ladder, [ladder.rung(rung) for rung in arguments.rung] or ladder.rungs, results, console)
     summaries = results.summaries(ladder)
     if not summaries:
         return
@@ -206,33 +176,31 @@ def ladder(arguments: argparse.Namespace) -> None:
     for summary in summaries:
         for prompt, sample in summary.runs[0].samples.items():
             console.print(f"{summary.rung.name}, {prompt!r}: {sample}", highlight=False, markup=False)
-    for path in write(summaries, arguments.out, name):
+    for path in write(summaries, out, name):
         console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 
 def attention(arguments: argparse.Namespace) -> None:
     """Plots the attention weights of a translator or captioner that was trained here."""
-    import_tensorflow()
-
-    from training.report import attention, captioning
+    from training.course.attention import draw_captions, draw_translations
+    from training.course.tasks.captioning import Captioning
+    from training.course.tasks.translation import Translation
     from training.run.loop import load_best
-    from training.tasks.captioning import Captioning
 
-    task = load_recipe(arguments.name).task()
-    model = load_best(task)
+    name, task = arguments.name, load_recipe(arguments.name).task()
     if isinstance(task, Captioning):
-        path = captioning.draw(task, model, arguments.out)
-    elif arguments.text:
-        path = attention.draw(task, model, arguments.text, arguments.out)
+        draw_captions(task, load_best(task), arguments.out)
+    elif not isinstance(task, Translation):
+        raise ConfigurationError(f"{name} has no decoder with attention")
+    elif not arguments.text:
+        raise ConfigurationError(f"{name} needs a text: tagwerk-train attention {name} TEXT …")
     else:
-        raise ConfigurationError(f"{arguments.name} needs a text: tagwerk-train attention {arguments.name} TEXT …")
-    print(f"written: {path}")
+        draw_translations(task, load_best(task), arguments.text, arguments.out)
+    print(f"written: {arguments.out}")
 
 
 def segmentation(arguments: argparse.Namespace) -> None:
-    """Measures accuracy and speed of the tokenizer on EWT's raw text, by rules and as tagger-en has learned."""
-    import_tensorflow()
-
+    """Measures the tokenizer on EWT's raw text, by rules and as tagger-en has learned."""
     from service.artifact.manifest import read_manifest, read_segmenter
     from training.metrics.segmentation import report
     from training.run.versions import newest_version

@@ -1,43 +1,22 @@
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import keras
 import pytest
 import tensorflow as tf
 
-from tests.training import tiny
 from training import __main__ as command
-from training.report import tensorboard
 from training.run import loop
 from training.tasks import language_modelling
-from training.tasks.tagging import Tagging
 
 loop.set_threads(1)  # as training does, and before anything runs: more threads wait for each other in small graphs
-
-
-@pytest.fixture(scope="session")
-def tagging() -> Callable[..., Tagging]:
-    """Makes tiny taggers; arguments change the recipe."""
-    return tiny.tagging
 
 
 @pytest.fixture(scope="session", autouse=True)
 def unoptimized_graphs() -> None:
     """Makes TensorFlow run graphs as they are traced: most are run a few times, and optimizing takes longer."""
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes runs draw no pictures, which take as long as a tiny epoch, except in tests that use `pictures`."""
-    if "pictures" not in request.fixturenames:
-        monkeypatch.setattr(tensorboard.TensorBoard, "_pictures", lambda *arguments: None)
-
-
-@pytest.fixture
-def pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes a run draw its pictures after its first epoch."""
-    monkeypatch.setattr(tensorboard, "PICTURES", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +45,12 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
         return command.main()
 
     return run
+
+
+@pytest.fixture
+def double_precision() -> Iterator[None]:
+    """Computes with 64 bits, so that finite differences and NumPy agree to many digits."""
+    keras.config.set_floatx("float64")
+    with loop.precision("float64"):
+        yield
+    keras.config.set_floatx("float32")

@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from service.errors import ConfigurationError, install
 from tests.conftest import ROOT
 from training import __main__ as command
-from training.recipes import load_recipe, recipe_names
+from training.course import load_recipe, recipe_names
 from training.run import loop
 
 
@@ -25,9 +24,7 @@ from training.run import loop
         (["fetch", "nothing"], "no corpus is called 'nothing'"),
     ],
 )
-def test_mistakes_are_one_line(
-    run: Callable[..., int], capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
-) -> None:
+def test_mistakes_are_one_line(run, capsys, arguments, message):
     assert run(*arguments) == 1
     error = capsys.readouterr().err
     assert error.startswith("tagwerk-train: ")
@@ -35,17 +32,13 @@ def test_mistakes_are_one_line(
     assert error.count("\n") == 1
 
 
-def test_a_recipe_that_is_not_there_is_told_at_once(
-    run: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_recipe_that_is_not_there_is_told_at_once(run, capsys):
     with pytest.raises(SystemExit, match="2"):
         run("train", "nothing")
     assert "'nothing' (choose from" in capsys.readouterr().err
 
 
-def test_an_interruption_says_how_to_go_on(
-    run: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interruption_says_how_to_go_on(run, capsys, monkeypatch):
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -55,7 +48,7 @@ def test_an_interruption_says_how_to_go_on(
 
 
 @pytest.mark.parametrize(("arguments", "missing"), [(["fetch"], "httpx"), (["train", "tagger-en"], "tensorflow")])
-def test_a_package_that_is_missing_is_told_in_one_line(arguments: list[str], missing: str) -> None:
+def test_a_package_that_is_missing_is_told_in_one_line(arguments, missing):
     script = (
         f"import sys; sys.modules[{missing!r}] = None; sys.argv[1:] = {arguments}\n"
         "from training.__main__ import main; sys.exit(main())"
@@ -70,13 +63,7 @@ def test_a_package_that_is_missing_is_told_in_one_line(arguments: list[str], mis
     ("module", "extra"),
     [("keras.src", "train"), ("tensorflow.python", "cpu,train"), ("torch", "teach"), ("training.nothing", None)],
 )
-def test_a_missing_package_is_told_with_its_extra(
-    run: Callable[..., int],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    module: str,
-    extra: str | None,
-) -> None:
+def test_a_missing_package_is_told_with_its_extra(run, capsys, monkeypatch, module, extra):
     def fetch(_: Any) -> None:
         raise ModuleNotFoundError(name=module)
 
@@ -90,7 +77,7 @@ def test_a_missing_package_is_told_with_its_extra(
     assert capsys.readouterr().err == f"tagwerk-train: {package} is not installed: {install(extra)}\n"
 
 
-def test_the_extras_that_are_named_exist_and_no_index_is_needed() -> None:
+def test_the_extras_that_are_named_exist_and_no_index_is_needed():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     sources = "".join(file.read_text() for top in ("service", "training") for file in (ROOT / top).rglob("*.py"))
     named = set(re.findall(r"""\binstall\(["'](\w+)["']\)""", sources))
@@ -99,7 +86,7 @@ def test_the_extras_that_are_named_exist_and_no_index_is_needed() -> None:
     assert "tagwerk[" not in sources, "pip finds no package of that name"
 
 
-def test_help_is_quick_because_it_loads_neither_keras_nor_tensorflow() -> None:
+def test_help_is_quick_because_it_loads_neither_keras_nor_tensorflow():
     script = (
         "import sys; from training.__main__ import parser; parser().format_help();"
         "assert not {'keras', 'tensorflow'} & sys.modules.keys()"
@@ -108,10 +95,10 @@ def test_help_is_quick_because_it_loads_neither_keras_nor_tensorflow() -> None:
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_loads_and_bears_its_name(name: str) -> None:
+def test_every_recipe_loads_and_bears_its_name(name):
     assert load_recipe(name).name == name
 
 
-def test_a_recipe_is_not_just_any_module() -> None:
+def test_a_recipe_is_not_just_any_module():
     with pytest.raises(ConfigurationError):
         load_recipe("../config")

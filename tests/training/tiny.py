@@ -2,27 +2,34 @@
 
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import pytest
+from rich.console import Console
+
 from service.artifact.manifest import DataSource
-from training.data.digit_scenes import Scenes
+from training.course.data.digit_scenes import Scenes
+from training.course.models.captioner import CaptionerSizes
+from training.course.models.translator import EncoderDecoderSizes
+from training.course.tasks.captioning import Captioning, CaptioningRecipe
+from training.course.tasks.translation import Translation, TranslationRecipe
 from training.data.lexicon import Lexicon
 from training.data.sst import Phrase
 from training.data.translations import Pair
 from training.data.treebank import Tree, Word
-from training.models.captioner import CaptionerSizes
-from training.models.encoder_decoder import EncoderDecoderSizes
 from training.models.language_model import LanguageModelSizes
 from training.models.sentiment import SentimentSizes
 from training.models.tagger import TaggerSizes
-from training.tasks.captioning import Captioning, CaptioningRecipe
+from training.run.loop import load_best, train
+from training.tasks.base import Task
 from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
 from training.tasks.sentiment import Sentiment, SentimentRecipe
 from training.tasks.tagging import Tagging, TaggingRecipe
-from training.tasks.translation import Translation, TranslationRecipe
 
 SOURCE = DataSource(name="tiny", address="https://example.org/tiny", sha256="0" * 64, licence="CC0")
-COMMON: dict[str, Any] = {"language": "en", "licence": "CC0", "corpus": "tiny"}
+COMMON: dict[str, Any] = {"language": "en", "licence": "CC0", "description": "A tiny task", "limits": "It is tiny."}
+CORPUS = {"corpus": "tiny"}
 NOUNS = ["dog", "cat", "bird", "Child", "teacher"]
 VERBS = ["sees", "feeds", "likes", "finds"]
 WORDS = {"awful": -2, "weak": -1, "fine": 1, "lovely": 2, "long": 0}
@@ -34,6 +41,14 @@ LEXICON = Lexicon(
 )
 THINGS = {"library": "bibliothèque", "server": "serveur", "tool": "outil", "game": "jeu", "font": "police"}
 QUALITIES = {"small": "petit", "free": "libre", "fast": "rapide", "simple": "simple"}
+
+
+def trained(task: Task, runs: Path) -> Any:
+    """Trains a task with its checkpoints in a folder; returns the network of the best epoch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAGWERK_RUNS_DIR", str(runs))
+        train(task, Console(quiet=True))
+        return load_best(task)
 
 
 def sentence(i: int) -> Tree:
@@ -93,8 +108,6 @@ def tagging(lexicon: Lexicon | None = None, splits: dict[str, list[Tree]] | None
     """Returns a tagger of the treebank, or of other splits; further arguments change its recipe."""
     settings: dict[str, Any] = {
         "name": "tagger-tiny",
-        "description": "Tags twenty sentences",
-        "limits": "Twenty sentences.",
         "tokenizer": "spacy-en",
         "lemmas": True,
         "epochs": 2,
@@ -110,7 +123,7 @@ def tagging(lexicon: Lexicon | None = None, splits: dict[str, list[Tree]] | None
             output_dropout=0.1,
         ),
     }
-    recipe = TaggingRecipe(**(COMMON | settings | changes))
+    recipe = TaggingRecipe(**(COMMON | CORPUS | settings | changes))
     return Tagging(recipe, splits or treebank(), (SOURCE,), lexicon=lexicon)
 
 
@@ -128,8 +141,6 @@ def sentiment(**changes: Any) -> Sentiment:
     """Returns a classifier; arguments change its recipe."""
     settings: dict[str, Any] = {
         "name": "sentiment-tiny",
-        "description": "Tells whether twenty sentences are positive",
-        "limits": "Twenty sentences.",
         "epochs": 30,
         "batch_tokens": 24,
         "learning_rate": 0.02,
@@ -138,7 +149,9 @@ def sentiment(**changes: Any) -> Sentiment:
     }
     trees = sentences()
     return Sentiment(
-        SentimentRecipe(**(COMMON | settings | changes)), {"train": trees, "dev": trees, "test": trees}, (SOURCE,)
+        SentimentRecipe(**(COMMON | CORPUS | settings | changes)),
+        {"train": trees, "dev": trees, "test": trees},
+        (SOURCE,),
     )
 
 
@@ -146,15 +159,13 @@ def language_model(text: str = VERSE * 8, **changes: Any) -> LanguageModelling:
     """Returns a language model of a text; arguments change its recipe."""
     settings: dict[str, Any] = {
         "name": "lm-tiny",
-        "description": "Says a verse",
-        "limits": "One verse.",
         "epochs": 60,
         "batch_tokens": 64,
         "chunk": 16,
         "learning_rate": 0.02,
         "sizes": LanguageModelSizes(embedding=8, units=32, layers=2, inner_dropout=0.0, output_dropout=0.0),
     }
-    recipe = LanguageModelRecipe(**(COMMON | settings | changes))
+    recipe = LanguageModelRecipe(**(COMMON | CORPUS | settings | changes))
     return LanguageModelling(recipe, cut([text], recipe), (SOURCE,))
 
 
@@ -162,10 +173,6 @@ def captioning(attention: bool = True, **changes: Any) -> Captioning:
     """Returns a captioner of twenty scenes; arguments change its recipe."""
     settings: dict[str, Any] = {
         "name": "captioning-tiny",
-        "description": "Captions twenty scenes",
-        "language": "en",
-        "licence": "CC0",
-        "limits": "Twenty scenes.",
         "shipped": False,
         "epochs": 5,
         "scenes": 2000,
@@ -173,9 +180,9 @@ def captioning(attention: bool = True, **changes: Any) -> Captioning:
         "learning_rate": 0.01,
         "sizes": CaptionerSizes(channels=(8, 16), embedding=16, units=48, dropout=0.0, attention=attention),
     }
-    scenes = Scenes("train", 20)[:]
+    scenes = list(Scenes("train", 20))
     splits = {"train": scenes, "dev": scenes, "test": scenes}
-    return Captioning(CaptioningRecipe(**(settings | changes)), splits, (SOURCE,))
+    return Captioning(CaptioningRecipe(**(COMMON | settings | changes)), splits)
 
 
 def pairs() -> list[Pair]:
@@ -189,8 +196,6 @@ def translation(**changes: Any) -> Translation:
     """Returns a translator; arguments change its recipe."""
     settings: dict[str, Any] = {
         "name": "translation-tiny",
-        "description": "Translates twenty texts",
-        "limits": "Twenty texts.",
         "subwords": 150,
         "longest": 20,
         "epochs": 60,
@@ -200,7 +205,5 @@ def translation(**changes: Any) -> Translation:
         "shipped": False,
         "sizes": EncoderDecoderSizes(embedding=12, units=32, dropout=0.0),
     }
-    twenty = pairs()
-    return Translation(
-        TranslationRecipe(**(COMMON | settings | changes)), {"train": twenty, "dev": twenty, "test": twenty}, (SOURCE,)
-    )
+    splits = dict.fromkeys(("train", "dev", "test"), pairs())
+    return Translation(TranslationRecipe(**(COMMON | CORPUS | settings | changes)), splits)

@@ -14,7 +14,7 @@ from keras import ops
 
 from training.cells.integers import product, restore_weight, round_weight
 
-Tensor: TypeAlias = Any  # a tensor of whichever backend Keras runs on
+Tensor: TypeAlias = Any  # a tensor of the backend that Keras runs on
 State: TypeAlias = tuple[Tensor, ...]  # each [D, B, size] float32, sizes as Cell.state_sizes
 
 MASKED_LOGIT = -1e9  # the logit of what is left out of a softmax: its probability is 0
@@ -47,6 +47,29 @@ class Cell(keras.layers.Layer):  # type: ignore[misc]
     def step(self, x: Tensor, state: State) -> State:
         """Returns the state after one step. x: projected input, shape [D, B, G]."""
         raise NotImplementedError
+
+    def run(self, xs: Tensor, ends: Tensor, state: State) -> tuple[Tensor, State]:
+        """Runs all steps; a step at padding keeps the state. A cell whose steps are linear may override it.
+
+        Args:
+            xs: projected inputs, in the order in which each direction reads them, shape [T, D, B, G].
+            ends: valid positions of each row, int32, shape [1, B, 1].
+
+        Returns:
+            The outputs of all steps, shape [T, D, B, H], and the last state.
+        """
+        time = ops.shape(xs)[0]
+
+        def step(carry: tuple[Tensor, State], x: Tensor) -> tuple[Any, Any]:
+            done, state = carry
+            position = ops.reshape(ops.stack([done, time - 1 - done][: self.directions]), (-1, 1, 1))  # [D, 1, 1]
+            after = self.step(x, state)
+            state = tuple(ops.where(position < ends, new, old) for new, old in zip(after, state, strict=True))
+            return (done + 1, state), (done, state)
+
+        # The loop counts its steps itself: on TensorFlow, ops.scan takes only one input whose length is not known.
+        (_, state), (_, states) = ops.scan(step, (ops.zeros((), "int32"), state), xs)
+        return states[0], state
 
     def round_weights(self, input_limit: float | None = None) -> list[str]:
         """Turns weights that are multiplied by what has a limit into integers, see `training.cells.integers`.
@@ -114,11 +137,9 @@ class BasicCell(ReadingCell):
         self.recurrent_kernel = self._weight("recurrent_kernel", shape, keras.initializers.Orthogonal)
         self.recurrent_kernel_scale: Any = None  # of integers
 
-    def recur(self, h: Tensor, columns: slice = slice(None)) -> Tensor:
-        """Returns the product of outputs with columns of U: [D, B, H] -> [D, B, columns]."""
-        scale = self.recurrent_kernel_scale
-        scale = None if scale is None else scale[..., columns]
-        return product(h, self.recurrent_kernel[..., columns], scale, self.output_limit or 1.0)
+    def recur(self, h: Tensor) -> Tensor:
+        """Returns the product of outputs with U: [D, B, H] -> [D, B, G]."""
+        return product(h, self.recurrent_kernel, self.recurrent_kernel_scale, self.output_limit or 1.0)
 
     def round_weights(self, input_limit: float | None = None) -> list[str]:
         if input_limit is not None:

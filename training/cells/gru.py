@@ -10,32 +10,24 @@ class GRU(BasicCell):
     """Gated recurrent unit (Cho et al. 2014), the reset gate applied after the product, as cuDNN does.
 
         r, z = σ(W x + U h + b)
-        n = tanh(W x + b + r ⊙ (U h + d))        or, with reset_after=False, as in the paper:
-        n = tanh(W x + b + U (r ⊙ h))
+        n = tanh(W x + b + r ⊙ (U h + d))
         h' = z ⊙ h + (1 - z) ⊙ n
 
-    With the reset after the product, one product `U h` serves all three. States: h, shape [D, B, H].
+    One product `U h` serves all three. States: h, shape [D, B, H].
     """
 
     gates = 3  # r, z, n
     output_limit = 1.0
 
-    def __init__(self, input_size: int, units: int, directions: int = 1, *, reset_after: bool = True) -> None:
+    def __init__(self, input_size: int, units: int, directions: int = 1) -> None:
         super().__init__(input_size, units, directions)
-        self.reset_after = reset_after
-        if reset_after:
-            self.candidate_bias = self._weight("candidate_bias", (1, units), keras.initializers.Zeros)
+        self.candidate_bias = self._weight("candidate_bias", (1, units), keras.initializers.Zeros)
 
     def step(self, x: Tensor, state: State, seen: Tensor | None = None) -> State:
         (h,) = state
-        seen = h if seen is None else seen
         gates = 2 * self.units
         x_gates, x_candidate = ops.split(x, [gates], axis=-1)
-        if self.reset_after:
-            h_gates, h_candidate = ops.split(self.recur(seen), [gates], axis=-1)
-            r, z = ops.split(ops.sigmoid(x_gates + h_gates), 2, axis=-1)
-            recalled = r * (h_candidate + self.candidate_bias)
-        else:
-            r, z = ops.split(ops.sigmoid(x_gates + self.recur(seen, slice(gates))), 2, axis=-1)
-            recalled = self.recur(r * seen, slice(gates, None))
+        h_gates, h_candidate = ops.split(self.recur(h if seen is None else seen), [gates], axis=-1)
+        r, z = ops.split(ops.sigmoid(x_gates + h_gates), 2, axis=-1)
+        recalled = r * (h_candidate + self.candidate_bias)
         return (z * h + (1 - z) * ops.tanh(x_candidate + recalled),)

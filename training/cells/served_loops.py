@@ -13,9 +13,7 @@ from keras import ops
 
 from training.cells import Cell, State, Tensor, integers
 
-LEAST_ROWS = (
-    2  # of a product: XLA takes the sums of a single row in another order, and those of integers in a slow loop
-)
+LEAST_ROWS = 2  # of a product: XLA sums a single row in another order, and integers of a single row in a slow loop
 TILE = 16  # positions that are read at a time where a position depends on no other
 
 
@@ -30,12 +28,13 @@ def unroll_rows(
     passed: int = 0,
     rounded: bool = False,
 ) -> tuple[Tensor, State, Tensor | None]:
-    """Does what `unroll_projected(cell, table[rows], lengths, state)` does, each input product looked up at its step.
+    """Computes `unroll_projected(cell, table[rows], lengths, state)`; looks up each input product at its step.
 
     Args:
         table: input products, as `unroll.project` makes them, shape [W, D * G].
         scales: of a table of integers, as `training.cells.integers.round_rows` makes them, shape [W, D].
-        passed: columns behind the product of each direction that are passed on: the table is [W, D * (G + passed)].
+        passed: number of columns behind the product of each direction, so that the table is [W, D * (G + passed)]. The
+            cell does not read them; they are returned for each position.
         rounded: whether outputs are returned as `training.cells.integers.rounded` rounds them.
         rows: of the table, int32, shape [B, T].
         lengths: valid positions of each row, from the left, int32, shape [B].
@@ -44,7 +43,7 @@ def unroll_rows(
     Returns:
         outputs: [B, T, D * H], zero at padding; the forward direction's first.
         state: after the last valid position; of the second direction, after the first.
-        added: what is passed on, [B, T, D * passed], zero at padding; None if it is nothing.
+        added: the columns that are passed, [B, T, D * passed], zero at padding; None if there are none.
     """
     directions = cell.directions
     batch, time = ops.shape(rows)

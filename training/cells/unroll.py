@@ -2,15 +2,12 @@
 
 The second direction reads the sequence from its end, padding first; a step over padding keeps the state, so reading
 starts from the initial state at the last valid position. The outputs of a row do not depend on its padding, and a row
-of length 0 gives zeros and its initial state. Cells whose steps are linear
-are run in parallel over time.
+of length 0 gives zeros and its initial state.
 """
-
-from typing import Any
 
 from keras import ops
 
-from training.cells import Cell, MinimalGRU, State, Tensor
+from training.cells import Cell, State, Tensor
 
 
 def unroll(cell: Cell, inputs: Tensor, lengths: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -72,54 +69,11 @@ def _run(cell: Cell, projected: list[Tensor], lengths: Tensor, state: State | No
         state = tuple(ops.zeros((cell.directions, batch, size), kind) for size in cell.state_sizes)
     state = tuple(ops.cast(part, kind) for part in state)
 
-    states, state = (_in_parallel if isinstance(cell, MinimalGRU) else _in_a_loop)(cell, xs, ends, state)
+    states, state = cell.run(xs, ends, state)
     outputs = _in_reading_order([states[:, direction] for direction in range(cell.directions)])
     valid = ops.reshape(ops.arange(time, dtype="int32"), (-1, 1, 1)) < ends  # [T, B, 1]
     joined = ops.where(valid, ops.concatenate(outputs, axis=-1), 0.0)  # [T, B, D * H]
     return ops.transpose(joined, (1, 0, 2)), state
-
-
-# The loop counts its steps itself: on TensorFlow, ops.scan takes only one input whose length is not known.
-def _in_a_loop(cell: Cell, xs: Tensor, ends: Tensor, state: State) -> tuple[Tensor, State]:
-    """Runs the steps one after the other: xs [T, D, B, G] -> outputs of all steps [T, D, B, H], and the last state."""
-    time = ops.shape(xs)[0]
-
-    def step(carry: tuple[Tensor, State], x: Tensor) -> tuple[Any, Any]:
-        done, state = carry
-        position = ops.reshape(ops.stack([done, time - 1 - done][: cell.directions]), (-1, 1, 1))  # [D, 1, 1]
-        after = cell.step(x, state)
-        state = tuple(ops.where(position < ends, new, old) for new, old in zip(after, state, strict=True))
-        return (done + 1, state), (done, state)
-
-    (_, state), (_, states) = ops.scan(step, (ops.zeros((), "int32"), state), xs)
-    return states[0], state
-
-
-def _in_parallel(cell: MinimalGRU, xs: Tensor, ends: Tensor, state: State) -> tuple[Tensor, State]:
-    """Computes the same by a parallel scan: each round doubles the number of joined steps (Blelloch 1990)."""
-    time = ops.shape(xs)[0]
-    steps = ops.arange(time, dtype="int32")
-    positions = ops.stack([steps, time - 1 - steps][: cell.directions], axis=1)  # [T, D]
-    valid = ops.reshape(positions, (-1, cell.directions, 1, 1)) < ends  # [T, D, B, 1]
-    kept, added = cell.coefficients(xs)
-    kept, added = ops.where(valid, kept, 1.0), ops.where(valid, added, 0.0)
-
-    def join(width: Tensor, kept: Tensor, added: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        before = steps - width
-        exists = ops.reshape(before >= 0, (-1, 1, 1, 1))
-        kept_before, added_before = (ops.take(x, ops.maximum(before, 0), axis=0) for x in (kept, added))
-        joined = kept * ops.where(exists, added_before, 0.0) + added
-        return 2 * width, kept * ops.where(exists, kept_before, 1.0), joined
-
-    if isinstance(time, int):
-        width = 1
-        while width < time:
-            width, kept, added = join(width, kept, added)
-    else:  # TensorFlow alone has lengths that are not known
-        start = (ops.ones((), "int32"), kept, added)
-        _, kept, added = ops.while_loop(lambda width, *_: width < time, join, start)
-    states = kept * state[0] + added
-    return states, (states[-1],)
 
 
 def _in_reading_order(per_direction: list[Tensor]) -> list[Tensor]:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -69,32 +69,16 @@ class Examples:
 class Batch:
     """Examples padded on the right to the longest of them: inputs with 0, targets with IGNORED.
 
-    `inputs` has `lengths`, int32, shape [B], beside the inputs of the examples, each of shape [B, T, ...]. Inputs named
-    in `common` have no batch axis: all rows share them.
+    `inputs` has `lengths`, int32, shape [B], beside the inputs of the examples, each of shape [B, T, ...].
     """
 
     inputs: dict[str, Array]
     targets: dict[str, Array]
-    common: frozenset[str] = frozenset()
-
-    @property
-    def rows(self) -> int:
-        """Number of rows, B."""
-        return len(self.inputs["lengths"])
 
     @property
     def tokens(self) -> int:
         """Number of valid positions."""
         return int(self.inputs["lengths"].sum())
-
-    def every_nth(self, step: int, start: int) -> "Batch":
-        """Returns the batch of rows start, start + step, start + 2 step, …"""
-        inputs = {name: a if name in self.common else a[start::step] for name, a in self.inputs.items()}
-        return replace(self, inputs=inputs, targets={name: a[start::step] for name, a in self.targets.items()})
-
-    def with_input(self, name: str, array: Array) -> "Batch":
-        """Returns the batch with one input replaced."""
-        return replace(self, inputs=self.inputs | {name: array})
 
 
 class Batches:

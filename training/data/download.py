@@ -1,4 +1,4 @@
-"""Downloads of files that never change: compared with their checksum, resumable, atomic."""
+"""Downloads of files that never change: compared with their checksum, atomic."""
 
 import gzip
 import hashlib
@@ -10,14 +10,7 @@ from pathlib import Path
 
 import httpx
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from service.errors import TagwerkError
 
@@ -71,21 +64,22 @@ def download(files: Sequence[File], folder: Path, console: Console) -> None:
                 raise DownloadError(f"{file.address} answers with status {error.response.status_code}") from error
             except httpx.HTTPError as error:
                 reason = str(error) or type(error).__name__
-                message = f"{file.address} cannot be downloaded ({reason}); fetch again to go on"
+                message = f"{file.address} cannot be downloaded ({reason}); fetch again"
                 raise DownloadError(message) from error
             except OSError as error:
                 raise DownloadError(f"{folder / file.name} cannot be written: {error.strerror}") from error
 
 
 def _download(client: httpx.Client, file: File, target: Path, progress: Progress) -> None:
-    """Downloads to `<target>.part`, going on where an earlier download stopped, and renames what is complete.
-
-    The part stays when the connection breaks, and only then.
-    """
+    """Downloads to `<target>.part`, and renames what is complete. A part does not stay."""
     part = target.with_name(target.name + ".part")
     try:
-        if not part.exists() or part.stat().st_size != file.size:
-            _receive(client, file, part, progress)
+        with client.stream("GET", file.address) as response, part.open("wb") as stream:
+            response.raise_for_status()
+            bar = progress.add_task(file.name, total=file.size)
+            for chunk in response.iter_bytes():
+                stream.write(chunk)
+                progress.advance(bar, len(chunk))
         if file.lines is not None:
             part.write_bytes(b"".join(part.read_bytes().splitlines(keepends=True)[: file.lines]))
         if file.made:
@@ -93,20 +87,5 @@ def _download(client: httpx.Client, file: File, target: Path, progress: Progress
         if (checksum := checksum_of(part)) != file.sha256:
             raise DownloadError(f"{file.address} has changed: sha256 {checksum}, not {file.sha256}")
         part.replace(target)
-    except (OSError, DownloadError):
+    finally:
         part.unlink(missing_ok=True)
-        raise
-
-
-def _receive(client: httpx.Client, file: File, part: Path, progress: Progress) -> None:
-    """Receives the file into `part`, after what the part already holds if the server can go on from there."""
-    here = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={here}-"} if 0 < here < file.size else {}
-    with client.stream("GET", file.address, headers=headers) as response:
-        response.raise_for_status()
-        resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
-        bar = progress.add_task(file.name, total=file.size, completed=here if resumed else 0)
-        with part.open("ab" if resumed else "wb") as stream:
-            for chunk in response.iter_bytes():
-                stream.write(chunk)
-                progress.advance(bar, len(chunk))

@@ -38,7 +38,7 @@ def read(corpus: str, split: str, tokenizer: SpacyTokenizer, longest: int) -> It
 def examples(
     corpus: str, rows: Iterable[Mapping[str, str]], tokenizer: SpacyTokenizer, longest: int
 ) -> Iterator[list[Phrase]]:
-    """Yields the texts of rows, see `shortened`; those that are neither negative, neutral nor positive are left out."""
+    """Yields the texts of rows, see `shortened`; leaves out texts that are neither negative, neutral nor positive."""
     grades = GRADES.get(corpus, NAMED)
     for row in rows:
         text = html.unescape(html.unescape(row["text"])).replace("<br />", " ")

@@ -14,10 +14,10 @@ from service.artifact.manifest import DataSource
 from service.errors import ConfigurationError
 from training.data.files import DataFileError, read_text, source
 
-SPACY = "spacy"  # names the lexicons of this package:
 PACKAGE = "spacy-lookups-data"
+SPACY = "spacy"  # the name of its lexicons on the command line
 MOST_CLASSES = 10_000
-INFLECTED = ", inflected"  # behind a part of speech that is that of the lemma
+INFLECTED = ", inflected"  # behind a part of speech of a form that is known of its lemma alone
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Lexicon:
     """Words, what each of them may be, and its lemma as that.
 
     Attributes:
-        kinds: of a word in lower case, sorted.
-        lemmas: by the word and what it is.
+        kinds: by word in lower case, the sorted names of what it may be.
+        lemmas: by word in lower case and one of these names.
         source: for the model card.
     """
 

@@ -1,4 +1,4 @@
-"""Divides examples into train, dev and test, and removes those that occur in two of them."""
+"""Divides examples into train, dev and test, and removes examples that occur in two of the splits."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -16,7 +16,7 @@ LEAST_DOCUMENTS = 20  # with fewer, single sentences are held out
 
 
 def complete(splits: Mapping[str, Sequence[T]], hold_out: HoldOut[T], seed: int) -> dict[str, list[T]]:
-    """Returns train, dev and test; of the last two, one that is missing is held out of train."""
+    """Returns train, dev and test. Where dev or test is missing, a part of train is held out for it."""
     rng = np.random.default_rng(seed)
     found = {name: list(examples) for name, examples in splits.items()}
     for name in ("test", "dev"):

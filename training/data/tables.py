@@ -16,13 +16,13 @@ from training.data.files import DataFileError, read_content, read_text
 
 LONGEST_CELL = 2**24  # characters
 PARQUET_ROWS = 1024  # that are read at a time
-OTHER_DELIMITERS = re.compile(r"[;|\t,]")  # than the one of a table whose header has a single column by it
+OTHER_DELIMITERS = re.compile(r"[;|\t,]")  # which a header of a single column may have instead
 Rows: TypeAlias = Iterator[tuple[int, dict[str, str]]]  # the line that a row begins in, and its cells by column
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledText:
-    """A text, its label, the line of its file that it begins in, and the group that it is measured in."""
+    """A text with its label, the line of the file where it begins, and the group by which results are counted."""
 
     text: str
     label: str

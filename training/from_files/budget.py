@@ -1,9 +1,13 @@
-"""Chooses the number of epochs by the size of the data, so that a run ends in time, and estimates how long it takes.
+"""Chooses the number of epochs by the size of the data, so that a run ends in time, and says how long it takes.
 
 All times are those of one core of the machine that `docs/results.md` was measured on, of the whole command.
 """
 
 from dataclasses import dataclass
+
+from rich.console import Console
+
+from training.tasks.base import Recipe
 
 BUDGET_SECONDS = 40 * 60
 QUICK_SECONDS = 150  # so that a somewhat slower core is done within three minutes
@@ -30,18 +34,28 @@ class Speed:
 def training_budget(
     examples: int, tokens: int, speed: Speed, *, least: int, most: int, quick: bool
 ) -> tuple[int, int | None]:
-    """Chooses the epochs that fit the time; where `least` of them do not, they are of a part of the examples.
+    """Chooses the number of epochs that fits the time. If even `least` epochs take longer, fewer examples are used.
 
     Args:
-        examples: of the train split, in random order or not.
-        tokens: of all of them.
+        examples: number of examples of the train split.
+        tokens: number of tokens of these examples.
         least, most: bounds of the number of epochs.
 
     Returns:
-        The epochs, and how many of the examples are used; None for all.
+        The number of epochs, and that of the examples that are used; None for all examples.
     """
     seconds = QUICK_SECONDS if quick else BUDGET_SECONDS
     possible = (seconds - FIXED_SECONDS) / tokens
     epochs = min(most, max(least, int((possible - 1 / speed.finished) * speed.trained)))
     share = possible / (epochs / speed.trained + 1 / speed.finished)
     return epochs, int(examples * share) if share < 1 else None
+
+
+def show_budget(console: Console, unit: str, tokens: int, examples: int, recipe: Recipe, speed: Speed) -> None:
+    """Prints what the run is going to do, and how long that takes. tokens: of all examples, which are called `unit`."""
+    used = min(examples, recipe.limit or examples) / examples
+    minutes = round(speed.seconds(tokens * used, recipe.epochs) / 60)
+    part = f" of {recipe.limit:,} of its examples" if recipe.limit else ""
+    about = f"about {minutes} minute{'s' * (minutes > 1)}" if minutes else "less than a minute"
+    line = f"{recipe.name}: {tokens:,} {unit}, {recipe.epochs} epochs{part}, {about} on one core"
+    console.print(line, highlight=False, soft_wrap=True)

@@ -12,9 +12,8 @@ from training.data.files import DataFileError, source
 from training.data.labelled_texts import shortened
 from training.data.splits import HoldOut, by_label, shuffled
 from training.data.tables import LabelledText, read_labelled
-from training.from_files.budget import Speed, training_budget
+from training.from_files.budget import Speed, show_budget, training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import show_budget
 from training.from_files.splits import divided
 from training.models.sentiment import SentimentSizes
 from training.tasks.classification import Classification, ClassificationRecipe, Text
@@ -31,9 +30,10 @@ QUICK_SIZES = SentimentSizes(embedding=64, units=48, input_dropout=0.5, output_d
 SPEEDS = {SIZES: Speed(trained=8_000, finished=12_000), QUICK_SIZES: Speed(trained=20_000, finished=12_000)}
 
 
-def classification(options: Options, text_column: str, label_column: str, console: Console) -> Classification:
+def read_task(options: Options, console: Console) -> Classification:
     """Reads the tables of `options` and returns the task. Raises DataFileError."""
-    read = {split: read_labelled(path, text_column, label_column) for split, path in options.files.items()}
+    columns = options.text_column, options.label_column
+    read = {split: read_labelled(path, *columns) for split, path in options.files.items()}
     _check(read, options)
     hold_out: HoldOut[LabelledText] = by_label(lambda text: text.label)
     found = divided(options, read, hold_out, lambda text: " ".join(text.text.split()), "texts", console)
@@ -55,7 +55,7 @@ def classification(options: Options, text_column: str, label_column: str, consol
     return Classification(
         recipe,
         splits,
-        {label_column: tuple(labels)},
+        {options.label_column: tuple(labels)},
         Counter(token.lower() for text in splits["train"] for token in text.tokens),
         tuple(source(path, options.licence) for path in options.files.values()),
     )

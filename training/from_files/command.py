@@ -1,58 +1,27 @@
 """`tagwerk-train train tagger`, `classifier` and `language-model`: their arguments, and what they run."""
 
 import argparse
+import importlib
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from training.folders import model_store
 
-if TYPE_CHECKING:  # Keras and TensorFlow take seconds to import, and --help needs nothing of them
-    from rich.console import Console
-
-    from training.from_files.options import Options
-    from training.tasks.base import Task
-
-
-def tagger(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
-    """Trains a tagger on a treebank in CoNLL-U; it gives lemmas, too, if the treebank has them."""
-    from training.from_files.tagger import read_lexicon, read_splits, tagging
-
-    splits = read_splits(options, console)
-    lexicon = read_lexicon(options, splits["train"], console)
-    return tagging(options, splits, lexicon, console)
-
-
-def classifier(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
-    """Trains a classifier on labelled texts in CSV, TSV or JSON Lines."""
-    from training.from_files.classifier import classification
-
-    return classification(options, arguments.text_column, arguments.label_column, console)
-
-
-def language_model(arguments: argparse.Namespace, options: "Options", console: "Console") -> "Task":
-    """Trains a language model on a text, character by character."""
-    from training.from_files.language_model import language_modelling
-
-    return language_modelling(options, console)
-
-
-KINDS: dict[str, Callable[[argparse.Namespace, "Options", "Console"], "Task"]] = {
-    "tagger": tagger,
-    "classifier": classifier,
-    "language-model": language_model,
+KINDS = {  # a module of this folder, what the command does, and the format of its files
+    "tagger": ("Trains a tagger on a treebank; it gives lemmas, too, if the treebank has them.", "CoNLL-U"),
+    "classifier": ("Trains a classifier on labelled texts in a table.", ".csv, .tsv, .jsonl or .parquet"),
+    "language-model": ("Trains a language model on a text, character by character.", "plain text"),
 }
-FORMATS = {"tagger": "CoNLL-U", "classifier": ".csv, .tsv, .jsonl or .parquet", "language-model": "plain text"}
 
 
 def add_commands(kinds: Any) -> None:
     """Adds a subcommand for each kind of model. kinds: what `add_subparsers` returned."""
-    for name, task in KINDS.items():
-        kind = kinds.add_parser(name, help=task.__doc__, description=task.__doc__)
+    for name, (about, form) in KINDS.items():
+        kind = kinds.add_parser(name, help=about, description=about)
         kind.add_argument("--name", required=True, help="of the model")
-        kind.add_argument("--data", type=Path, required=True, metavar="FILE", help=f"{FORMATS[name]}, or that in .gz")
+        kind.add_argument("--data", type=Path, required=True, metavar="FILE", help=f"{form}, or that in .gz")
         if name == "classifier":
             add_columns(kind)
         if name == "tagger":
@@ -83,7 +52,8 @@ def train(arguments: argparse.Namespace) -> None:
     from training.from_files.run import make
     from training.run.loop import set_threads
 
-    files = {"train": arguments.data, "dev": getattr(arguments, "dev", None), "test": getattr(arguments, "test", None)}
+    given = vars(arguments)
+    files = {"train": arguments.data, "dev": given.get("dev"), "test": given.get("test")}
     options = Options(
         name=arguments.name,
         language=arguments.language,
@@ -91,13 +61,16 @@ def train(arguments: argparse.Namespace) -> None:
         licence=arguments.licence,
         seed=arguments.seed,
         quick=arguments.quick,
-        lexicon=getattr(arguments, "lexicon", ""),
+        lexicon=given.get("lexicon", ""),
+        text_column=given.get("text_column", ""),
+        label_column=given.get("label_column", ""),
         changes=arguments.set,
         command=shlex.join(["tagwerk-train", *sys.argv[1:]]),
     )
     console = Console()
     set_threads(1)
-    make(KINDS[arguments.recipe](arguments, options, console), options, model_store(), console)
+    kind = importlib.import_module(f"training.from_files.{arguments.recipe.replace('-', '_')}")
+    make(kind.read_task(options, console), options, model_store(), console)
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Manifest
@@ -22,6 +20,7 @@ from training.data.files import DataFileError, read_text
 from training.data.tables import read_labelled
 from training.data.treebank import NOTHING
 from training.metrics.predictions import Predictions, difference_interval, interval
+from training.report.tables import new_table
 from training.run.versions import load_endpoint, version_folder
 from training.tasks.base import Predict, predict_all
 from training.tasks.lemma_labels import most_probable
@@ -83,44 +82,39 @@ def evaluate_on_file(
         raise DataFileError(path, None, "nothing to measure", "at least one sentence with tags, or one labelled text")
     _show(console, [model.name for model in models], found, path)
     if tasks == {"classify"}:
-        groups = {"label": [row.label for row in rows]} | (
-            {columns[2]: [row.group for row in rows]} if columns[2] else {}
-        )
-        for column, values in groups.items():
-            _show_groups(console, [model.name for model in models], found, column, values)
+        _show_groups(console, [model.name for model in models], found, "label", [row.label for row in rows])
+        if columns[2]:
+            _show_groups(console, [model.name for model in models], found, columns[2], [row.group for row in rows])
 
 
 def tagged(model: ExportedModel, trees: Sequence[treebank.Tree]) -> dict[str, Predictions]:
     """Returns the predictions for each column that a treebank has, on its own words; of lemmas, right or wrong."""
-    vocabulary, characters = model.vocabularies["words"], model.vocabularies["characters"]
+    vocabulary, characters, labels = (
+        model.vocabularies["words"],
+        model.vocabularies["characters"],
+        model.manifest.labels,
+    )
     longest = model.manifest.endpoint.inputs["char_ids"].axes[-1]
     assert isinstance(longest, int)  # noqa: S101 (the exporter writes a number)
-    examples = [
-        Example(
-            tree.forms,
-            {
-                "word_ids": encode_tokens(tree.forms, vocabulary),
-                "char_ids": encode_characters(tree.forms, characters, longest),
-            },
-        )
-        for tree in trees
-    ]
+    examples = []
+    for forms in (tree.forms for tree in trees):
+        char_ids = encode_characters(forms, characters, longest)
+        examples.append(Example(forms, {"word_ids": encode_tokens(forms, vocabulary), "char_ids": char_ids}))
     outputs = dict(predict_all(model.predict, examples, POSITIONS))
+
+    def probabilities(head: str) -> Array:
+        return np.concatenate([outputs[i][head][: len(example)] for i, example in enumerate(examples)])
+
+    words = [word for tree in trees for word in tree.words]
     groups = np.repeat(np.arange(len(trees)), [len(tree.words) for tree in trees])
     found = {}
     for head in HEADS:
-        column = [getattr(word, head) for tree in trees for word in tree.words]
+        column = [getattr(word, head) for word in words]
         if set(column) - {NOTHING}:
-            rows = [outputs[i][head][: len(example)] for i, example in enumerate(examples)]
-            found[head] = Predictions(_ids(column, model.manifest.labels[head]), np.concatenate(rows), groups)
-    words = [word for tree in trees for word in tree.words]
-    if model.lemmatizer and {word.lemma for word in words} - {NOTHING}:
-        ids = {
-            head: np.concatenate([outputs[i][head][: len(example)] for i, example in enumerate(examples)])
-            for head in ("upos", finer_column(model.manifest.labels), LEMMA)
-        }
-        best = [most_probable(rules) for rules in ids.pop(LEMMA)]
-        columns = [[model.manifest.labels[h][i] for i in rows.argmax(-1)] for h, rows in ids.items()]
+            found[head] = Predictions(_ids(column, labels[head]), probabilities(head), groups)
+    if model.lemmatizer and any(word.lemma != NOTHING for word in words):
+        columns = [[labels[h][i] for i in probabilities(h).argmax(-1)] for h in ("upos", finer_column(labels))]
+        best = map(most_probable, probabilities(LEMMA))
         given = [model.lemmatizer.lemma(word.form, *tags) for word, *tags in zip(words, *columns, best, strict=True)]
         wrong = [word.lemma not in (lemma, NOTHING) for word, lemma in zip(words, given, strict=True)]
         found[LEMMA] = Predictions.certain(np.zeros(len(words), np.int64), np.array(wrong, np.int64), 2, groups)
@@ -155,10 +149,8 @@ def _ids(column: Sequence[str], labels: Sequence[str]) -> Array:
 
 
 def _show(console: Console, names: Sequence[str], found: Sequence[Mapping[str, Predictions]], path: Path) -> None:
-    """Prints the accuracy of each model by kind of label and, of two, that of the second less that of the first."""
-    table = Table("", "model", title=f"{path}: accuracy", title_justify="left", box=box.SIMPLE)
-    for heading in ("%", "95 % interval"):
-        table.add_column(heading, justify="right")
+    """Prints the accuracy of each model by kind of label and, for two models, the gain of the second over the first."""
+    table = new_table(f"{path}: accuracy", "", "model", right=["%", "95 % interval"])
     for kind in [kind for kind in found[0] if all(kind in other for other in found)]:
         predictions = [each[kind] for each in found]
         for name, each in zip(names, predictions, strict=True):
@@ -178,9 +170,7 @@ def _show_groups(
     values: Sequence[str],
 ) -> None:
     """Prints how many texts each model has right by their value in a column, and how many there are."""
-    table = Table(column, title=f"right, by {column}", title_justify="left", box=box.SIMPLE)
-    for heading in (*names, "of"):
-        table.add_column(heading, justify="right")
+    table = new_table(f"right, by {column}", column, right=[*names, "of"])
     groups = np.array(values)
     for group in dict.fromkeys(values):
         rights = [int(next(iter(each.values())).right[groups == group].sum()) for each in found]

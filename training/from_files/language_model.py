@@ -3,9 +3,8 @@
 from rich.console import Console
 
 from training.data.files import DataFileError, read_text, source
-from training.from_files.budget import Speed, training_budget
+from training.from_files.budget import Speed, show_budget, training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import show_budget
 from training.models.language_model import LanguageModelSizes
 from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
 
@@ -15,7 +14,7 @@ QUICK_SIZES = LanguageModelSizes(embedding=48, units=192)
 SPEEDS = {SIZES: Speed(trained=6_500, finished=70_000), QUICK_SIZES: Speed(trained=33_000, finished=70_000)}
 
 
-def language_modelling(options: Options, console: Console) -> LanguageModelling:
+def read_task(options: Options, console: Console) -> LanguageModelling:
     """Reads the text of `options` and returns the task. Raises DataFileError."""
     path = options.files["train"]
     text = read_text(path)

@@ -8,23 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from service.errors import ConfigurationError
-from training.tasks.recipe import Recipe
+from training.tasks.base import Recipe
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")  # BCP 47
-GIVEN = {
-    "name",
-    "language",
-    "licence",
-    "description",
-    "corpus",
-    "labels",
-    "teacher",
-    "teaching",
-    "shipped",
-    "threads",
-}  # not by `--set`
+# Not changed by `--set`.
+GIVEN = {*"name language licence description corpus labels teacher teaching shipped threads".split()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +29,7 @@ class Options:
         seed: of the run and of the splits.
         quick: whether a first model within three minutes is wanted.
         lexicon: SPACY, or the name of a file; "" for none.
+        text_column, label_column: of a classifier's tables.
         changes: settings of the recipe as text, `sizes.units` for those of the network.
         command: the command line with these options.
     """
@@ -50,19 +41,17 @@ class Options:
     seed: int = 1
     quick: bool = False
     lexicon: str = ""
+    text_column: str = ""
+    label_column: str = ""
     changes: Sequence[tuple[str, str]] = ()
     command: str = ""
 
     def __post_init__(self) -> None:
-        check_name("--name", self.name)
+        if not NAME.fullmatch(self.name):
+            right = "letters, digits, '.', '_' and '-', such as tagger-de"
+            raise ConfigurationError(f"--name {self.name!r}; right: {right}")
         if not LANGUAGE.fullmatch(self.language):
             raise ConfigurationError(f"--language {self.language!r}; right: a tag of BCP 47, such as de or pt-BR")
-
-
-def check_name(option: str, name: str) -> None:
-    """Checks that a name is one of a folder. Raises ConfigurationError."""
-    if not NAME.fullmatch(name):
-        raise ConfigurationError(f"{option} {name!r}; right: letters, digits, '.', '_' and '-', such as tagger-de")
 
 
 def changed(recipe: AnyRecipe, changes: Sequence[tuple[str, str]]) -> AnyRecipe:

@@ -9,24 +9,23 @@ from rich.console import Console
 from service.artifact.manifest import Metric
 from service.text.lemmatizer import LEMMA
 from training.folders import runs_folder
-from training.from_files import report
 from training.from_files.options import Options
 from training.metrics.predictions import Predictions, interval
-from training.metrics.scores import percent
+from training.metrics.scores import percent, percentages
+from training.report import tables
 from training.run import baselines, readings
 from training.run.checkpoint import Checkpoints
-from training.run.evaluate import calibration, show
+from training.run.evaluate import measure
 from training.run.export import export
 from training.run.loop import load_final, train
-from training.tasks.base import Task
+from training.tasks.base import ServedTask
 from training.tasks.classification import Classification
-from training.tasks.tagging import Tagging
+from training.tasks.tagging import FEATURES, Tagging
 
 SPLITS = ("test", "dev")
-FEATURES = "feats"  # the labels of words that are several attributes in one
 
 
-def make(task: Task, options: Options, store: Path, console: Console) -> None:
+def make(task: ServedTask, options: Options, store: Path, console: Console) -> None:
     """Trains, measures and exports a model.
 
     A run of other data or settings under the same name is discarded; an interrupted one is resumed.
@@ -34,17 +33,15 @@ def make(task: Task, options: Options, store: Path, console: Console) -> None:
     Checkpoints(runs_folder(), task.recipe).discard_others()
     train(task, console)
     model, predict = load_final(task)
-    found = {split: task.predictions(predict, split) for split in SPLITS}
-    metrics = [
-        metric for split in SPLITS for metric in (*task.evaluate(predict, split), *calibration(found[split], split))
-    ]
+    if isinstance(task, Tagging):
+        task.learn_exceptions(predict)
     task.learn_segmenter()
-    metrics += [metric for split in SPLITS for metric in task.evaluate_text(predict, split)]
+    found = {split: task.predictions(predict, split) for split in SPLITS}
+    metrics = [metric for split in SPLITS for metric in measure(task, predict, split, found[split])]
     if isinstance(task, Tagging | Classification):
         metrics += compare(task, found, options.seed, console)
-    task.command = options.command
-    folder = export(task, model, metrics, store)
-    show(console, str(folder), metrics)
+    folder = export(task, model, metrics, store, options.command)
+    tables.show_metrics(console, str(folder), metrics)
     readings.record(task.recipe.name, metrics, console)
     console.print(f"written: {folder}, {how_it_serves(store, task.recipe.name)}", highlight=False, soft_wrap=True)
 
@@ -67,27 +64,26 @@ def compare(
     guesses = baselines.fit(task.examples("train"), head, isinstance(task, Tagging), seed)
     models: dict[str, dict[str, Predictions]] = {}
     for split in SPLITS:
-        own, sources = found[split][kind], [example.source for example in task.examples(split)]
-        count = own.probabilities.shape[1]
-        guessed = {
-            name: Predictions.certain(own.gold, guess(sources), count, own.groups) for name, guess in guesses.items()
-        }
+        own = found[split][kind]
+        examples, count = task.examples(split), own.probabilities.shape[1]
+        guessed = baselines.predictions_of(guesses, examples, own.gold, count, own.groups)
         models[split] = guessed | {"this model": own}
     labels = task.labels[kind]
-    report.show_comparison(console, kind, models)
-    report.show_labels(console, f"{kind}, test", labels, models["test"])
-    report.show_confusions(console, kind, labels, models["dev"]["this model"], task.examples("dev"))
+    tables.show_comparison(console, kind, models)
+    tables.show_labels(console, f"{kind}, test", labels, models["test"])
+    tables.show_confusions(console, f"{kind} on dev", labels, models["dev"]["this model"], task.examples("dev"))
     if FEATURES in found["dev"]:
-        report.show_features(console, task.labels[FEATURES], found["dev"][FEATURES], task.examples("dev"))
+        tables.show_features(console, task.labels[FEATURES], found["dev"][FEATURES], task.examples("dev"))
     if LEMMA in found["dev"]:
-        report.show_confusions(console, "lemma rules", task.labels[LEMMA], found["dev"][LEMMA], task.examples("dev"))
+        confused = task.labels[LEMMA], found["dev"][LEMMA], task.examples("dev")
+        tables.show_confusions(console, "lemma rules on dev", *confused)
     return [metric for split in SPLITS for metric in _metrics(kind, models[split], split)]
 
 
-def _metrics(kind: str, models: Mapping[str, Predictions], split: str) -> list[Metric]:
+def _metrics(kind: str, models: Mapping[str, Predictions], split: str) -> tuple[Metric, ...]:
     """Returns the accuracy of the simple models, and the interval of the own one."""
     *simple, (_, own) = models.items()
     figures = {f"{kind}, {name}": percent(predictions.right) for name, predictions in simple}
     for end, value in zip(("lower", "upper"), interval(own), strict=True):
         figures[f"{kind}, {end} end of the 95 % interval"] = round(value, 2)
-    return [Metric(name=name, value=value, unit="%", split=split) for name, value in figures.items()]
+    return percentages(figures, split)

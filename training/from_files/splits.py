@@ -8,10 +8,10 @@ from rich.console import Console
 from training.data.files import DataFileError
 from training.data.splits import HoldOut, complete, without_overlap
 from training.from_files.options import Options
-from training.from_files.report import show_splits
 
 T = TypeVar("T")
 LEAST_TRAINED = 10  # examples of train that neither dev nor test has
+OTHERS = {"dev": "test has", "train": "dev or test have"}
 
 
 def divided(
@@ -32,10 +32,14 @@ def divided(
     """
     splits = complete(read, hold_out, options.seed)
     found, left_out = without_overlap(splits, content)
-    for name, least, others in (("dev", 1, "test has"), ("train", LEAST_TRAINED, "dev or test have")):
+    for name, least in (("dev", 1), ("train", LEAST_TRAINED)):
         if len(found[name]) < least:
-            path = options.files.get(name, options.files["train"])
+            path, others = options.files.get(name, options.files["train"]), OTHERS[name]
             fault = f"{left_out[name]:,} of the {len(splits[name]):,} {unit} of {name} are those that {others} as well"
             raise DataFileError(path, None, fault, f"{least} others at least")
-    show_splits(console, unit, found, left_out)
+    sizes = ", ".join(f"{len(found[name]):,} {name}" for name in ("train", "dev", "test"))
+    console.print(f"{unit}: {sizes}", highlight=False)
+    for name, count in left_out.items():
+        if count:
+            console.print(f"left out of {name}: {count:,} {unit} that {OTHERS[name]} as well", highlight=False)
     return found

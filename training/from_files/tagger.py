@@ -13,9 +13,8 @@ from training.data.files import DataFileError, read_text, source
 from training.data.lexicon import Lexicon
 from training.data.splits import HoldOut, by_document, sample
 from training.data.treebank import Tree
-from training.from_files.budget import Speed, training_budget
+from training.from_files.budget import Speed, show_budget, training_budget
 from training.from_files.options import Options, changed
-from training.from_files.report import show_budget
 from training.from_files.splits import divided
 from training.models.segmenter import SENTENCES, TOKENS
 from training.models.tagger import MOST_SCORED, TaggerSizes
@@ -44,23 +43,18 @@ QUICK_SIZES = TaggerSizes(  # without the linear model, which has most of the we
     output_dropout=0.33,
 )
 FINISHED, TRAINED_QUICKLY = 2400, 5400  # tokens per second, see `Speed`
-TOKEN_SECONDS, LABEL_SECONDS = (
-    2e-4,
-    6.3e-6,
-)  # to train on a token, and besides for each tag that the linear model scores
+# To train on a token, and besides for each tag that the linear model scores.
+TOKEN_SECONDS, LABEL_SECONDS = 2e-4, 6.3e-6
 
 
-def read_splits(options: Options, console: Console) -> dict[str, list[Tree]]:
-    """Reads the treebank of `options` and returns its splits, in the order of the text. Raises DataFileError."""
+def read_task(options: Options, console: Console) -> Tagging:
+    """Reads the treebank of `options`, and its lexicon, and returns the task. Raises DataFileError."""
     hold_out: HoldOut[Tree] = by_document(lambda tree: tree.document)
-    return divided(options, _read(options), hold_out, lambda tree: tree.forms, "sentences", console)
-
-
-def tagging(options: Options, splits: dict[str, list[Tree]], words: Lexicon | None, console: Console) -> Tagging:
-    """Returns the task of tagging as a treebank does. words: a lexicon."""
+    splits = divided(options, _read(options), hold_out, lambda tree: tree.forms, "sentences", console)
+    words = _read_lexicon(options, splits["train"], console)
     sources = [source(path, options.licence) for path in options.files.values()] + ([words.source] if words else [])
     recipe = _recipe(options, splits["train"], sources, console)
-    splits = splits | {"train": sample(splits["train"], recipe.limit, options.seed)}
+    splits["train"] = sample(splits["train"], recipe.limit, options.seed)
     return Tagging(recipe, splits, tuple(sources), lexicon=words)
 
 
@@ -79,7 +73,7 @@ def _read(options: Options) -> dict[str, list[Tree]]:
     return found
 
 
-def read_lexicon(options: Options, train: Sequence[Tree], console: Console) -> Lexicon | None:
+def _read_lexicon(options: Options, train: Sequence[Tree], console: Console) -> Lexicon | None:
     """Reads the lexicon of `options`, if any; prints the share of the words of train that it has.
 
     Raises DataFileError, or ConfigurationError where it has none.

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -17,28 +16,11 @@ HIGHEST_TEMPERATURE = 20.0  # the lowest is its inverse
 SMALLEST = 1e-12  # stands for a probability of 0, which has no logarithm
 
 
-class Reliability(NamedTuple):
-    """Mean confidence, accuracy, and share of all items of each bin of confidence; each of shape [BINS]."""
-
-    confidence: Array
-    accuracy: Array
-    share: Array
-
-
-def reliability(predictions: Predictions) -> Reliability:
-    """Sorts predictions into bins by the probability of the predicted label."""
-    confidences, bins = _binned(predictions)
-    counts = np.bincount(bins, minlength=BINS)
-    confidence, accuracy = (
-        np.bincount(bins, values, BINS) / np.maximum(counts, 1) for values in (confidences, predictions.right)
-    )
-    return Reliability(confidence, accuracy, counts / len(bins))
-
-
 def calibration_error(predictions: Predictions) -> float:
-    """Returns the expected calibration error, in percent: the mean distance of confidence from accuracy."""
-    confidence, accuracy, share = reliability(predictions)
-    return 100 * float(np.sum(share * np.abs(confidence - accuracy)))
+    """Returns the expected calibration error, in percent: the mean distance of confidence from accuracy over BINS."""
+    confidences, bins = _binned(predictions)
+    expected, right = (np.bincount(bins, values, BINS) for values in (confidences, predictions.right))
+    return 100 * float(np.abs(right - expected).sum()) / len(bins)
 
 
 def chance_calibration_error(predictions: Predictions) -> float:

@@ -1,10 +1,10 @@
-"""Predictions of a model on a split, and their confusion, F1 per label, and interval of accuracy."""
+"""Predictions of a model on a split, F1 per label, and the interval of accuracy."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support
 
 from training.data.dataset import Array
 
@@ -58,17 +58,6 @@ class LabelScore(NamedTuple):
     recall: float
     f1: float
     support: int
-
-
-def confusion(predictions: Predictions) -> Array:
-    """Counts how often each label was predicted for each right one, shape [right K, predicted K].
-
-    Items whose right label the model does not have are left out.
-    """
-    counts: Array = confusion_matrix(
-        predictions.gold, predictions.labels, labels=range(predictions.probabilities.shape[1])
-    )
-    return counts
 
 
 def label_scores(predictions: Predictions) -> list[LabelScore]:

@@ -1,21 +1,17 @@
-"""Accuracy, cross-entropy, recall, BLEU and chrF, as the tasks report them."""
+"""Accuracy, cross-entropy and recall, as the tasks report them."""
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Mapping
 
 import numpy as np
-import sacrebleu
 from sklearn.metrics import f1_score, recall_score
 
 from service.artifact.manifest import Metric
 from training.data.dataset import Array
-from training.data.translations import Pair
 
 ALL_TAGS = "AllTags"
 LEMMAS = "Lemmas"
 LEMMA_RULES = "lemma rules"
-EXACT = "exact captions"
 CROSS_ENTROPY = "cross-entropy"
 SST2 = "SST-2 accuracy"
 SST5 = "SST-5 accuracy"
@@ -23,9 +19,12 @@ POLARITY = "accuracy of positive and negative"
 ACCURACY = "accuracy"
 MACRO_RECALL = "macro recall"
 MACRO_F1 = "macro F1"
-BLEU = "BLEU"
-CHRF = "chrF"
 ALL_LABELS = {3: "accuracy of three labels", 5: SST5}
+
+
+def percentages(figures: Mapping[str, float], split: str) -> tuple[Metric, ...]:
+    """Returns figures in percent by name as metrics of a split."""
+    return tuple(Metric(name=name, value=value, unit="%", split=split) for name, value in figures.items())
 
 
 def tagging_accuracy(right: Mapping[str, Array], known: Array, split: str) -> tuple[Metric, ...]:
@@ -39,36 +38,10 @@ def tagging_accuracy(right: Mapping[str, Array], known: Array, split: str) -> tu
 
 
 def word_accuracy(columns: Mapping[str, Array], known: Array, split: str) -> tuple[Metric, ...]:
-    """Returns the accuracy of each column, of all words, of the known and of the unknown ones; see tagging_accuracy."""
-    parts: Sequence[tuple[str, Array]] = [
-        ("", np.ones_like(known)),
-        (", known words", known),
-        (", unknown words", ~known),
-    ]
-    return tuple(
-        Metric(name=name + suffix, value=percent(column[part]), unit="%", split=split)
-        for suffix, part in parts
-        for name, column in columns.items()
-    )
-
-
-def caption_accuracy(
-    generated: Sequence[Sequence[str]], right: Sequence[Sequence[str]], digits: Sequence[int], split: str
-) -> tuple[Metric, ...]:
-    """Returns the share of captions that are exactly right, of all and by the number of digits, and of words.
-
-    A word is right if the generated caption has it at the same place; captions are compared up to the longer's end.
-
-    Args:
-        digits: in the scene of each caption.
-    """
-    exact = np.array([one == other for one, other in zip(generated, right, strict=True)])
-    words = np.array(
-        [word == other for pair in zip(generated, right, strict=True) for word, other in zip_longest(*pair)]
-    )
-    counts = np.array(digits)
-    figures = {EXACT: exact, "words": words} | {f"{EXACT}, digits: {n}": exact[counts == n] for n in np.unique(counts)}
-    return tuple(Metric(name=name, value=percent(part), unit="%", split=split) for name, part in figures.items())
+    """Returns the accuracy of each column on all words, on known and on unknown words; see tagging_accuracy."""
+    parts = {"": np.ones_like(known), ", known words": known, ", unknown words": ~known}
+    figures = {name + suffix: percent(columns[name][part]) for suffix, part in parts.items() for name in columns}
+    return percentages(figures, split)
 
 
 def percent(right: Array) -> float:
@@ -115,7 +88,7 @@ def label_accuracy(predicted: Array, labels: Array, split: str) -> tuple[Metric,
         MACRO_RECALL: macro_recall(predicted, labels),
         MACRO_F1: macro_f1(predicted, labels),
     }
-    return tuple(Metric(name=name, value=value, unit="%", split=split) for name, value in figures.items())
+    return percentages(figures, split)
 
 
 def right_side(probabilities: Array, labels: Array) -> tuple[Array, Array]:
@@ -131,7 +104,7 @@ def right_side(probabilities: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def sentiment_accuracy(probabilities: Array, labels: Array, split: str, polarity: str = SST2) -> tuple[Metric, ...]:
-    """Returns the accuracy of positive against negative, that of all labels, and macro recall.
+    """Returns the accuracy of positive against negative, the accuracy of all labels, and macro recall.
 
     The first leaves the neutral texts out: the probability of the labels above the middle one is compared with that of
     those below it.
@@ -143,24 +116,9 @@ def sentiment_accuracy(probabilities: Array, labels: Array, split: str, polarity
     """
     right, polar = right_side(probabilities, labels)
     predicted = probabilities.argmax(axis=-1)
-    return (
-        Metric(name=polarity, value=percent(right[polar]), unit="%", split=split),
-        Metric(name=ALL_LABELS[probabilities.shape[1]], value=percent(predicted == labels), unit="%", split=split),
-        Metric(name=MACRO_RECALL, value=macro_recall(predicted, labels), unit="%", split=split),
-    )
-
-
-def translation_scores(translations: Sequence[str], pairs: Sequence[Pair], split: str) -> tuple[Metric, ...]:
-    """Returns BLEU (Papineni et al. 2002) and chrF (Popović 2015) of all translations, then of each kind of pair.
-
-    Both are sacrebleu's, with its defaults: of a corpus, 0 to 100.
-    """
-    kinds = sorted({pair.kind for pair in pairs}, reverse=True)
-    metrics = []
-    for kind in ("", *kinds):
-        rows = [(given, pair.translation) for given, pair in zip(translations, pairs, strict=True) if kind in pair.kind]
-        given, right = zip(*rows, strict=True)
-        for name, score in ((BLEU, sacrebleu.corpus_bleu), (CHRF, sacrebleu.corpus_chrf)):
-            name += f", {kind}s" if kind else ""
-            metrics.append(Metric(name=name, value=round(score(given, [right]).score, 2), unit="", split=split))
-    return tuple(metrics)
+    figures = {
+        polarity: percent(right[polar]),
+        ALL_LABELS[probabilities.shape[1]]: percent(predicted == labels),
+        MACRO_RECALL: macro_recall(predicted, labels),
+    }
+    return percentages(figures, split)

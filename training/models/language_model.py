@@ -30,6 +30,10 @@ class LanguageModelSizes:
     inner_dropout: float = 0.3  # between layers
     output_dropout: float = 0.5
 
+    def network(self, characters: int) -> "LanguageModel":
+        """Builds the model. characters: number of ids of the vocabulary."""
+        return LanguageModel(characters, self)
+
 
 class LanguageModel(keras.Model):  # type: ignore[misc]
     """Computes the logits of each next character (Graves 2013), with dropout between layers only (Zaremba et al. 2014).
@@ -75,7 +79,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
         return self.head(outputs), _flat(states)
 
     def next(self, ids: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Does the same, with the logits after the last valid position alone, shape [B, V]."""
+        """Reads texts as `call` does; its logits are those after the last valid position alone, shape [B, V]."""
         _, states = self._read(self._look_up(ids), lengths, state, training=False)
         return self._scores(states), _flat(states)
 
@@ -84,7 +88,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
         return project(self.cells[0], self.embedding)
 
     def next_from_table(self, table: Tensor, ids: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Does what `next` does from what `project` made of the characters, shape [V, G]."""
+        """Computes `next` from the result of `project`, a table of shape [V, G]."""
         first, *others = zip(self.cells, self._layered(state), strict=True)
         cell, before = first
         outputs, after, _ = unroll_rows(cell, table, ids, lengths, before)
@@ -118,7 +122,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
     def _read_on(
         self, first: tuple[Tensor, State], others: list[tuple[Cell, State]], lengths: Tensor, training: bool
     ) -> tuple[Tensor, list[State]]:
-        """Runs the layers above the first, of which outputs and last state are given."""
+        """Runs the layers above the first layer, whose outputs and last state are given."""
         outputs, after = first
         states = [after]
         for cell, before in others:

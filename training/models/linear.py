@@ -21,7 +21,7 @@ EDGE = "<edge>"
 
 
 def most_frequent_tag(sentences: Sequence[Tokens], tags: Array) -> Guess:
-    """Returns a guess of the most frequent tag of each word; of a new word, that of all words that occur once.
+    """Returns a guess of the most frequent tag of each word. A new word gets the most frequent tag of rare words.
 
     Args:
         tags: of all words of the sentences, int, shape [N].

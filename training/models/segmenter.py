@@ -133,7 +133,7 @@ def _right_sentences(classifier: Classifier, split: Split) -> float:
 
 
 def _multiwords(sentences: Iterable[Sequence[Piece]]) -> tuple[dict[str, tuple[str, ...]], dict[str, Classifier]]:
-    """Returns the words of the multiword tokens, and the classifiers of those that are one word elsewhere."""
+    """Returns the words of multiword tokens, and classifiers for the tokens that are a single word elsewhere."""
     words: dict[str, Counter[tuple[str, ...]]] = {}
     examples: dict[str, list[Example]] = {}
     for pieces in sentences:

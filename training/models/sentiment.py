@@ -31,6 +31,10 @@ class SentimentSizes:
     pairs: int = 2**17
     weighed: bool = False
 
+    def network(self, words: int, classes: int) -> "SentimentClassifier":
+        """Builds the classifier; arguments as there."""
+        return SentimentClassifier(words, classes, self)
+
 
 class SentimentClassifier(keras.Model):  # type: ignore[misc]
     """Two members that are trained independently: their errors differ, so that their mean makes fewer.
@@ -69,11 +73,11 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         return self.reader.project()
 
     def shares(self, word_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns what `call` does in parts: those of each word, 0 at padding, and those of none.
+        """Returns the addends of the logits that `call` computes.
 
         Returns:
-            shares: [M, B, T, K].
-            biases: [M, K]; with the sum over the shares of a text, its logits.
+            shares: the addend of each word, 0 at padding, shape [M, B, T, K].
+            biases: the addend that no word changes, shape [M, K].
         """
         valid = valid_positions(word_ids, lengths)
         return self._shares(self.reader.shares(word_ids, lengths, valid), word_ids, lengths, valid)
@@ -81,11 +85,11 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
     def from_table(
         self, table: Tensor, word_ids: Tensor, lengths: Tensor, scales: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Does what `call` does from what `project` made of the vocabulary, [V, G], with `scales` [V, D] if rounded.
+        """Computes `call` from the result of `project`, a table of shape [V, G], with `scales` [V, D] if it is rounded.
 
         Returns:
             logits: [M, B, K].
-            outputs: of the GRU, from which `shares_of` goes on  # [B, T, D * H].
+            outputs: of the GRU, the input of `shares_of`, shape [B, T, D * H].
         """
         outputs, *_ = unroll_rows(self.reader.gru, table, word_ids, lengths, scales=scales)
         pairs = pair_ids(word_ids, self.word_pairs.rows)
@@ -114,7 +118,7 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         self.reader.gru.restore_weights()
 
     def shares_of(self, outputs: Tensor, word_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Does what `shares` does from the outputs of the GRU, shape [B, T, D * H]."""
+        """Computes `shares` from the outputs of the GRU, shape [B, T, D * H]."""
         valid = valid_positions(word_ids, lengths)
         return self._shares(self.reader.shares_of(outputs, lengths, valid), word_ids, lengths, valid)
 
@@ -169,10 +173,10 @@ class Reader(keras.layers.Layer):  # type: ignore[misc]
         return self.shares_of(outputs, lengths, valid)
 
     def shares_of(self, outputs: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
-        """Does what `shares` does from the outputs of the GRU  # [B, T, D * H].
+        """Computes `shares` from the outputs of the GRU, shape [B, T, D * H].
 
-        A maximum belongs to where it is reached; sharply, a rounding error could move it to another
-        word.
+        A maximum is shared among all words whose outputs are near it: otherwise a rounding error could move the whole
+        of it from one word to another.
         """
         highest = ops.max(ops.where(valid, outputs, LOWEST), axis=1, keepdims=True)
         near = ops.where(valid, ops.relu(outputs - highest + NEAR_MAXIMUM), 0.0)

@@ -42,6 +42,12 @@ class TaggerSizes:
     input_dropout: float = 0.33
     output_dropout: float = 0.5
 
+    def network(
+        self, words: int, characters: int, labels: Mapping[str, int], classes: WordClasses | None = None
+    ) -> "Tagger":
+        """Builds the tagger; arguments as there."""
+        return Tagger(words, characters, labels, self, classes)
+
 
 class Tagger(keras.Model):  # type: ignore[misc]
     """Computes the logits of every head for each word (Plank et al. 2016; Ling et al. 2015).
@@ -199,9 +205,9 @@ class Tagger(keras.Model):  # type: ignore[misc]
             head: the heads as one.
             scales: of a table that is rounded, shape [W, 2].
 
-        Returns, of all words, one row after the other (the first sum(lengths) are valid):
-            logits: [B * T, S].
-            of each head, `_id`: [B * T] int32, and `_probability`: [B * T]; of lemma rules, those of `next_best`, too.
+        Returns:
+            For all words, row after row, of which the first sum(lengths) are valid: `logits`, [B * T, S]; for each head
+            `<head>_id`, [B * T] int32, and `<head>_probability`, [B * T]; and for lemma rules what `next_best` returns.
         """
         ends = np.cumsum([head.units for head in self.heads.values()]).tolist()
 

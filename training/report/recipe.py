@@ -10,8 +10,7 @@ import keras
 from rich.console import Console
 from rich.table import Column, Table
 
-from training.tasks.base import Task
-from training.tasks.recipe import Recipe
+from training.tasks.base import Recipe, Task
 
 TEXT = ("name", "description", "limits", "licence")  # said in words, not settings of the run
 

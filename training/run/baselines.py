@@ -8,13 +8,13 @@ from rich.console import Console
 
 from service.artifact.manifest import Metric
 from service.errors import ConfigurationError
-from training.data.dataset import Example
+from training.data.dataset import Array, Example
 from training.metrics.predictions import Predictions, interval
-from training.metrics.scores import percent
+from training.metrics.scores import percent, percentages
 from training.models import linear
 from training.models.linear import Guess
+from training.report.tables import show_metrics
 from training.run import readings
-from training.run.evaluate import show
 from training.tasks.base import Task
 from training.tasks.sentiment import Sentiment
 from training.tasks.tagging import Tagging
@@ -41,6 +41,14 @@ def fit(examples: Sequence[Example], head: str, words: bool, seed: int) -> dict[
     }
 
 
+def predictions_of(
+    guesses: Mapping[str, Guess], examples: Sequence[Example], gold: Array, count: int, groups: Array
+) -> dict[str, Predictions]:
+    """Returns the predictions of simple models for examples; gold, count, groups: see `Predictions.certain`."""
+    sources = [example.source for example in examples]
+    return {name: Predictions.certain(gold, guess(sources), count, groups) for name, guess in guesses.items()}
+
+
 def evaluate(task: Task, split: str, console: Console) -> tuple[Metric, ...]:
     """Trains the simple models on a task's train split, measures them on another one; prints and returns that.
 
@@ -54,12 +62,14 @@ def evaluate(task: Task, split: str, console: Console) -> tuple[Metric, ...]:
         found = {task.polarity: _of_sides(task, split)}
     else:
         raise ConfigurationError(f"{name} has no simple models; right: a tagger or a classifier of sentiment")
-    metrics = tuple(
-        Metric(name=f"{kind}, {what}", value=value, unit="%", split=split)
-        for kind, models in found.items()
-        for what, value in _figures(models).items()
-    )
-    show(console, f"simple models on the corpus of {name}", metrics)
+    figures: dict[str, float] = {}
+    for kind, models in found.items():
+        for model, predictions in models.items():
+            low, high = interval(predictions)
+            what = f"{kind}, {model}"
+            figures |= {what: percent(predictions.right), f"{what}, from": round(low, 2), f"{what}, to": round(high, 2)}
+    metrics = percentages(figures, split)
+    show_metrics(console, f"simple models on the corpus of {name}", metrics)
     readings.record(name, metrics, console)
     return metrics
 
@@ -67,15 +77,12 @@ def evaluate(task: Task, split: str, console: Console) -> tuple[Metric, ...]:
 def _of_tags(task: Tagging, split: str) -> dict[str, dict[str, Predictions]]:
     """Returns the predictions for each column of tags, by model."""
     train, examples = task.examples("train"), task.examples(split)
-    sources = [example.source for example in examples]
     groups = np.repeat(np.arange(len(examples)), [len(example) for example in examples])
     found = {}
     for head, column in COLUMNS.items():
         gold = np.concatenate([example.targets[head] for example in examples])
-        guesses, count = fit(train, head, words=True, seed=task.recipe.seed), len(task.labels[head])
-        found[column] = {
-            name: Predictions.certain(gold, guess(sources), count, groups) for name, guess in guesses.items()
-        }
+        guesses = fit(train, head, words=True, seed=task.recipe.seed)
+        found[column] = predictions_of(guesses, examples, gold, len(task.labels[head]), groups)
     return found
 
 
@@ -87,17 +94,6 @@ def _of_sides(task: Sentiment, split: str) -> dict[str, Predictions]:
         return [replace(example, targets={"side": np.array(side)}) for example, side in sides if side >= 0]
 
     examples = sided(split)
-    sources = [example.source for example in examples]
     gold = np.array([example.targets["side"] for example in examples])
     guesses = fit(sided("train"), "side", words=False, seed=task.recipe.seed)
-    groups = np.arange(len(gold))
-    return {name: Predictions.certain(gold, guess(sources), 2, groups) for name, guess in guesses.items()}
-
-
-def _figures(models: Mapping[str, Predictions]) -> dict[str, float]:
-    """Returns the accuracy of each model, and its 95 % interval."""
-    figures: dict[str, float] = {}
-    for name, predictions in models.items():
-        low, high = interval(predictions)
-        figures |= {name: percent(predictions.right), f"{name}, from": round(low, 2), f"{name}, to": round(high, 2)}
-    return figures
+    return predictions_of(guesses, examples, gold, 2, np.arange(len(gold)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from service.errors import TagwerkError
 from training.folders import replace_file
-from training.tasks.recipe import Recipe
+from training.tasks.base import Recipe
 
 PROGRESS = "progress"
 
@@ -37,18 +37,13 @@ class Progress:
 
 
 class Checkpoints:
-    """Reads and writes the two files of a run: `checkpoint.npz`, to resume, and `best.npz`, the best epoch's weights.
+    """The two files of a run: `checkpoint.npz`, to resume, and `best.npz`, the weights of the best epoch."""
 
-    Args:
-        writes: whether this process writes them.
-    """
-
-    def __init__(self, runs: Path, recipe: Recipe, *, writes: bool = True) -> None:
+    def __init__(self, runs: Path, recipe: Recipe) -> None:
         self.folder = runs / recipe.name
         self.resume = self.folder / "checkpoint.npz"
         self.best = self.folder / "best.npz"
         self._settings = repr(recipe)
-        self._writes = writes
 
     def save(self, variables: Sequence[Any], progress: Progress) -> None:
         """Replaces the checkpoint."""
@@ -79,8 +74,6 @@ class Checkpoints:
         return self._read(self.best, weights)
 
     def _write(self, path: Path, variables: Sequence[Any], progress: Progress) -> None:
-        if not self._writes:
-            return
         arrays = {str(i): variable.numpy() for i, variable in enumerate(variables)}
         text = json.dumps({"settings": self._settings, **asdict(progress)})
         try:

@@ -1,34 +1,29 @@
-"""Evaluation of exported versions, and the tables of their metrics."""
+"""Evaluation of exported versions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from service.artifact.manifest import Metric
-from service.text.lemmatizer import LEMMA
 from training.cells.integers import weights_of_bits
-from training.metrics.calibration import calibration_error, chance_calibration_error, reliability
-from training.metrics.predictions import Predictions, confusion, interval, label_scores
-from training.report import plots
+from training.metrics.calibration import calibration_error, chance_calibration_error
+from training.metrics.predictions import Predictions, interval
+from training.metrics.scores import percentages
+from training.report import tables
 from training.run import readings
 from training.run.loop import make_predict
 from training.run.versions import load_endpoint, newest_version, read_version, restore
+from training.tasks.base import Predict, ServedTask
+from training.tasks.classification import Classification
+from training.tasks.tagging import FEATURES, Tagging
 
-CONFUSED = 20  # pairs of lemma rules that are shown
 
-
-def evaluate(
-    store: Path, name: str, split: str, console: Console, out: Path, bits: int | None = None
-) -> tuple[Metric, ...]:
-    """Measures the newest version of a model through its SavedModel; prints tables, writes plots, records a test split.
+def evaluate(store: Path, name: str, split: str, console: Console, bits: int | None = None) -> tuple[Metric, ...]:
+    """Measures the newest version of a model through its SavedModel; prints tables, and records a test split.
 
     Args:
         split: "dev" or "test".
-        out: folder of the plots.
         bits: of the weights that states are multiplied by, see `training.cells.integers`; as exported by default.
     """
     folder = newest_version(store, name)
@@ -38,69 +33,36 @@ def evaluate(
     else:
         model = restore(task, folder)
         with weights_of_bits(bits):
-            task.round_weights(model)
+            model.round_weights()
         predict = make_predict(task, model)
     predictions = task.predictions(predict, split)
-    metrics = (
-        *task.evaluate(predict, split),
-        *task.evaluate_text(predict, split),
-        *calibration(predictions, split),
-    )
-    show(console, f"{manifest.name}, version {manifest.version}", metrics)
+    metrics = measure(task, predict, split, predictions)
+    tables.show_metrics(console, f"{manifest.name}, version {manifest.version}", metrics)
     readings.record(manifest.recipe, metrics, console)
     for kind, given in predictions.items():
         low, high = interval(given)
         console.print(f"{kind}: 95 % interval of accuracy {low:.2f} to {high:.2f} %", highlight=False)
-        drawn = plots.reliability(*reliability(given), f"{manifest.name} {manifest.version}, {kind}, {split}")
-        plots.save(drawn, out / f"{kind}-reliability.svg")
     for kind, given in list(predictions.items())[:1]:  # the others have too many labels
-        show_labels(console, kind, task.labels[kind], given)
-        plots.save(plots.confusion(task.labels[kind], confusion(given)), out / f"{kind}-confusion.svg")
-    if LEMMA in predictions:
-        show_confused(console, "lemma rule", task.labels[LEMMA], predictions[LEMMA])
-    if predictions:
-        console.print(f"plots: {out}", highlight=False, soft_wrap=True)
+        tables.show_labels(console, kind, task.labels[kind], {"": given})
+    if isinstance(task, Tagging | Classification):
+        for kind, given in predictions.items():
+            if kind != FEATURES:
+                confused = task.labels[kind], given, task.examples(split)
+                tables.show_confusions(console, f"{kind} on {split}", *confused)
     return metrics
 
 
-def calibration(predictions: Mapping[str, Predictions], split: str) -> tuple[Metric, ...]:
-    """Returns the calibration error of each kind of label, and its expectation by chance on a split of this size."""
-    measures = {"calibration error": calibration_error, "calibration error by chance": chance_calibration_error}
-    return tuple(
-        Metric(name=f"{kind}, {name}", value=round(measure(given), 2), unit="%", split=split)
+def measure(
+    task: ServedTask, predict: Predict, split: str, predictions: Mapping[str, Predictions]
+) -> tuple[Metric, ...]:
+    """Returns the task's metrics of a split, and the calibration errors: of each kind of label, and by chance.
+
+    predictions: of the task for that split.
+    """
+    errors = {"calibration error": calibration_error, "calibration error by chance": chance_calibration_error}
+    calibration = {
+        f"{kind}, {name}": round(error(given), 2)
         for kind, given in predictions.items()
-        for name, measure in measures.items()
-    )
-
-
-def show(console: Console, title: str, metrics: Iterable[Metric]) -> None:
-    """Prints metrics as a table."""
-    table = Table("split", "metric", title=title, title_justify="left", box=box.SIMPLE)
-    table.add_column("value", justify="right")
-    for metric in metrics:
-        table.add_row(metric.split, metric.name, f"{metric.value:g} {metric.unit}".rstrip())
-    console.print(table)
-
-
-def show_confused(console: Console, kind: str, labels: Sequence[str], predictions: Predictions) -> None:
-    """Prints the most frequent wrong predictions of labels that are too many for a table of all."""
-    counts = confusion(predictions)
-    np.fill_diagonal(counts, 0)
-    table = Table(kind, "taken for", "words", box=box.SIMPLE)
-    for place in np.argsort(-counts, axis=None, kind="stable")[:CONFUSED]:
-        right, predicted = np.unravel_index(place, counts.shape)
-        if counts[right, predicted]:
-            table.add_row(labels[right], labels[predicted], str(counts[right, predicted]))
-    console.print(table)
-
-
-def show_labels(console: Console, kind: str, labels: Sequence[str], predictions: Predictions) -> None:
-    """Prints the scores of each label and its most frequent wrong prediction."""
-    counts = confusion(predictions)
-    table = Table(kind, "precision", "recall", "F1", "words", "taken for", box=box.SIMPLE)
-    for row, (label, score) in enumerate(zip(labels, label_scores(predictions), strict=True)):
-        wrong = np.where(np.arange(len(labels)) == row, 0, counts[row])
-        worst = f"{labels[int(wrong.argmax())]} ({wrong.max()})" if wrong.any() else ""
-        figures = (f"{x:.2f}" for x in (score.precision, score.recall, score.f1))
-        table.add_row(label, *figures, f"{score.support:,}", worst)
-    console.print(table)
+        for name, error in errors.items()
+    }
+    return (*task.evaluate(predict, split), *task.evaluate_text(predict, split), *percentages(calibration, split))

@@ -15,13 +15,14 @@ import tensorflow as tf
 
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Golden, Manifest, Metric
-from service.errors import ArtifactError, ConfigurationError
+from service.errors import ArtifactError
+from service.text.vocabulary import PAD, UNK
 from training.data.dataset import Example, collate
 from training.run.loop import make_predict
 from training.run.versions import load_endpoint
-from training.tasks.base import Part, Predict, Task
-from training.tasks.recipe import Recipe
-from training.tasks.reference import write_reference
+from training.tasks.base import Predict, Recipe, ServedTask
+from training.tasks.parts import Part
+from training.tasks.reference import CONFIDENCE_BINS, Reference, write_reference
 
 TOLERANCES: dict[artifact.Precision, float] = {  # between a golden and the exported model, absolute and relative
     "float32": 1e-5,
@@ -29,44 +30,35 @@ TOLERANCES: dict[artifact.Precision, float] = {  # between a golden and the expo
 }
 
 
-def served_kind(task: Task) -> artifact.Task:
-    """Returns the task as a manifest names it. Raises ConfigurationError for one that is measured and never served."""
-    if task.kind is None:
-        raise ConfigurationError(f"{task.recipe.name} is measured and not exported: the service has no such task")
-    return task.kind
-
-
-def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Path) -> Path:
+def export(task: ServedTask, model: keras.Model, metrics: Iterable[Metric], store: Path, command: str = "") -> Path:
     """Writes the next version of a model to the store.
+
+    Args:
+        command: the command line that makes the model; by default the one that trains its recipe.
 
     Returns:
         The folder of the version.
 
     Raises:
         ArtifactError: if it does not compute its goldens.
-        ConfigurationError: if the service has no such task.
     """
-    recipe, kind = task.recipe, served_kind(task)
+    recipe = task.recipe
     with artifact.new_version(store, recipe.name) as (folder, version):
-        _write_saved_model(task, model, folder / artifact.SAVED_MODEL)
         for name, vocabulary in task.vocabularies.items():
             vocabulary.write(folder / f"{name}.json")
         if task.lemmatizer is not None:
             task.lemmatizer.write(folder / artifact.LEMMAS)
-        if task.segmenter is not None:
-            task.segmenter.write(folder / artifact.SEGMENTER)
         artifact.write_goldens(folder, (_golden(task, model, example) for example in task.goldens()))
-        write_reference(folder, task.reference(make_predict(task, model)))
         manifest = Manifest(
             name=recipe.name,
             version=version,
-            task=kind,
+            task=task.kind,
             description=recipe.description,
             language=recipe.language,
             recipe=recipe.name,
             seed=recipe.seed,
-            command=task.command or _command(recipe),
-            created=datetime.now(UTC).replace(microsecond=0),
+            command=command or _command(recipe),
+            created=_now(),
             licence=recipe.licence,
             data=task.data,
             metrics=tuple(metrics),
@@ -84,13 +76,11 @@ def export(task: Task, model: keras.Model, metrics: Iterable[Metric], store: Pat
             },
             files={},
         )
-        (folder / artifact.MODEL_CARD).write_text(_model_card(task, manifest), encoding="utf-8")
-        artifact.write_manifest(folder, manifest.model_copy(update={"files": artifact.checksums(folder)}))
-        _check(folder)
+        _write_rest(task, model, folder, manifest)
     return store / recipe.name / version
 
 
-def export_again(task: Task, model: keras.Model, folder: Path, measured: Iterable[Metric] = ()) -> Path:
+def export_again(task: ServedTask, model: keras.Model, folder: Path, measured: Iterable[Metric] = ()) -> Path:
     """Exports a version again, as the next one, with the signatures of the present exporter.
 
     Vocabularies and metrics are those of the old version, except the metrics that are `measured`; so are the goldens if
@@ -106,29 +96,55 @@ def export_again(task: Task, model: keras.Model, folder: Path, measured: Iterabl
     manifest, store, precision = artifact.read_manifest(folder), folder.parent.parent, _precision(model)
     endpoints = _endpoints(task, model)
     with artifact.new_version(store, manifest.name) as (new, version):
-        _write_saved_model(task, model, new / artifact.SAVED_MODEL)
         for name in (*manifest.vocabularies.values(), artifact.LEMMAS, artifact.GOLDENS):
             if (folder / name).exists():
                 shutil.copy(folder / name, new / name)
-        write_reference(new, task.reference(make_predict(task, model)))
         if (precision, _table(endpoints)) != (manifest.precision, _table(manifest.endpoints)):
             artifact.write_goldens(new, (_golden(task, model, example) for example in task.goldens()))
-        if task.segmenter is not None:
-            task.segmenter.write(new / artifact.SEGMENTER)
         found = {(metric.split, metric.name): metric for metric in (*manifest.metrics, *measured)}
-        manifest = manifest.model_copy(
-            update={
-                "version": version,
-                "created": datetime.now(UTC).replace(microsecond=0),
-                "endpoints": endpoints,
-                "precision": precision,
-                "metrics": tuple(found.values()),
-            }
-        )
-        (new / artifact.MODEL_CARD).write_text(_model_card(task, manifest), encoding="utf-8")
-        artifact.write_manifest(new, manifest.model_copy(update={"files": artifact.checksums(new)}))
-        _check(new)
+        changes = {
+            "version": version,
+            "created": _now(),
+            "endpoints": endpoints,
+            "precision": precision,
+            "metrics": tuple(found.values()),
+        }
+        _write_rest(task, model, new, manifest.model_copy(update=changes))
     return store / manifest.name / version
+
+
+def _write_rest(task: ServedTask, model: keras.Model, folder: Path, manifest: Manifest) -> None:
+    """Writes what every version has beside its vocabularies and goldens, and checks it."""
+    _write_saved_model(task, model, folder / artifact.SAVED_MODEL)
+    if task.segmenter is not None:
+        task.segmenter.write(folder / artifact.SEGMENTER)
+    write_reference(folder, reference(task, make_predict(task, model)))
+    (folder / artifact.MODEL_CARD).write_text(_model_card(task, manifest), encoding="utf-8")
+    artifact.write_manifest(folder, manifest.model_copy(update={"files": artifact.checksums(folder)}))
+    _check(folder)
+
+
+def reference(task: ServedTask, predict: Predict) -> Reference:
+    """Returns what the main endpoint makes of dev."""
+    encoded, predictions = task.encoded("dev"), task.predictions(predict, "dev")
+    counts = [len(given.gold) for given in predictions.values()] or [len(ids) for ids in encoded.values()]
+    ends = np.linspace(0, 1, CONFIDENCE_BINS + 1)
+    return Reference(
+        items=max(counts, default=0),
+        unknown={name: round(float(np.mean(ids[ids != PAD] == UNK)), 6) for name, ids in encoded.items()},
+        labels={
+            kind: {task.labels[kind][i]: int(n) for i, n in enumerate(np.bincount(given.labels)) if n}
+            for kind, given in predictions.items()
+        },
+        confidence={
+            kind: tuple(np.histogram(given.probabilities.max(axis=-1), ends)[0].tolist())
+            for kind, given in predictions.items()
+        },
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _precision(model: keras.Model) -> artifact.Precision:
@@ -141,7 +157,7 @@ def _table(endpoints: Mapping[str, artifact.Endpoint]) -> str | None:
     return project.outputs["projected"].dtype if project else None
 
 
-def _endpoints(task: Task, model: keras.Model) -> dict[str, artifact.Endpoint]:
+def _endpoints(task: ServedTask, model: keras.Model) -> dict[str, artifact.Endpoint]:
     return {task.endpoint_name: task.endpoint} | {name: part.endpoint for name, part in task.parts(model).items()}
 
 
@@ -150,7 +166,7 @@ def _command(recipe: Recipe) -> str:
     return f"{teach}tagwerk-train train {recipe.name}"
 
 
-def _write_saved_model(task: Task, model: keras.Model, folder: Path) -> None:
+def _write_saved_model(task: ServedTask, model: keras.Model, folder: Path) -> None:
     """Saves only the endpoints and the weights that they use, without layers and optimizer."""
     whole = Part(task.endpoint, lambda **inputs: task.predict(model, inputs))
     parts = {task.endpoint_name: whole, **task.parts(model)}
@@ -172,7 +188,7 @@ def _signature(endpoint: artifact.Endpoint) -> dict[str, Any]:
     }
 
 
-def _golden(task: Task, model: keras.Model, example: Example) -> Golden:
+def _golden(task: ServedTask, model: keras.Model, example: Example) -> Golden:
     """Computes the outputs of one example with Keras, eagerly and in a batch of its own."""
     outputs = task.predict(model, collate([example]).inputs)
     return Golden(
@@ -216,7 +232,7 @@ def _compare(goldens: Sequence[Golden], predict: Predict, manifest: Manifest, wh
                 raise ArtifactError(f"{manifest.name}, {what}, gives another {output} for {golden.source!r}")
 
 
-def _model_card(task: Task, manifest: Manifest) -> str:
+def _model_card(task: ServedTask, manifest: Manifest) -> str:
     settings = json.dumps(asdict(task.recipe), indent=2, ensure_ascii=False)
     data = "\n".join(f"- {d.name}, {d.licence}: <{d.address}>, sha256 `{d.sha256}`" for d in manifest.data)
     metrics = "\n".join(f"| {m.split} | {m.name} | {m.value:g} {m.unit} |" for m in manifest.metrics)

@@ -19,9 +19,7 @@ from training.report.tensorboard import TensorBoard
 from training.run.checkpoint import Checkpoints, Progress
 from training.run.schedules import learning_rate
 from training.run.step import Step
-from training.run.workers import workers
-from training.tasks.base import Predict, Task
-from training.tasks.recipe import Recipe
+from training.tasks.base import Predict, Recipe, Rounded, ServedTask, Task
 
 log = logging.getLogger("tagwerk.training")
 
@@ -44,19 +42,18 @@ def train(task: Task, console: Console) -> None:
 def _train(task: Task, console: Console) -> None:
     recipe = task.recipe
     keras.utils.set_random_seed(recipe.seed)
-    worker = workers()
     model = task.network()
     optimizer = keras.optimizers.Adam(recipe.learning_rate, weight_decay=recipe.weight_decay or None)
     optimizer.build(model.trainable_variables)
     averages = [tf.Variable(weight.value) for weight in model.trainable_variables] if recipe.averaging else []
-    step = Step(task, model, optimizer, averages, worker)
+    step = Step(task, model, optimizer, averages)
     predict = make_predict(task, model)
 
-    checkpoints = Checkpoints(runs_folder(), recipe, writes=worker.first)
+    checkpoints = Checkpoints(runs_folder(), recipe)
     everything = [*model.variables, *optimizer.variables, *averages]
     progress = checkpoints.restore(everything)
-    board_folder = checkpoints.folder / ("board" if worker.first else f"board-{worker.index}")
-    with Reporter(console, recipe.epochs, progress.epochs) as report, TensorBoard(board_folder, recipe.epochs) as board:
+    board = TensorBoard(checkpoints.folder / "board")
+    with Reporter(console, recipe.epochs, progress.epochs) as report:
         report.print(f"{recipe.name}: {model.count_params():,} weights, checkpoints in {checkpoints.folder}")
         if progress.epochs:
             report.print(f"resuming after epoch {progress.epochs}")
@@ -66,21 +63,18 @@ def _train(task: Task, console: Console) -> None:
             seconds = time.monotonic() - started
 
             with averaged(model, averages):
-                metrics = task.evaluate(predict, "dev")
-                dev_loss = task.dev_loss(predict)
+                metrics, loss_on_dev = task.evaluate(predict, "dev"), dev_loss(task, predict)
                 value = next(metric.value for metric in metrics if metric.name == task.chosen_by)
-                best = task.better(value, progress.best)
+                best = better(task, value, progress.best)
                 progress.epochs += 1
                 if best:
                     progress.best, progress.best_epoch = value, progress.epochs
                     checkpoints.save_best(model.variables, progress)
-                board.epoch(progress.epochs, task, model, predict, metrics)
-                if progress.epochs == 1:
-                    board.graph(step.graph)
             progress.seconds += time.monotonic() - started
             progress.better.append(best)
-            figures = {"loss": loss, DEV_LOSS: dev_loss} | {m.name: m.value for m in metrics}
+            figures = {"loss": loss, DEV_LOSS: loss_on_dev} | {m.name: m.value for m in metrics}
             progress.history.append({name: value for name, value in figures.items() if value is not None})
+            board.epoch(progress.epochs, metrics)
             checkpoints.save(everything, progress)
             report.epoch_done(loss, tokens, seconds, metrics, best)
         if progress.epochs < recipe.epochs:
@@ -106,7 +100,7 @@ def train_epoch(
     batches = task.train_batches(np.random.default_rng([recipe.seed, epoch]))
     report.epoch(epoch + 1, len(batches))
     loss_sum, tokens = 0.0, 0
-    state = workers().rows(task.initial_state())
+    state = task.initial_state()
     for i, batch in enumerate(batches):
         done = (epoch + i / len(batches)) / recipe.epochs
         rate = learning_rate(recipe.learning_rate, recipe.warmup, recipe.schedule, done, progress.better)
@@ -121,6 +115,17 @@ def train_epoch(
     return loss_sum / tokens, tokens
 
 
+def better(task: Task, value: float, best: float | None) -> bool:
+    """Returns whether a value of the metric that chooses the epoch is better than the best so far."""
+    return best is None or (value < best if task.lower_is_better else value > best)
+
+
+def dev_loss(task: Task, predict: Predict) -> float | None:
+    """Returns the cross-entropy of the labels of dev, summed over their kinds, in nats; None without labels."""
+    found = task.predictions(predict, "dev").values()
+    return sum(predictions.cross_entropy for predictions in found) if found else None
+
+
 def load_best(task: Task) -> keras.Model:
     """Loads the network of the epoch that was best on dev."""
     model = task.network()
@@ -128,20 +133,19 @@ def load_best(task: Task) -> keras.Model:
     return model
 
 
-def load_final(task: Task) -> tuple[keras.Model, Predict]:
+def load_final(task: ServedTask) -> tuple[keras.Model, Predict]:
     """Loads the best epoch as it is exported, quantized and calibrated; returns the network and its main endpoint."""
     model = load_best(task)
     task.compact(model)
     task.calibrate(model, make_predict(task, model))
     round_weights(task, model)
-    predict = make_predict(task, model)
-    task.learn_exceptions(predict)
-    return model, predict
+    return model, make_predict(task, model)
 
 
 def round_weights(task: Task, model: keras.Model) -> None:
     """Turns the weights of the served step into integers, if the recipe says so; logs which must stay floats."""
-    if task.recipe.served_precision == "int8" and (kept := task.round_weights(model)):
+    served_in_integers = task.recipe.served_precision == "int8" and isinstance(model, Rounded)
+    if served_in_integers and (kept := model.round_weights()):
         log.warning("float32, since what they are multiplied by has no limit: %s", ", ".join(kept))
 
 

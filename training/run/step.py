@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from training.cells import Tensor
 from training.data.dataset import Batch
-from training.run.workers import Workers
-from training.tasks.base import State, Task, Tensors
+from training.tasks.base import State, Task
+from training.tasks.parts import Tensors
 
 
 class Step:
-    """Updates the weights on one batch: loss, gradients, sums over all workers, clipping, Adam, moving averages.
+    """Updates the weights on one batch: loss, gradients, clipping, Adam, moving averages.
 
     The step is one TensorFlow graph for any [B, T], traced with the first batch. XLA is no faster on the CPU and would
     compile every shape.
@@ -26,16 +24,13 @@ class Step:
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         averages: Sequence[tf.Variable],
-        workers: Workers,
     ) -> None:
         self._task, self._model, self._optimizer, self._averages = task, model, optimizer, averages
-        self._workers = workers
         self._compiled: Any = None
 
     def __call__(self, batch: Batch, state: State) -> tuple[float, float, State]:
         """Returns the loss, the gradient norm before clipping, and the state for the next batch."""
-        part, share = self._workers.part(batch, self._task.weight)
-        arrays = (part.inputs, part.targets, np.float32(share))
+        arrays = (batch.inputs, batch.targets)
         if self._compiled is None:
             shapes = tf.nest.map_structure(any_size, arrays)
             update = tf.function(self._update, autograph=False)
@@ -43,21 +38,14 @@ class Step:
         loss, norm, state = self._compiled(*tf.nest.map_structure(tf.convert_to_tensor, (*arrays, state)))
         return float(loss), float(norm), state
 
-    @property
-    def graph(self) -> Any:
-        """The graph of the step; it exists after the first batch."""
-        return self._compiled.graph
-
-    def _update(self, inputs: Tensors, targets: Tensors, share: Tensor, state: State) -> tuple[Any, Any, State]:
+    def _update(self, inputs: Tensors, targets: Tensors, state: State) -> tuple[Any, Any, State]:
         weights = self._model.trainable_variables
         recipe = self._task.recipe
         with tf.GradientTape() as tape:
             loss, state = self._task.loss(self._model, inputs, targets, state)
-            loss *= share
         sparse = tape.gradient(loss, [weight.value for weight in weights])
         dense = [tf.convert_to_tensor(gradient) for gradient in sparse]  # one dense gradient per embedding table
-        loss, *gradients = self._workers.total([loss, *dense])
-        gradients, norm = tf.clip_by_global_norm(gradients, recipe.clip_norm)
+        gradients, norm = tf.clip_by_global_norm(dense, recipe.clip_norm)
         self._optimizer.apply(gradients, weights)
         steps = tf.cast(self._optimizer.iterations, tf.float32)
         decay = tf.minimum(recipe.averaging, (1 + steps) / (10 + steps))  # fewer steps are averaged at first

@@ -11,7 +11,7 @@ from service.artifact import manifest as artifact
 from service.errors import ArtifactError, ConfigurationError
 from training.data.dataset import Array
 from training.recipes import load_recipe
-from training.tasks.base import Predict, Task
+from training.tasks.base import Predict, ServedTask
 
 
 def newest_version(store: Path, name: str) -> Path:
@@ -32,7 +32,7 @@ def version_folder(store: Path, name: str) -> Path:
     return store / model / version
 
 
-def read_version(folder: Path) -> tuple[artifact.Manifest, Task]:
+def read_version(folder: Path) -> tuple[artifact.Manifest, ServedTask]:
     """Returns the manifest and the task of a version. Raises ArtifactError if its labels are not the recipe's."""
     try:
         manifest = artifact.read_manifest(folder)
@@ -47,6 +47,7 @@ def read_version(folder: Path) -> tuple[artifact.Manifest, Task]:
         how = f"tagwerk-train evaluate {manifest.name} --data FILE"
         raise ArtifactError(f"{folder} was made of files, not by a recipe: {how}") from None
     task = recipe.task(vocabularies)
+    assert isinstance(task, ServedTask)  # noqa: S101 (its version was exported)
     task.segmenter = segmenter
     task.length_buckets = manifest.length_buckets  # as it is served
     if manifest.labels != task.labels:
@@ -68,7 +69,7 @@ def load_endpoint(folder: Path, name: str, *, jit_compile: bool = False) -> Pred
     return predict
 
 
-def restore(task: Task, folder: Path) -> keras.Model:
+def restore(task: ServedTask, folder: Path) -> keras.Model:
     """Restores the network of a version, its weights as floats.
 
     Each weight takes the next exported one of its shape and dtype, since the order of a layer's weights has changed
@@ -80,11 +81,12 @@ def restore(task: Task, folder: Path) -> keras.Model:
     if False in integers:
         task.compact(model)
     if True in integers:
-        task.round_weights(model)
+        model.round_weights()
     for weight in model.weights:
         fits = (i for i, v in enumerate(left) if v.shape == weight.shape and v.dtype == weight.value.dtype)
         if (place := next(fits, None)) is None:
             raise ArtifactError(f"{folder} has no weight of the shape {weight.shape}, which {weight.path} needs")
         weight.assign(left.pop(place))
-    task.restore_weights(model)
+    if True in integers:
+        model.restore_weights()
     return model

@@ -1,16 +1,16 @@
 """Classification of texts by any set of labels."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 from scipy.special import softmax
 
-from service.artifact.manifest import DataSource, Endpoint, Metric, TensorSpec
+from service.artifact.manifest import DataSource, Endpoint, Metric
 from service.errors import ConfigurationError
 from service.text.encoding import encode_tokens
 from service.text.vocabulary import PAD, UNK, Vocabulary
@@ -24,14 +24,9 @@ from training.metrics.scores import MACRO_F1, label_accuracy
 from training.models.attribution import classify, probabilities
 from training.models.naive_bayes import log_count_ratios
 from training.models.sentiment import SentimentClassifier, SentimentSizes, WordPairs, pair_ids
-from training.models.text_classifier import TextClassifier, TextClassifierSizes
-from training.tasks.base import Part, Predict, State, Task, Tensors, predict_all, projection, table_specs
-from training.tasks.recipe import Recipe
+from training.tasks.base import Predict, Recipe, ServedTask, State, predict_all
+from training.tasks.parts import Part, Tensors, floats, ints, projection, table_specs
 
-NETWORKS: dict[type, Callable[..., keras.Model]] = {
-    SentimentSizes: SentimentClassifier,
-    TextClassifierSizes: TextClassifier,
-}
 EVALUATION_TOKENS = 2000  # positions in a batch
 CALIBRATION_TOKENS = 20_000
 CALIBRATED = 1000  # texts: enough for one number
@@ -67,13 +62,13 @@ class ClassificationRecipe(Recipe):
     word_count: int = 1
     word_dropout: float = 0.1
     balanced: bool = False
-    sizes: SentimentSizes | TextClassifierSizes = field(default_factory=SentimentSizes)
+    sizes: Any = field(default_factory=SentimentSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Classification":
         raise ConfigurationError(f"{self.name} was made of files: see `tagwerk-train train classifier --help`")
 
 
-class Classification(Task):
+class Classification(ServedTask):
     """Classification of texts.
 
     The network predicts classes; the endpoint sums the probabilities of the classes of each label. Here each class is a
@@ -123,8 +118,7 @@ class Classification(Task):
         return self._splits[split]
 
     def network(self) -> keras.Model:
-        kind, words = NETWORKS[type(self.recipe.sizes)], self.vocabularies["words"]
-        model = kind(len(words), len(self.label_of_class), self.recipe.sizes)
+        model = self.recipe.sizes.network(len(self.vocabularies["words"]), len(self.label_of_class))
         if isinstance(model, SentimentClassifier) and model.word_pairs.ratios:
             self._weigh(model.word_pairs)
         return model
@@ -145,12 +139,10 @@ class Classification(Task):
 
     def _batches(self, examples: Examples, rng: np.random.Generator) -> Batches:
         def changed(batch: Batch) -> Batch:
-            return batch.with_input("word_ids", self._with_dropped_words(batch.inputs["word_ids"], rng))
+            dropped = self._with_dropped_words(batch.inputs["word_ids"], rng)
+            return Batch(batch.inputs | {"word_ids": dropped}, batch.targets)
 
         return bucketed(examples, self.recipe.batch_tokens, rng).map(changed)
-
-    def weight(self, batch: Batch) -> float:
-        return batch.rows
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         """Returns the mean cross-entropy of the members, which share no loss."""
@@ -180,7 +172,7 @@ class Classification(Task):
         inputs, answers = self.endpoint.inputs, self.endpoint.outputs
         rounded = model.reader.gru.directions if model.reader.rounded else None
         table = table_specs("table", ("W", model.projected_size), rounded)
-        read = {"outputs": TensorSpec(dtype="float32", axes=("B", "T", model.outputs_size))}
+        read = {"outputs": floats("B", "T", model.outputs_size)}
         step = Endpoint(inputs=table | inputs, outputs={"probabilities": answers["probabilities"]} | read)
         explained = {name: answers[name] for name in ("contributions", "baseline") if name in answers}
         rows = (len(self.vocabularies["words"]), model.projected_size)
@@ -257,15 +249,7 @@ class Classification(Task):
 
 def _endpoint(labels: int, *, explained: bool) -> Endpoint:
     """Returns the endpoint of a classifier; with `explained`, outputs also have the contribution of each word."""
-    found = TensorSpec(dtype="float32", axes=("B", labels))
-    explanations = {
-        "contributions": TensorSpec(dtype="float32", axes=("B", "T", labels)),
-        "baseline": TensorSpec(dtype="float32", axes=("B", labels)),
-    }
-    return Endpoint(
-        inputs={
-            "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),
-            "lengths": TensorSpec(dtype="int32", axes=("B",)),
-        },
-        outputs={"probabilities": found} | (explanations if explained else {}),
-    )
+    outputs = {"probabilities": floats("B", labels)}
+    explanations = {"contributions": floats("B", "T", labels), "baseline": floats("B", labels)}
+    inputs = {"word_ids": ints("B", "T"), "lengths": ints("B")}
+    return Endpoint(inputs=inputs, outputs=outputs | (explanations if explained else {}))

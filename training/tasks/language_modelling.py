@@ -2,27 +2,25 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from service.artifact.manifest import DataSource, Endpoint, Metric, TensorSpec
+from service.artifact.manifest import DataSource, Endpoint, Metric
 from service.text.encoding import Ids, encode_tokens
 from service.text.vocabulary import RESERVED, Vocabulary
 from training.cells import Tensor
-from training.cells.truncation import read_window
-from training.data import corpora, source_code
+from training.data import corpora
 from training.data.catalogue import CORPORA
 from training.data.dataset import Array, Batch, Batches, Example
 from training.data.vocabularies import counted
 from training.metrics.scores import CROSS_ENTROPY, cross_entropy
-from training.models.counted import MarkovChain, MarkovChainSizes
 from training.models.language_model import LanguageModel, LanguageModelSizes
-from training.tasks.base import Part, Predict, State, Task, Tensors, projection
-from training.tasks.recipe import Recipe
+from training.tasks.base import Counted, Predict, Recipe, ServedTask, State
+from training.tasks.parts import Part, Tensors, floats, ints, projection
 
-INTERPRETER = "interpreter"  # the standard library of the running Python
 END = "<eos>"  # a line end, as a word
 STRETCHES = 64  # parts of a split that are measured in parallel
 CONTEXT = 512  # characters that are read before each of them but the first
@@ -35,14 +33,14 @@ class LanguageModelRecipe(Recipe):
     """Settings of a language model. A batch has `batch_tokens / chunk` rows of `overlap + chunk` characters.
 
     Attributes:
-        corpus: of training.data.corpora, with parts of its own or with texts that are divided here, or INTERPRETER.
+        corpus: of training.data.corpora, with parts of its own or with texts that are divided here.
         unit: what is predicted: "character" or "word".
         test_share: of a text, its end, as the test part.
         dev_share: of the rest, its beginning, to select the epoch. The test part directly follows the train part: a
             text that changes its subject is harder to predict the farther it is from the train part.
         chunk: characters of a row per step.
-        overlap: characters before them that are read again, so that every gradient goes back over at least that many
-            (see training.cells.truncation).
+        overlap: characters before them that are read again, so that every gradient goes back over at least that many,
+            at the cost of reading them (Williams and Peng 1990).
         carries: whether the state is carried from step to step; otherwise each chunk begins with zeros.
     """
 
@@ -53,17 +51,13 @@ class LanguageModelRecipe(Recipe):
     chunk: int = 64
     overlap: int = 0
     carries: bool = True
-    sizes: LanguageModelSizes | MarkovChainSizes = field(default_factory=LanguageModelSizes)
+    sizes: Any = field(default_factory=LanguageModelSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "LanguageModelling":
-        if self.corpus == INTERPRETER:
-            texts, sources = {"text": source_code.read()}, source_code.sources()
-        else:
-            texts = {file: corpora.read(self.corpus, file) for file in CORPORA[self.corpus].files}
-            sources = corpora.sources(self.corpus)
+        texts = {file: corpora.read(self.corpus, file) for file in CORPORA[self.corpus].files}
         parts = texts if set(texts) == {"train", "dev", "test"} else cut(texts.values(), self)
         units = {part: words(text) if self.unit == "word" else text for part, text in parts.items()}
-        return LanguageModelling(self, units, sources, vocabularies)
+        return LanguageModelling(self, units, corpora.sources(self.corpus), vocabularies)
 
 
 def cut(texts: Iterable[str], recipe: LanguageModelRecipe) -> dict[str, str]:
@@ -83,7 +77,7 @@ def words(text: str) -> list[str]:
     return text.replace("\n", f" {END} ").split()
 
 
-class LanguageModelling(Task):
+class LanguageModelling(ServedTask):
     """Prediction of the next character or word.
 
     Args:
@@ -114,25 +108,17 @@ class LanguageModelling(Task):
         self._splits = {split: encode_tokens(part, characters) for split, part in parts.items()}
         self._rows = max(1, recipe.batch_tokens // recipe.chunk)
         self._state_size = self.network().state_size
+        state = floats("B", self._state_size)
         self.endpoint = Endpoint(
-            inputs={
-                "ids": TensorSpec(dtype="int32", axes=("B", "T")),
-                "lengths": TensorSpec(dtype="int32", axes=("B",)),
-                "state": TensorSpec(dtype="float32", axes=("B", self._state_size)),
-            },
-            outputs={
-                "logits": TensorSpec(dtype="float32", axes=("B", len(characters))),
-                "state": TensorSpec(dtype="float32", axes=("B", self._state_size)),
-            },
+            inputs={"ids": ints("B", "T"), "lengths": ints("B"), "state": state},
+            outputs={"logits": floats("B", len(characters)), "state": state},
         )
 
     def network(self) -> keras.Model:
-        sizes, characters = self.recipe.sizes, len(self.vocabularies["characters"])
-        if isinstance(sizes, LanguageModelSizes):
-            return LanguageModel(characters, sizes)
-        chain = MarkovChain(characters, sizes)
-        chain.count(self._splits["train"])
-        return chain
+        model = self.recipe.sizes.network(len(self.vocabularies["characters"]))
+        if isinstance(model, Counted):
+            model.count(self._splits["train"])
+        return model
 
     def train_batches(self, rng: np.random.Generator) -> Batches:
         """Splits the text into rows that are read in parallel; each epoch starts at a random offset."""
@@ -154,12 +140,14 @@ class LanguageModelling(Task):
             logits, state = model(ids, ops.full((rows,), time, dtype="int32"), state, training=True)
             return logits, state
 
-        overlap = self.recipe.overlap
-        logits, after = read_window(read, inputs["ids"], state, overlap)
-        state = after if self.recipe.carries else state  # the zeros of the epoch's start
-        return ops.mean(
-            ops.sparse_categorical_crossentropy(targets["ids"][:, overlap:], logits, from_logits=True)
-        ), state
+        ids, overlap = inputs["ids"], self.recipe.overlap
+        logits, after = read(ids[:, :-overlap] if overlap else ids, state)  # the next batch begins behind these
+        if overlap:
+            tail, _ = read(ids[:, -overlap:], after)
+            logits = ops.concatenate([logits, tail], axis=1)[:, overlap:]
+        losses = ops.sparse_categorical_crossentropy(targets["ids"][:, overlap:], logits, from_logits=True)
+        # Where the state is not carried, it stays the zeros of the epoch's start.
+        return ops.mean(losses), ops.stop_gradient(after) if self.recipe.carries else state
 
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         return _step(model.next(**inputs))
@@ -171,7 +159,7 @@ class LanguageModelling(Task):
         def run(**tensors: Tensor) -> Tensors:
             return _step(model.next_from_table(**tensors))
 
-        table = {"table": TensorSpec(dtype="float32", axes=("W", model.projected_size))}
+        table = {"table": floats("W", model.projected_size)}
         step = Endpoint(inputs=table | self.endpoint.inputs, outputs=self.endpoint.outputs)
         rows = (len(self.vocabularies["characters"]), model.projected_size)
         return {"project": projection(model.project, {}, rows), "step_from_table": Part(step, run)}

@@ -1,17 +1,12 @@
 """The settings of a run, and recipes that are derived from others."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from service.artifact import manifest as artifact
-from service.text.vocabulary import Vocabulary
 
-if TYPE_CHECKING:
-    from training.tasks.base import Task
-
-AnyRecipe = TypeVar("AnyRecipe", bound="Recipe")
+AnySettings = TypeVar("AnySettings", bound="Settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,16 +16,16 @@ class TeacherSettings:
     Attributes:
         encoder: the pretrained transformer: a name of training.teachers.pretrained, or a folder in the format of
             Transformers.
-        count: of the teachers, whose seeds are the recipe's and the next ones. A student learns the mean of their
-            probabilities, which is right more often than each of them alone (Hansen and Salamon 1990).
+        count: number of teachers. The first has the recipe's seed, each further one the next seed. A student learns the
+            mean of their probabilities, which is right more often than each teacher alone (Hansen and Salamon 1990).
         epochs: passes over the train split.
         batch_pieces: word pieces of a batch, including padding.
         encoder_rate: the highest learning rate of the pretrained weights.
         head_rate: the highest learning rate of all other weights.
         unlabelled_tokens: tokens of unlabelled text that the teachers label.
-        further_text: corpora all of whose text is among it; the rest are reviews and a textbook.
-        recombined_tokens: tokens of new sentences from the phrases of the train split, which they label as well: of
-            classifiers that learn from trees (training.data.recombination).
+        further_text: corpora whose whole text is used. Reviews and a textbook fill up the rest of the tokens.
+        recombined_tokens: tokens of sentences that are made of phrases of the train split, which the teachers of a
+            classifier label as well (training.data.recombination).
     """
 
     encoder: str = "all-mpnet-base-v2"
@@ -45,8 +40,8 @@ class TeacherSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(ABC):
-    """The settings that every run has; each kind of task adds its own and implements `task`.
+class Settings:
+    """The settings that every run has; the recipe of a kind of task adds its own.
 
     Attributes:
         name: of the recipe and of the model that it makes.
@@ -58,8 +53,8 @@ class Recipe(ABC):
         threads: of TensorFlow's operations. One is nearly as fast as two at these sizes, and is deterministic.
         epochs: passes over the train split.
         batch_tokens: positions of a batch, including padding.
-        limit: how many examples of the train split are used, all by default: the first ones, or a sample
-            of a corpus that is sorted by label; of a text, characters.
+        limit: number of examples of the train split that are used, or characters of a text; all by default. Of a corpus
+            that is sorted by label it is a random sample, otherwise the first examples.
         learning_rate: the highest learning rate, of Adam.
         warmup: the share of the run over which the learning rate rises from 0.
         schedule: how it falls after that, a name of training.run.schedules.
@@ -74,7 +69,7 @@ class Recipe(ABC):
         teacher: the recipe whose distillation set, written by `tagwerk-train teach`, is learned from as well.
         teaching: how `tagwerk-train teach` makes the distillation set of this recipe; None for one that makes none.
         shipped: whether training exports the model; otherwise it is only measured on the test split.
-        sizes: of the network; their type selects the network.
+        sizes: of the network, which their method `network` builds.
     """
 
     name: str
@@ -101,18 +96,10 @@ class Recipe(ABC):
     shipped: bool = True
     sizes: Any
 
-    @abstractmethod
-    def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Task":
-        """Loads the corpora and returns the task, ready to train.
-
-        Args:
-            vocabularies: by name, of a model that is to be measured; by default built from the train split.
-        """
-
 
 def derive(
-    base: AnyRecipe, name: str, *, network: Any = None, sizes: Mapping[str, Any] | None = None, **changes: Any
-) -> AnyRecipe:
+    base: AnySettings, name: str, *, network: Any = None, sizes: Mapping[str, Any] | None = None, **changes: Any
+) -> AnySettings:
     """Returns a copy of a recipe with another name and with some settings changed.
 
     Args:

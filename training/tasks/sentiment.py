@@ -36,10 +36,11 @@ from training.metrics.scores import (
     sentiment_accuracy,
 )
 from training.tasks import sentiment_elsewhere
-from training.tasks.base import Predict, State, Tensors
+from training.tasks.base import Predict, State
 from training.tasks.classification import Classification, ClassificationRecipe, Text
 from training.tasks.corpus_tables import corpus_tables
 from training.tasks.losses import grade_cross_entropy, polarity_cross_entropy
+from training.tasks.parts import Tensors
 from training.tasks.windows import label_probabilities
 
 SAMPLES = ("the food was good , not bad at all .", "the food was bad , not good at all .")  # the same words

@@ -1,7 +1,7 @@
 """Tagging the words of sentences with UPOS, XPOS, features and lemma rules, on a treebank of Universal Dependencies."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,25 +29,19 @@ from training.metrics import raw_text
 from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
-from training.models.counted import MostFrequentTag, MostFrequentTagSizes
 from training.models.lemmatizer import labels_of
 from training.models.lemmatizer import learn as learn_lemmatizer
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_classes import WordClasses
-from training.models.word_tagger import WordTagger, WordTaggerSizes
-from training.tasks.base import Part, Predict, State, Task, Tensors, predict_all
+from training.tasks.base import Counted, Predict, Recipe, ServedTask, State, predict_all
 from training.tasks.lemma_labels import LemmaLabels, lemmas_by_form, most_probable
 from training.tasks.losses import label_cross_entropy
-from training.tasks.recipe import Recipe
+from training.tasks.parts import Part, Tensors
 from training.tasks.tagging_signatures import served_parts, tagging_endpoint
 
-NETWORKS: dict[type, Callable[..., keras.Model]] = {
-    TaggerSizes: Tagger,
-    WordTaggerSizes: WordTagger,
-    MostFrequentTagSizes: MostFrequentTag,
-}
-HEADS = {"upos": "UPOS", "xpos": "XPOS", "feats": "UFeats"}  # column -> the name of its metric
+FEATURES = "feats"  # the labels of words that are several attributes in one
+HEADS = {"upos": "UPOS", "xpos": "XPOS", FEATURES: "UFeats"}  # column -> the name of its metric
 EVALUATION_TOKENS = 2000  # positions in a batch
 UNSEEN = -2  # the target where a label does not occur in the train split: no prediction equals it
 BUCKETS = 16
@@ -84,14 +78,14 @@ class TaggingRecipe(Recipe):
     chosen_by: str = ALL_TAGS
     lemmas: bool = False
     distillation_tokens: int = 0
-    sizes: TaggerSizes | WordTaggerSizes | MostFrequentTagSizes = field(default_factory=TaggerSizes)
+    sizes: Any = field(default_factory=TaggerSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Tagging":
         splits = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
         return Tagging(self, splits, corpora.sources(self.corpus), vocabularies)
 
 
-class Tagging(Task):
+class Tagging(ServedTask):
     """Part-of-speech tags and features of words, one head for each column of CoNLL-U.
 
     Args:
@@ -174,10 +168,9 @@ class Tagging(Task):
     def network(self) -> keras.Model:
         sizes = {head: len(labels) for head, labels in self.labels.items()}
         words, characters = self.vocabularies["words"], self.vocabularies["characters"]
-        kind = NETWORKS[type(self.recipe.sizes)]
-        classes = WordClasses(self._lexicon, characters, self.recipe.characters) if self._lexicon else None
-        model = kind(len(words), len(characters), sizes, self.recipe.sizes, *([classes] if classes else []))
-        if isinstance(model, MostFrequentTag):
+        classes = [WordClasses(self._lexicon, characters, self.recipe.characters)] if self._lexicon else []
+        model = self.recipe.sizes.network(len(words), len(characters), sizes, *classes)
+        if isinstance(model, Counted):
             model.count(self._splits["train"])
         if isinstance(model, Tagger) and model.affixes:
             model.affixes.describe(characters)
@@ -382,5 +375,4 @@ class Tagging(Task):
         word_ids = np.where(rng.random(word_ids.shape) < self._drop[word_ids], UNK, word_ids).astype(np.int32)
         char_ids, forms = np.unique(char_ids.reshape(-1, char_ids.shape[-1]), axis=0, return_inverse=True)
         forms = forms.reshape(word_ids.shape).astype(np.int32)
-        inputs = batch.inputs | {"word_ids": word_ids, "char_ids": char_ids, "forms": forms}
-        return replace(batch, inputs=inputs, common=frozenset({"char_ids"}))
+        return Batch(batch.inputs | {"word_ids": word_ids, "char_ids": char_ids, "forms": forms}, batch.targets)

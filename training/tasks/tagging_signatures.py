@@ -1,10 +1,10 @@
 """The tensors that a tagger reads and writes as the service calls it: whole, and in two parts."""
 
-from service.artifact.manifest import POSITIONS, Endpoint, TensorSpec
+from service.artifact.manifest import POSITIONS, Endpoint
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from training.cells import Tensor
 from training.models.tagger import Tagger
-from training.tasks.base import Part, Tensors, projection, table_specs
+from training.tasks.parts import Part, Tensors, floats, ints, projection, table_specs
 
 
 def tagging_endpoint(characters: int, labels: dict[str, int]) -> Endpoint:
@@ -14,28 +14,22 @@ def tagging_endpoint(characters: int, labels: dict[str, int]) -> Endpoint:
         characters: the most characters of a word that are read, C.
         labels: the number of labels of each head, K.
     """
-    return Endpoint(
-        inputs={
-            "word_ids": TensorSpec(dtype="int32", axes=("B", "T")),
-            "char_ids": TensorSpec(dtype="int32", axes=("B", "T", characters)),
-            "lengths": TensorSpec(dtype="int32", axes=("B",)),
-        },
-        outputs={head: TensorSpec(dtype="float32", axes=("B", "T", size)) for head, size in labels.items()},
-    )
+    inputs = {"word_ids": ints("B", "T"), "char_ids": ints("B", "T", characters), "lengths": ints("B")}
+    return Endpoint(inputs=inputs, outputs={head: floats("B", "T", size) for head, size in labels.items()})
 
 
 def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str, Part]:
     """Returns the two parts that the service runs: the projection of words, and the step over projected words."""
     joined = model.joined_head()
-    logits = {"logits": TensorSpec(dtype="float32", axes=(POSITIONS, joined.units))}
-    best = {f"{head}_id": TensorSpec(dtype="int32", axes=(POSITIONS,)) for head in endpoint.outputs}
+    logits = {"logits": floats(POSITIONS, joined.units)}
+    best = {f"{head}_id": ints(POSITIONS) for head in endpoint.outputs}
     if LEMMA in endpoint.outputs:
-        best |= {name: TensorSpec(dtype="int32", axes=(POSITIONS,)) for name in NEXT_RULES}
-    confidence = {f"{head}_probability": TensorSpec(dtype="float32", axes=(POSITIONS,)) for head in endpoint.outputs}
+        best |= {name: ints(POSITIONS) for name in NEXT_RULES}
+    confidence = {f"{head}_probability": floats(POSITIONS) for head in endpoint.outputs}
     rounded = 2 if model.rounded else None
     inputs = {
         **table_specs("table", ("W", model.projected_size), rounded),
-        "rows": TensorSpec(dtype="int32", axes=("B", "T")),
+        "rows": ints("B", "T"),
         "lengths": endpoint.inputs["lengths"],
     }
 
@@ -44,8 +38,8 @@ def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str
 
     step = Part(Endpoint(inputs=inputs, outputs=logits | best | confidence), run, tuple(joined.weights))
     words = {
-        "word_ids": TensorSpec(dtype="int32", axes=("W",)),
-        "char_ids": TensorSpec(dtype="int32", axes=("W", characters)),
+        "word_ids": ints("W"),
+        "char_ids": ints("W", characters),
     }
     return {
         "project": projection(model.project, words, ("W", model.projected_size), rounded),

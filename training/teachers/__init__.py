@@ -6,32 +6,6 @@ They need the extra `teach` (PyTorch, Transformers and packages with the pretrai
 
 import sys
 
-from rich.console import Console
-
-from service.errors import ConfigurationError
-from training.data.distillation import DistillationSet
-from training.tasks.base import Task
-from training.tasks.sentiment import Sentiment
-from training.tasks.tagging import Tagging
-
 # TensorFlow and Triton each contain LLVM, which ends the process when its options are registered twice. So PyTorch
 # must not load Triton, which it needs to compile networks: teachers are not compiled.
 sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
-
-
-def teach(task: Task, console: Console) -> DistillationSet:
-    """Fine-tunes the teachers of a task's recipe on its train split and runs them on unlabelled text.
-
-    Raises:
-        ConfigurationError: the recipe has no teachers.
-    """
-    settings = task.recipe.teaching
-    if isinstance(task, Tagging) and settings:
-        from training.teachers import tagging
-
-        return tagging.teach(task, settings, console)
-    if isinstance(task, Sentiment) and settings:
-        from training.teachers import sentiment
-
-        return sentiment.teach(task, settings, console)
-    raise ConfigurationError(f"the recipe {task.recipe.name} has no teacher of its own")

@@ -1,4 +1,4 @@
-"""Labelling of unlabelled text by teachers, in parts that are kept: an interrupted run repeats one part at most."""
+"""Labels unlabelled text by teachers, part by part. An interrupted run repeats one part at most."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ def label(
         folder: of the parts.
 
     Returns:
-        The outputs of all sentences, those of the parts joined along their first axis, and the vectors of all words.
+        The outputs of all sentences, joined along their first axis, and the vectors of all words.
     """
     parts = [sentences[i : i + PART] for i in range(0, len(sentences), PART)]
     found: dict[str, list[Array]] = {}

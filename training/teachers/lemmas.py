@@ -15,14 +15,14 @@ from service.text.lemmatizer import LEMMA, finer_column
 from training.data.dataset import Array
 from training.tasks.tagging import TEACHER_LABELS, Tagging
 
-KNOWN = 20.0  # times that the share of a lemma counts which is a word
-UNCHANGED = 5.0  # the same of the form itself, which always is one
+KNOWN = 20.0  # factor of the share of a lemma that is a word of the text or of the treebank
+UNCHANGED = 5.0  # factor of the share of a lemma that is the form itself
 
 
 def agreeing(
     task: Tagging, sentences: Sequence[Sequence[str]], outputs: Mapping[str, Array], words: Collection[str]
 ) -> dict[str, Array]:
-    """Returns the rules of all words of sentences, and their shares, in place of those that a teacher gave.
+    """Returns lemma rules and shares for all words of sentences, which replace the teacher's.
 
     Args:
         outputs: the teacher's for each word, among them the ids of UPOS, finer tag and rules  # [N, TEACHER_LABELS].

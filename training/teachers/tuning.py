@@ -15,7 +15,8 @@ from service.artifact.manifest import Metric
 from training.data.dataset import length_sorted, shuffled_batches
 from training.folders import replace_file, runs_folder
 from training.report.progress import Reporter
-from training.tasks.recipe import Recipe, TeacherSettings
+from training.tasks.base import Recipe
+from training.tasks.recipe import TeacherSettings
 from training.teachers.encoder import DEVICE
 
 READ_PIECES = 4000  # of a batch in inference
@@ -25,8 +26,10 @@ CLIP_NORM = 1.0
 
 
 def teachers_folder(recipe: Recipe) -> Path:
-    """Returns the folder of a recipe's teachers: weights, checkpoints, what they have labelled. Its name is that of
-    their settings, so that teachers of other settings share nothing with them."""
+    """Returns the folder of a recipe's teachers, with their weights, checkpoints and labelled text.
+
+    Its name has a hash of their settings, so that teachers of other settings share nothing with them.
+    """
     read = [getattr(recipe, name, None) for name in ("corpus", "further", "statements", "shift", "longest")]
     settings = repr((recipe.teaching, recipe.seed, recipe.limit, read))
     return runs_folder() / recipe.name / f"teachers-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"

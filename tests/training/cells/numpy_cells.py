@@ -1,12 +1,13 @@
 """The cells again, one row and one step at a time, in plain NumPy, from the equations of their papers alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.cells import GRU, LSTM, Cell, IdentityRNN, MinimalGRU, Residual, SimpleRNN, Stacked, UnitaryRNN
+from training.cells import GRU, LSTM, Cell, Residual
+from training.course.cells import ExtendedLSTM, IdentityRNN, MinimalGRU, SimpleRNN, UnitaryRNN
 
 Array = NDArray[Any]
 Step = Callable[[Array, tuple[Array, ...]], tuple[Array, ...]]  # input [I], states -> states, the output first
@@ -18,8 +19,6 @@ def sigmoid(x: Array) -> Array:
 
 def step_of(cell: Cell, d: int) -> Step:
     """Returns one step of a direction of a cell."""
-    if isinstance(cell, Stacked):
-        return stacked([step_of(inner, d) for inner in cell.cells], [len(inner.state_sizes) for inner in cell.cells])
     if isinstance(cell, Residual):
         inner_step = step_of(cell.cell, d)
 
@@ -30,6 +29,7 @@ def step_of(cell: Cell, d: int) -> Step:
         return residual
     kinds: dict[type[Cell], Callable[..., tuple[Array, ...]]] = {
         LSTM: lstm,
+        ExtendedLSTM: lstm,
         GRU: gru,
         SimpleRNN: simple,
         IdentityRNN: simple,
@@ -38,21 +38,6 @@ def step_of(cell: Cell, d: int) -> Step:
     }
     kind = kinds[type(cell)]
     return lambda x, state: kind(cell, d, x, *state)
-
-
-def stacked(steps: list[Step], counts: list[int]) -> Step:
-    def step(x: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        layers, rest = [], state
-        for count in reversed(counts):  # the highest first
-            layers.append(rest[:count])
-            rest = rest[count:]
-        after = []
-        for one, before in zip(steps, reversed(layers), strict=True):
-            after.append(one(x, before))
-            x = after[-1][0]
-        return tuple(part for layer in reversed(after) for part in layer)
-
-    return step
 
 
 def simple(cell: SimpleRNN, d: int, x: Array, h: Array) -> tuple[Array, ...]:
@@ -66,9 +51,7 @@ def gru(cell: GRU, d: int, x: Array, h: Array) -> tuple[Array, ...]:
     bias_r, bias_z, bias_n = np.split(cell.bias.numpy()[d], 3)
     r = sigmoid(x @ weight_r + h @ recurrent_r + bias_r)
     z = sigmoid(x @ weight_z + h @ recurrent_z + bias_z)
-    recalled = (r * h) @ recurrent_n
-    if cell.reset_after:
-        recalled = r * (h @ recurrent_n + cell.candidate_bias.numpy()[d, 0])
+    recalled = r * (h @ recurrent_n + cell.candidate_bias.numpy()[d, 0])
     n = np.tanh(x @ weight_n + bias_n + recalled)
     return (z * h + (1 - z) * n,)
 
@@ -76,19 +59,12 @@ def gru(cell: GRU, d: int, x: Array, h: Array) -> tuple[Array, ...]:
 def lstm(cell: LSTM, d: int, x: Array, h: Array, c: Array) -> tuple[Array, ...]:
     a = x @ cell.kernel.numpy()[d] + h @ cell.recurrent_kernel.numpy()[d] + cell.bias.numpy()[d]
     i, f, g, o = np.split(a, 4)
-    peepholes: Sequence[float | Array] = (0.0, 0.0, 0.0)
-    if cell.peepholes is not None:
-        peepholes = np.split(cell.peepholes.numpy()[d, 0], 3)
-    peep_i, peep_f, peep_o = peepholes
+    peepholes, projection, clip = (getattr(cell, name, None) for name in ("peepholes", "projection", "cell_clip"))
+    peep_i, peep_f, peep_o = np.split(peepholes.numpy()[d, 0], 3) if peepholes is not None else (0.0, 0.0, 0.0)
     c_new = sigmoid(f + peep_f * c) * c + sigmoid(i + peep_i * c) * np.tanh(g)
-    if cell.cell_clip:
-        c_new = np.clip(c_new, -cell.cell_clip, cell.cell_clip)
+    c_new = np.clip(c_new, -clip, clip) if clip else c_new
     m = sigmoid(o + peep_o * c_new) * np.tanh(c_new)
-    if cell.projection is not None:
-        m = m @ cell.projection.numpy()[d]
-        if cell.projection_clip:
-            m = np.clip(m, -cell.projection_clip, cell.projection_clip)
-    return m, c_new
+    return m if projection is None else m @ projection.numpy()[d], c_new
 
 
 def minimal(cell: MinimalGRU, d: int, x: Array, h: Array) -> tuple[Array, ...]:

@@ -11,25 +11,25 @@ from keras import ops
 
 from service.errors import ConfigurationError
 from tests.training.cells.test_served_loops import as_served, random
-from training.cells import GRU, LSTM, IdentityRNN, Residual, SimpleRNN, Stacked
+from training.cells import GRU, LSTM
 from training.cells.integers import LARGEST, MOST_TERMS, integers_of, product, restore_rows, round_rows, rounded
 from training.cells.served_loops import per_position, unroll_rows
 from training.cells.unroll import unroll, unroll_projected
+from training.course.cells import ExtendedLSTM, IdentityRNN, SimpleRNN
+from training.models.language_model import LanguageModel, LanguageModelSizes
 from training.models.layers import Head
 
 UNITS, WORDS = 24, 30
 MAKE = {
     "LSTM": lambda: LSTM(5, UNITS, 2),
     "one direction": lambda: LSTM(5, UNITS),
-    "projected": lambda: LSTM(5, UNITS, 2, projection=8, projection_clip=0.5),
     "GRU": lambda: GRU(5, UNITS, 2),
-    "GRU, reset before": lambda: GRU(5, UNITS, 2, reset_after=False),
     "simple": lambda: SimpleRNN(5, UNITS, 2),
 }
 every_cell = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 
 
-def test_the_largest_sum_is_below_what_float32_counts_to() -> None:
+def test_the_largest_sum_is_below_what_float32_counts_to():
     assert LARGEST * LARGEST * MOST_TERMS < 2**24 <= LARGEST * LARGEST * (MOST_TERMS + 1)
 
 
@@ -40,9 +40,7 @@ def test_the_largest_sum_is_below_what_float32_counts_to() -> None:
     terms=st.sampled_from([1, 7, 64, MOST_TERMS]),
     extreme=st.booleans(),
 )
-def test_products_in_integers_and_in_floats_of_the_same_integers_are_the_same_to_the_bit(
-    seed: int, rows: int, terms: int, extreme: bool
-) -> None:
+def test_products_in_integers_and_in_floats_of_the_same_integers_are_the_same_to_the_bit(seed, rows, terms, extreme):
     rng = np.random.default_rng(seed)
     low = LARGEST if extreme else -LARGEST
     q, v = rng.integers(low, LARGEST + 1, (rows, terms)), rng.integers(low, LARGEST + 1, (terms, 5))
@@ -55,7 +53,7 @@ def test_products_in_integers_and_in_floats_of_the_same_integers_are_the_same_to
 
 @settings(deadline=None, max_examples=50)
 @given(seed=st.integers(0, 2**32 - 1), size=st.floats(1e-6, 1e6))
-def test_weights_that_are_restored_are_rounded_to_the_same_integers(seed: int, size: float) -> None:
+def test_weights_that_are_restored_are_rounded_to_the_same_integers(seed, size):
     weights = (size * np.random.default_rng(seed).normal(size=(2, 9, 4))).astype("float32")
     weights[:, :, 0] = 0.0
     integers, scale = integers_of(weights)
@@ -67,7 +65,7 @@ def test_weights_that_are_restored_are_rounded_to_the_same_integers(seed: int, s
 
 
 @every_cell
-def test_a_cell_in_integers_computes_nearly_what_it_did_and_is_restored(make: Any) -> None:
+def test_a_cell_in_integers_computes_nearly_what_it_did_and_is_restored(make):
     cell, inputs, lengths = make(), random(3, 9, 5), np.array([9, 4, 1], np.int32)
     before, _ = unroll(cell, inputs, lengths)
     shapes = [tuple(weight.shape) for weight in cell.weights]
@@ -87,7 +85,7 @@ def test_a_cell_in_integers_computes_nearly_what_it_did_and_is_restored(make: An
 
 
 @every_cell
-def test_a_served_step_gives_a_sequence_the_same_bytes_in_any_batch_order_and_size(make: Any) -> None:
+def test_a_served_step_gives_a_sequence_the_same_bytes_in_any_batch_order_and_size(make):
     cell = make()
     cell.round_weights()
     head = Head(cell.directions * cell.state_sizes[0], 9)
@@ -111,7 +109,7 @@ def test_a_served_step_gives_a_sequence_the_same_bytes_in_any_batch_order_and_si
                 np.testing.assert_array_equal(part[:, place], wanted[:, 0])
 
 
-def test_what_is_served_in_integers_is_what_the_network_computes() -> None:
+def test_what_is_served_in_integers_is_what_the_network_computes():
     cell, lengths = LSTM(5, UNITS, 2), np.array([7, 3], np.int32)
     table, rows = random(WORDS, 8 * UNITS), np.random.default_rng(1).integers(0, WORDS, (2, 7)).astype("int32")
     cell.round_weights()
@@ -122,7 +120,7 @@ def test_what_is_served_in_integers_is_what_the_network_computes() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(seed=st.integers(0, 2**32 - 1), size=st.floats(1e-6, 1e6), directions=st.sampled_from([1, 2]))
-def test_rows_of_products_are_rounded_by_a_scale_for_each_direction(seed: int, size: float, directions: int) -> None:
+def test_rows_of_products_are_rounded_by_a_scale_for_each_direction(seed, size, directions):
     rows = (size * np.random.default_rng(seed).normal(size=(3, 4, directions * 6))).astype("float32")
     rows[0, 0] = 0.0
     rows[..., :6] *= 0.01  # its own scale
@@ -135,7 +133,7 @@ def test_rows_of_products_are_rounded_by_a_scale_for_each_direction(seed: int, s
 
 
 @pytest.mark.parametrize("passed", [0, 3])
-def test_a_table_of_integers_gives_what_its_floats_give(passed: int) -> None:
+def test_a_table_of_integers_gives_what_its_floats_give(passed):
     cell, lengths = LSTM(5, UNITS, 2), np.array([7, 3], np.int32)
     table, rows = random(WORDS, 2 * (4 * UNITS + passed)), np.random.default_rng(1).integers(0, WORDS, (2, 7))
     integers, scales = round_rows(tf.constant(table), 2)
@@ -147,8 +145,8 @@ def test_a_table_of_integers_gives_what_its_floats_give(passed: int) -> None:
     assert (found[2] is None) == (not passed)
 
 
-def test_weights_of_states_without_a_limit_stay_floats_and_are_named() -> None:
-    for cell in (IdentityRNN(5, 4), LSTM(5, 4, projection=2), SimpleRNN(5, 4, activation=ops.relu)):
+def test_weights_of_states_without_a_limit_stay_floats_and_are_named():
+    for cell in (IdentityRNN(5, 4), ExtendedLSTM(5, 4, projection=2)):
         (kept,) = cell.round_weights()
         assert kept.endswith("/recurrent_kernel")
         assert cell.recurrent_kernel.dtype == "float32"
@@ -156,20 +154,22 @@ def test_weights_of_states_without_a_limit_stay_floats_and_are_named() -> None:
     assert head.round_weights(None) == ["tags/kernel"]
 
 
-def test_layers_above_another_multiply_its_output_in_integers_too() -> None:
-    cell = Stacked([LSTM(5, 4), Residual(GRU(4, 4)), GRU(4, 4)])
-    inputs, lengths = random(2, 6, 5), np.array([6, 2], np.int32)
-    before, _ = unroll(cell, inputs, lengths)
-    assert cell.round_weights() == []
-    first, second, third = cell.cells
-    assert [first.kernel.dtype, second.cell.kernel.dtype, third.kernel.dtype] == ["float32", "int8", "float32"]
-    after, _ = unroll(cell, inputs, lengths)
+def test_layers_above_another_multiply_its_output_in_integers_too():
+    model = LanguageModel(9, LanguageModelSizes(embedding=5, units=4, layers=3, residual=True))
+    ids, lengths = np.array([[3, 4, 5], [2, 3, 0]], np.int32), np.array([3, 2], np.int32)
+    state = np.zeros((2, model.state_size), np.float32)
+    before, _ = model.next(ids, lengths, state)
+    (kept,) = model.round_weights()
+    assert kept.endswith("/kernel"), "the head's: a residual output has no limit"
+    first, second, third = model.cells
+    assert [first.kernel.dtype, second.cell.kernel.dtype, third.cell.kernel.dtype] == ["float32", "int8", "float32"]
+    after, _ = model.next(ids, lengths, state)
     np.testing.assert_allclose(after, before, atol=0.05)
-    cell.restore_weights()
-    assert {weight.dtype for weight in cell.weights} == {"float32"}
+    model.restore_weights()
+    assert {weight.dtype for weight in model.weights} == {"float32"}
 
 
-def test_sums_that_may_not_be_exact_are_refused() -> None:
+def test_sums_that_may_not_be_exact_are_refused():
     with pytest.raises(ConfigurationError, match=r'1041 terms.* 1040 at most.*served_precision="float32"'):
         Head(MOST_TERMS + 1, 2).round_weights(1.0)
     head = Head(MOST_TERMS, 2)

@@ -37,9 +37,7 @@ CELLS = {"LSTM": LSTM(5, UNITS, 2), "GRU": GRU(5, UNITS, 2), "one direction": LS
 @every_case
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 @pytest.mark.parametrize("served", [False, True])
-def test_rows_of_a_table_are_read_as_their_products_would_be(
-    cell: Any, batch: int, time: int, lengths: list[int], served: bool
-) -> None:
+def test_rows_of_a_table_are_read_as_their_products_would_be(cell, batch, time, lengths, served):
     table = random(WORDS, cell.directions * cell.gates * UNITS)
     rows = np.random.default_rng(1).integers(0, WORDS, (batch, time)).astype("int32")
     ends = np.array(lengths, np.int32)
@@ -55,9 +53,7 @@ def test_rows_of_a_table_are_read_as_their_products_would_be(
 
 
 @every_case
-def test_what_depends_on_a_position_alone_is_computed_for_the_valid_ones_of_all_rows(
-    batch: int, time: int, lengths: list[int]
-) -> None:
+def test_what_depends_on_a_position_alone_is_computed_for_the_valid_ones_of_all_rows(batch, time, lengths):
     inputs, ends = random(batch, time, 4), np.array(lengths, np.int32)
 
     def compute(part: Any) -> dict[str, Any]:
@@ -71,9 +67,7 @@ def test_what_depends_on_a_position_alone_is_computed_for_the_valid_ones_of_all_
 
 
 @every_case
-def test_sums_and_maxima_of_each_row_count_its_positions_once_and_its_padding_never(
-    batch: int, time: int, lengths: list[int]
-) -> None:
+def test_sums_and_maxima_of_each_row_count_its_positions_once_and_its_padding_never(batch, time, lengths):
     """At lengths that tiles do not divide, too, where the last tile overlaps the one before it."""
     inputs, weights, ends = random(batch, time, 4), random(batch, time, 4, seed=1), np.array(lengths, np.int32)
 

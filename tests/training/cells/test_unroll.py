@@ -12,38 +12,23 @@ from hypothesis import strategies as st
 from keras import ops
 
 from tests.training.cells.numpy_cells import Array, reference, unitary_matrix
-from training.cells import (
-    GRU,
-    LSTM,
-    Cell,
-    IdentityRNN,
-    LearnedState,
-    MinimalGRU,
-    Residual,
-    SimpleRNN,
-    Stacked,
-    UnitaryRNN,
-)
-from training.cells.plain_unroll import unroll_scan, unroll_static, windows
+from training.cells import GRU, LSTM, Cell, Residual
 from training.cells.unroll import unroll, unroll_embedded
+from training.course.cells import ExtendedLSTM, IdentityRNN, LearnedState, MinimalGRU, SimpleRNN, UnitaryRNN
+from training.course.cells.plain_unroll import unroll_scan, unroll_static, windows
 
 MakeCell = Callable[[int], Cell]  # directions -> a cell 3 wide, so that residual cells can be among them
 
 CELLS: dict[str, MakeCell] = {
     "simple": lambda d: SimpleRNN(3, 3, d),
-    "simple, ReLU": lambda d: SimpleRNN(3, 3, d, ops.relu),
     "identity": lambda d: IdentityRNN(3, 3, d),
     "GRU": lambda d: GRU(3, 3, d),
-    "GRU, reset before": lambda d: GRU(3, 3, d, reset_after=False),
     "LSTM": lambda d: LSTM(3, 3, d),
-    "LSTM, forgetful": lambda d: LSTM(3, 3, d, forget_bias=-1.0),
-    "LSTM, peepholes": lambda d: LSTM(3, 3, d, peepholes=True),
-    "LSTM, clipped": lambda d: LSTM(3, 3, d, cell_clip=0.4),
-    "LSTM, projected": lambda d: LSTM(3, 5, d, peepholes=True, projection=3, projection_clip=0.3),
+    "LSTM, clipped": lambda d: ExtendedLSTM(3, 3, d, cell_clip=0.4),
+    "LSTM, projected": lambda d: ExtendedLSTM(3, 5, d, peepholes=True, projection=3),
     "minimal": lambda d: MinimalGRU(3, 3, d),
     "unitary": lambda d: UnitaryRNN(3, 8, d, capacity=3),
     "residual": lambda d: Residual(GRU(3, 3, d)),
-    "stacked": lambda d: Stacked([LSTM(3, 4, d), Residual(GRU(4, 4, d)), SimpleRNN(4, 3, d)]),
 }
 LENGTHS = np.array([5, 1, 3, 0], np.int32)
 FULL = np.full(4, 5, np.int32)
@@ -74,7 +59,7 @@ def random_state(cell: Cell, rows: int = 4) -> tuple[Array, ...]:
 
 @both_directions
 @every_cell
-def test_agrees_with_numpy(kind: str, directions: int, inputs: Array) -> None:
+def test_agrees_with_numpy(kind, directions, inputs):
     cell = random_cell(kind, directions)
     start = random_state(cell)
     outputs, state = unroll(cell, inputs, LENGTHS, start)
@@ -109,7 +94,7 @@ def with_gradients(kind: str, directions: int) -> tuple[list[Any], Callable[...,
 
 @both_directions
 @every_cell
-def test_gradients_agree_with_finite_differences(kind: str, directions: int, inputs: Array) -> None:
+def test_gradients_agree_with_finite_differences(kind, directions, inputs):
     weights, compute = with_gradients(kind, directions)
     start = [tf.Variable(part) for part in random_state(CELLS[kind](directions))]
     rng, x = np.random.default_rng(2), tf.Variable(inputs)
@@ -132,7 +117,7 @@ def test_gradients_agree_with_finite_differences(kind: str, directions: int, inp
 
 @both_directions
 @every_cell
-def test_the_three_unrolls_agree_on_full_rows(kind: str, directions: int, inputs: Array) -> None:
+def test_the_three_unrolls_agree_on_full_rows(kind, directions, inputs):
     cell = random_cell(kind, directions)
     start = random_state(cell)
     expected, expected_state = unroll(cell, inputs, FULL, start)
@@ -151,9 +136,7 @@ def test_the_three_unrolls_agree_on_full_rows(kind: str, directions: int, inputs
     padding=st.integers(1, 5),
     rubbish=st.sampled_from([0.0, -3.0, 1e3]),
 )
-def test_padding_changes_no_output_no_state_and_no_gradient(
-    kind: str, directions: int, lengths: list[int], padding: int, rubbish: float
-) -> None:
+def test_padding_changes_no_output_no_state_and_no_gradient(kind, directions, lengths, padding, rubbish):
     weights, compute = with_gradients(kind, directions)
     start = random_state(CELLS[kind](directions), len(lengths))
     time, rng = max(1, *lengths), np.random.default_rng(sum(lengths))
@@ -172,7 +155,7 @@ def test_padding_changes_no_output_no_state_and_no_gradient(
 
 
 @every_cell
-def test_a_sequence_in_two_parts_is_the_sequence(kind: str, inputs: Array) -> None:
+def test_a_sequence_in_two_parts_is_the_sequence(kind, inputs):
     cell = random_cell(kind, 1)
     whole, state = unroll(cell, inputs, FULL)
     head, between = unroll(cell, inputs[:, :2], np.full(4, 2, np.int32))
@@ -184,7 +167,7 @@ def test_a_sequence_in_two_parts_is_the_sequence(kind: str, inputs: Array) -> No
 
 @both_directions
 @every_cell
-def test_embedded_is_unroll_of_the_looked_up_rows(kind: str, directions: int) -> None:
+def test_embedded_is_unroll_of_the_looked_up_rows(kind, directions):
     cell = random_cell(kind, directions)
     rng = np.random.default_rng(2)
     table = rng.normal(size=(7, 3))
@@ -195,13 +178,13 @@ def test_embedded_is_unroll_of_the_looked_up_rows(kind: str, directions: int) ->
     np.testing.assert_allclose(state[0], expected_state[0], atol=1e-12)
 
 
-def test_windows_hold_what_is_to_the_left() -> None:
+def test_windows_hold_what_is_to_the_left():
     inputs = np.arange(1.0, 7).reshape(2, 3, 1)
     expected = [[0, 0, 1], [0, 1, 2], [1, 2, 3], [0, 0, 4], [0, 4, 5], [4, 5, 6]]
     np.testing.assert_array_equal(windows(inputs, 3)[..., 0], expected)
 
 
-def test_fresh_cells_begin_as_their_papers_say() -> None:
+def test_fresh_cells_begin_as_their_papers_say():
     cell = LSTM(3, 4, 2)
     np.testing.assert_array_equal(cell.bias.numpy()[:, 4:8], 1)
     assert cell.bias.numpy().sum() == 8
@@ -214,7 +197,7 @@ def test_fresh_cells_begin_as_their_papers_say() -> None:
     np.testing.assert_array_equal(identity.step(np.zeros((2, 1, 4)), (h,))[0], h)  # it keeps what it has
 
 
-def test_a_learned_state_starts_at_zero_and_gets_a_gradient(inputs: Array) -> None:
+def test_a_learned_state_starts_at_zero_and_gets_a_gradient(inputs):
     cell = random_cell("LSTM", 2)
     start = LearnedState(cell)
     with tf.GradientTape() as tape:
@@ -226,12 +209,12 @@ def test_a_learned_state_starts_at_zero_and_gets_a_gradient(inputs: Array) -> No
     assert all(np.abs(gradient).max() > 0 for gradient in gradients)
 
 
-def test_a_residual_cell_says_which_width_it_needs() -> None:
+def test_a_residual_cell_says_which_width_it_needs():
     with pytest.raises(ValueError, match="3 wide adds its input, which is 2 wide"):
         unroll(Residual(SimpleRNN(2, 3)), np.zeros((1, 1, 2)), np.ones(1, np.int32))
 
 
-def test_a_unitary_network_neither_forgets_nor_explodes() -> None:
+def test_a_unitary_network_neither_forgets_nor_explodes():
     cell = UnitaryRNN(3, 8, 2)
     for d in range(2):
         matrix = unitary_matrix(cell, d)
@@ -253,7 +236,7 @@ def test_a_unitary_network_neither_forgets_nor_explodes() -> None:
         UnitaryRNN(3, 6)
 
 
-def test_minimal_units_read_sequences_of_any_length_in_a_graph() -> None:
+def test_minimal_units_read_sequences_of_any_length_in_a_graph():
     cell = random_cell("minimal", 2)
     graph = tf.function(
         lambda x, n: unroll(cell, x, n)[0],

@@ -1,9 +1,5 @@
 """Distillation sets: kept on disk, initial word embeddings, and students that learn the teacher's outputs."""
 
-import io
-import tracemalloc
-from pathlib import Path
-
 import numpy as np
 import pytest
 from rich.console import Console
@@ -18,10 +14,7 @@ from training.tasks.tagging import TEACHER_LABELS
 NEW = (("the", "heron", "sees"), ("a", "heron", "finds", "today"))
 
 
-@pytest.fixture(autouse=True)
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("runs")
 
 
 def distillation_set(sentences: tuple[tuple[str, ...], ...], outputs: dict[str, Array]) -> DistillationSet:
@@ -35,7 +28,7 @@ def distillation_set(sentences: tuple[tuple[str, ...], ...], outputs: dict[str, 
     return DistillationSet(list(sentences), lengths, outputs, words, counts, vectors.astype(np.float16), (SOURCE,))
 
 
-def test_comes_back_as_it_was_written(runs: Path) -> None:
+def test_comes_back_as_it_was_written(runs):
     distillation_set((("some", "other"),), {}).write("tagger-tiny")
     new = (*NEW, ("\u00a0…", "né"))
     written = distillation_set(new, {"upos": np.arange(18).reshape(9, 2)})
@@ -49,12 +42,12 @@ def test_comes_back_as_it_was_written(runs: Path) -> None:
     assert [path.name for path in (runs / "tagger-tiny").iterdir()] == ["distillation"]
 
 
-def test_a_missing_set_names_the_command_that_makes_it() -> None:
+def test_a_missing_set_names_the_command_that_makes_it():
     with pytest.raises(DistillationSetMissing, match="tagwerk-train teach tagger-tiny"):
         tagging(teacher="tagger-tiny")
 
 
-def test_words_begin_as_the_first_components_of_their_vectors() -> None:
+def test_words_begin_as_the_first_components_of_their_vectors():
     made = distillation_set(NEW, {})
     vocabulary = Vocabulary([*made.words, "zebra"], lowercase=True)
     table = made.embeddings(vocabulary, 2, scale=0.1)
@@ -66,7 +59,7 @@ def test_words_begin_as_the_first_components_of_their_vectors() -> None:
     np.testing.assert_allclose(between / between.max(), expected / expected.max(), atol=1e-3)
 
 
-def test_a_tagger_learns_what_the_teacher_says_of_new_words() -> None:
+def test_a_tagger_learns_what_the_teacher_says_of_new_words():
     """Nothing but the teacher says that a heron may be a verb, too, and how probably."""
     labels = tagging().labels["upos"]
     noun, verb, determiner = (labels.index(label) for label in ("NOUN", "VERB", "DET"))
@@ -81,7 +74,7 @@ def test_a_tagger_learns_what_the_teacher_says_of_new_words() -> None:
 
     task = tagging(teacher="tagger-tiny", distillation_tokens=100, epochs=40, word_dropout=0.0)
     assert task.data == (SOURCE, SOURCE)
-    train(task, Console(file=io.StringIO()))
+    train(task, Console(quiet=True))
     inputs = collate([Example(NEW[0], task.inputs(NEW[0]))]).inputs
     _, heron, _ = make_predict(task, load_best(task))(inputs)["upos"][0]
     assert task.vocabularies["words"].id("heron") != UNK
@@ -89,7 +82,7 @@ def test_a_tagger_learns_what_the_teacher_says_of_new_words() -> None:
     assert heron[verb] == pytest.approx(0.4, abs=0.15)
 
 
-def test_a_lesson_that_keeps_few_labels_of_many_says_nothing_of_the_scale_of_the_logits() -> None:
+def test_a_lesson_that_keeps_few_labels_of_many_says_nothing_of_the_scale_of_the_logits():
     """What it keeps does not sum to one; a loss that took it to would fall for ever as all logits fall."""
     task = tagging()
     words = len(NEW[0])
@@ -108,7 +101,7 @@ def test_a_lesson_that_keeps_few_labels_of_many_says_nothing_of_the_scale_of_the
     assert loss(0.0) > 0
 
 
-def test_a_classifier_learns_what_the_teacher_says_of_unlabelled_texts() -> None:
+def test_a_classifier_learns_what_the_teacher_says_of_unlabelled_texts():
     good, bad = ("a", "superb", "film"), ("a", "dismal", "film")
     logits = np.array([[-4.0, -4, -4, 2, 6], [6, 2, -4, -4, -4]], np.float32)
     words = ["a", "film", "superb", "dismal", "not", "plot", "awful", "weak", "fine", "lovely", "long", "."]
@@ -116,35 +109,8 @@ def test_a_classifier_learns_what_the_teacher_says_of_unlabelled_texts() -> None
     outputs = {"logits": logits[[0, 1] * 10]}
     DistillationSet([good, bad] * 10, np.full(20, 3), outputs, words, np.full(len(words), 9), vectors).write("taught")
     task = sentiment(teacher="taught", distillation_tokens=60)
-    train(task, Console(file=io.StringIO()))
+    train(task, Console(quiet=True))
     predict = make_predict(task, load_best(task))
     ids = np.array([[task.vocabularies["words"].id(word) for word in text] for text in (good, bad)], np.int32)
     inputs = {"word_ids": ids, "lengths": np.array([3, 3], np.int32)}
     assert predict(inputs)["probabilities"].argmax(-1).tolist() == [2, 0]
-
-
-def memory_of_an_epoch(sentences: int) -> tuple[int, int]:
-    """Returns the bytes that an epoch of a lesson takes at most, and those of the lesson."""
-    words = 20 * sentences
-    outputs: dict[str, Array] = {}
-    for head in ("upos", "xpos", "feats"):
-        outputs[head] = np.zeros((words, TEACHER_LABELS), np.int32)
-        outputs[f"{head}_shares"] = np.full((words, TEACHER_LABELS), 0.25, np.float32)
-    long = tuple("the heron finds a bird and the bird finds a heron where the other birds see it , too .".split())
-    written = distillation_set((long,) * sentences, outputs).write("tagger-tiny")
-    task = tagging(teacher="tagger-tiny", distillation_tokens=10**9, batch_tokens=400)
-    del outputs
-    tracemalloc.start()
-    read = sum(batch.tokens for batch in task.train_batches(np.random.default_rng(0)))
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert read == words + sum(map(len, task.examples("train")))
-    return peak, sum(file.stat().st_size for file in written.iterdir())
-
-
-def test_an_epoch_takes_as_much_memory_however_long_the_lesson_is() -> None:
-    """It stays on disk: of each sentence, what is in memory is its length and its place in a batch."""
-    (short_epoch, short), (long_epoch, long) = memory_of_an_epoch(200), memory_of_an_epoch(3000)
-    assert long > 14 * short
-    # About 190 bytes a sentence, of 2000 on disk; what Python's allocator adds differs from run to run.
-    assert long_epoch - short_epoch < (long - short) / 4

@@ -1,7 +1,6 @@
-"""Files of users: what is read of each format, and what is said of mistakes in them."""
+"""Files of users, and CoNLL-U: what is read of each format, and what is said of mistakes."""
 
 import gzip
-from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
@@ -25,7 +24,7 @@ ROW = "1\tdog\tdog\tNOUN\tNN\tNumber=Sing\t0\troot\t_\t_\n"
     ],
     ids=["plain", "byte order mark", "CRLF", "CR", "gzip"],
 )
-def test_a_text_is_the_same_however_it_was_saved(content: bytes, tmp_path: Path) -> None:
+def test_a_text_is_the_same_however_it_was_saved(content, tmp_path):
     (tmp_path / "file").write_bytes(content)
     assert read_text(tmp_path / "file") == "é\nb\n"
 
@@ -41,7 +40,7 @@ def test_a_text_is_the_same_however_it_was_saved(content: bytes, tmp_path: Path)
         (None, "cannot be read: No such file or directory"),
     ],
 )
-def test_a_file_that_is_no_text_is_refused(content: bytes | None, message: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_text_is_refused(content, message, tmp_path):
     if content is not None:
         (tmp_path / "file").write_bytes(content)
     with pytest.raises(DataFileError) as raised:
@@ -50,17 +49,17 @@ def test_a_file_that_is_no_text_is_refused(content: bytes | None, message: str, 
     assert message in str(raised.value)
 
 
-def test_sentences_end_at_blank_lines_whatever_ends_the_lines() -> None:
+def test_sentences_end_at_blank_lines_whatever_ends_the_lines():
     for end in ("\n", "\r\n"):
         assert len(list(read(f"{ROW}\n{ROW}{ROW.replace('1', '2', 1)}".replace("\n", end)))) == 2
 
 
-def test_a_word_may_hold_what_other_tools_take_for_a_line_end() -> None:
+def test_a_word_may_hold_what_other_tools_take_for_a_line_end():
     (tree,) = read(ROW.replace("dog", "a\x85b\u2028c", 1))
     assert tree.forms == ("a\x85b\u2028c",)
 
 
-def test_columns_may_be_left_out_and_documents_are_counted() -> None:
+def test_columns_may_be_left_out_and_documents_are_counted():
     first, second, third = read(f"# newdoc id = a\n{ROW}\n1\tb\t_\tX\t_\t_\t_\t_\t_\t_\n\n# newdoc\n{ROW}")
     assert second.words == (Word("b", "X", "_", "_", "_"),)
     assert [tree.document for tree in (first, second, third)] == [1, 1, 2]
@@ -77,7 +76,7 @@ def test_columns_may_be_left_out_and_documents_are_counted() -> None:
         ("2\tdog\tdog\tNOUN\tNN\tSing\t0\troot\t_\t_", "the features 'Sing'; right: Name=Value|Name=Value"),
     ],
 )
-def test_a_wrong_line_of_a_treebank_is_named(line: str, message: str) -> None:
+def test_a_wrong_line_of_a_treebank_is_named(line, message):
     with pytest.raises(DataFileError) as raised:
         list(read(f"# a comment\n{ROW}{line}\n", "train.conllu"))
     assert str(raised.value).startswith("train.conllu, line 3: ")
@@ -93,9 +92,7 @@ def test_a_wrong_line_of_a_treebank_is_named(line: str, message: str) -> None:
     ],
 )
 @pytest.mark.parametrize("zipped", [False, True])
-def test_tables_give_the_same_texts(
-    name: str, content: str, lines: tuple[int, int], zipped: bool, tmp_path: Path
-) -> None:
+def test_tables_give_the_same_texts(name, content, lines, zipped, tmp_path):
     path = tmp_path / (f"{name}.gz" if zipped else name)
     path.write_bytes(gzip.compress(content.encode()) if zipped else content.encode())
     first, second = read_labelled(path, "text", "label")
@@ -104,7 +101,7 @@ def test_tables_give_the_same_texts(
     assert (first.line, second.line) == lines
 
 
-def test_a_parquet_file_is_a_table(tmp_path: Path) -> None:
+def test_a_parquet_file_is_a_table(tmp_path):
     columns = {"id": [1, 2], "text": ["One, two", "three"], "label": [5, None]}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
     with pytest.raises(DataFileError, match=r"a\.parquet, line 2: label is empty"):
@@ -112,7 +109,7 @@ def test_a_parquet_file_is_a_table(tmp_path: Path) -> None:
     assert [text.label for text in read_labelled(tmp_path / "a.parquet", "text", "id")] == ["1", "2"]
 
 
-def test_a_label_may_be_a_number(tmp_path: Path) -> None:
+def test_a_label_may_be_a_number(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "one", "label": 1}\n')
     assert [text.label for text in read_labelled(tmp_path / "a.jsonl", "text", "label")] == ["1"]
 
@@ -133,8 +130,61 @@ def test_a_label_may_be_a_number(tmp_path: Path) -> None:
         ("a.xlsx", "text", ": is called a.xlsx; right: a name that ends in .csv, .tsv, .jsonl"),
     ],
 )
-def test_a_wrong_row_of_a_table_is_named(name: str, content: str, message: str, tmp_path: Path) -> None:
+def test_a_wrong_row_of_a_table_is_named(name, content, message, tmp_path):
     (tmp_path / name).write_text(content)
     with pytest.raises(DataFileError) as raised:
         read_labelled(tmp_path / name, "text", "label")
     assert str(raised.value).startswith(f"{tmp_path / name}{message}")
+
+
+TEXT = """\
+# sent_id = 1
+# text = I can't.
+1\tI\tI\tPRON\tPRP\tNumber=Sing\t2\tnsubj\t_\t_
+2-3\tcan't\t_\t_\t_\t_\t_\t_\t_\t_
+2\tca\tcan\tAUX\tMD\tVerbForm=Fin\t0\troot\t_\t_
+3\tn't\tnot\tPART\tRB\t_\t2\tadvmod\t_\t_
+3.1\tgo\tgo\tVERB\tVB\t_\t_\t_\t_\t_
+
+# sent_id = 2
+1\t#\t#\tSYM\t#\t_\t0\troot\t_\t_
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("ranges", "message"),
+    [
+        (
+            ["1-2", "2-3"],
+            "line 3: the multiword token begins within the one of line 1; right: ranges that have no word in",
+        ),
+        (["1-3", "2-3"], "line 3: the multiword token begins within the one of line 1"),
+        (["1-3", "1-2"], "line 2: the multiword token begins within the one of line 1"),
+        (
+            ["3-4"],
+            "line 3: the multiword token ends at word 4, and the sentence at word 3; right: a range of words that",
+        ),
+        (["1-9"], "line 1: the multiword token ends at word 9"),
+        (["2-1"], "line 2: the ID '2-1'"),
+        (["4-5"], "line 4: the multiword token ends at word 5, and the sentence at word 3"),
+    ],
+)
+def test_multiword_tokens_that_overlap_or_go_beyond_the_sentence_are_refused(ranges, message):
+    words = [f"{i}\tword\tword\tNOUN\t_\t_\t_\t_\t_\t_" for i in (1, 2, 3)]
+    lines = []
+    for i, word in enumerate([*words, None], start=1):
+        lines += [f"{span}\twords" + "\t_" * 8 for span in ranges if span.startswith(str(i))]
+        lines += [word] if word else []
+    for end in ("", "\n\n" + "\n".join(words)):
+        with pytest.raises(DataFileError, match=message):
+            list(read("\n".join(lines) + end))
+    with pytest.raises(DataFileError, match="ends at word 2, and the sentence at word 0"):
+        list(read("1-2\twords" + "\t_" * 8 + "\n\n" + "\n".join(words)))
+
+
+def test_reads_words_and_leaves_ranges_and_empty_nodes_out():
+    first, second = read(TEXT)
+    assert first.forms == ("I", "ca", "n't")
+    assert first.words[0] == Word("I", "PRON", "PRP", "Number=Sing", "I")
+    assert second.forms == ("#",)

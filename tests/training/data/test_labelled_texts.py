@@ -1,13 +1,16 @@
-"""Tables of texts with a label each: from an archive of reviews, and to examples."""
+"""Corpora of texts, from the files that their authors publish to examples."""
 
 import io
+import json
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from service.text.spacy_tokenizer import SpacyTokenizer
-from training.data import corpora, imdb, labelled_texts
+from training.data import corpora, imdb, labelled_texts, sentiment_tables
+from training.data.masc import plain_text
 from training.data.sst import Phrase
 
 REVIEWS = {
@@ -34,12 +37,12 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_reviews_of_a_part_become_a_table(archive: Path) -> None:
+def test_the_reviews_of_a_part_become_a_table(archive):
     assert imdb.table(archive, "train").decode() == TRAIN
     assert imdb.table(archive, "test").decode().splitlines()[1:] == ["pos/5_10\t1\t10\tFine."]
 
 
-def test_a_table_becomes_splits_and_a_long_text_loses_its_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_becomes_splits_and_a_long_text_loses_its_middle(monkeypatch):
     rows = TRAIN + "".join(f"pos/{i}\t1\t8\tone two three four five six\n" for i in range(1, 10))
     monkeypatch.setattr(corpora, "read", lambda corpus, file: {"train": rows, "test": TRAIN}[file])
     splits = labelled_texts.splits("imdb", SpacyTokenizer(), longest=3)
@@ -47,3 +50,89 @@ def test_a_table_becomes_splits_and_a_long_text_loses_its_middle(monkeypatch: py
     assert splits["dev"][0][0] == Phrase(("Not", "good", "."), labelled_texts.NEGATIVE)
     assert splits["train"][-1][0] == Phrase(("one", "five", "six"), labelled_texts.POSITIVE)
     assert splits["test"][2][0].tokens[0] == "Lovely"
+
+
+def test_words_of_all_files_are_read_without_their_tags(tmp_path):
+    archive = tmp_path / "masc.zip"
+    with zipfile.ZipFile(archive, "w") as files:
+        files.writestr("masc_tagged/categories.txt", "written/b.txt email\n")
+        files.writestr("masc_tagged/written/b.txt", "O_K_UH ,_, that_DT ’s_VBZ it_PRP ._. \n \nYes_UH \n")
+        files.writestr("masc_tagged/spoken/a.txt", "Welcome_VB\u0085back_RB _NN !_. \n")
+    assert plain_text(archive).decode() == "Welcome back !\nO_K , that ’s it .\nYes\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "published"
+
+
+def test_emotions_of_one_side_and_doubt_are_of_that_side(file):
+    file.write_text(
+        "Fine!\t0,22\ta\r\nOdd.\t22\tb\r\nWell…\t4,27\tc\r\nOh\t7,27\td\r\nno\t2,17\te\r\n", encoding="utf-8"
+    )
+    rows = [line.split("\t") for line in sentiment_tables.goemotions(file).decode().splitlines()]
+    assert rows[0] == ["label", "emotions", "id", "text"]
+    assert [row[0] for row in rows[1:]] == ["positive", "ambiguous", "mixed", "mixed", "mixed"]
+    assert rows[1][1:] == ["admiration,realization", "a", "Fine!"]
+
+
+def test_posts_keep_quotes_and_semicolons(file):
+    file.write_bytes('\ufefft1;neutral;"a ""b""; c"\r\nt2;positive;Thank you!\r\n'.encode())
+    assert sentiment_tables.senti4sd(file).decode() == 'label\ttext\nneutral\ta "b"; c\npositive\tThank you!\n'
+
+
+def test_news_has_the_label_that_its_targets_have_in_common(file):
+    def sentence(text: str, *polarities: float) -> str:
+        targets = [{"mention": f"M{i}", "polarity": value} for i, value in enumerate(polarities)]
+        return json.dumps({"sentence_normalized": text, "targets": targets})
+
+    file.write_text("\n".join((sentence("A  b.", 2, 2), sentence("C.", 4), sentence("D.", 6, 2))), encoding="utf-8")
+    rows = [line.split("\t") for line in sentiment_tables.newsmtsc(file).decode().splitlines()[1:]]
+    assert rows == [
+        ["negative", "negative,negative", "M0 | M1", "A b."],
+        ["neutral", "neutral", "M0", "C."],
+        ["mixed", "positive,negative", "M0 | M1", "D."],
+    ]
+
+
+def test_reviews_have_the_sign_of_their_features(file):
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("set/README.txt", "x[+1]##Not a review.")
+        archive.writestr(
+            "set/phone.txt", "[t]\nscreen[+2],price[-1]##Bright, dear.\nkey[-3]##Stuck. \n##It is red.\n##\n"
+        )
+    rows = [line.split("\t") for line in sentiment_tables.product_reviews(file).decode().splitlines()[1:]]
+    assert rows == [
+        ["mixed", "1", "phone", "screen[+2],price[-1]", "Bright, dear."],
+        ["negative", "-3", "phone", "key[-3]", "Stuck."],
+        ["neutral", "0", "phone", "", "It is red."],
+    ]
+
+
+def test_pros_are_positive_and_cons_negative(file):
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("set/IntegratedPros.txt", "<Pros>Small\n&amp; light</Pros>\n<Pros> </Pros>")
+        archive.writestr("set/IntegratedCons.txt", "<Cons>Dear</Cons>")
+    assert sentiment_tables.pros_cons(file).decode() == "label\ttext\nnegative\tDear\npositive\tSmall &amp; light\n"
+
+
+def test_what_is_mixed_or_ambiguous_is_left_out_and_entities_are_characters(monkeypatch):
+    table = "label\ttext\nmixed\tGood and bad.\nneutral\tA &amp;amp; B\nambiguous\tOh?\npositive\tGood\n"
+    monkeypatch.setattr(corpora, "read", lambda corpus, file: table)
+    found = list(labelled_texts.read("pros_cons", "train", SpacyTokenizer(), 0))
+    neutral, positive = Phrase(("A", "&", "B"), labelled_texts.NEUTRAL), Phrase(("Good",), labelled_texts.POSITIVE)
+    assert found == [[neutral], [positive]]
+    splits = labelled_texts.splits("pros_cons", SpacyTokenizer(), 0)
+    assert splits == {"train": [[positive]], "dev": [[neutral]], "test": []}
+
+
+def test_sentences_that_state_are_neutral_and_code_is_left_out(monkeypatch):
+    text = "A pair has two parts. We call them car and cdr.\n\n(define x 1)\n\nA pair has two parts."
+    monkeypatch.setattr(corpora, "read", lambda corpus, file: {("kjv_sicp", "sicp"): text}[corpus, file])
+    splits = labelled_texts.statements("kjv_sicp/sicp", SpacyTokenizer(), 10)
+    found = [tree[-1] for split in ("train", "dev") for tree in splits[split]]
+    assert sorted(" ".join(phrase.tokens) for phrase in found) == [
+        "A pair has two parts .",
+        "We call them car and cdr .",
+    ]
+    assert {phrase.grade for phrase in found} == {labelled_texts.NEUTRAL}

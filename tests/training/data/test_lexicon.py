@@ -32,7 +32,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lexicon, "version", lambda _: "1.0.5")
 
 
-def test_a_file_has_a_line_for_each_thing_that_a_word_may_be(tmp_path: Path) -> None:
+def test_a_file_has_a_line_for_each_thing_that_a_word_may_be(tmp_path):
     path = tmp_path / "words.tsv.gz"
     path.write_bytes(gzip.compress("﻿run\tverb\r\nRun\tnoun\r\nice cream\tnoun, mass\r\nRuns\tverb\trun\r\n".encode()))
     found = lexicon.read(path, "CC0")
@@ -42,14 +42,14 @@ def test_a_file_has_a_line_for_each_thing_that_a_word_may_be(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("line", ["run", "run\t", "\tnoun", "run\tnoun\t", "run\tnoun\trun\tx", ""])
-def test_a_line_without_two_or_three_columns_is_named(tmp_path: Path, line: str) -> None:
+def test_a_line_without_two_or_three_columns_is_named(tmp_path, line):
     path = tmp_path / "words.tsv"
     path.write_text(f"dog\tnoun\n{line}\ncat\tnoun\n")
     with pytest.raises(DataFileError, match=r"words.tsv, line 2: .*; right: a word, a tab, and what the word may be"):
         lexicon.read(path, "")
 
 
-def test_a_column_of_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_column_of_something_else_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(lexicon, "MOST_CLASSES", 1)
     path = tmp_path / "lemmas.tsv"
     path.write_text("ran\trun\ndogs\tdog\n")
@@ -58,7 +58,7 @@ def test_a_column_of_something_else_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("tables")
-def test_words_of_spacy_have_their_parts_of_speech_or_those_of_their_lemmas() -> None:
+def test_words_of_spacy_have_their_parts_of_speech_or_those_of_their_lemmas():
     found = lexicon.of_spacy("fr-CA")
     assert found.kinds == {
         "maison": ("noun",),
@@ -86,12 +86,12 @@ def test_words_of_spacy_have_their_parts_of_speech_or_those_of_their_lemmas() ->
 
 
 @pytest.mark.usefixtures("tables")
-def test_a_language_without_parts_of_speech_is_refused() -> None:
+def test_a_language_without_parts_of_speech_is_refused():
     with pytest.raises(ConfigurationError, match="no parts of speech of the language 'de'; right: one of fr, or"):
         lexicon.of_spacy("de")
 
 
-def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(type(registry.lookups), "get_all", lambda _: {})
     with pytest.raises(ConfigurationError, match="is not installed; right: pip install spacy-lookups-data"):
         lexicon.of_spacy("fr")

@@ -1,7 +1,6 @@
 """Mistakes in files and arguments: each is one line that says what would be right, and leaves nothing behind."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,14 +50,7 @@ UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
         ("language-model", "To be, or not to be.", "", "data.txt: 20 characters; right: 10,000 at least"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line_and_nothing_is_written(
-    run: Callable[..., int],
-    capsys: pytest.CaptureFixture[str],
-    kind: str,
-    content: str,
-    arguments: str,
-    message: str,
-) -> None:
+def test_a_mistake_is_one_line_and_nothing_is_written(run, capsys, kind, content, arguments, message):
     file = {"classifier": "data.csv", "tagger": "data.conllu", "language-model": "data.txt"}[kind]
     Path(file).write_text(content)
     Path("other.csv").write_text("text,label\nx,c\n")
@@ -71,7 +63,7 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     assert {path.name for path in Path().iterdir()} == {file, "other.csv", "same.csv"}
 
 
-def test_a_lexicon_of_another_language_is_refused(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_lexicon_of_another_language_is_refused(run, capsys):
     Path("data.conllu").write_text(TREEBANK)
     Path("words.tsv").write_text("cane\tnoun\n")
     assert run("train", "tagger", "--name", "model", "--data", "data.conllu", "--lexicon", "words.tsv") == 1
@@ -82,6 +74,6 @@ def test_a_lexicon_of_another_language_is_refused(run: Callable[..., int], capsy
     assert "sizes.affix_embedding=0; right: at least 1, or no lexicon" in capsys.readouterr().err
 
 
-def test_a_name_must_be_one_of_a_folder(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_must_be_one_of_a_folder(run, capsys):
     assert run("train", "classifier", "--name", "../x", "--data", "data.csv") == 1
     assert "--name '../x'; right: letters, digits" in capsys.readouterr().err

@@ -20,9 +20,7 @@ TINY = ("--set", "epochs=2", "--set", "sizes.units=8", "--seed", "3")
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
-def test_models_of_files_are_served_and_compared(
-    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_models_of_files_are_served_and_compared(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(export, "_check", lambda folder: None)  # the service checks the goldens as well
     Path("bank.conllu").write_text(treebank_with_lemmas(treebank()["train"] * 2))
     texts = [(f"{text}, number {i}", topic) for i in range(30) for topic, text in TOPICS.items()]
@@ -66,9 +64,7 @@ def test_models_of_files_are_served_and_compared(
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
-def test_a_tagger_of_a_file_without_lemmas_gives_none(
-    run: Callable[..., int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tagger_of_a_file_without_lemmas_gives_none(run, capsys, monkeypatch):
     monkeypatch.setattr(export, "_check", lambda folder: None)
     text = treebank_with_lemmas(treebank()["train"] * 2)
     Path("lemmas.conllu").write_text(text)

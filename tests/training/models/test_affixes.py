@@ -35,18 +35,16 @@ def rows(affixes: Affixes, word: str) -> list[int]:
         ("ab", "b", 0, 1),
     ],
 )
-def test_words_share_the_affixes_that_they_share(
-    affixes: Affixes, word: str, other: str, prefixes: int, suffixes: int
-) -> None:
+def test_words_share_the_affixes_that_they_share(affixes, word, other, prefixes, suffixes):
     same = [a == b for a, b in zip(rows(affixes, word), rows(affixes, other), strict=True)]
     assert same == [i < prefixes for i in range(PREFIXES)] + [i < suffixes for i in range(SUFFIXES)]
 
 
-def test_a_prefix_is_not_a_suffix(affixes: Affixes) -> None:
+def test_a_prefix_is_not_a_suffix(affixes):
     assert len(set(rows(affixes, "aaaa"))) == PREFIXES + SUFFIXES
 
 
-def test_the_shape_tells_capitals_digits_and_marks_apart(affixes: Affixes) -> None:
+def test_the_shape_tells_capitals_digits_and_marks_apart(affixes):
     words = ["word", "Word", "WORD", "wOrd", "w0rd", "1995", "19-95", "élan", "x"]
     ids = encode_characters(words, CHARACTERS, WIDTH)
     shapes = [tuple(shape) for shape in np.asarray(affixes(ids))[:, -8:].round(6)]
@@ -54,7 +52,7 @@ def test_the_shape_tells_capitals_digits_and_marks_apart(affixes: Affixes) -> No
     assert len(set(shapes)) == len(words) - 1
 
 
-def test_words_are_embedded_alike_in_any_shape(affixes: Affixes) -> None:
+def test_words_are_embedded_alike_in_any_shape(affixes):
     ids = encode_characters(["one", "two", "Three", "four"], CHARACTERS, WIDTH)
     flat = np.asarray(affixes(ids))
     assert flat.shape == (4, affixes.width)

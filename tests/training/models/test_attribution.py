@@ -1,21 +1,15 @@
 """Contributions of words to a classification: they sum to the log-odds, and the words with the largest matter most."""
 
-import io
-
 import numpy as np
 import pytest
 from keras import ops
-from rich.console import Console
 
 from service.text.encoding import encode_tokens
 from service.text.vocabulary import UNK
-from tests.training.tiny import SOURCE, WORDS, sentiment
+from tests.training.tiny import sentiment
+from training.course.models.text_classifier import TextClassifierSizes
 from training.data.dataset import Array, Example, collate
-from training.data.sst import Phrase
 from training.models.attribution import classify
-from training.models.text_classifier import TextClassifierSizes
-from training.run.loop import load_best, make_predict, train
-from training.tasks.base import Predict
 from training.tasks.sentiment import Sentiment
 
 LABELS = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]], np.float32)
@@ -29,7 +23,7 @@ def log_odds(probabilities: Array) -> Array:
 
 
 @pytest.mark.parametrize("scale", [1e-4, 0.1, 1.0, 6.0])
-def test_contributions_and_baseline_sum_to_the_log_odds(scale: float) -> None:
+def test_contributions_and_baseline_sum_to_the_log_odds(scale):
     rng = np.random.default_rng(0)
     shares = rng.normal(0, scale, (2, 50, 9, 5)).astype(np.float32)
     biases = rng.normal(0, 1, (2, 5)).astype(np.float32)
@@ -41,7 +35,7 @@ def test_contributions_and_baseline_sum_to_the_log_odds(scale: float) -> None:
     np.testing.assert_allclose(found.baseline, np.tile(log_odds(grades), (50, 1)), atol=1e-5)
 
 
-def test_a_word_that_speaks_for_a_label_alone_adds_what_it_adds_to_its_score() -> None:
+def test_a_word_that_speaks_for_a_label_alone_adds_what_it_adds_to_its_score():
     """Two classes, one member: the log-odds are the difference of the two scores, which are sums."""
     shares = np.array([[[[1.5, 0.0], [0.0, 0.5], [2.0, 2.0], [0.0, 0.0]]]], np.float32)
     found = classify(shares, np.zeros((1, 2), np.float32), np.eye(2, dtype=np.float32))
@@ -59,7 +53,7 @@ def random_model() -> tuple[Sentiment, object]:
     return task, model
 
 
-def test_the_shares_of_the_words_are_all_that_the_classifier_reads_in_them() -> None:
+def test_the_shares_of_the_words_are_all_that_the_classifier_reads_in_them():
     task, model = random_model()
     inputs = collate(task.goldens()).inputs
     shares, biases = model.shares(**inputs)  # type: ignore[attr-defined]
@@ -70,7 +64,7 @@ def test_the_shares_of_the_words_are_all_that_the_classifier_reads_in_them() -> 
         assert not np.asarray(shares)[:, row, length:].any(), "padding has a share"
 
 
-def test_contributions_do_not_depend_on_the_batch_nor_on_where_the_network_is_cut() -> None:
+def test_contributions_do_not_depend_on_the_batch_nor_on_where_the_network_is_cut():
     task, model = random_model()
     examples = task.goldens()
     together = task.predict(model, collate(examples).inputs)
@@ -88,68 +82,13 @@ def test_contributions_do_not_depend_on_the_batch_nor_on_where_the_network_is_cu
         np.testing.assert_allclose(np.asarray(cut[name]), np.asarray(values), atol=2e-5, err_msg=name)
 
 
-def opinions(count: int, seed: int) -> list[list[Phrase]]:
-    """Returns texts of nine words, of which one to four are opinions; their sum is the grade."""
-    rng = np.random.default_rng(seed)
-    trees = []
-    for _ in range(count):
-        said = rng.choice(list(WORDS), rng.integers(1, 5))
-        words = [*said, *rng.choice([f"word{i}" for i in range(20)], 9 - len(said))]
-        grade = int(np.clip(sum(WORDS[word] for word in said), -2, 2)) + 2
-        trees.append([Phrase(tuple(rng.permutation(words).tolist()), grade)])
-    return trees
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_removing_the_words_that_contribute_most_changes_the_probabilities_more_than_others(
-    count: int, opinionated: tuple[Predict, list[Example]]
-) -> None:
-    predict, unseen = opinionated
-    rng = np.random.default_rng(count)
-    named, drawn = [], []
-    for example in unseen:
-        ((probabilities, contributions),) = classified(predict, [example])
-        label = int(probabilities.argmax())
-        before = log_odds(probabilities)[label]
-        most = np.argsort(-contributions[:, label])[:count]
-        draws = [rng.permutation(len(example))[:count] for _ in range(10)]
-        named.append(before - after_removal(predict, example, [most])[0, label])
-        drawn.append(before - after_removal(predict, example, draws)[:, label].mean())
-    assert np.mean(named) > 2 * max(np.mean(drawn), 0), (np.mean(named), np.mean(drawn))
-
-
-@pytest.fixture(scope="module")
-def opinionated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Predict, list[Example]]:
-    """Trains a classifier of such texts; returns it with a hundred that it has not seen."""
-    trees = {"train": opinions(200, 1), "dev": opinions(20, 2), "test": opinions(100, 3)}
-    task = Sentiment(sentiment(name="opinions", epochs=15, batch_tokens=90).recipe, trees, (SOURCE,))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TAGWERK_RUNS_DIR", str(tmp_path_factory.mktemp("runs")))
-        train(task, Console(file=io.StringIO()))
-        return make_predict(task, load_best(task)), task._splits["test"]
-
-
-def classified(predict: Predict, examples: list[Example]) -> list[tuple[Array, Array]]:
-    """Returns the probabilities  # [K], and the contributions  # [T, K], of each example."""
-    outputs = predict(collate(examples).inputs)
-    rows = zip(outputs["probabilities"], outputs["contributions"], examples, strict=True)
-    return [(probabilities, contributions[: len(example)]) for probabilities, contributions, example in rows]
-
-
-def after_removal(predict: Predict, example: Example, removed: list[Array]) -> Array:
-    """Returns the log-odds of each label without the words at some places  # [len(removed), K]."""
-    rest = [np.delete(example.inputs["word_ids"], places) for places in removed]
-    examples = [Example(example.source, {"word_ids": ids}, example.targets) for ids in rest]
-    return np.stack([log_odds(probabilities) for probabilities, _ in classified(predict, examples)])
-
-
-def test_ladder_rungs_that_read_states_alone_have_no_contributions() -> None:
+def test_ladder_rungs_that_read_states_alone_have_no_contributions():
     task = sentiment(sizes=TextClassifierSizes(embedding=4, units=4))
     assert task.endpoint.outputs.keys() == {"probabilities"}
     assert task.predict(task.network(), collate(task.goldens()).inputs).keys() == {"probabilities"}
 
 
-def test_unknown_words_have_their_share() -> None:
+def test_unknown_words_have_their_share():
     task, model = random_model()
     ids = encode_tokens(["qwertz", "film"], task.vocabularies["words"])
     assert ids[0] == UNK

@@ -1,7 +1,5 @@
 """The linear model beside a tagger: its sums, what a word adds to its neighbours, and the parts that are served."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -45,7 +43,7 @@ def with_linear_model(lexicon: Lexicon | None = None) -> tuple[Tagging, Tagger]:
     return task, model
 
 
-def test_a_word_is_scored_by_itself_its_affixes_its_shape_and_its_neighbours() -> None:
+def test_a_word_is_scored_by_itself_its_affixes_its_shape_and_its_neighbours():
     linear = randomized(LinearScores(WORDS, LABELS))
     words, shapes = np.array([[1, 2, 4]]), np.array([[3, 0, 7]])
     affixes = np.random.default_rng(2).integers(0, ROWS, (PREFIXES + SUFFIXES, 1, 3))
@@ -65,7 +63,7 @@ def test_a_word_is_scored_by_itself_its_affixes_its_shape_and_its_neighbours() -
 
 
 @pytest.mark.parametrize("lexicon", [None, LEXICON], ids=["no lexicon", "a lexicon"])
-def test_the_parts_that_are_served_add_what_the_whole_adds(lexicon: Lexicon | None) -> None:
+def test_the_parts_that_are_served_add_what_the_whole_adds(lexicon):
     task, model = with_linear_model(lexicon)
     inputs = collate(task.goldens()).inputs
     whole = model(**inputs, training=False)
@@ -81,7 +79,7 @@ def test_the_parts_that_are_served_add_what_the_whole_adds(lexicon: Lexicon | No
     np.testing.assert_allclose(found[: len(valid), : expected.shape[-1]], valid, atol=1e-4)
 
 
-def test_a_word_is_scored_by_its_class_in_a_lexicon() -> None:
+def test_a_word_is_scored_by_its_class_in_a_lexicon():
     plain, linear = (randomized(LinearScores(WORDS, LABELS, classes)) for classes in (0, 3))
     for table, other in zip(plain.tables, linear.tables, strict=False):
         other.embeddings.assign(table.embeddings)
@@ -93,24 +91,8 @@ def test_a_word_is_scored_by_its_class_in_a_lexicon() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_the_class_of_a_word_reaches_the_network_and_the_linear_model() -> None:
-    task, model = with_linear_model(LEXICON)
-    assert model.classes
-    assert model.linear
-    assert model.linear.classes
-    word = task.inputs(["heron"])  # of no sentence of train
-    before = np.asarray(model.project(**word))
-    for table in (model.classes.table, model.linear.classes):
-        table.embeddings.assign_add(np.ones(table.embeddings.shape))
-        after = np.asarray(model.project(**word))
-        assert not np.allclose(before, after, atol=1e-3)
-        before = after
-    model.classes.class_of_key.assign(np.zeros(model.classes.class_of_key.shape))
-    assert not np.allclose(before, np.asarray(model.project(**word)), atol=1e-3)
-
-
 @pytest.mark.parametrize("lexicon", [None, LEXICON], ids=["no lexicon", "a lexicon"])
-def test_in_training_the_network_and_the_linear_model_learn_apart(lexicon: Lexicon | None) -> None:
+def test_in_training_the_network_and_the_linear_model_learn_apart(lexicon):
     task, model = with_linear_model(lexicon)
     inputs = collate(task.goldens()).inputs
     apart = model(**inputs, training=True)
@@ -125,24 +107,8 @@ def test_in_training_the_network_and_the_linear_model_learn_apart(lexicon: Lexic
     assert None not in tape.gradient(linear, of_linear)
 
 
-def test_a_head_of_many_labels_is_left_to_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_of_many_labels_is_left_to_the_network(monkeypatch):
     task = tagging(sizes=SIZES)
     monkeypatch.setattr(tagger, "MOST_SCORED", len(task.labels["upos"]) - 1)
     model = task.network()
     assert "upos" not in model.scored
-
-
-def test_calibration_divides_the_scores_of_both_by_one_temperature() -> None:
-    task, model = with_linear_model()
-    inputs = collate(task.goldens()).inputs
-
-    def predict(inputs: Any) -> Any:
-        return task.predict(model, inputs)
-
-    before = {head: np.asarray(logits) for head, logits in model(**inputs, training=False).items()}
-    task.calibrate(model, predict)
-    after = model(**inputs, training=False)
-    for head, logits in before.items():
-        ratio = logits / np.asarray(after[head])
-        np.testing.assert_allclose(ratio, np.median(ratio), rtol=1e-2)
-        assert not np.isclose(np.median(ratio), 1.0)

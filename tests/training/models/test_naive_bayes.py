@@ -16,7 +16,7 @@ from training.tasks.sentiment import Sentiment
 GOOD, BAD, THE, ONCE, NEVER = range(5)
 
 
-def test_what_is_said_on_one_side_tells_much_and_what_is_said_on_both_or_once_nothing() -> None:
+def test_what_is_said_on_one_side_tells_much_and_what_is_said_on_both_or_once_nothing():
     texts = [([GOOD, THE, THE], True), ([GOOD, THE, ONCE], True), ([BAD, THE], False), ([BAD, THE], False)]
     found = log_count_ratios([(np.array(ids), first) for ids, first in texts], 5)
     # Of texts, not of words, and one more each: 3 1 3 2 1 of 10, against 1 3 3 1 1 of 9.
@@ -24,7 +24,7 @@ def test_what_is_said_on_one_side_tells_much_and_what_is_said_on_both_or_once_no
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_a_classifier_moves_by_what_tells_alone() -> None:
+def test_a_classifier_moves_by_what_tells_alone():
     said = {"the good one": POSITIVE, "the good end": POSITIVE, "the bad one": NEGATIVE, "the bad end": NEGATIVE}
     trees = [[Phrase(tuple(text.split()), grade)] for text, grade in said.items()]
     recipe = sentiment().recipe

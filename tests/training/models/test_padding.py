@@ -89,7 +89,7 @@ def traced(kind: str) -> Callable[..., Any]:
 @pytest.mark.parametrize("kind", NETWORKS)
 @settings(max_examples=25, deadline=None)
 @given(rows=st.lists(st.integers(0, 19), min_size=1, max_size=5), padding=st.integers(1, 6))
-def test_padding_changes_nothing(kind: str, rows: list[int], padding: int) -> None:
+def test_padding_changes_nothing(kind, rows, padding):
     batch = collate([EXAMPLES[kind][row] for row in rows])
     loss, outputs, gradients = traced(kind)(batch)
     wide_loss, wide_outputs, wide_gradients = traced(kind)(widened(batch, padding))

@@ -28,7 +28,7 @@ def classes(layer: WordClasses, words: list[str]) -> list[int]:
     return list(np.asarray(layer.of_characters(AFFIXES.in_lower_case(ids))))
 
 
-def test_words_that_may_be_the_same_are_of_one_class_in_any_case() -> None:
+def test_words_that_may_be_the_same_are_of_one_class_in_any_case():
     layer = made({"run": ("noun", "verb"), "walk": ("noun", "verb"), "dog": ("noun",), "nationalization": ("noun",)})
     run, walk, dog, long, *others = classes(layer, ["Run", "walk", "DOG", "Nationalization", "ru", "runs", "gdo", "a"])
     assert run == walk != dog == long
@@ -38,7 +38,7 @@ def test_words_that_may_be_the_same_are_of_one_class_in_any_case() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 64, 65, 5000])
-def test_every_word_of_a_lexicon_is_found_and_no_other(count: int) -> None:
+def test_every_word_of_a_lexicon_is_found_and_no_other(count):
     rng = random.Random(count)
     words = sorted({"".join(rng.choices(string.ascii_lowercase, k=rng.randint(1, 9))) for _ in range(2 * count)})
     rng.shuffle(words)
@@ -52,14 +52,14 @@ def test_every_word_of_a_lexicon_is_found_and_no_other(count: int) -> None:
     assert classes(layer, others) == [NONE] * len(others)
 
 
-def test_a_word_with_characters_that_the_treebank_lacks_is_left_out() -> None:
+def test_a_word_with_characters_that_the_treebank_lacks_is_left_out():
     layer = made({"naïve": ("adj",), "dog": ("noun",)})
     assert classes(layer, ["naïve", "naéve"]) == [NONE] * 2
     assert layer.size == 2
     assert classes(made({"naïve": ("adj",)}), ["naïve", "dog", ""]) == [NONE] * 3
 
 
-def test_classes_are_embedded() -> None:
+def test_classes_are_embedded():
     layer = made({"run": ("noun", "verb"), "dog": ("noun",)})
     embedded = np.asarray(layer(np.array([[1, 0], [1, 2]])))
     assert embedded.shape == (2, 2, WIDTH)

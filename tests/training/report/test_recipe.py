@@ -6,12 +6,12 @@ from dataclasses import fields
 from rich.console import Console
 
 from tests.training.tiny import tagging
-from training.recipes import ladder_names, load_any_recipe, load_ladder
+from training.course import ladder_names, load_ladder, load_recipe
 from training.report.recipe import TEXT, show
 from training.tasks.recipe import TeacherSettings
 
 
-def test_every_setting_and_every_weight_is_shown_in_80_columns() -> None:
+def test_every_setting_and_every_weight_is_shown_in_80_columns():
     console = Console(file=io.StringIO(), width=80)
     task = tagging(teaching=TeacherSettings(epochs=7), clip_norm=1.0)
     show(task, console, ", a remark")
@@ -26,13 +26,13 @@ def test_every_setting_and_every_weight_is_shown_in_80_columns() -> None:
     assert rows["upos/kernel"] == ["24 x 4", "96"]
     assert rows["in all"] == ["", f"{task.network().count_params():,}"]
     assert "Tagger, a remark" in lines
-    assert lines[0] == "tagger-tiny: Tags twenty sentences"
+    assert lines[0] == "tagger-tiny: A tiny task"
     assert max(map(len, lines)) <= 80
 
 
-def test_every_rung_has_a_name_by_which_it_loads() -> None:
+def test_every_rung_has_a_name_by_which_it_loads():
     for name in ladder_names():
         for rung in load_ladder(name).rungs:
-            assert load_any_recipe(f"{name}/{rung.name}") is rung.recipe
-    assert load_any_recipe("tagging/lstm").name == "tagging-lstm"
-    assert load_any_recipe("tagger-en").name == "tagger-en"
+            assert load_recipe(f"{name}/{rung.name}") is rung.recipe
+    assert load_recipe("tagging/lstm").name == "tagging-lstm"
+    assert load_recipe("tagger-en").name == "tagger-en"

@@ -1,7 +1,6 @@
 """Simple models on the corpus of a recipe."""
 
 import io
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,7 +11,7 @@ from training.run import baselines
 from training.run.readings import READINGS
 
 
-def test_a_tagger_is_compared_in_each_column_of_tags(runs: Path) -> None:
+def test_a_tagger_is_compared_in_each_column_of_tags(runs):
     metrics = {metric.name: metric.value for metric in baselines.evaluate(tiny.tagging(), "dev", Console(quiet=True))}
     for column in ("UPOS", "XPOS"):
         for model in ("most frequent tag", "linear model"):
@@ -20,7 +19,7 @@ def test_a_tagger_is_compared_in_each_column_of_tags(runs: Path) -> None:
             assert metrics[f"{column}, {model}, from"] <= 100 <= metrics[f"{column}, {model}, to"]
 
 
-def test_a_classifier_is_compared_in_what_is_not_neutral(runs: Path) -> None:
+def test_a_classifier_is_compared_in_what_is_not_neutral(runs):
     said = io.StringIO()
     metrics = baselines.evaluate(tiny.sentiment(), "test", Console(file=said, width=120))
     values = {metric.name: metric.value for metric in metrics}
@@ -31,6 +30,6 @@ def test_a_classifier_is_compared_in_what_is_not_neutral(runs: Path) -> None:
     assert (runs / "sentiment-tiny" / READINGS).exists()
 
 
-def test_what_has_no_simple_models_is_refused() -> None:
+def test_what_has_no_simple_models_is_refused():
     with pytest.raises(ConfigurationError, match="lm-tiny has no simple models; right: a tagger or a classifier"):
         baselines.evaluate(tiny.language_model(), "dev", Console(quiet=True))

@@ -7,14 +7,12 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from rich.console import Console
 
 from tests.training import tiny
-from training.models.word_tagger import WordTaggerSizes
+from training.course.models.word_tagger import WordTaggerSizes
 from training.run.loop import load_best, make_predict, precision, train
 from training.run.step import Step
-from training.run.workers import workers
 from training.tasks.base import Task
 
 pytestmark = pytest.mark.usefixtures("runs")
@@ -36,7 +34,7 @@ def losses(task: Task, name: str) -> list[float]:
         assert {weight.dtype for weight in model.trainable_variables} == {"float32"}
         optimizer = keras.optimizers.Adam(task.recipe.learning_rate)
         optimizer.build(model.trainable_variables)
-        step = Step(task, model, optimizer, [], workers())
+        step = Step(task, model, optimizer, [])
         means = []
         for epoch in range(3):
             batches, state = task.train_batches(np.random.default_rng(epoch)), task.initial_state()
@@ -51,7 +49,7 @@ def losses(task: Task, name: str) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_a_task_learns_in_mixed_precision_and_keeps_its_weights_in_32_bits(kind: str) -> None:
+def test_a_task_learns_in_mixed_precision_and_keeps_its_weights_in_32_bits(kind):
     task = TASKS[kind]()
     exact, mixed = losses(task, "float32"), losses(task, "mixed_bfloat16")
     np.testing.assert_allclose(mixed, exact, rtol=0.05)
@@ -59,7 +57,7 @@ def test_a_task_learns_in_mixed_precision_and_keeps_its_weights_in_32_bits(kind:
     assert mixed[-1] < mixed[0]
 
 
-def test_a_run_is_of_the_precision_of_its_recipe_and_leaves_none_behind() -> None:
+def test_a_run_is_of_the_precision_of_its_recipe_and_leaves_none_behind():
     said = {}
     for name in ("float32", "mixed_bfloat16"):
         task = tiny.tagging(
@@ -72,22 +70,3 @@ def test_a_run_is_of_the_precision_of_its_recipe_and_leaves_none_behind() -> Non
         assert keras.config.dtype_policy().name == "float32"
     assert len(said["float32"]) == len(said["mixed_bfloat16"]) == 2
     assert said["float32"] != said["mixed_bfloat16"]
-
-
-def test_products_are_taken_in_16_bits_and_losses_in_32() -> None:
-    task = tiny.tagging()
-    with precision("mixed_bfloat16"):
-        model = task.network()
-        optimizer = keras.optimizers.Adam(1e-3)
-        optimizer.build(model.trainable_variables)
-        step = Step(task, model, optimizer, [], workers())
-        step(next(iter(task.train_batches(np.random.default_rng(0)))), ())
-    operations = [op for f in [step.graph, *_functions(step.graph)] for op in f.get_operations()]
-    kinds = {(op.type, tensor.dtype) for op in operations for tensor in op.outputs}
-    assert ("BatchMatMulV2", tf.bfloat16) in kinds
-    assert {kind for name, kind in kinds if "CrossEntropy" in name} == {tf.float32}
-
-
-def _functions(graph: tf.Graph) -> list[tf.Graph]:
-    """Returns the graphs of the functions that a graph calls, such as the bodies of its loops."""
-    return [graph._get_function(name).graph for name in graph._functions if hasattr(graph._get_function(name), "graph")]

@@ -1,23 +1,18 @@
 """The language model: that it learns, that its state carries a text on, and that all of a text is measured."""
 
-import hashlib
-import io
 import math
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from service.text.encoding import encode_tokens
-from tests.training.tiny import SOURCE, VERSE, language_model
-from training.data import source_code
+from tests.training.tiny import SOURCE, VERSE, language_model, trained
 from training.data.dataset import collate
 from training.metrics.scores import CROSS_ENTROPY
-from training.run.loop import load_best, make_predict, train
+from training.run.loop import make_predict
 from training.tasks.language_modelling import END, LanguageModelling, cut, words
 
 
@@ -31,11 +26,9 @@ def ids_of(task: LanguageModelling, text: str) -> Any:
     return encode_tokens(text, task.vocabularies["characters"])
 
 
-def test_learns_a_verse_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path))
+def test_learns_a_verse_by_heart(tmp_path):
     task = language_model(epochs=30, learning_rate=0.04)
-    train(task, Console(file=io.StringIO()))
-    predict = make_predict(task, load_best(task))
+    predict = make_predict(task, trained(task, tmp_path))
 
     ids, said = ids_of(task, VERSE[:9]), ""
     width = task.endpoint.inputs["state"].axes[1]
@@ -48,7 +41,7 @@ def test_learns_a_verse_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert said == VERSE[9:] + VERSE[:9]
 
 
-def test_the_endpoint_gives_the_logits_after_the_last_valid_position(fresh: tuple[LanguageModelling, Any]) -> None:
+def test_the_endpoint_gives_the_logits_after_the_last_valid_position(fresh):
     task, model = fresh
     inputs = collate(task.goldens()).inputs
     logits, state = model(**inputs)
@@ -58,21 +51,7 @@ def test_the_endpoint_gives_the_logits_after_the_last_valid_position(fresh: tupl
     np.testing.assert_allclose(outputs["state"], state, atol=1e-6)
 
 
-def test_a_text_read_in_pieces_is_the_text(fresh: tuple[LanguageModelling, Any]) -> None:
-    task, model = fresh
-    ids = ids_of(task, VERSE)
-    start = np.zeros((1, model.state_size), np.float32)
-
-    def read(ids: Any, state: Any) -> dict[str, Any]:
-        return task.predict(model, {"ids": ids[None], "lengths": np.array([len(ids)], np.int32), "state": state})
-
-    whole = read(ids, start)
-    pieces = read(ids[20:], read(ids[:20], start)["state"])
-    for name, output in whole.items():
-        np.testing.assert_allclose(pieces[name], output, atol=1e-5)
-
-
-def test_each_chunk_goes_on_where_the_one_before_it_ended(fresh: tuple[LanguageModelling, Any]) -> None:
+def test_each_chunk_goes_on_where_the_one_before_it_ended(fresh):
     task, _ = fresh
     batches = task.train_batches(np.random.default_rng(0))
     assert {batch.inputs["ids"].shape for batch in batches} == {(4, 16)}
@@ -82,7 +61,7 @@ def test_each_chunk_goes_on_where_the_one_before_it_ended(fresh: tuple[LanguageM
         assert np.array_equal(before.targets["ids"][:, -1], after.inputs["ids"][:, 0])
 
 
-def test_dev_is_the_beginning_of_the_text_and_test_is_its_end() -> None:
+def test_dev_is_the_beginning_of_the_text_and_test_is_its_end():
     task = language_model("b" * 45 + "a" * 855 + "c" * 100)
     characters = task.vocabularies["characters"]
     assert characters.entries == ("a",)
@@ -97,7 +76,7 @@ def test_dev_is_the_beginning_of_the_text_and_test_is_its_end() -> None:
 
 
 @pytest.mark.parametrize("length", [30, 200, 3000])
-def test_measures_each_character_once_as_one_reader_from_the_start_would(length: int) -> None:
+def test_measures_each_character_once_as_one_reader_from_the_start_would(length):
     text = "".join(np.random.default_rng(0).choice(list("abcd"), 10 * length))
     task = language_model(text, test_share=0.1, dev_share=0.5)
     ids = ids_of(task, text[-length:])
@@ -120,7 +99,7 @@ def test_measures_each_character_once_as_one_reader_from_the_start_would(length:
 
 
 @pytest.mark.parametrize("overlap", [0, 5])
-def test_windows_overlap_and_are_learnt_from_at_their_ends(overlap: int) -> None:
+def test_windows_overlap_and_are_learnt_from_at_their_ends(overlap):
     task = language_model(overlap=overlap)
     batches = task.train_batches(np.random.default_rng(0))
     assert {batch.inputs["ids"].shape for batch in batches} == {(4, overlap + 16)}
@@ -136,29 +115,20 @@ def test_windows_overlap_and_are_learnt_from_at_their_ends(overlap: int) -> None
     assert losses[0] == losses[1]
 
 
-def test_each_text_of_a_corpus_is_cut_into_parts() -> None:
+def test_each_text_of_a_corpus_is_cut_into_parts():
     recipe = language_model(test_share=0.2, dev_share=0.25).recipe
     parts = cut(["a" * 10, "b" * 20], recipe)
     assert parts == {"dev": "aabbbb", "train": "aaaaaabbbbbbbbbbbb", "test": "aabbbb"}
 
 
-def test_words_are_learnt_and_their_perplexity_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path))
+def test_words_are_learnt_and_their_perplexity_is_measured(tmp_path):
     recipe = replace(language_model().recipe, unit="word", epochs=10, learning_rate=0.05)
     verse = words(" the cat saw the dog \n the dog ran \n" * 30)
     assert verse[:7] == ["the", "cat", "saw", "the", "dog", END, "the"]
     task = LanguageModelling(recipe, {"train": verse, "dev": verse[:70], "test": verse[:70]}, (SOURCE,))
-    train(task, Console(file=io.StringIO()))
-    predict = make_predict(task, load_best(task))
+    predict = make_predict(task, trained(task, tmp_path))
     nats, perplexity = task.evaluate(predict, "dev")
     assert perplexity.name == "perplexity"
     assert perplexity.value == pytest.approx(math.exp(nats.value), abs=0.01)
     assert perplexity.value < 1.5
     assert "the dog ran" in task.samples(predict)[END]
-
-
-def test_the_interpreters_own_library_is_a_text() -> None:
-    text = source_code.read()
-    assert "class Counter(dict):" in text
-    assert len(text) > 3_000_000
-    assert source_code.sources()[0].sha256 == hashlib.sha256(text.encode()).hexdigest()

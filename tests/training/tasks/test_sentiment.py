@@ -1,32 +1,27 @@
 """The sentiment classifier: that it learns, and what its probabilities are."""
 
-import io
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from service.text.vocabulary import UNK
-from tests.training.tiny import SOURCE, sentences, sentiment
+from tests.training.tiny import SOURCE, sentences, sentiment, trained
 from training.data.dataset import collate
 from training.data.sst import Phrase
 from training.metrics.scores import SST2, sentiment_accuracy
-from training.run.loop import load_best, make_predict, train
+from training.run.loop import make_predict
 from training.tasks.corpus_tables import label_shift
 from training.tasks.sentiment import LABELS, Sentiment
 
 
-def test_learns_twenty_sentences_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path))
+def test_learns_twenty_sentences_by_heart(tmp_path):
     task = sentiment()
-    train(task, Console(file=io.StringIO()))
-    metrics = task.evaluate(make_predict(task, load_best(task)), "dev")
+    metrics = task.evaluate(make_predict(task, trained(task, tmp_path)), "dev")
     assert [metric.value for metric in metrics] == [100, 100, 100]
 
 
-def test_the_probabilities_of_a_label_are_those_of_its_grades() -> None:
+def test_the_probabilities_of_a_label_are_those_of_its_grades():
     task = sentiment()
     model = task.network()
     batch = collate(task.goldens())
@@ -38,7 +33,7 @@ def test_the_probabilities_of_a_label_are_those_of_its_grades() -> None:
     np.testing.assert_allclose(probabilities, expected, atol=1e-6)
 
 
-def test_a_text_is_classified_alike_whatever_it_is_batched_with() -> None:
+def test_a_text_is_classified_alike_whatever_it_is_batched_with():
     task = sentiment()
     model = task.network()
     examples = task.goldens()
@@ -48,7 +43,7 @@ def test_a_text_is_classified_alike_whatever_it_is_batched_with() -> None:
         np.testing.assert_allclose(alone[0], row, atol=1e-6)
 
 
-def test_each_phrase_is_learnt_once_in_lower_case_with_its_most_frequent_grade() -> None:
+def test_each_phrase_is_learnt_once_in_lower_case_with_its_most_frequent_grade():
     trees = [[Phrase(("Fine",), 3)], [Phrase(("fine",), 4)], [Phrase(("fine",), 3)]]
     task = Sentiment(sentiment().recipe, {"train": trees, "dev": trees, "test": trees}, (SOURCE,))
     (batch,) = task.train_batches(np.random.default_rng(0))
@@ -56,7 +51,7 @@ def test_each_phrase_is_learnt_once_in_lower_case_with_its_most_frequent_grade()
     assert batch.targets["class_id"].tolist() == [3]
 
 
-def test_a_part_of_a_corpus_that_is_sorted_by_grade_has_all_grades() -> None:
+def test_a_part_of_a_corpus_that_is_sorted_by_grade_has_all_grades():
     trees = [[Phrase((f"w{i}",), 4 if i < 50 else 0)] for i in range(100)]
     splits = {"train": trees, "dev": trees, "test": trees}
     learned = []
@@ -70,7 +65,7 @@ def test_a_part_of_a_corpus_that_is_sorted_by_grade_has_all_grades() -> None:
     assert learned[0] == learned[1]
 
 
-def test_where_labels_are_balanced_a_rare_one_counts_as_much_as_all_of_a_frequent_one() -> None:
+def test_where_labels_are_balanced_a_rare_one_counts_as_much_as_all_of_a_frequent_one():
     trees = [[Phrase((word,), grade)] for word, grade in zip("abcdefgh", (0, 1, 2, 2, 2, 2, 4, 4), strict=True)]
     recipe = replace(sentiment().recipe, balanced=True)
     task = Sentiment(recipe, {"train": trees, "dev": trees, "test": trees}, (SOURCE,))
@@ -87,13 +82,13 @@ def test_where_labels_are_balanced_a_rare_one_counts_as_much_as_all_of_a_frequen
     np.testing.assert_allclose(losses, [one / 2] * 2 + [8 / 3 * np.log(5) / 4] * 4 + [one / 2] * 2, rtol=1e-5)
 
 
-def test_dropped_words_become_unknown_and_padding_stays() -> None:
+def test_dropped_words_become_unknown_and_padding_stays():
     for batch in sentiment(word_dropout=1.0).train_batches(np.random.default_rng(0)):
         valid = np.arange(batch.inputs["word_ids"].shape[1]) < batch.inputs["lengths"][:, None]
         assert np.array_equal(batch.inputs["word_ids"], np.where(valid, UNK, 0))
 
 
-def test_sst2_leaves_neutral_out_and_compares_negative_with_positive() -> None:
+def test_sst2_leaves_neutral_out_and_compares_negative_with_positive():
     probabilities = np.array([[0.1, 0.7, 0.2], [0.3, 0.5, 0.2], [0.6, 0.1, 0.3], [0.2, 0.6, 0.2]])
     metrics = sentiment_accuracy(probabilities, np.array([2, 0, 2, 1]), "test")
     assert {metric.name: metric.value for metric in metrics} == {
@@ -103,7 +98,7 @@ def test_sst2_leaves_neutral_out_and_compares_negative_with_positive() -> None:
     }
 
 
-def test_calibration_makes_the_labels_of_dev_more_probable_and_changes_no_answer_of_a_member() -> None:
+def test_calibration_makes_the_labels_of_dev_more_probable_and_changes_no_answer_of_a_member():
     task = sentiment()
     model = task.network()
     for weight in model.scores():
@@ -143,7 +138,7 @@ def loss(task: Sentiment, logits: list[float], grade: int, corpus: int) -> float
     return float(task.loss(model, {}, targets, ())[0])
 
 
-def test_a_label_of_three_stands_for_all_grades_of_its_side() -> None:
+def test_a_label_of_three_stands_for_all_grades_of_its_side():
     task = several()
     shares = np.log([[0.05, 0.15, 0.1, 0.3, 0.4], [0.15, 0.05, 0.1, 0.4, 0.3]])
     first, second = (loss(task, row.tolist(), 3, 1) for row in shares)
@@ -154,18 +149,18 @@ def test_a_label_of_three_stands_for_all_grades_of_its_side() -> None:
     assert first == pytest.approx(2 * expected, rel=1e-5)
 
 
-def test_logits_are_shifted_by_the_shares_of_a_corpus_and_not_where_all_have_one_label() -> None:
+def test_logits_are_shifted_by_the_shares_of_a_corpus_and_not_where_all_have_one_label():
     shares = np.array([2, 3, 2]) / 7  # one negative, two neutral, one positive, and one more of each
     np.testing.assert_allclose(several().tables.shifts[1], np.log(3 * shares)[[0, 0, 1, 2, 2]], rtol=1e-5)
     assert not label_shift([2, 2, 2]).any()
 
 
-def test_what_a_teacher_alone_has_read_has_no_loss_of_a_label() -> None:
+def test_what_a_teacher_alone_has_read_has_no_loss_of_a_label():
     task = several()
     assert loss(task, [1, 2, 3, 4, 5], -1, task.tables.unlabelled) == 0
 
 
-def test_a_corpus_without_neutral_texts_says_little_of_how_neutral_one_is() -> None:
+def test_a_corpus_without_neutral_texts_says_little_of_how_neutral_one_is():
     task = several()
     changes = [loss(task, [0, 0, neutral, 1, 1], 3, 2) - loss(task, [0, 0, 0, 1, 1], 3, 2) for neutral in (0.5, 1)]
     others = [
@@ -174,7 +169,7 @@ def test_a_corpus_without_neutral_texts_says_little_of_how_neutral_one_is() -> N
     assert all(0 < change < other for change, other in zip(changes, others, strict=True))
 
 
-def test_all_corpora_are_measured_and_choose_the_epoch() -> None:
+def test_all_corpora_are_measured_and_choose_the_epoch():
     task = several()
     metrics = {m.name: m.value for m in task.evaluate(make_predict(task, task.network()), "dev")}
     assert set(metrics) >= {"macro F1, tiny", "macro F1, products", task.chosen_by}
@@ -183,7 +178,7 @@ def test_all_corpora_are_measured_and_choose_the_epoch() -> None:
     assert metrics[task.chosen_by] == pytest.approx(np.mean(both), abs=0.01)
 
 
-def test_a_long_text_is_cut_where_it_is_learned_from_and_measured_whole() -> None:
+def test_a_long_text_is_cut_where_it_is_learned_from_and_measured_whole():
     trees = [[Phrase(tuple("abcdef"), 3)]]
     further = {"products": {"train": trees, "dev": [[Phrase(tuple("ghijkl"), 1)]], "test": []}}
     recipe = replace(sentiment().recipe, longest=3)
@@ -192,7 +187,7 @@ def test_a_long_text_is_cut_where_it_is_learned_from_and_measured_whole() -> Non
     assert [example.source for example in task.measured("dev")["products"]] == [tuple("ghijkl")]
 
 
-def test_what_dev_has_is_not_learned_from() -> None:
+def test_what_dev_has_is_not_learned_from():
     trees = [[Phrase(("red",), 2)], [Phrase(("Cheap",), 3)]]
     further = {"products": {"train": trees, "dev": [[Phrase(("cheap",), 3)]], "test": []}}
     task = Sentiment(

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 
 from training.data import corpora
 from training.data.corpora import CorpusError
@@ -24,7 +23,7 @@ def classify(texts: Sequence[tuple[str, ...]]) -> Array:
     return np.eye(3, dtype=np.float32)[labels]
 
 
-def test_tweets_descriptions_and_reviews_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tweets_descriptions_and_reviews_are_measured(monkeypatch):
     monkeypatch.setattr(corpora, "read", lambda *part: TABLES[part])
     found = {metric.name: metric.value for metric in sentiment_elsewhere.measure(classify, "test")}
     assert found == {
@@ -34,9 +33,7 @@ def test_tweets_descriptions_and_reviews_are_measured(monkeypatch: pytest.Monkey
     }
 
 
-def test_a_corpus_that_is_not_here_is_left_out_and_named(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_corpus_that_is_not_here_is_left_out_and_named(monkeypatch, caplog):
     def read(corpus: str, split: str) -> str:
         if corpus == "tweets":
             raise CorpusError("test.tsv is not here")

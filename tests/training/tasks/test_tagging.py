@@ -1,8 +1,6 @@
 """Lemma rules of a tagger: which are learned, how they are measured, and that the service makes the same lemmas."""
 
-import io
 import unicodedata
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 from service.artifact import manifest as artifact
 from service.backend.saved_model import TensorFlowBackend
@@ -26,8 +23,8 @@ from tests.training import tiny
 from training.data.dataset import IGNORED, collate
 from training.data.treebank import Tree, Word
 from training.models.tagger import Tagger, next_best
-from training.run import export
-from training.run.loop import load_best, make_predict, train
+from training.run import export, loop
+from training.run.loop import make_predict
 from training.tasks.losses import label_cross_entropy
 from training.tasks.tagging import TEACHER_LABELS, UNSEEN, Tagging
 
@@ -39,17 +36,15 @@ Learned = tuple[Tagging, Any, Path]
 def learned(tmp_path_factory: pytest.TempPathFactory) -> Learned:
     """A tagger that is overfitted on its sentences, and where it is exported."""
     folder = tmp_path_factory.mktemp("tagger")
+    task = tiny.tagging(splits=tiny.treebank_with_lemmas(), epochs=40, word_dropout=0.0, schedule="constant")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TAGWERK_RUNS_DIR", str(folder / "runs"))
-        task = tiny.tagging(splits=tiny.treebank_with_lemmas(), epochs=40, word_dropout=0.0, schedule="constant")
-        patch.setattr(task, "better", lambda value, best: True)  # the tags of earlier epochs are as good, not the rules
-        train(task, Console(file=io.StringIO()))
-        model = load_best(task)
-        metrics = task.evaluate(make_predict(task, model), "dev")
-        return task, model, export.export(task, model, metrics, folder / "store")
+        patch.setattr(loop, "better", lambda *_: True)  # the tags of earlier epochs are as good, not the rules
+        model = tiny.trained(task, folder / "runs")
+    metrics = task.evaluate(make_predict(task, model), "dev")
+    return task, model, export.export(task, model, metrics, folder / "store")
 
 
-def test_learns_the_lemma_rules_of_its_sentences_by_heart(learned: Learned) -> None:
+def test_learns_the_lemma_rules_of_its_sentences_by_heart(learned):
     task, model, _ = learned
     assert task.labels[LEMMA] == RULES
     predict = make_predict(task, model)
@@ -58,18 +53,7 @@ def test_learns_the_lemma_rules_of_its_sentences_by_heart(learned: Learned) -> N
     assert (metrics["Lemmas"], metrics["Lemmas, known words"], metrics["AllTags"]) == (100, 100, 100)
 
 
-def test_words_that_were_not_seen_have_lemmas_by_rules(learned: Learned) -> None:
-    task, model, _ = learned
-    forms = ["the", "Dog", "finds", "Likes", "seeds"]
-    (tags,) = task.tag(make_predict(task, model), [["the", "dog", "feeds", "the", "teacher"], ["She", "Is", "n't"]])[:1]
-    assert [tag.lemma for tag in tags] == ["the", "dog", "feed", "the", "teacher"]
-    lemmatizer = task.lemmatizer
-    assert lemmatizer is not None
-    by_rule = [lemmatizer.lemma(form, "X", "_", [RULES.index("lower|end-1+")]) for form in forms]
-    assert by_rule == ["the", "Dog", "find", "like", "seed"], "those with other letters keep theirs"
-
-
-def test_a_word_without_a_lemma_is_right_with_any_and_one_that_no_rule_makes_with_none(learned: Learned) -> None:
+def test_a_word_without_a_lemma_is_right_with_any_and_one_that_no_rule_makes_with_none(learned):
     task, model, _ = learned
     predict = make_predict(task, model)
     mice, nothing = task.examples("test")[-1].targets[LEMMA].tolist()
@@ -82,17 +66,7 @@ def test_a_word_without_a_lemma_is_right_with_any_and_one_that_no_rule_makes_wit
     assert metrics["Lemmas, unknown words"] < 100
 
 
-def test_lemmas_are_measured_from_raw_text(learned: Learned) -> None:
-    task, model, _ = learned
-    metrics = {metric.name: metric.value for metric in task.evaluate_text(make_predict(task, model), "dev")}
-    assert metrics["Lemmas, raw text"] > 0
-    plain = tiny.tagging()
-    names = {metric.name for metric in plain.evaluate_text(make_predict(plain, plain.network()), "dev")}
-    assert "UPOS, raw text" in names
-    assert "Lemmas, raw text" not in names
-
-
-def test_a_version_holds_its_rules_and_its_lemmatizer(learned: Learned) -> None:
+def test_a_version_holds_its_rules_and_its_lemmatizer(learned):
     task, _, folder = learned
     manifest = artifact.read_manifest(folder)
     assert manifest.labels[LEMMA] == RULES
@@ -109,7 +83,7 @@ def test_a_version_holds_its_rules_and_its_lemmatizer(learned: Learned) -> None:
                 assert lemmatizer.find(*word_and_rule) == task.lemmatizer.find(*word_and_rule) == word.lemma
 
 
-def test_the_service_gives_the_lemmas_that_training_measured(learned: Learned) -> None:
+def test_the_service_gives_the_lemmas_that_training_measured(learned):
     task, model, folder = learned
     version = load_version(folder)
     every = frozenset({LEMMA})
@@ -137,9 +111,7 @@ def test_the_service_gives_the_lemmas_that_training_measured(learned: Learned) -
 
 @settings(deadline=None)
 @given(st.data(), st.integers(1, 6), st.integers(1, 4))
-def test_the_next_best_rules_are_the_next_in_order_of_their_logits(
-    data: st.DataObject, labels: int, words: int
-) -> None:
+def test_the_next_best_rules_are_the_next_in_order_of_their_logits(data, labels, words):
     """Of fewer than three labels, one is given again: it has not fitted, or it comes earlier."""
     orders = [data.draw(st.permutations(range(labels))) for _ in range(words)]
     logits = np.zeros((words, labels), np.float32)
@@ -153,10 +125,6 @@ def test_the_next_best_rules_are_the_next_in_order_of_their_logits(
         assert set(given_ids) <= set(order)
 
 
-def without(tree: Tree, *lemmas: str) -> Tree:
-    return Tree(tuple(word._replace(lemma="_") if word.lemma in lemmas else word for word in tree.words))
-
-
 @pytest.mark.parametrize(
     "make",
     [
@@ -166,7 +134,7 @@ def without(tree: Tree, *lemmas: str) -> Tree:
     ],
     ids=["no lemmas", "not wanted", "no rule of three words"],
 )
-def test_without_lemmas_there_is_no_head_and_no_file(make: Callable[[], Tagging], tmp_path: Path) -> None:
+def test_without_lemmas_there_is_no_head_and_no_file(make, tmp_path):
     task = make()
     assert set(task.labels) == {"upos", "xpos", "feats"}
     assert task.lemmatizer is None
@@ -191,7 +159,7 @@ def rare() -> list[Tree]:
     ]
 
 
-def test_words_count_with_their_variants_in_the_vocabulary_and_in_what_is_dropped() -> None:
+def test_words_count_with_their_variants_in_the_vocabulary_and_in_what_is_dropped():
     variants = ["n't", "n’t", "n't", unicodedata.normalize("NFD", "été"), "été"]
     trees = [Tree((Word(form, "X", "_", "_", form), Word("run", "VERB", "_", "_", "run"))) for form in variants]
     task = tiny.tagging(splits=dict.fromkeys(("train", "dev", "test"), trees), word_dropout=1.0)
@@ -206,7 +174,7 @@ def test_words_count_with_their_variants_in_the_vocabulary_and_in_what_is_droppe
         np.testing.assert_array_equal(others[0].inputs[name], others[1].inputs[name])
 
 
-def test_of_rules_that_differ_in_casing_the_one_of_most_words_with_the_part_of_speech_counts() -> None:
+def test_of_rules_that_differ_in_casing_the_one_of_most_words_with_the_part_of_speech_counts():
     words = [Word(form, "PROPN", "NNP", "_", form) for form in ("Anna", "Rome", "lisa", "NASA")]
     words += [Word(form, "NOUN", "NN", "_", form.lower()) for form in ("Dog", "cat", "bird", "USA")]
     trees = [Tree((word, Word("runs", "VERB", "VBZ", "_", "run"))) for word in words]
@@ -217,7 +185,7 @@ def test_of_rules_that_differ_in_casing_the_one_of_most_words_with_the_part_of_s
     assert set(task.labels[LEMMA]) == {"keep", "lower", "lower|end-1+"}
 
 
-def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_parts_of_speech() -> None:
+def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_parts_of_speech():
     """This network says of every word that its lemma is the form in lower case."""
     task = tiny.tagging(
         tiny.LEXICON, splits=tiny.treebank_with_lemmas(), sizes=replace(tiny_sizes(), affix_embedding=2)
@@ -253,9 +221,7 @@ SOME = st.lists(st.sampled_from([IGNORED, UNSEEN, 0, 1, 2]), min_size=1, max_siz
 
 @settings(deadline=None)
 @given(targets=SOME, smoothing=st.sampled_from([0.0, 0.1]), shared=st.booleans(), seed=st.integers(0, 9))
-def test_words_whose_rule_is_unseen_or_ignored_give_no_loss(
-    targets: list[int], smoothing: float, shared: bool, seed: int
-) -> None:
+def test_words_whose_rule_is_unseen_or_ignored_give_no_loss(targets, smoothing, shared, seed):
     def loss(ids: list[int], logits: Any) -> tuple[float, Any]:
         labels, shares = np.array([ids], np.int32), None
         if shared:
@@ -276,21 +242,7 @@ def test_words_whose_rule_is_unseen_or_ignored_give_no_loss(
     assert not gradient[[i for i in range(len(targets)) if i not in kept]].any()
 
 
-def test_sentences_without_any_lemma_give_a_finite_loss() -> None:
-    trees = [without(tree, *(word.lemma for word in tree.words)) for tree in tiny.treebank_with_lemmas()["train"][:2]]
-    splits = tiny.treebank_with_lemmas() | {"dev": trees}
-    task = tiny.tagging(splits=splits)
-    batch = collate(task.examples("dev"))
-    assert (batch.targets[LEMMA] == IGNORED).all()
-    model = task.network()
-    whole = float(task.loss(model, batch.inputs, batch.targets, ())[0])
-    assert np.isfinite(whole)
-    predictions = task.predictions(make_predict(task, model), "dev")
-    assert not predictions[LEMMA].right.any()
-    assert (task._right_lemmas(predictions, "dev")).all(), "any lemma is right"
-
-
-def test_calibration_divides_the_scores_of_lemma_rules_by_one_temperature() -> None:
+def test_calibration_divides_the_scores_of_lemma_rules_by_one_temperature():
     task = tiny.tagging(splits=tiny.treebank_with_lemmas())
     model = task.network()
     assert isinstance(model, Tagger)

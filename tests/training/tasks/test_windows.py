@@ -8,7 +8,7 @@ from training.data.dataset import Array, Example
 from training.tasks.windows import label_probabilities
 
 
-def test_windows_of_a_long_text_count_by_their_length() -> None:
+def test_windows_of_a_long_text_count_by_their_length():
     seen: list[int] = []
 
     def predict(inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -8,7 +8,7 @@ from training.tasks.tagging import TEACHER_LABELS
 from training.teachers.lemmas import agreeing
 
 
-def test_the_rules_of_a_word_agree_and_prefer_a_lemma_that_is_a_word() -> None:
+def test_the_rules_of_a_word_agree_and_prefer_a_lemma_that_is_a_word():
     task = tiny.tagging(splits=tiny.treebank_with_lemmas())
     lower, cut = (task.labels[LEMMA].index(rule) for rule in ("lower", "lower|end-1+"))
     verb, tag = task.labels["upos"].index("VERB"), task.labels["xpos"].index("VBZ")

@@ -20,9 +20,10 @@ import tokenizers
 import torch
 import transformers
 
-from training.teachers import labelling, pretrained, teach, tuning, unlabelled
+from training.teachers import labelling, pretrained, tuning, unlabelled
 from training.teachers import tagging as tagging_teacher
 from training.teachers.encoder import Encoder, Pieces
+from training.teachers.teach import teach
 
 TEXTS = [("the", "dog", "sees", "the", "Child"), ("A", "lovely", "cat"), ("the", "❤", "bird", "likes", "today")]
 
@@ -76,7 +77,7 @@ def said(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_what_a_batch_is_padded_with_changes_no_vector(encoder: Path) -> None:
+def test_what_a_batch_is_padded_with_changes_no_vector(encoder):
     pieces, network = Pieces(encoder), Encoder(encoder).eval()
     ids, mask, starts = pieces.batch(TEXTS)
     assert mask.sum(1).tolist() == [pieces.count(words) + 2 for words in TEXTS]
@@ -90,7 +91,7 @@ def test_what_a_batch_is_padded_with_changes_no_vector(encoder: Path) -> None:
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_bfloat16_is_left_to_devices_that_have_it(encoder: Path, there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_is_left_to_devices_that_have_it(encoder, there, monkeypatch):
     monkeypatch.setattr("training.teachers.encoder.DEVICE", torch.device("cpu"))
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": there})
     network = Encoder(encoder).eval()
@@ -103,7 +104,7 @@ def test_bfloat16_is_left_to_devices_that_have_it(encoder: Path, there: bool, mo
     torch.testing.assert_close(computed, exact, atol=0.05, rtol=0)
 
 
-def test_taggers_learn_their_sentences_and_label_others(settings: TeacherSettings) -> None:
+def test_taggers_learn_their_sentences_and_label_others(settings):
     task, out = tagging(teaching=replace(settings, count=2)), console()
     made = teach(task, out)
     assert "together: UPOS" in said(out)
@@ -120,14 +121,14 @@ def test_taggers_learn_their_sentences_and_label_others(settings: TeacherSetting
     assert made.sources[-1].name == "encoder, the teacher's pretrained weights"
 
 
-def test_classifiers_learn_their_phrases(settings: TeacherSettings) -> None:
+def test_classifiers_learn_their_phrases(settings):
     made = teach(sentiment(teaching=replace(settings, batch_pieces=200)), console())
     assert len(made.sentences) == len(made.outputs["logits"]) == len(made.lengths)
     assert [made.sentences[i] for i in range(len(made.sentences) - 3, len(made.sentences))] == TEXTS
     assert made.outputs["logits"].shape[1] == 5
 
 
-def test_classifiers_label_what_is_recombined_from_their_phrases(settings: TeacherSettings) -> None:
+def test_classifiers_label_what_is_recombined_from_their_phrases(settings):
     teaching = replace(settings, batch_pieces=200, epochs=1, recombined_tokens=8)
     task = sentiment(teaching=teaching, limit=10)  # all twenty leave nothing new
     made = teach(task, console())
@@ -138,7 +139,7 @@ def test_classifiers_label_what_is_recombined_from_their_phrases(settings: Teach
     assert len(made.outputs["logits"]) == len(sentences)
 
 
-def test_an_interrupted_run_ends_as_a_whole_one(settings: TeacherSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_ends_as_a_whole_one(settings, monkeypatch):
     """Once between two epochs, once between two parts of the text."""
     settings = replace(settings, epochs=3)
     task = tagging(teaching=settings)
@@ -171,22 +172,22 @@ def test_an_interrupted_run_ends_as_a_whole_one(settings: TeacherSettings, monke
     np.testing.assert_array_equal(resumed.counts, whole.counts)
 
 
-def test_teachers_of_other_settings_begin_anew(settings: TeacherSettings) -> None:
+def test_teachers_of_other_settings_begin_anew(settings):
     first, second = (tagging(teaching=replace(settings, epochs=epochs)).recipe for epochs in (1, 2))
     assert tuning.teachers_folder(first) != tuning.teachers_folder(second)
 
 
-def test_a_folder_without_an_encoder_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_an_encoder_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match=r"no config\.json, tokenizer\.json, model\.safetensors"):
         pretrained.find(str(tmp_path))
 
 
-def test_a_recipe_without_teachers_is_refused() -> None:
+def test_a_recipe_without_teachers_is_refused():
     with pytest.raises(ConfigurationError, match="tagger-tiny has no teacher"):
         teach(tagging(), console())
 
 
-def test_sentences_are_written_in_several_styles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sentences_are_written_in_several_styles(monkeypatch):
     rows = [{"text": f"The film was good. It has {i} stars."} for i in range(200)]
     monkeypatch.setattr(corpora, "read_table", lambda *_: rows)
     texts = {"kjv_sicp": "(define x 1)\n\nA procedure is a pattern.", "masc": "Dear all ,\nSee you soon .\n"}
@@ -201,7 +202,7 @@ def test_sentences_are_written_in_several_styles(monkeypatch: pytest.MonkeyPatch
     assert sum(" ".join(words) == "The film was good ." for words in goods) > len(goods) / 2
 
 
-def test_the_teacher_reads_what_the_student_cannot(settings: TeacherSettings) -> None:
+def test_the_teacher_reads_what_the_student_cannot(settings):
     """The case of a word, which the transformer does not see, reaches the heads by its characters."""
     task = tagging(teaching=settings)
     encoder = pretrained.find(settings.encoder).folder

@@ -1,0 +1,149 @@
+"""Translation: pairs, subwords, the translator, and its commands."""
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.text.vocabulary import PAD, UNK
+from tests.training import tiny
+from training.course.data.subwords import Subwords
+from training.course.models.translator import longest
+from training.course.recipes import translation as recipes
+from training.course.tasks.translation import Translation, translation_scores
+from training.data import corpora, translations
+from training.data.dataset import Batch, collate
+from training.data.translations import Pair
+from training.run.loop import make_predict
+from training.tasks.tagging import TaggingRecipe
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Translation, Any]:
+    """A translator that is overfitted on its twenty pairs."""
+    task = tiny.translation()
+    return task, tiny.trained(task, tmp_path_factory.mktemp("translation"))
+
+
+def test_learns_twenty_translations_by_heart(learnt):
+    task, model = learnt
+    predict = make_predict(task, model)
+    assert task.translate(predict, ["small library for all of us", "This is a free tool."]) == [
+        "bibliothèque petit pour nous tous",
+        "C'est un outil libre.",
+    ]
+    assert {metric.name: metric.value for metric in task.evaluate(predict, "dev")} == dict.fromkeys(
+        ("BLEU", "chrF", "BLEU, titles", "chrF, titles", "BLEU, paragraphs", "chrF, paragraphs"), 100
+    )
+    assert task.samples(predict)["small tool for all of us"] == "outil petit pour nous tous"
+
+
+def test_what_is_generated_looks_at_what_it_translates(learnt):
+    task, model = learnt
+    read, generated, weights = task.attend(model, "small library for all of us")
+    assert "".join(generated) == "▁bibliothèque▁petit▁pour▁nous▁tousend"
+    assert weights.shape == (len(generated), len(read))
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """A network with random weights, large enough that its answers differ."""
+    keras.utils.set_random_seed(1)
+    network = tiny.translation().network()
+    for weight in network.trainable_variables:
+        weight.assign(3.0 * weight)
+    return network
+
+
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    return collate(tiny.translation()._examples)
+
+
+def test_each_generated_subword_is_the_most_probable_after_those_before_it(model, batch):
+    ids = np.asarray(model.translate(**batch.inputs))
+    assert len(np.unique(ids)) > 5
+    steps = np.full(len(ids), ids.shape[1], np.int32)
+    best = np.asarray(model(**batch.inputs, translation=ids, steps=steps)).argmax(axis=-1)
+    for row, expected, limit in zip(ids, best, longest(batch.inputs["lengths"]), strict=True):
+        end = row.tolist().index(PAD) if PAD in row else len(row)
+        assert end <= limit
+        np.testing.assert_array_equal(row[:end], expected[:end])
+        assert end == limit or expected[end] == PAD
+        assert (row[end:] == PAD).all()
+
+
+def test_a_kind_is_measured_by_its_own_pairs():
+    pairs = [Pair("title", "", "a b c d"), Pair("paragraph", "", "e f g h")]
+    metrics = {metric.name: metric.value for metric in translation_scores(["a b c d", "x"], pairs, "dev")}
+    assert metrics["BLEU, titles"] == metrics["chrF, titles"] == 100
+    assert metrics["BLEU, paragraphs"] == metrics["chrF, paragraphs"] == 0
+    assert 0 < metrics["BLEU"] < 100
+    assert 0 < metrics["chrF"] < 100
+
+
+def test_pairs_that_are_too_long_are_not_learned_from():
+    whole, short = tiny.translation(), tiny.translation(longest=6)
+    assert 0 < len(short._examples) < len(whole._examples) == 20
+    for batch in short.train_batches(np.random.default_rng(0)):
+        assert max(batch.inputs["symbol_ids"].shape[1], batch.targets["translation_ids"].shape[1]) <= 6
+
+
+def test_the_recipe_is_trained_measured_and_drawn_but_not_exported(run, monkeypatch, capsys, tmp_path):
+    lines = "".join("\t".join(pair) + "\n" for pair in tiny.pairs())
+    monkeypatch.setattr(corpora, "read", lambda corpus, split: lines)
+    tiny_recipe = tiny.translation().recipe
+    shortened = replace(recipes.recipe, sizes=tiny_recipe.sizes, subwords=60, longest=60, epochs=1, batch_tokens=200)
+    monkeypatch.setattr(recipes, "recipe", shortened)
+    assert run("train", "translation") == 0
+    printed = capsys.readouterr().out
+    assert "BLEU, titles" in printed
+    assert "reading 1 of the test split" in printed
+    assert run("attention", "translation", "small library", "free font", "--out", "drawn.png") == 0
+    assert run("attention", "translation") == 1
+    assert "translation needs a text" in capsys.readouterr().err
+    assert (tmp_path / "drawn.png").stat().st_size > 5_000
+    monkeypatch.setattr(TaggingRecipe, "task", lambda recipe: tiny.tagging())
+    assert run("attention", "tagger-en", "dog") == 1
+    assert "tagger-en has no decoder with attention" in capsys.readouterr().err
+    assert run("export", "translation") == 1
+    assert "translation is measured and not exported: the service has no such task" in capsys.readouterr().err
+    assert not (tmp_path / "model_store").exists()
+
+
+TEXTS = ["shared library for images", "bibliothèque partagée d'images", "images, images and more images"]
+SUBWORDS = Subwords(TEXTS, 60)
+CHARACTERS = sorted({character for text in TEXTS for character in text})
+
+
+@given(st.text(CHARACTERS, max_size=40).map(str.lstrip))
+def test_a_text_of_known_characters_comes_back_as_it_was(text):
+    ids = SUBWORDS.encode(text)
+    assert UNK not in ids
+    assert PAD not in ids
+    assert SUBWORDS.decode(ids.tolist()) == text
+
+
+def test_what_is_frequent_is_one_subword_and_punctuation_stands_alone():
+    assert SUBWORDS.split("images, more images") == ["▁images", ",", "▁mor", "e", "▁images"]
+    assert [SUBWORDS.string(int(id)) for id in SUBWORDS.encode("d'images")] == ["▁d", "'", "images"]
+
+
+def test_what_is_behind_the_end_is_not_read():
+    ids = SUBWORDS.encode("shared").tolist()
+    assert SUBWORDS.decode([*ids, PAD, *ids]) == "shared"
+    assert SUBWORDS.decode([PAD]) == ""
+
+
+def test_a_line_is_a_pair_whatever_its_texts_hold(monkeypatch):
+    lines = 'title\tSong "of\u2028two" lines\tchant\nparagraph\tAs before\x85\tcomme avant\n'
+    monkeypatch.setattr(corpora, "read", lambda corpus, split: {("debian_en_fr", "dev"): lines}[corpus, split])
+    assert list(translations.read("debian_en_fr", "dev")) == [
+        Pair("title", 'Song "of\u2028two" lines', "chant"),
+        Pair("paragraph", "As before\x85", "comme avant"),
+    ]

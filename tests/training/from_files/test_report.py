@@ -1,0 +1,116 @@
+"""The report of a model of files: simple models, confusions, the budget of a run, and whether a version serves."""
+
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tests.training.tiny import tagging
+from training.data.dataset import Example
+from training.from_files import tagger
+from training.from_files.budget import BUDGET_SECONDS, QUICK_SECONDS, Speed, show_budget, training_budget
+from training.from_files.run import how_it_serves
+from training.metrics.predictions import Predictions
+from training.models import linear
+from training.report.tables import show_comparison, show_confusions, show_features, show_labels
+
+SENTENCES = [("the", "dog", "runs"), ("the", "run", "ends"), ("a", "walk", "ends")]
+TAGS = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2])
+
+
+def test_a_word_has_its_most_frequent_tag_and_a_new_one_that_of_rare_words():
+    guess = linear.most_frequent_tag([*SENTENCES, ("the", "the")], np.array([*TAGS, 0, 2]))
+    assert guess([("The", "ends", "new")]).tolist() == [0, 2, 1]  # once: a, dog, runs, run, walk
+
+
+def test_a_linear_tagger_reads_neighbours_and_affixes():
+    guess = linear.linear_tagger(SENTENCES * 5, np.tile(TAGS, 5), seed=1)
+    assert guess([("the", "jogs", "ends"), ("a", "dog", "jogs")]).tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_linear_classifier_learns_words_that_separate_the_labels():
+    texts = [("a", "fine", str(i)) for i in range(10)] + [("a", "bad", str(i)) for i in range(10)]
+    guess = linear.linear_classifier(texts, np.repeat([0, 1], 10), seed=1)
+    assert guess([("fine", "thing"), ("bad", "thing")]).tolist() == [0, 1]
+    assert linear.most_frequent_label(np.array([2, 0, 2]))(texts[:3]).tolist() == [2, 2, 2]
+
+
+def printed(show: object, *arguments: object) -> str:
+    said = io.StringIO()
+    show(Console(file=said, width=200), *arguments)  # type: ignore[operator]
+    return said.getvalue()
+
+
+def test_confusions_come_with_the_most_confident_example():
+    examples = [Example(("the", "dog", "runs"), {}), Example(("it", "runs"), {})]
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.9, 0.1], [0.95, 0.05]])
+    own = Predictions(np.array([0, 1, 1, 0, 1]), probabilities, np.array([0, 0, 0, 1, 1]))
+    said = printed(show_confusions, "upos", ["NOUN", "VERB"], own, examples)
+    assert "it [runs]" in said
+    assert "the dog [runs]" not in said
+    assert ["VERB", "NOUN", "2"] in [line.split()[:3] for line in said.splitlines()]
+    assert "60.00" in printed(show_comparison, "upos", {"dev": {"this model": own}})
+    row = next(
+        line for line in printed(show_labels, "upos", ["NOUN", "VERB"], {"own": own}).splitlines() if "VERB" in line
+    )
+    assert row.split() == ["VERB", "100.00", "33.33", "50.00", "3"]
+
+
+def test_features_are_counted_by_attribute():
+    labels = ["_", "Case=Nom|Number=Sing", "Case=Acc|Number=Sing", "Case=Nom|Number=Plur|Gender=Fem"]
+    examples = [Example(("der", "Hund", "bellt"), {}), Example(("die", "Hunde", "laut"), {})]
+    given = np.array([2, 1, 0, 1, 3, 1])
+    own = Predictions.certain(np.array([1, 1, 0, 3, 3, -1]), given, 4, np.array([0, 0, 0, 1, 1, 1]))
+    lines = printed(show_features, labels, own, examples).splitlines()
+    rows = [line.split() for line in lines if line.strip().startswith(("Case", "Number", "Gender"))]
+    assert rows == [
+        ["Number", "4", "75.00", *"Sing for Plur: 1 [die] Hunde laut".split()],
+        ["Gender", "2", "50.00", *"none for Fem: 1 [die] Hunde laut".split()],
+        ["Case", "4", "75.00", *"Acc for Nom: 1 [der] Hund bellt".split()],
+    ]
+    assert "1 more words have features that no word of train has" in lines
+    assert printed(show_features, ["_"], Predictions.certain(given * 0, given * 0, 1, given), examples) == ""
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_epochs_are_as_many_as_the_time_allows(quick):
+    speed, seconds = Speed(trained=1000, finished=1000), QUICK_SECONDS if quick else BUDGET_SECONDS
+    assert training_budget(1000, 10_000, speed, least=2, most=10, quick=quick) == (10, None)
+    assert training_budget(1000, 100, speed, least=2, most=10, quick=quick) == (10, None)
+    middling = 30_000 if quick else 600_000
+    epochs, limit = training_budget(1000, middling, speed, least=2, most=10, quick=quick)
+    assert limit is None
+    assert speed.seconds(middling, epochs) <= seconds < speed.seconds(middling, epochs + 1)
+    epochs, limit = training_budget(10**6, 10_000_000, speed, least=2, most=10, quick=quick)
+    assert epochs == 2
+    assert limit is not None
+    assert speed.seconds(10 * limit, epochs) == pytest.approx(seconds, abs=0.1)
+
+
+def test_a_quick_tagger_has_a_fraction_of_the_weights():
+    quick, whole = (tagging(sizes=sizes).network().count_params() for sizes in (tagger.QUICK_SIZES, tagger.SIZES))
+    assert quick < whole / 3
+
+
+def test_the_time_that_is_announced_is_that_of_the_whole_run():
+    recipe = tagging(epochs=4, limit=50).recipe
+    said = printed(show_budget, "words", 60_000, 100, recipe, Speed(trained=500, finished=1000))
+    assert "60,000 words, 4 epochs of 50 of its examples, about 5 minutes on one core" in said  # 25 + 240 + 30 s
+    said = printed(show_budget, "words", 60_000, 100, replace(recipe, limit=None), Speed(trained=500, finished=1000))
+    assert "about 9 minutes on one core" in said  # 25 + 480 + 60 s
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}", '{"models": {"topics": {"canary": null}}}', '{"models": []}'])
+def test_a_new_version_serves_unless_another_was_chosen(tmp_path, content):
+    if content is not None:
+        (tmp_path / "serving.json").write_text(content)
+    assert how_it_serves(tmp_path, "topics") == 'served as "model": "topics"'
+
+
+def test_a_version_that_was_chosen_is_named(tmp_path):
+    (tmp_path / "serving.json").write_text(json.dumps({"models": {"topics": {"version": "4"}}}))
+    told = "not served, since version 4 was chosen: tagwerk models use topics follows the newest again"
+    assert how_it_serves(tmp_path, "topics") == told
