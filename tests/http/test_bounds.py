@@ -77,9 +77,29 @@ async def test_requests_that_do_not_wait_for_answers_are_answered_in_order_and_a
         assert wire.statuses() == [200, 404] * (sent * MOST_PIPELINED // 2)
         assert wire.reading
     connection.data_received(GET * (MOST_PIPELINED + 2))
-    assert wire.closed
+    assert not wire.closed
+    await until(lambda: wire.closed)
+    assert wire.statuses()[3 * MOST_PIPELINED :] == [200] * (MOST_PIPELINED + 1) + [429]
     status, headers, document = wire.answers()[-1]
     assert (status, headers["retry-after"], document["type"]) == (429, "1", "urn:tagwerk:problem:overloaded")
+    connection.connection_lost(None)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"no HTTP\r\n\r\n",
+        b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+async def test_what_is_not_valid_is_refused_after_the_answers_to_earlier_requests(rest):
+    connection, wire = connect(made_context())
+    connection.data_received(3 * GET + rest + GET)
+    connection.data_received(GET)
+    assert not wire.closed
+    await until(lambda: wire.closed)
+    assert wire.statuses() == [200, 200, 200, 400]
     connection.connection_lost(None)
 
 

@@ -110,6 +110,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._received = 0  # bytes, of all requests
         self._requests_bytes = 0  # held by the handlers of requests
         self._dropped = False
+        self._refusal: problem.Expected | None = None  # to be answered after earlier requests; nothing more is parsed
         self._arriving = False  # a request has begun and is incomplete
         self._in_head = False  # its head is incomplete too
         self._head_bytes = 0  # of the read in which the head began, and of those since
@@ -155,6 +156,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
+        if self._refusal is not None:
+            return
         self._received += len(data)
         in_body, self._got_body = self._arriving and not self._in_head, False
         self._head_bytes = self._head_bytes + len(data) if self._in_head else len(data)
@@ -173,7 +176,7 @@ class BoundedProtocol(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as upgrade:  # answered like any other request; HTTP continues after it
                 data = data[int(upgrade.args[0]) :]
             except httptools.HttpParserError:
-                if self.transport.is_closing():  # it is refused already
+                if self.transport.is_closing() or self._refusal is not None:  # it is refused already
                     return
                 self._refuse(HTTPException(400, "it is not valid HTTP/1.1"))
 
@@ -242,6 +245,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
+        elif self._refusal is not None:
+            self._write_refusal(self._refusal)
         if self.flow.read_paused:
             self.flow.resume_reading()
 
@@ -342,5 +347,15 @@ class BoundedProtocol(HttpToolsProtocol):
         return not self._in_head and self.cycle is not None and self.cycle.response_started
 
     def _refuse(self, error: problem.Expected) -> None:
+        """Answers what arrives with an error, once earlier requests are answered, and closes."""
+        if not (self.pipeline or (self._in_progress() and (self._in_head or not self._arriving))):
+            self._write_refusal(error)
+            return
+        if self._arriving and not self._in_head:
+            self.pipeline.popleft()  # what arrives is the last of them
+        self._refusal, self._arriving = error, False
+        self.flow.pause_reading()
+
+    def _write_refusal(self, error: problem.Expected) -> None:
         """Answers with an error, without the application, and closes."""
         raise NotImplementedError

@@ -284,7 +284,7 @@ class Connection(BoundedProtocol):
 
     # Answers without the application
 
-    def _refuse(self, error: problem.Expected) -> None:
+    def _write_refusal(self, error: problem.Expected) -> None:
         if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
             self.transport.close()  # a second response would corrupt the first
             return
