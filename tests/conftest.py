@@ -1,9 +1,7 @@
 """What all tests share: the running service, the order of the tests, and skips that count as failures."""
 
-import asyncio
 import fcntl
 import functools
-import inspect
 import logging
 import os
 import re
@@ -84,16 +82,6 @@ def folder(nodeid: str) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sorts the tests, longest first."""
     items.sort(key=lambda item: [*LONGEST, folder(item.nodeid)].index(folder(item.nodeid)))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Runs a test that is a coroutine function in an event loop of its own."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    names = inspect.signature(pyfuncitem.obj).parameters
-    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
-    return True
 
 
 @pytest.hookimpl(wrapper=True)
@@ -253,5 +241,5 @@ def store_of(folder: Path, *names: str) -> Path:
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Runs asynchronous tests with asyncio: those with the mark `anyio`."""
+    """Runs asynchronous tests with asyncio."""
     return "asyncio"

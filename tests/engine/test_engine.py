@@ -17,8 +17,6 @@ from service.types import State
 from tests.engine.running import TAGGER, hold, make_engine, request, turns, until
 from tests.fakes import Device, failing
 
-pytestmark = pytest.mark.anyio
-
 
 async def test_what_a_request_leaves_behind_needs_no_search_for_garbage(made):
     wish = request([7])

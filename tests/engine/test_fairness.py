@@ -19,8 +19,6 @@ from tests.engine.running import SAMPLING, hold, prompt, request, running_engine
 from tests.engine.test_scheduler import GRID, PLANNED, ignore, step_times
 from tests.fakes import Clock, Device
 
-pytestmark = pytest.mark.anyio
-
 MODEL = ModelKey("tagger", "1")
 FLOODS, OTHER = 1, 2
 

@@ -21,8 +21,6 @@ from tests.engine.running import LM, SETTINGS, prompt, request, turns
 from tests.engine.test_engine import Ended
 from tests.fakes import Clock, Device, failing, version_of
 
-pytestmark = pytest.mark.anyio
-
 # Requests take their deadlines from the real clock, which starts at 0 with the machine; a bench has its own clock.
 NO_DEADLINE = 1e9
 STEP_SECONDS = 1 / 32  # exact in binary

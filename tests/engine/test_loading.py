@@ -32,8 +32,6 @@ from tests.engine.running import (
 )
 from tests.fakes import Clock, Device, Repeater, version_of
 
-pytestmark = pytest.mark.anyio
-
 STEP_SECONDS = 1 / 32  # exact in binary
 VERSIONS = {
     "tagger-en": version_of("tagger-en"),

@@ -11,8 +11,6 @@ from service.errors import InternalError, ModelNotFound
 from service.types import ModelKey
 from tests.engine.running import LM, SAMPLING, TAGGER, prompt, request
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.mark.parametrize(
     "changes",

@@ -14,8 +14,6 @@ from service.types import Sampled
 from tests.engine.running import hold, prompt, request, turns, until
 from tests.fakes import failing
 
-pytestmark = pytest.mark.anyio
-
 
 async def test_texts_are_generated_side_by_side_and_beside_batches(made):
 

@@ -18,8 +18,6 @@ from tests.engine.running import hold, prompt, request, running_engine, turns
 from tests.engine.test_engine import Ended
 from tests.fakes import Device, Echo
 
-pytestmark = pytest.mark.anyio
-
 MOMENTS = pytest.mark.parametrize("at_start", [True, False], ids=["at its start", "when it is fetched"])
 
 

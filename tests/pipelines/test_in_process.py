@@ -13,8 +13,6 @@ from tests.conftest import ROOT
 from tests.http.scene import SequenceModelDevice
 from tests.in_process import use_device, use_test_device
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture(autouse=True)
 def loaded(monkeypatch) -> list[str]:

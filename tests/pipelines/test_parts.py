@@ -15,8 +15,6 @@ from service.types import Ragged, joined
 from tests.engine.running import TAGGER, hold, request, rows_of, running_engine, turns
 from tests.fakes import Device, ReadyEngine
 
-pytestmark = pytest.mark.anyio
-
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
