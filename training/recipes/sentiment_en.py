@@ -11,8 +11,9 @@ recipe = SentimentRecipe(
     description="Tells whether an English text is negative, neutral or positive",
     language="en",
     licence="MIT",
-    limits="Learnt from film reviews, comments, posts of programmers, product reviews and news. Irony, comparisons and "
-    "what a reader must know are often lost. Of news, it has learnt the sentiment towards a person.",
+    limits="Learnt from film reviews, comments, posts of programmers, product reviews, news and everyday sentences. "
+    "Opinions that are only implied, irony and comparisons are often lost. Of news, it has learnt the sentiment "
+    "towards a person.",
     corpus="sst",
     further={
         "goemotions": 1.0,
@@ -25,7 +26,7 @@ recipe = SentimentRecipe(
     statements={"kjv_sicp/sicp": 8000, "dialogue/snips": 3000, "dialogue/clinc150": 6000},
     shift=0.8,
     longest=60,
-    epochs=4,
+    epochs=7,
     teacher="sentiment-en",
     teaching=TeacherSettings(
         count=3,
@@ -37,8 +38,8 @@ recipe = SentimentRecipe(
     ),
     distillation_tokens=5_000_000,
     word_count=3,
-    batch_tokens=600,
-    learning_rate=1e-3,
+    batch_tokens=1200,
+    learning_rate=1.4e-3,
     clip_norm=1.0,
     averaging=0.9995,
     sizes=SentimentSizes(embedding=300, units=128, input_dropout=0.25, output_dropout=0.25),

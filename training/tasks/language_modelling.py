@@ -12,7 +12,7 @@ from service.artifact.manifest import DataSource, Endpoint, Metric
 from service.text.encoding import Ids, encode_tokens
 from service.text.vocabulary import RESERVED, Vocabulary
 from training.cells import Tensor
-from training.data import corpora
+from training.data import corpora, source_code
 from training.data.catalogue import CORPORA
 from training.data.dataset import Array, Batch, Batches, Example
 from training.data.vocabularies import counted
@@ -26,6 +26,7 @@ STRETCHES = 64  # parts of a split that are measured in parallel
 CONTEXT = 512  # characters that are read before each of them but the first
 SAMPLE = 300  # characters
 GOLDENS = ("\n", "O", "ROMEO:\n", "To be, or not to be", "What say you to this, my lord?\n\nKING", "z$3& éß")
+INTERPRETER = "interpreter"  # the standard library of the running Python
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +55,14 @@ class LanguageModelRecipe(Recipe):
     sizes: Any = field(default_factory=LanguageModelSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "LanguageModelling":
-        texts = {file: corpora.read(self.corpus, file) for file in CORPORA[self.corpus].files}
+        if self.corpus == INTERPRETER:
+            texts, sources = {"text": source_code.read()}, source_code.sources()
+        else:
+            texts = {file: corpora.read(self.corpus, file) for file in CORPORA[self.corpus].files}
+            sources = corpora.sources(self.corpus)
         parts = texts if set(texts) == {"train", "dev", "test"} else cut(texts.values(), self)
         units = {part: words(text) if self.unit == "word" else text for part, text in parts.items()}
-        return LanguageModelling(self, units, corpora.sources(self.corpus), vocabularies)
+        return LanguageModelling(self, units, sources, vocabularies)
 
 
 def cut(texts: Iterable[str], recipe: LanguageModelRecipe) -> dict[str, str]:

@@ -50,7 +50,7 @@ LABEL_OF_GRADE = {LABELS: (0, 0, 1, 2, 2), GRADES: (0, 1, 2, 3, 4)}
 MEAN_F1 = f"{MACRO_F1}, mean of all corpora"
 CHOSEN_BY = {"imdb": POLARITY, "tweets": MACRO_RECALL}  # and SST-2 or SST-5 on the treebank
 EMBEDDING_SCALE = 0.1
-DISTILLATION_WEIGHT = 2.0  # of the teacher's probabilities in the loss, where a label counts 1
+DISTILLATION_WEIGHT = 4.0  # of the teacher's probabilities in the loss, where a label counts 1
 NO_SHARES = np.zeros(sst.GRADES, np.float32)
 Trees: TypeAlias = Sequence[Sequence[sst.Phrase]]
 

@@ -1,5 +1,6 @@
 """The language model: that it learns, that its state carries a text on, and that all of a text is measured."""
 
+import hashlib
 import math
 from dataclasses import replace
 from itertools import pairwise
@@ -10,6 +11,7 @@ import pytest
 
 from service.text.encoding import encode_tokens
 from tests.training.tiny import SOURCE, VERSE, language_model, trained
+from training.data import source_code
 from training.data.dataset import collate
 from training.metrics.scores import CROSS_ENTROPY
 from training.run.loop import make_predict
@@ -132,3 +134,10 @@ def test_words_are_learnt_and_their_perplexity_is_measured(tmp_path):
     assert perplexity.value == pytest.approx(math.exp(nats.value), abs=0.01)
     assert perplexity.value < 1.5
     assert "the dog ran" in task.samples(predict)[END]
+
+
+def test_the_interpreters_own_library_is_a_text() -> None:
+    text = source_code.read()
+    assert "class Counter(dict):" in text
+    assert len(text) > 3_000_000
+    assert source_code.sources()[0].sha256 == hashlib.sha256(text.encode()).hexdigest()
