@@ -37,7 +37,7 @@ recipe = SentimentRecipe(
         recombined_tokens=1_400_000,
     ),
     distillation_tokens=5_000_000,
-    word_count=3,
+    word_count=4,
     batch_tokens=1200,
     learning_rate=1.4e-3,
     clip_norm=1.0,
