@@ -81,8 +81,8 @@ def parser() -> argparse.ArgumentParser:
         elif run is not segmentation:
             command.add_argument("recipe", metavar="RECIPE", choices=recipe_names(), help=", ".join(recipe_names()))
         if run is teach:
-            what = "a pretrained transformer in the format of Transformers, instead of the recipe's"
-            command.add_argument("--teacher", type=Path, metavar="FOLDER", help=what)
+            what = "multilingual, or the folder of a transformer in the format of Transformers, instead of the recipe's"
+            command.add_argument("--teacher", metavar="NAME", help=what)
         if run is baseline:
             _add_split(command)
     return parser

@@ -42,7 +42,7 @@ def teach(arguments: argparse.Namespace) -> None:
     import_tensorflow()
     recipe = load_recipe(arguments.recipe)
     if arguments.teacher and recipe.teaching:
-        recipe = replace(recipe, teaching=replace(recipe.teaching, encoder=str(arguments.teacher)))
+        recipe = replace(recipe, teaching=replace(recipe.teaching, encoder=arguments.teacher))
 
     from rich.console import Console
 

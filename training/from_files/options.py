@@ -39,6 +39,8 @@ class Options:
         seed: of the run and of the splits.
         quick: whether a first model within three minutes is wanted.
         lexicon: SPACY, or the name of a file; "" for none.
+        teacher: a name of training.teachers.pretrained, or a folder; "" for none.
+        unlabelled: plain text for the teacher to label.
         changes: settings of the recipe as text, `sizes.units` for those of the network.
         command: the command line with these options.
     """
@@ -50,6 +52,8 @@ class Options:
     seed: int = 1
     quick: bool = False
     lexicon: str = ""
+    teacher: str = ""
+    unlabelled: Path | None = None
     changes: Sequence[tuple[str, str]] = ()
     command: str = ""
 
@@ -57,6 +61,11 @@ class Options:
         check_name("--name", self.name)
         if not LANGUAGE.fullmatch(self.language):
             raise ConfigurationError(f"--language {self.language!r}; right: a tag of BCP 47, such as de or pt-BR")
+        if bool(self.teacher) != bool(self.unlabelled):
+            given, missing = ("--teacher", "--unlabelled FILE") if self.teacher else ("--unlabelled", "--teacher NAME")
+            raise ConfigurationError(f"{given} alone: a teacher labels unlabelled text; right: {missing} as well")
+        if self.teacher and self.quick:
+            raise ConfigurationError("--quick: a teacher takes longer than three minutes; right: without --teacher")
 
 
 def check_name(option: str, name: str) -> None:

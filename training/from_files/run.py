@@ -38,7 +38,8 @@ def make(task: Task, options: Options, store: Path, console: Console) -> None:
     metrics = [
         metric for split in SPLITS for metric in (*task.evaluate(predict, split), *calibration(found[split], split))
     ]
-    task.learn_segmenter()
+    if task.segmenter is None:  # a teacher's text was split by it
+        task.learn_segmenter()
     metrics += [metric for split in SPLITS for metric in task.evaluate_text(predict, split)]
     if isinstance(task, Tagging | Classification):
         metrics += compare(task, found, options.seed, console)

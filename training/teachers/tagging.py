@@ -19,11 +19,12 @@ from training.metrics.scores import LEMMA_RULES, tagging_accuracy, word_accuracy
 from training.report.progress import figures
 from training.tasks.recipe import TeacherSettings
 from training.tasks.tagging import HEADS, TEACHER_LABELS, Tagging
-from training.teachers import pretrained, unlabelled
+from training.teachers import pretrained
 from training.teachers.encoder import Encoder, Pieces
 from training.teachers.labelling import Sentences, label
 from training.teachers.lemmas import agreeing
 from training.teachers.tuning import READ_PIECES, teachers_folder, tune
+from training.teachers.unlabelled import Text
 from training.teachers.vectors import WordVectors
 
 LAYERS = 4  # the last layers of the transformer, averaged with trained weights
@@ -68,12 +69,12 @@ class TaggingTeacher(nn.Module):  # type: ignore[misc]
         return {name: head(inputs) for name, head in self.heads.items()}
 
 
-def teach(task: Tagging, settings: TeacherSettings, console: Console) -> DistillationSet:
+def teach(task: Tagging, settings: TeacherSettings, text: Text, console: Console) -> DistillationSet:
     """Fine-tunes the teachers on the train split and runs them on unlabelled sentences."""
     recipe = task.recipe
     encoder = pretrained.find(settings.encoder)
     teachers = [_tuned(task, encoder.folder, settings, recipe.seed + i, console) for i in range(settings.count)]
-    texts = unlabelled.sentences(settings, recipe.seed)
+    texts = text.sentences
     train = [tuple(example.source) for example in task.examples("train")]
     with torch.inference_mode():
         if len(teachers) > 1:
@@ -93,7 +94,7 @@ def teach(task: Tagging, settings: TeacherSettings, console: Console) -> Distill
         words=words,
         counts=counts,
         vectors=vectors_of_words,
-        sources=(*unlabelled.sources(settings), encoder.source),
+        sources=(*text.sources, encoder.source),
     )
 
 
