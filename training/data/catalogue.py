@@ -1,10 +1,11 @@
 """The corpora: title, licence, citation, and the address and checksum of each file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from training.data import imdb, masc, sentiment_tables
 from training.data.download import File
+from training.data.other_languages import TREEBANKS, VOICE, VOICES, voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,10 @@ _NEWSMTSC = (
     "https://raw.githubusercontent.com/fhamborg/NewsMTSC/b9d9b79704ed1b35cecaf1d7c2343dc1bd734fb7/"
     "NewsSentiment/controller_data/datasets/NewsMTSC-dataset"
 )
-_VOICE = "https://github.com/common-voice/common-voice/tree/e0bfbc4be9eb6a97f7dd92eb938200f09f04ba96/server/data"
 _NLTK = "https://raw.githubusercontent.com/nltk/nltk_data/5db857e6f7df11eabb5e5665836db9ec8df07e28/packages/corpora"
 _IMDB = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 
+_SENTENCES = "the sentences of every version of its text files, a line each, without repeats"
 _LINES = "its utterances, a line each, without repeats"
 _DIALOGUES = {  # address, size and checksum of utterances
     "taskmaster": (
@@ -341,10 +342,10 @@ CORPORA = {
         files={
             "en": File(
                 name="en.txt",
-                address=f"{_VOICE}/en/",
+                address=f"{VOICE}/en/",
                 size=3_569_206,
                 sha256="e3487f8c27a1d8fd3319dc73c741b70d077e3c11938a0629ff1b6385116cc7f4",
-                by_hand="the sentences of every version of its text files, a line each, without repeats",
+                by_hand=_SENTENCES,
             ),
         },
     ),
@@ -407,4 +408,11 @@ CORPORA = {
             ),
         },
     ),
+}
+CORPORA |= {
+    name: Corpus(what.title, what.folder, what.licence, what.citation, what.files()) for name, what in TREEBANKS.items()
+}
+CORPORA |= {
+    f"common_voice_{language}": replace(CORPORA["common_voice"], files={language: voice(language, _SENTENCES)})
+    for language in VOICES
 }
