@@ -152,13 +152,20 @@ def _measure(teachers: Sequence[TaggingTeacher], task: Tagging) -> tuple[Metric,
     return (*metrics, *word_accuracy({LEMMA_RULES: columns[LEMMA]}, known, "dev")) if LEMMA in columns else metrics
 
 
+def _best(shares: Tensor) -> tuple[Array, ...]:
+    """Returns the TEACHER_LABELS highest shares and their labels; of a head with fewer, shares of 0 behind them."""
+    found = shares.topk(min(TEACHER_LABELS, shares.shape[-1]))
+    missing = TEACHER_LABELS - found.values.shape[-1]
+    return tuple(functional.pad(part, (0, missing)).cpu().numpy() for part in found)
+
+
 def _label(teachers: Sequence[TaggingTeacher], sentences: Sentences, word_vectors: WordVectors) -> dict[str, Array]:
     """Returns the best labels of each word and their probabilities; adds the vectors of the first teacher."""
     found: list[dict[str, Array]] = [{}] * len(sentences)
     for rows in length_sorted([teachers[0].pieces.count(words) for words in sentences], READ_PIECES):
         shares, (vectors, *_) = _shares(teachers, [sentences[i] for i in rows])
         read = vectors.cpu().numpy()
-        best = {head: [part.cpu().numpy() for part in share.topk(TEACHER_LABELS)] for head, share in shares.items()}
+        best = {head: _best(share) for head, share in shares.items()}
         for row, i in enumerate(rows):
             length = len(sentences[i])
             word_vectors.add(sentences[i], read[row])

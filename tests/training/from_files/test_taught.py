@@ -31,7 +31,7 @@ def answers(task: Tagging, console: Console, text: Text) -> DistillationSet:
         if head != LEMMA:
             places = {label: i for i, label in enumerate(labels)}
             ids[:, 0] = [places.get(getattr(known[w], head), 0) if w in known else 0 for w in words]
-        outputs[head], outputs[f"{head}_shares"] = ids, np.tile(np.float32([0.9, 0.1, 0, 0]), (len(words), 1))
+        outputs[head], outputs[f"{head}_shares"] = ids, np.tile(np.array([0.9, 0.1, 0, 0], np.float32), (len(words), 1))
     counts = {word: words.count(word) for word in dict.fromkeys(words)}
     return DistillationSet(
         sentences=text.sentences,
