@@ -140,7 +140,7 @@ def _recipe(options: Options, train: Sequence[Tree], sources: Sequence[DataSourc
     tags = [len(treebank.tags(train, column)) for column in ("upos", "xpos")]
     seconds = TOKEN_SECONDS + LABEL_SECONDS * sum(count for count in tags if 1 < count <= MOST_SCORED)
     speed = Speed(TRAINED_QUICKLY if options.quick else 1 / seconds, FINISHED)
-    distilled = DISTILLED if options.teacher else 0
+    distilled = min(DISTILLED, len(read_text(options.unlabelled).split())) if options.unlabelled else 0
     epochs, limit = training_budget(len(train), words + distilled, speed, least=2, most=25, quick=options.quick)
     recipe = TaggingRecipe(
         name=options.name,
