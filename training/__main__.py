@@ -50,8 +50,8 @@ def parser() -> argparse.ArgumentParser:
     for name in ("teach", "baseline", "export"):
         recipes = recipe_names()
         commands[name].add_argument("recipe", metavar="RECIPE", choices=recipes, help=", ".join(recipes))
-    what = "a pretrained transformer in the format of Transformers, instead of the recipe's"
-    commands["teach"].add_argument("--teacher", type=Path, metavar="FOLDER", help=what)
+    what = "multilingual, or the folder of a transformer in the format of Transformers, instead of the recipe's"
+    commands["teach"].add_argument("--teacher", metavar="NAME", help=what)
     kinds = commands["train"].add_subparsers(required=True, dest="recipe", metavar="RECIPE")
     from_files.add_commands(kinds)
     for name in recipe_names():

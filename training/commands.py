@@ -44,7 +44,7 @@ def teach(arguments: argparse.Namespace) -> None:
     """Fine-tunes large teachers on a recipe's corpus and writes the distillation set that the recipe learns from."""
     recipe = load_recipe(arguments.recipe)
     if arguments.teacher and recipe.teaching:
-        recipe = replace(recipe, teaching=replace(recipe.teaching, encoder=str(arguments.teacher)))
+        recipe = replace(recipe, teaching=replace(recipe.teaching, encoder=arguments.teacher))
 
     from rich.console import Console
 

@@ -80,7 +80,8 @@ def test_a_missing_package_is_told_with_its_extra(run, capsys, monkeypatch, modu
 def test_the_extras_that_are_named_exist_and_no_index_is_needed():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     sources = "".join(file.read_text() for top in ("service", "training") for file in (ROOT / top).rglob("*.py"))
-    named = set(re.findall(r"""\binstall\(["'](\w+)["']\)""", sources))
+    found = re.findall(r"""\binstall\(["'](\w+)["']\)|\bimport_extra\("[\w.]+", "(\w+)\"""", sources)
+    named = {extra for pair in found for extra in pair if extra}
     assert named >= {"cpu", "files", "ray", "otel", "sign"}
     assert named | {name for names in command.MODULES for name in names.split(",")} <= extras.keys()
     assert "tagwerk[" not in sources, "pip finds no package of that name"

@@ -15,6 +15,7 @@ from training.data.files import DataFileError
 COLUMNS = "ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC".split()
 NOTHING = "_"  # in a column
 PARAGRAPH = "\n\n"
+UNKNOWN_SPACING = "spacing = unknown"  # in a comment of a sentence
 _EMPTY_NODE = re.compile(r"\d+\.\d+")
 _RANGE = re.compile(r"(\d+)-(\d+)")  # of the words of a multiword token
 _FEATURES = re.compile(r"_|[^=|]+=[^|]*(?:\|[^=|]+=[^|]*)*")
@@ -46,12 +47,14 @@ class Tree:
         document: the number of the document that the sentence belongs to, 0 where the file marks none.
         tokens: the same words as they stand in the text; () where each is a token with a space after it.
         paragraph: whether the sentence starts a paragraph or a document.
+        spaced: whether the file says which tokens have no space after them; not under "# spacing = unknown".
     """
 
     words: tuple[Word, ...]
     document: int = 0
     tokens: tuple[SurfaceToken, ...] = ()
     paragraph: bool = False
+    spaced: bool = True
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -62,25 +65,26 @@ def read(text: str, file: Path | str = "CoNLL-U") -> Iterator[Tree]:
     """Yields the sentences of a CoNLL-U file. Raises DataFileError, which says `file` and the line."""
     words: list[Word] = []
     tokens: list[SurfaceToken] = []
-    document, paragraph = 0, False
+    document, paragraph, spaced = 0, False, True
     covered, opened = 0, 0  # words of the multiword tokens so far, and the line of the last one
 
     def tree() -> Tree:
         if covered > len(words):
             fault = f"the multiword token ends at word {covered}, and the sentence at word {len(words)}"
             raise DataFileError(file, opened, fault, "a range of words that are there")
-        return Tree(tuple(words), document, tuple(tokens), paragraph)
+        return Tree(tuple(words), document, tuple(tokens), paragraph, spaced)
 
     for number, line in enumerate(text.split("\n"), start=1):  # other line ends, such as U+0085, occur within words
         line = line.removesuffix("\r")
         if not line or line.isspace():
             if words or tokens:
                 yield tree()
-                words, tokens, paragraph, covered = [], [], False, 0
+                words, tokens, paragraph, spaced, covered = [], [], False, True, 0
         elif line.startswith("#"):
             comment = line[1:].lstrip()
             document += comment.startswith("newdoc")
             paragraph |= comment.startswith(("newdoc", "newpar"))
+            spaced &= comment.rstrip() != UNKNOWN_SPACING
         elif isinstance(found := _line(line, len(words) + 1, number, file), SurfaceToken):
             if covered > len(words):
                 fault = f"the multiword token begins within the one of line {opened}"

@@ -27,6 +27,10 @@ def add_commands(kinds: Any) -> None:
         if name == "tagger":
             what = "words, what they may be, and lemmas: spacy for the package spacy-lookups-data, or a file with tabs"
             kind.add_argument("--lexicon", metavar="FILE", default="", help=what)
+            what = "multilingual, all-mpnet-base-v2 for English, or a folder: a large network that teaches the tagger"
+            kind.add_argument("--teacher", metavar="NAME", default="", help=what)
+            what = "plain text of the language, of which the tagger learns what its teacher answers"
+            kind.add_argument("--unlabelled", type=Path, metavar="FILE", help=what)
         if name != "language-model":
             for split in ("dev", "test"):
                 kind.add_argument(f"--{split}", type=Path, metavar="FILE", help="a tenth of the data by default")
@@ -62,6 +66,8 @@ def train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         quick=arguments.quick,
         lexicon=given.get("lexicon", ""),
+        teacher=given.get("teacher", ""),
+        unlabelled=given.get("unlabelled"),
         text_column=given.get("text_column", ""),
         label_column=given.get("label_column", ""),
         changes=arguments.set,

@@ -29,6 +29,8 @@ class Options:
         seed: of the run and of the splits.
         quick: whether a first model within three minutes is wanted.
         lexicon: SPACY, or the name of a file; "" for none.
+        teacher: a name of training.teachers.pretrained, or a folder; "" for none.
+        unlabelled: plain text for the teacher to label.
         text_column, label_column: of a classifier's tables.
         changes: settings of the recipe as text, `sizes.units` for those of the network.
         command: the command line with these options.
@@ -41,6 +43,8 @@ class Options:
     seed: int = 1
     quick: bool = False
     lexicon: str = ""
+    teacher: str = ""
+    unlabelled: Path | None = None
     text_column: str = ""
     label_column: str = ""
     changes: Sequence[tuple[str, str]] = ()
@@ -52,6 +56,11 @@ class Options:
             raise ConfigurationError(f"--name {self.name!r}; right: {right}")
         if not LANGUAGE.fullmatch(self.language):
             raise ConfigurationError(f"--language {self.language!r}; right: a tag of BCP 47, such as de or pt-BR")
+        if bool(self.teacher) != bool(self.unlabelled):
+            given, missing = ("--teacher", "--unlabelled FILE") if self.teacher else ("--unlabelled", "--teacher NAME")
+            raise ConfigurationError(f"{given} alone: a teacher labels unlabelled text; right: {missing} as well")
+        if self.teacher and self.quick:
+            raise ConfigurationError("--quick: a teacher takes longer than three minutes; right: without --teacher")
 
 
 def changed(recipe: AnyRecipe, changes: Sequence[tuple[str, str]]) -> AnyRecipe:

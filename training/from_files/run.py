@@ -35,7 +35,8 @@ def make(task: ServedTask, options: Options, store: Path, console: Console) -> N
     model, predict = load_final(task)
     if isinstance(task, Tagging):
         task.learn_exceptions(predict)
-    task.learn_segmenter()
+    if task.segmenter is None:  # a teacher's text was split by it
+        task.learn_segmenter()
     found = {split: task.predictions(predict, split) for split in SPLITS}
     metrics = [metric for split in SPLITS for metric in measure(task, predict, split, found[split])]
     if isinstance(task, Tagging | Classification):

@@ -1,7 +1,9 @@
 """A tagger of one's own treebank."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -18,6 +20,7 @@ from training.from_files.options import Options, changed
 from training.from_files.splits import divided
 from training.models.segmenter import SENTENCES, TOKENS
 from training.models.tagger import MOST_SCORED, TaggerSizes
+from training.tasks.recipe import TeacherSettings
 from training.tasks.tagging import HEADS, Tagging, TaggingRecipe
 
 LEAST_SENTENCES = 30
@@ -43,6 +46,18 @@ QUICK_SIZES = TaggerSizes(  # without the linear model, which has most of the we
     output_dropout=0.33,
 )
 FINISHED, TRAINED_QUICKLY = 2400, 5400  # tokens per second, see `Speed`
+TAUGHT_SIZES = replace(SIZES, input_dropout=0.25, output_dropout=0.4)
+TAUGHT_SETTINGS: dict[str, Any] = {  # of a tagger that learns from a teacher, whose text has many more words
+    "learning_rate": 2.5e-3,
+    "averaging": 0.999,
+    "word_count": 2,
+    "word_dropout": 1.0,
+    "label_smoothing": 0.0,
+    "restyled": 0.3,
+}
+TAUGHT = 500_000  # words of the treebank that a teacher reads in all of its epochs, about
+MOST_UNLABELLED = 1_000_000  # words that a teacher labels
+DISTILLED = 450_000  # of them, at most, that a tagger reads in an epoch
 # To train on a token, and besides for each tag that the linear model scores.
 TOKEN_SECONDS, LABEL_SECONDS = 2e-4, 6.3e-6
 
@@ -53,9 +68,31 @@ def read_task(options: Options, console: Console) -> Tagging:
     splits = divided(options, _read(options), hold_out, lambda tree: tree.forms, "sentences", console)
     words = _read_lexicon(options, splits["train"], console)
     sources = [source(path, options.licence) for path in options.files.values()] + ([words.source] if words else [])
-    recipe = _recipe(options, splits["train"], sources, console)
+    read = [*sources, *([source(options.unlabelled, options.licence)] if options.unlabelled else [])]
+    recipe = _recipe(options, splits["train"], read, console)
     splits["train"] = sample(splits["train"], recipe.limit, options.seed)
-    return Tagging(recipe, splits, tuple(sources), lexicon=words)
+    task = Tagging(recipe, splits, tuple(sources), lexicon=words)
+    return _taught(task, options, splits, words, console) if options.teacher else task
+
+
+def _taught(
+    task: Tagging, options: Options, splits: dict[str, list[Tree]], words: Lexicon | None, console: Console
+) -> Tagging:
+    """Teaches a teacher the task and labels the unlabelled text; returns the task of learning from that as well."""
+    from training.teachers import unlabelled  # imports PyTorch
+    from training.teachers.teach import teach
+
+    assert options.unlabelled  # noqa: S101 (the options have both or none)
+    task.learn_segmenter()
+    text = unlabelled.of_file(
+        options.unlabelled, options.licence, task.text_tokenizer(), MOST_UNLABELLED, task.recipe.seed
+    )
+    count = sum(map(len, text.sentences))
+    console.print(f"unlabelled: {count:,} words in {len(text.sentences):,} sentences", highlight=False)
+    teach(task, console, text).write(task.recipe.name)
+    taught = Tagging(replace(task.recipe, teacher=task.recipe.name), splits, task.data, lexicon=words)
+    taught.segmenter = task.segmenter
+    return taught
 
 
 def _read(options: Options) -> dict[str, list[Tree]]:
@@ -98,7 +135,8 @@ def _recipe(options: Options, train: Sequence[Tree], sources: Sequence[DataSourc
     tags = [len(treebank.tags(train, column)) for column in ("upos", "xpos")]
     seconds = TOKEN_SECONDS + LABEL_SECONDS * sum(count for count in tags if 1 < count <= MOST_SCORED)
     speed = Speed(TRAINED_QUICKLY if options.quick else 1 / seconds, FINISHED)
-    epochs, limit = training_budget(len(train), words, speed, least=2, most=25, quick=options.quick)
+    distilled = min(DISTILLED, len(read_text(options.unlabelled).split())) if options.unlabelled else 0
+    epochs, limit = training_budget(len(train), words + distilled, speed, least=2, most=25, quick=options.quick)
     recipe = TaggingRecipe(
         name=options.name,
         description=f"Tags words of the language {options.language!r} as the treebank does that it was made of",
@@ -122,6 +160,16 @@ def _recipe(options: Options, train: Sequence[Tree], sources: Sequence[DataSourc
         chosen_by=HEADS["upos" if tags[0] > 1 else "xpos"],  # others may be tagged loosely
         sizes=sizes,
     )
+    if options.teacher:
+        teaching = TeacherSettings(
+            encoder=options.teacher,
+            epochs=min(10, max(3, TAUGHT // words)),
+            encoder_rate=1e-4,
+            unlabelled_tokens=MOST_UNLABELLED,
+        )
+        recipe = replace(
+            recipe, **TAUGHT_SETTINGS, teaching=teaching, distillation_tokens=distilled, sizes=TAUGHT_SIZES
+        )
     recipe = changed(recipe, options.changes)
-    show_budget(console, "words", words, len(train), recipe, speed)
+    show_budget(console, "words", words + distilled, len(train), recipe, speed)
     return recipe

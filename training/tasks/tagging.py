@@ -23,6 +23,7 @@ from training.data.buckets import best_buckets
 from training.data.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, of_lengths
 from training.data.distillation import DistillationSet
 from training.data.lexicon import Lexicon
+from training.data.running_text import CASES
 from training.data.treebank import NOTHING
 from training.data.vocabularies import counted
 from training.metrics import raw_text
@@ -65,6 +66,8 @@ class TaggingRecipe(Recipe):
         word_dropout: a, where a word of n occurrences becomes UNK with the probability a / (a + n) (Kiperwasser and
             Goldberg 2016).
         label_smoothing: the share of the probability of a label that goes to all labels alike.
+        restyled: the share of the sentences of the train split that each epoch reads once more, in lower case, in
+            capitals, or with a capital at the start of each word.
         chosen_by: the metric on dev that selects the best epoch.
     """
 
@@ -75,6 +78,7 @@ class TaggingRecipe(Recipe):
     word_count: int = 2
     word_dropout: float = 1.0
     label_smoothing: float = 0.0
+    restyled: float = 0.0
     chosen_by: str = ALL_TAGS
     lemmas: bool = False
     distillation_tokens: int = 0
@@ -184,7 +188,7 @@ class Tagging(ServedTask):
         return self._splits[split]
 
     def train_batches(self, rng: np.random.Generator) -> Batches:
-        examples = self._train
+        examples = self._train + Examples.of(self._restyled(rng))
         if self._distillation:
             examples += self._distilled.sample(self.recipe.distillation_tokens, rng)
         return bucketed(examples, self.recipe.batch_tokens, rng).map(lambda batch: self._with_dropped_words(batch, rng))
@@ -243,7 +247,8 @@ class Tagging(ServedTask):
     def learn_segmenter(self) -> None:
         if self.recipe.segmentation:
             rules, wanted = named_tokenizer(self.recipe.tokenizer), self.recipe.segmentation
-            self.segmenter = learn(self._trees["train"], self._trees["dev"], rules, wanted)
+            spaced = [tree for tree in self._trees["train"] if tree.spaced]
+            self.segmenter = learn(spaced, self._trees["dev"], rules, wanted)
 
     def learn_exceptions(self, predict: Predict) -> None:
         """Keeps the lemmas of the lexicon that the network does not find where it reads the word alone."""
@@ -347,6 +352,18 @@ class Tagging(ServedTask):
         """Returns the label of a word."""
         label: str = self._lemma_labels.rule(word.form, word.upos, word.lemma) if head == LEMMA else getattr(word, head)
         return label
+
+    def _restyled(self, rng: np.random.Generator) -> list[Example]:
+        """Returns sentences of the train split in another case, with the labels that their words have so."""
+        count = round(self.recipe.restyled * len(self._splits["train"]))
+        rows = rng.permutation(len(self._splits["train"]))[:count].tolist()
+        found = []
+        for i, case in zip(rows, rng.choice(list(CASES), count).tolist(), strict=True):
+            tree = self._trees["train"][i]
+            words = tuple(word._replace(form=CASES[case](word.form)) for word in tree.words)
+            example = self._example(replace(tree, words=words))
+            found.append(self._with_shares(example) if self._distillation else example)
+        return found
 
     def _with_shares(self, example: Example) -> Example:
         """Returns an example of the train split in the form of a distilled one: its label has the probability 1."""

@@ -19,11 +19,12 @@ from training.metrics.scores import LEMMA_RULES, tagging_accuracy, word_accuracy
 from training.report.progress import figures
 from training.tasks.recipe import TeacherSettings
 from training.tasks.tagging import HEADS, TEACHER_LABELS, Tagging
-from training.teachers import pretrained, unlabelled
+from training.teachers import pretrained
 from training.teachers.encoder import Encoder, Pieces
 from training.teachers.labelling import Sentences, label
 from training.teachers.lemmas import agreeing
 from training.teachers.tuning import READ_PIECES, teachers_folder, tune
+from training.teachers.unlabelled import Text
 from training.teachers.vectors import WordVectors
 
 LAYERS = 4  # the last layers of the transformer, averaged with trained weights
@@ -68,12 +69,12 @@ class TaggingTeacher(nn.Module):  # type: ignore[misc]
         return {name: head(inputs) for name, head in self.heads.items()}
 
 
-def teach(task: Tagging, settings: TeacherSettings, console: Console) -> DistillationSet:
+def teach(task: Tagging, settings: TeacherSettings, text: Text, console: Console) -> DistillationSet:
     """Fine-tunes the teachers on the train split and runs them on unlabelled sentences."""
     recipe = task.recipe
     encoder = pretrained.find(settings.encoder)
     teachers = [_tuned(task, encoder.folder, settings, recipe.seed + i, console) for i in range(settings.count)]
-    texts = unlabelled.sentences(settings, recipe.seed)
+    texts = text.sentences
     train = [tuple(example.source) for example in task.examples("train")]
     with torch.inference_mode():
         if len(teachers) > 1:
@@ -93,7 +94,7 @@ def teach(task: Tagging, settings: TeacherSettings, console: Console) -> Distill
         words=words,
         counts=counts,
         vectors=vectors_of_words,
-        sources=(*unlabelled.sources(settings), encoder.source),
+        sources=(*text.sources, encoder.source),
     )
 
 
@@ -151,13 +152,20 @@ def _measure(teachers: Sequence[TaggingTeacher], task: Tagging) -> tuple[Metric,
     return (*metrics, *word_accuracy({LEMMA_RULES: columns[LEMMA]}, known, "dev")) if LEMMA in columns else metrics
 
 
+def _best(shares: Tensor) -> tuple[Array, ...]:
+    """Returns the TEACHER_LABELS highest shares and their labels; of a head with fewer, shares of 0 behind them."""
+    found = shares.topk(min(TEACHER_LABELS, shares.shape[-1]))
+    missing = TEACHER_LABELS - found.values.shape[-1]
+    return tuple(functional.pad(part, (0, missing)).cpu().numpy() for part in found)
+
+
 def _label(teachers: Sequence[TaggingTeacher], sentences: Sentences, word_vectors: WordVectors) -> dict[str, Array]:
     """Returns the best labels of each word and their probabilities; adds the vectors of the first teacher."""
     found: list[dict[str, Array]] = [{}] * len(sentences)
     for rows in length_sorted([teachers[0].pieces.count(words) for words in sentences], READ_PIECES):
         shares, (vectors, *_) = _shares(teachers, [sentences[i] for i in rows])
         read = vectors.cpu().numpy()
-        best = {head: [part.cpu().numpy() for part in share.topk(TEACHER_LABELS)] for head, share in shares.items()}
+        best = {head: _best(share) for head, share in shares.items()}
         for row, i in enumerate(rows):
             length = len(sentences[i])
             word_vectors.add(sentences[i], read[row])

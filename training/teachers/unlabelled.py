@@ -6,17 +6,53 @@ Some are written as people write on the web: in lower case, in capitals, without
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from service.artifact.manifest import DataSource
 from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Tokenizer
 from training.data import corpora, running_text
 from training.data.catalogue import CORPORA
+from training.data.files import DataFileError, read_text, source
 from training.tasks.recipe import TeacherSettings
 
 REVIEWS, TEXTBOOK, COMMENTS = ("imdb", "train"), ("kjv_sicp", "sicp"), "goemotions"
 STYLES = {"lower": 0.06, "upper": 0.03, "title": 0.02, "open": 0.06}  # the share of sentences rewritten in each style
+
+
+class Text(NamedTuple):
+    """Unlabelled sentences, and where they are from, for a manifest."""
+
+    sentences: list[tuple[str, ...]]
+    sources: tuple[DataSource, ...]
+
+
+def of_corpora(settings: TeacherSettings, seed: int) -> Text:
+    """Returns the text that the settings name."""
+    return Text(sentences(settings, seed), sources(settings))
+
+
+def of_file(path: Path, licence: str, tokenizer: Tokenizer, tokens: int, seed: int) -> Text:
+    """Returns sentences of a file of plain text, drawn at random, with `tokens` tokens in total, if it has so many.
+
+    Some of them are rewritten in another style. Raises DataFileError.
+    """
+    lines = [line.strip() for line in read_text(path).split("\n")]
+    rng = np.random.default_rng(seed)
+    chosen: list[tuple[str, ...]] = []
+    for i in rng.permutation(len(lines)):
+        if tokens <= 0:
+            break
+        found = running_text.sentences([lines[i]], tokenizer)
+        chosen += found
+        tokens -= sum(map(len, found))
+    if not chosen:
+        least, most = running_text.LENGTHS[0], running_text.LENGTHS[-1]
+        raise DataFileError(path, None, "has no sentence", f"plain text with sentences of {least} to {most} words")
+    return Text([_restyled(words, rng) for words in chosen], (source(path, licence),))
 
 
 def sources(settings: TeacherSettings) -> tuple[DataSource, ...]:
@@ -66,12 +102,8 @@ def _split(texts: Iterable[str]) -> list[tuple[str, ...]]:
 def _restyled(words: tuple[str, ...], rng: np.random.Generator) -> tuple[str, ...]:
     """Returns a sentence as it is, or in one of STYLES."""
     style = rng.choice([*STYLES, "as it is"], p=[*STYLES.values(), 1 - sum(STYLES.values())])
-    if style == "lower":
-        return tuple(word.lower() for word in words)
-    if style == "upper":
-        return tuple(word.upper() for word in words)
-    if style == "title":
-        return tuple(word[:1].upper() + word[1:] for word in words)
+    if style in running_text.CASES:
+        return tuple(map(running_text.CASES[style], words))
     if style == "open" and words[-1] == ".":
         return words[:-1]
     return words

@@ -47,6 +47,10 @@ UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
         ("tagger", TREEBANK, "--set sizes.affix_embedding=0", "=0; right: at least 1, or sizes.linear=false"),
         ("tagger", TREEBANK, "--lexicon none.tsv", "none.tsv: cannot be read: No such file or directory; right: "),
         ("tagger", TREEBANK, "--lexicon other.csv", "other.csv, line 1: 'text,label'; right: a word, a tab, and"),
+        ("tagger", TREEBANK, "--teacher multilingual", "--teacher alone: a teacher labels unlabelled text; right:"),
+        ("tagger", TREEBANK, "--unlabelled other.csv", "--unlabelled alone: a teacher labels unlabelled text; right:"),
+        ("tagger", TREEBANK, "--quick --teacher multilingual --unlabelled other.csv", "--quick: a teacher takes"),
+        ("tagger", TREEBANK, "--teacher multilingual --unlabelled none.txt", "none.txt: cannot be read: No such file"),
         ("language-model", "To be, or not to be.", "", "data.txt: 20 characters; right: 10,000 at least"),
     ],
 )  # fmt: skip

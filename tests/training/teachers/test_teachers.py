@@ -9,8 +9,11 @@ import pytest
 from rich.console import Console
 
 from service.errors import ConfigurationError
-from tests.training.tiny import sentiment, tagging, treebank
+from tests.training.tiny import conllu, sentence, sentiment, tagging, treebank
 from training.data import corpora
+from training.data.files import source
+from training.from_files import tagger
+from training.from_files.options import Options
 from training.tasks.recipe import TeacherSettings
 
 pytest.importorskip("torch", reason="the extra teach, which holds PyTorch, is not installed")
@@ -170,6 +173,24 @@ def test_an_interrupted_run_ends_as_a_whole_one(settings, monkeypatch):
     np.testing.assert_allclose(resumed.outputs["upos_shares"], whole.outputs["upos_shares"], atol=1e-5)
     assert resumed.words == whole.words
     np.testing.assert_array_equal(resumed.counts, whole.counts)
+
+
+def test_a_tagger_of_files_has_the_words_and_answers_of_its_teacher(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path / "runs"))
+    data, text = tmp_path / "data.conllu", tmp_path / "text.txt"
+    data.write_text(conllu(sentence(i) for i in range(60)))
+    text.write_text("The heron sees a plot. The heron likes the dog.\n" * 3)
+    options = Options(name="own", language="en", files={"train": data}, teacher=str(encoder), unlabelled=text)
+    out = console()
+    task = tagger.read_task(options, out)
+    assert " words in 6 sentences" in said(out)
+    assert "heron" in task.vocabularies["words"]
+    assert task.segmenter is not None
+    assert task.data[-2:] == (source(text, "not stated"), pretrained.find(str(encoder)).source)
+    tokens = sum(batch.tokens for batch in task.train_batches(np.random.default_rng(0)))
+    assert tokens > sum(map(len, task.examples("train"))) + 30
 
 
 def test_teachers_of_other_settings_begin_anew(settings):
