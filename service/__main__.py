@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from service.commands import keys, models
+from service.commands import corrections, keys, models
 from service.commands.annotate import arguments as arguments_of_annotate
 from service.commands.options import add_options, export_options
 from service.errors import ConfigurationError, TagwerkError
@@ -60,6 +60,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     arguments_of_annotate.add_arguments(annotate)
     models.add_parser(commands)
     keys.add_parser(commands)
+    corrections.add_parser(commands)
     fork_server = commands.add_parser("fork-server")  # started by the supervisor alone
     fork_server.add_argument("files", type=int, nargs=5)
     parsed = parser.parse_args(arguments)
@@ -86,6 +87,8 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         return arguments_of_annotate.run(parsed, settings)
     if parsed.command == "keys":
         return keys.run(parsed, settings)
+    if parsed.command == "corrections":
+        return corrections.run(parsed, settings)
     if parsed.command == "serve":
         from service.process.supervisor import supervise
 

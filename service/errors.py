@@ -11,6 +11,7 @@ TagwerkError
  ├── Forbidden            the API key lacks the required scope
  ├── RateLimited          the API key's limit is exceeded; has a retry time
  ├── NotPossible          the service's configuration does not allow it
+ ├── NotStored            a correction cannot be written, as where the disk is full
  ├── Overloaded           the queue is full; has a retry time
  ├── ClientGone           the client has disconnected
  ├── DeadlineExceeded     the deadline has passed
@@ -95,6 +96,10 @@ class RateLimited(TagwerkError):  # noqa: N818
 
 class NotPossible(TagwerkError):  # noqa: N818
     """The service's configuration does not allow it."""
+
+
+class NotStored(TagwerkError):  # noqa: N818
+    """A correction cannot be written, as where the disk is full."""
 
 
 class Overloaded(TagwerkError):  # noqa: N818

@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     max_text_characters: int = Field(200_000, ge=1, description="Longest text, all items of a request together.")
     max_generated_tokens: int = Field(4096, ge=1, description="Largest max_tokens of a request.")
     api_keys_file: str = Field("", description="Key file, written by tagwerk keys; empty requires no keys.")
+    feedback_dir: str = Field(
+        "", description="Folder of the corrections that POST /feedback appends; empty accepts none."
+    )
     cors_origins: Origins = Field(
         (), description="Origins whose pages may call the service, comma-separated, or *; empty allows none."
     )

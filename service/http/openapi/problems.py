@@ -16,6 +16,7 @@ _HEADERS = ("X-Request-ID", "Server-Timing")
 _QUEUE_FULL = "the queue is full: 4096 of at most 4096 sequences (TAGWERK_MAX_QUEUE_ENTRIES)"
 _TIMING = Timing(0.0, {"tokenize": 0.00041, "queue": 0.0903, "inference": 0.0094})
 _OVER_RATE = "the key 'web' is for at most 5 requests a second (tagwerk keys add --rate)"
+_DISK_FULL = "the correction is not stored, in TAGWERK_FEEDBACK_DIR: No space left on device"
 
 EXAMPLES: tuple[dict[str, Any], ...] = (  # by status
     problem.document(errors.InvalidJson("expected value at line 1 column 10")),
@@ -37,6 +38,7 @@ EXAMPLES: tuple[dict[str, Any], ...] = (  # by status
     problem.document(HTTPException(501, "the Transfer-Encoding is 'gzip, chunked'; allowed: chunked")),
     problem.document(errors.EngineUnavailable("the engine is starting")),
     problem.document(errors.DeadlineExceeded("the deadline passed before the answer was ready"), _TIMING),
+    problem.document(errors.NotStored(_DISK_FULL)),
 )
 
 ANY = (431, 500)  # statuses of any route
