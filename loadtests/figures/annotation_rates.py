@@ -16,7 +16,6 @@ from loadtests.text import running_text
 from service.artifact.version import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
 from service.commands.annotate.annotator import annotated
-from service.commands.annotate.command import SWITCH_SECONDS
 from service.commands.annotate.forms import tag_conllu
 from service.commands.annotate.job import Job, choose
 from service.commands.annotate.rows import Chunk, Position, Row
@@ -72,7 +71,6 @@ def full_batches(version: ModelVersion, settings: Settings, grid: Grid) -> list[
 def main() -> None:
     """Loads the model twice, for each way once; says `ready`, then measures."""
     settings = load_settings()
-    sys.setswitchinterval(SWITCH_SECONDS)
     versions = [choose(served(settings)[0], Job([], "tag", "conllu"))]
     version = versions[0]
     with asyncio.Runner() as runner:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 from rich.console import Console
 
@@ -35,15 +35,6 @@ from service.settings import Settings
 WINDOW = 8  # chunks in progress: enough to fill batches of every length
 
 
-class Done(NamedTuple):
-    """What came of a file: why it cannot be read, or its rows, the bad ones, and whether these are too many."""
-
-    unreadable: str = ""
-    rows: int = 0
-    rejected: int = 0
-    too_many: bool = False
-
-
 class Annotator:
     """Annotates files; a context manager. The engine is started for the first file that needs it."""
 
@@ -64,23 +55,23 @@ class Annotator:
         with self._runner:
             self._runner.run(self._stack.aclose())
 
-    def annotate(self, source: Source, target: Path, which: str = "") -> Done:
-        """Annotates a file, unless its output is there; `which` says which of all it is. Raises UnusableOutput."""
-        try:
-            if is_made(target):
-                manifest = read_manifest(target) or Manifest()
-                changed = difference(target, self._version, self._job)
-                say(self._console, f"{url_of(target)} is there already, and stays as it is{changed}")
-            else:
-                manifest = self._write(source, target, which)
-        except UnreadableInput as error:
-            return Done(str(error))
-        too_many = manifest.leaves_out_too_many and not self._job.allow_bad_rows
-        if too_many:
-            share = f"more than {100 * MOST_LEFT_OUT:g} % of its rows or lines are left out"
-            advice = "so the exit status is 1: correct it, or allow that with --allow-bad-rows"
-            say(self._console, f"{source}: {share}, {advice}")
-        return Done("", manifest.rows, manifest.rejected, too_many)
+    def annotate(self, source: Source, target: Path, which: str = "") -> bool:
+        """Annotates a file, unless its output is there; returns whether too many of its rows are left out.
+
+        `which` says which of all files it is. Raises UnreadableInput, UnusableOutput.
+        """
+        if is_made(target):
+            manifest = read_manifest(target) or Manifest()
+            changed = difference(target, self._version, self._job)
+            say(self._console, f"{url_of(target)} is there already, and stays as it is{changed}")
+        else:
+            manifest = self._write(source, target, which)
+        if self._job.allow_bad_rows or not manifest.leaves_out_too_many:
+            return False
+        share = f"more than {100 * MOST_LEFT_OUT:g} % of its rows or lines are left out"
+        advice = "so the exit status is 1: correct it, or allow that with --allow-bad-rows"
+        say(self._console, f"{source}: {share}, {advice}")
+        return True
 
     def _write(self, source: Source, target: Path, which: str) -> Manifest:
         """Annotates a file from where an earlier run stopped; returns the manifest of its output."""

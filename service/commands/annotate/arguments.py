@@ -4,8 +4,6 @@ import argparse
 import codecs
 import os
 import re
-from collections.abc import Callable
-from typing import Any
 
 from service.settings import Settings
 
@@ -46,32 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "exit with 0 even if more than 1 %% of the rows are left out"
     add("--allow-bad-rows", action="store_true", help=about)
     add("--limit", type=int, metavar="N", help="rows of each FILE, at most")
-    shard = _numbers(r"(\d{1,6})/(\d{1,6})", int, lambda index, number: index < number)
     about = "of the FILEs, only the I-th of N shares, I from 0 to N - 1"
-    add("--shard", type=shard, default="0/1", metavar="I/N", help=about)
-    about = "run on a Ray cluster, of which each actor takes a file at a time; without an address, start one here"
-    add("--ray", nargs="?", const="", metavar="ADDRESS", help=about)
-    actors = _numbers(r"(\d{1,6})-(\d{1,6})", int, lambda least, most: 1 <= least <= most)
-    about = "with --ray, how many there are, from 1 on; 1-4 by default"
-    add("--actors", type=actors, default="1-4", metavar="MIN-MAX", help=about)
-    resources = _numbers(r"cpu=(\d+(?:\.\d+)?)(?:,gpu=(\d+(?:\.\d+)?))?", float, lambda cpus, gpus: True)
-    about = "with --ray, what an actor takes; cpu=1 by default"
-    add("--resources", type=resources, default="cpu=1", metavar="cpu=N[,gpu=N]", help=about)
-    add("--dry-run", action="store_true", help="only print what would be done")
+    add("--shard", type=_shard, default="0/1", metavar="I/N", help=about)
     add("--prefix", default="", help="what the names of results begin with, beside columns of the input")
 
 
-def _numbers(pattern: str, kind: Callable[[str], float], is_valid: Callable[..., bool]) -> Callable[[str], Any]:
-    """Returns what parses an argument: the numbers in it, 0 for one that is left out."""
-
-    def parse(text: str) -> tuple[float, ...]:
-        found = re.fullmatch(pattern, text)
-        numbers = tuple(kind(group or "0") for group in found.groups()) if found else ()
-        if not found or not is_valid(*numbers):
-            raise argparse.ArgumentTypeError(f"{text!r} has another form, or is out of range: see --help")
-        return numbers
-
-    return parse
+def _shard(text: str) -> tuple[int, int]:
+    """Returns the index and the number of shares. Raises ArgumentTypeError."""
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if not found or int(found[1]) >= int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N, where I is from 0 to N - 1")
+    return int(found[1]), int(found[2])
 
 
 def _encoding(name: str) -> str:
@@ -96,8 +79,6 @@ def _delimiter(text: str) -> str:
 def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
     """Exits with a message if the arguments do not go together."""
     task, form, to_stdout = parsed.task, parsed.form, parsed.output == "-" or not (parsed.output or parsed.files)
-    is_local = not parsed.files or "-" in [*parsed.files, parsed.output]
-    no_address = "is no address of a cluster, HOST:PORT or auto; name files before --ray"
     for is_wrong, message in (
         ((task, form) == ("classify", "conllu"), "CoNLL-U cannot hold classifications: use --format jsonl or csv"),
         (task != "tag" and parsed.tokenized, "--tokenized is for --task tag"),
@@ -106,8 +87,6 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
         (parsed.delimiter and parsed.input_format not in (None, "csv"), "--delimiter is for --input-format csv"),
         (parsed.strict and parsed.allow_bad_rows, "--strict ends at the first bad row: leave out --allow-bad-rows"),
         (parsed.limit is not None and parsed.limit < 1, "--limit is at least 1"),
-        (parsed.ray and not re.fullmatch(r"auto|(ray://)?[^/\s]+:\d+", parsed.ray), f"--ray {parsed.ray} {no_address}"),
-        (parsed.ray is not None and is_local, "--ray needs files: standard input and output are only here"),
     ):
         if is_wrong:
             parser.error(message)

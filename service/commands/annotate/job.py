@@ -24,9 +24,6 @@ class Job:
         form: the format of outputs.
         output_is_folder: whether `output` is a folder also if it does not exist, or if there is one file.
         shard: index and number of the shares of the files, of which this run has one; by a checksum of their names.
-        ray: the address of a Ray cluster; "" starts one on this machine, None annotates without Ray.
-        actors: the least and the largest number of Ray's actors.
-        resources: the processors and GPUs of each.
         longest_text: characters of a text, at most: an option of the service.
     """
 
@@ -47,10 +44,6 @@ class Job:
     allow_bad_rows: bool = False
     limit: int | None = None
     shard: tuple[int, int] = (0, 1)
-    ray: str | None = None
-    actors: tuple[int, int] = (1, 4)
-    resources: tuple[float, float] = (1.0, 0.0)
-    dry_run: bool = False
     longest_text: int = LONGEST_LINE
 
     @property

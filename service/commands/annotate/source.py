@@ -64,26 +64,24 @@ class Source:
     def __str__(self) -> str:
         return "standard input" if self.path == STANDARD else url_of(self.path)
 
-    def look(self) -> None:
-        """Determines the format of a regular file, and reads a table's header. Raises UnreadableInput."""
+    def digest(self) -> str | None:
+        """Returns the SHA-256 of the file, and determines its format; None unless it is a regular file.
+
+        Raises UnreadableInput, also for a table whose header is not right.
+        """
         if self.path == STANDARD:
-            return
+            return None
         with self._errors():
             facts = self.path.stat()
             self.can_reread = stat.S_ISREG(facts.st_mode)
-            if self.can_reread:
-                self.size = facts.st_size
-                with self._opened():
-                    pass
-
-    def digest(self) -> str | None:
-        """Returns the SHA-256 of the file; None unless it is a regular file. Raises UnreadableInput, as `look` does."""
-        self.look()
-        if not self.can_reread:
-            return None
-        with self._errors(), self._file() as file:
-            self._state = self._state_of(file)
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            if not self.can_reread:
+                return None
+            self.size = facts.st_size
+            with self._opened():
+                pass
+            with self._file() as file:
+                self._state = self._state_of(file)
+                return hashlib.file_digest(file, "sha256").hexdigest()
 
     def chunks(self, start: Position, limit: int | None = None) -> Iterator[Chunk]:
         """Yields chunks of rows from a position on, `limit` rows at most; of a table at least one, which may be empty.

@@ -108,7 +108,7 @@ def test_the_texts_of_a_table_are_tagged(tmp_path):
 def test_a_format_is_known_by_name_and_by_content(tmp_path, name, content, kind, compressed):
     path = write(tmp_path, name, compressed(content.encode()) if compressed else content)
     source = Source(path, job())
-    source.look()
+    source.digest()
     assert (source.format, source.size) == (kind, None if compressed else path.stat().st_size)
     ((row,),) = [chunk.rows for chunk in source.chunks(Position())]
     assert row.text == "a,b"

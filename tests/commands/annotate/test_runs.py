@@ -97,14 +97,13 @@ def test_each_file_is_in_one_share(corpus, capsys, engine):
 def test_a_file_that_cannot_be_read_is_left_out_among_others(corpus, capsys, engine):
     write(corpus, "broken.csv", "a,b\n1,2\n")
     write(corpus, "book.pdf", b"%PDF-1.7")
-    for dry_run in (True, False):
-        assert run(corpus, dry_run=dry_run) == 1
-        said = "".join(capsys.readouterr())
-        assert f"left out: {corpus}/broken.csv has no column 'text'" in said
-        assert f"left out: {corpus}/book.pdf is a document" in said
-        assert ("2 of 5 files are left out" in said) != dry_run
-        assert len(list(corpus.rglob("*.classify.jsonl"))) == 3 * (not dry_run)
-        assert len(engine) == (not dry_run)
+    assert run(corpus) == 1
+    said = capsys.readouterr().err
+    assert f"left out: {corpus}/broken.csv has no column 'text'" in said
+    assert f"left out: {corpus}/book.pdf is a document" in said
+    assert "2 of 5 files are left out" in said
+    assert len(list(corpus.rglob("*.classify.jsonl"))) == 3
+    assert len(engine) == 1
     with pytest.raises(UnreadableInput, match="is a document"):
         run(corpus, strict=True)
 
@@ -151,8 +150,6 @@ def test_a_run_that_was_begun_in_another_format_is_refused_before_anything_is_lo
     engine.clear()
     with pytest.raises(UnusableOutput, match=r"out.partial was begun with format csv, not jsonl: .*remove it"):
         run(texts, output=output)
-    assert run(texts, output=output, dry_run=True) == 0
-    assert "out, which was begun, made with format csv, not jsonl" in capsys.readouterr().out
     assert contents(texts.parent) == begun
     assert engine == []
     assert run(texts, form="csv", output=output) == 0
@@ -246,7 +243,6 @@ def test_a_manifest_says_what_was_made_of_what(tmp_path, capsys, engine):
     for options, said in (
         ({}, "is there already, and stays as it is\n"),
         ({"prefix": "our_"}, "stays as it is, made with no prefix, not our_: remove it to have it made anew"),
-        ({"dry_run": True}, f"{path} (text, 0.0 MB) into {output}, which is there already\n1 file; nothing was"),
     ):
         assert run(path, output=output, **options) == 0
         assert said in "".join(capsys.readouterr())
@@ -265,9 +261,9 @@ def test_a_limit_ends_each_file_early_also_after_an_interruption(tmp_path, monke
 
 def test_a_file_whose_name_is_not_utf8_is_annotated(tmp_path, capsysbinary):
     path = write(tmp_path, os.fsdecode(b"caf\xe9.txt"), "Fine.\n")
-    for dry_run in (True, False, True):
-        assert run(path, dry_run=dry_run) == 0
-        assert rb"caf\xe9.txt.classify.jsonl" in b"".join(capsysbinary.readouterr())
+    for _ in range(2):
+        assert run(path) == 0
+        assert rb"caf\xe9.txt.classify.jsonl" in capsysbinary.readouterr().err
     assert len(objects(output_of(path))) == 1
     made = read_manifest(output_of(path))
     assert made is not None
