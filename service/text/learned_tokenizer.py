@@ -32,11 +32,11 @@ class LearnedTokenizer(Tokenizer):
         self._segmenter = segmenter
         self._cached_pieces = lru_cache(CACHED_CHUNKS)(lambda chunk: finish(self._pieces(chunk)))
 
-    def _tokenize(self, plain: str) -> Sliced[list[Token]]:
+    def tokenize_plain(self, plain: str) -> Sliced[list[Token]]:
         pieces = yield from self.pieces(plain)
         return list(chain.from_iterable((yield from self._words_of(pieces))))
 
-    def _split(self, plain: str) -> Sliced[list[Sentence]]:
+    def split_plain(self, plain: str) -> Sliced[list[Sentence]]:
         pieces = yield from self.pieces(plain)
         classifier = self._segmenter.ends
         if classifier is None:
@@ -49,7 +49,7 @@ class LearnedTokenizer(Tokenizer):
     def pieces(self, plain: str) -> Sliced[list[Token]]:
         """Splits a text in its normal form into tokens that are parts of it, in slices."""
         if self._segmenter.boundaries is None:
-            return (yield from self._rules.tokenize(plain))
+            return (yield from self._rules.tokenize_plain(plain))
         tokens: list[Token] = []
         pause = _SLICE_CHARACTERS
         for match in self._rules.chunk(plain).finditer(plain):
@@ -71,7 +71,7 @@ class LearnedTokenizer(Tokenizer):
         """Splits a chunk."""
         if len(chunk) == 1:
             return ((chunk, False),)
-        ruled = frozenset(token.start for token in (yield from self._rules.tokenize(chunk)))
+        ruled = frozenset(token.start for token in (yield from self._rules.tokenize_plain(chunk)))
         pieces: list[tuple[str, bool]] = []
         start, continues = 0, False
         boundaries, continuations = self._segmenter.boundaries, self._segmenter.continuations
@@ -89,18 +89,13 @@ class LearnedTokenizer(Tokenizer):
         multiwords, choices = self._segmenter.multiwords, self._segmenter.choices
         words: list[tuple[Token, ...]] = []
         for i, piece in enumerate(pieces):
-            forms = multiwords.get(piece.text.lower())
-            if forms is None:
+            form = piece.text.lower()
+            parts, choice = multiwords.get(form), choices.get(form)
+            if parts is None or not (choice is None or choice.accepts(choice_features(pieces, i))):
                 words.append((piece,))
-            elif (choice := choices.get(piece.text.lower())) is None or choice.accepts(choice_features(pieces, i)):
-                words.append(
-                    tuple(
-                        Token(form, piece.start, piece.end, continues=n > 0 or piece.continues)
-                        for n, form in enumerate(in_case_of(piece.text, forms))
-                    )
-                )
             else:
-                words.append((piece,))
+                forms = enumerate(in_case_of(piece.text, parts))
+                words.append(tuple(Token(f, piece.start, piece.end, n > 0 or piece.continues) for n, f in forms))
             if not (i + 1) % _SLICE_CHARACTERS:
                 yield
         return words

@@ -21,22 +21,8 @@ JOINED = "joined"  # the rule that "12,000" is 12000
 _LABEL = re.compile(rf"({'|'.join(CASINGS)})(?:\|start-(\d+)\+([^|]*))?(?:\|end-(\d+)\+(.*))?", re.DOTALL)
 
 
-class Joined:
-    """The rule that leaves out the commas of a number."""
-
-    keeps_characters = True
-
-    def __str__(self) -> str:
-        return JOINED
-
-    def apply(self, form: str) -> str | None:
-        """Returns the lemma; None if the form is no number with commas."""
-        joined = form.replace(",", "")
-        return joined if joined != form and joined.replace(".", "").isdecimal() else None
-
-
 class LemmaRule(NamedTuple):
-    """A casing, and the number of characters that are cut from each end, and what is put there.
+    """A casing or JOINED, and the number of characters that are cut from each end, and what is put there.
 
     Its label is "lower|start-2+un|end-1+y"; an end that stays is left out, and "first" is a casing alone.
     """
@@ -54,11 +40,14 @@ class LemmaRule(NamedTuple):
 
     @property
     def keeps_characters(self) -> bool:
-        """Whether the lemma is the form, but for upper and lower case."""
+        """Whether the lemma is the form, but for upper and lower case, or for commas."""
         return not (self.cut_start or self.put_start or self.cut_end or self.put_end)
 
     def apply(self, form: str) -> str | None:
-        """Returns the lemma; None if the form is too short, or has no letter that anything could be put to."""
+        """Returns the lemma; None if the form is too short, or has no letter, or is no number with commas."""
+        if self.casing == JOINED:
+            joined = form.replace(",", "")
+            return joined if joined != form and joined.replace(".", "").isdecimal() else None
         text = form if self.casing == KEEP else form.lower()
         kept = text[self.cut_start : max(0, len(text) - self.cut_end)]
         if not kept or ((self.put_start or self.put_end) and not any(map(str.isalpha, kept))):
@@ -66,10 +55,10 @@ class LemmaRule(NamedTuple):
         return CASINGS[self.casing](f"{self.put_start}{kept}{self.put_end}")
 
 
-def parse(label: str) -> LemmaRule | Joined | str:
+def parse(label: str) -> LemmaRule | str:
     """Parses a label: returns its rule, or the lemma that an irregular one is. Raises ValueError."""
     if label == JOINED:
-        return Joined()
+        return LemmaRule(JOINED)
     if label.startswith(IRREGULAR):
         return label.removeprefix(IRREGULAR)
     if not (found := _LABEL.fullmatch(label)):

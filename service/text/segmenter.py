@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Self
 
@@ -37,8 +38,7 @@ class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def accepts(self, features: Iterable[str]) -> bool:
         """Returns whether the decision is yes; a feature without a weight counts nothing."""
-        find = self.weights.get
-        return self.bias + sum([find(feature, 0.0) for feature in features]) > 0
+        return self.bias + sum(map(self.weights.get, features, repeat(0.0))) > 0
 
 
 class Segmenter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -116,8 +116,7 @@ class PossibleEnds:
         self.indices = _possible_ends(tokens)
         self._text = text
         self._tokens = tokens
-        texts = [token.text for token in tokens]
-        words = [_cached_word(text) if len(text) <= LONGEST_CACHED else _word_of(text) for text in texts]
+        words = [_cached_word(text) if len(text) <= LONGEST_CACHED else _word_of(text) for text, *_ in tokens]
         self._words = [*_EDGES, *words, *_EDGES]
         self._ruled = ruled
 
@@ -125,7 +124,8 @@ class PossibleEnds:
         """Returns the features of an end between the tokens i - 1 and i, of a sentence that begins with `first`."""
         (_, ending3), (last2, ending2), (last1, ending1), *following = self._words[i : i + 6]
         (next1, shape1), (next2, shape2), (_, shape3) = following
-        gap = _gap(self._text, self._tokens[i - 1].end, self._tokens[i].start)
+        end, start = self._tokens[i - 1][2], self._tokens[i][1]
+        gap = start - end if start - end <= 1 else "blank" if BLANK_LINE.search(self._text, end, start) else "more"
         rule = f"{'|' if i in self._ruled else '-'}{gap}"
         return [
             f"rule={rule}",
@@ -201,10 +201,3 @@ def _kind(character: str) -> str:
     if character.isalpha():
         return "A" if character.isupper() else "a"
     return character
-
-
-def _gap(text: str, start: int, end: int) -> str:
-    """Returns what is between two tokens: nothing, a space, a blank line, or more."""
-    if end - start <= 1:
-        return str(end - start)
-    return "blank" if BLANK_LINE.search(text, start, end) else "more"

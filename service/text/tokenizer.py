@@ -59,8 +59,10 @@ class Tokenizer(ABC):
 
     def split(self, text: str) -> Sliced[list[Sentence]]:
         """Splits a text into sentences of tokens, in slices."""
+        if text.isascii():
+            return (yield from self.split_plain(text))
         plain, places = yield from normalize_with_offsets(text)
-        sentences = yield from self._split(plain)
+        sentences = yield from self.split_plain(plain)
         if plain is text:
             return sentences
         moved: list[Sentence] = []
@@ -74,25 +76,25 @@ class Tokenizer(ABC):
     def tokenize(self, text: str) -> Sliced[list[Token]]:
         """Splits a text into tokens, in slices."""
         plain, places = yield from normalize_with_offsets(text)
-        tokens = yield from self._tokenize(plain)
+        tokens = yield from self.tokenize_plain(plain)
         return tokens if plain is text else (yield from _moved(tokens, plain, text, places))
 
     def words(self, text: str) -> Sliced[list[str]]:
         """Returns the normal forms of a text's tokens, in slices."""
-        plain, _ = yield from normalize_with_offsets(text)
-        return (yield from self._words(plain))
+        plain = text if text.isascii() else (yield from normalize_with_offsets(text))[0]
+        return (yield from self.words_of_plain(plain))
 
     @abstractmethod
-    def _split(self, plain: str) -> Sliced[list[Sentence]]:
+    def split_plain(self, plain: str) -> Sliced[list[Sentence]]:
         """Splits a text in its normal form into sentences of tokens."""
 
     @abstractmethod
-    def _tokenize(self, plain: str) -> Sliced[list[Token]]:
+    def tokenize_plain(self, plain: str) -> Sliced[list[Token]]:
         """Splits a text in its normal form into tokens."""
 
-    def _words(self, plain: str) -> Sliced[list[str]]:
+    def words_of_plain(self, plain: str) -> Sliced[list[str]]:
         """Returns the tokens of a text in its normal form."""
-        tokens = yield from self._tokenize(plain)
+        tokens = yield from self.tokenize_plain(plain)
         return [token.text for token in tokens]
 
 

@@ -20,9 +20,10 @@ from service.artifact.manifest import (
 )
 from service.errors import ArtifactError
 from service.store.loading import load_version
-from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer
+from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile
 from service.text.vocabulary import Vocabulary
 from tests.fakes import version_of
+from training.models.lemmatizer import LearnedLemmatizer
 
 RULES = ("lower", "lower|end-1+", "=be")
 
@@ -36,7 +37,7 @@ def write_version(store: Path, name: str = "tagger-en", rules: Sequence[str] = (
         Vocabulary(["a", "b"]).write(folder / "characters.json")
         write_goldens(folder, [Golden(source="a b", inputs={"word_ids": [2, 3]}, outputs={"upos": [[1, 0]]})])
         if rules:
-            Lemmatizer(rules, "abs", {"be": ["is"]}).write(folder / artifact.LEMMAS)
+            LearnedLemmatizer(rules, LemmaFile("abs", {"be": ["is"]}, {}, {})).write(folder / artifact.LEMMAS)
         changes = {"version": version, "files": artifact.checksums(folder)}
         artifact.write_manifest(folder, tagger(name, rules).model_copy(update=changes))
     return store / name / version

@@ -1,18 +1,54 @@
 """Learns lemmas from a treebank: the rules that make them, what rules may change, and the dictionary."""
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
 
-from service.text.lemma_rules import CASINGS, IRREGULAR, JOINED, KEEP, Joined, LemmaRule, parse
-from service.text.lemmatizer import SEPARATOR, Lemmatizer, TaggedWord
+import msgspec
+
+from service.text.lemma_rules import CASINGS, IRREGULAR, JOINED, KEEP, LemmaRule, parse
+from service.text.lemmatizer import SEPARATOR, LemmaFile, Lemmatizer
 from service.text.normalization import normalize_form
 
 LEAST_COMMON = 2  # characters, or the whole lemma; a rule of fewer would fit words that it has nothing to do with
 
 
-def learn(words: Iterable[tuple[TaggedWord, str]], labels: Sequence[str]) -> Lemmatizer:
+class TaggedWord(NamedTuple):
+    """A word, its part of speech, and the tag of its `finer_column`."""
+
+    form: str
+    upos: str
+    tag: str
+
+
+class LearnedLemmatizer(Lemmatizer):
+    """A lemmatizer, and what its file will contain."""
+
+    def __init__(self, labels: Sequence[str], content: LemmaFile) -> None:
+        super().__init__(labels, content.characters, content.irregular, content.lexicon, content.dictionary)
+        self._labels = labels
+        self._content = content
+
+    def with_lexicon(self, lexicon: Mapping[str, Mapping[str, Collection[str]]]) -> "LearnedLemmatizer":
+        """Returns the same with another lexicon."""
+        listed = {upos: {label: list(forms) for label, forms in rules.items()} for upos, rules in lexicon.items()}
+        return LearnedLemmatizer(self._labels, msgspec.structs.replace(self._content, lexicon=listed))
+
+    def write(self, path: Path) -> None:
+        """Writes all but the labels as JSON, one line per pair of tags; `Lemmatizer.parse` reads it."""
+        parts = msgspec.to_builtins(self._content)
+        texts = [f'"characters": {json.dumps(parts.pop("characters"), ensure_ascii=False)}']
+        for name, part in parts.items():
+            lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in part.items())
+            texts.append(f"{json.dumps(name)}: {{\n{lines}\n}}")
+        path.write_text("{\n" + ",\n".join(texts) + "\n}\n", encoding="utf-8")
+
+
+def learn(words: Iterable[tuple[TaggedWord, str]], labels: Sequence[str]) -> LearnedLemmatizer:
     """Builds the dictionary of each tagged word's most frequent lemma, ties by spelling, and what rules may change.
 
     Args:
@@ -37,13 +73,13 @@ def learn(words: Iterable[tuple[TaggedWord, str]], labels: Sequence[str]) -> Lem
         dictionary[f"{word.upos}{SEPARATOR}{word.tag}"][word.form] = best
     wanted = [label for label in map(parse, labels) if isinstance(label, str)]
     forms = {lemma: sorted(irregular[lemma]) for lemma in wanted}
-    return Lemmatizer(labels, "".join(sorted(characters)), forms, dictionary=dictionary)
+    return LearnedLemmatizer(labels, LemmaFile("".join(sorted(characters)), forms, {}, dict(dictionary)))
 
 
 @lru_cache(65_536)
 def labels_of(form: str, lemma: str) -> tuple[str, ...]:
     """Returns the labels of the rules that make a lemma of a form: of each casing that does, or an irregular one."""
-    if Joined().apply(form) == lemma:
+    if LemmaRule(JOINED).apply(form) == lemma:
         return (JOINED,)
     found = []
     for casing, cased in CASINGS.items():

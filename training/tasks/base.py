@@ -8,12 +8,12 @@ import keras
 import numpy as np
 
 from service.artifact import manifest as artifact
-from service.text.lemmatizer import Lemmatizer
 from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
 from training.cells import Tensor
 from training.data.dataset import Array, Batches, Example, collate, length_sorted
 from training.metrics.predictions import Predictions, by_group
+from training.models.lemmatizer import LearnedLemmatizer
 from training.tasks.parts import Part, Tensors
 from training.tasks.recipe import Settings
 
@@ -144,7 +144,7 @@ class ServedTask(Task):
     tokenizer: str | None
     lengths: dict[int, int]
     length_buckets: tuple[int, ...]
-    lemmatizer: Lemmatizer | None = None
+    lemmatizer: LearnedLemmatizer | None = None
     segmenter: Segmenter | None = None
 
     @abstractmethod

@@ -13,7 +13,7 @@ from service.artifact.manifest import DataSource, Metric
 from service.errors import ConfigurationError
 from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import make_tokenizer, named_tokenizer
-from service.text.lemmatizer import LEMMA, TaggedWord, finer_column
+from service.text.lemmatizer import LEMMA, finer_column
 from service.text.normalization import normalize_form
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import UNK, Vocabulary
@@ -30,7 +30,7 @@ from training.metrics import raw_text
 from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
-from training.models.lemmatizer import labels_of
+from training.models.lemmatizer import TaggedWord, labels_of
 from training.models.lemmatizer import learn as learn_lemmatizer
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
