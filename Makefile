@@ -19,6 +19,7 @@
 # make containers-lint  Dockerfile, compose file and Prometheus' rules, with what runs them (needs Docker)
 # make containers-test  builds the images, brings each way to run up, breaks it, takes it down (needs Docker; 10 minutes)
 # make swaps         what rollouts of new model versions cost: latency meanwhile, time, memory (20 minutes)
+# make ray-test      the service on a cluster of Ray's, a node of which is killed (2 minutes)
 # make audit         known flaws in the dependencies
 # make sbom          the dependencies, in CycloneDX's form
 # make lock          newer dependencies
@@ -30,13 +31,14 @@ SERVE := .venv
 DEV := .venv-dev
 PEERS := .venv-peers
 RUNTIMES := .venv-runtimes
+RAY := .venv-ray
 # Without pip's warnings and progress.
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 # The lock file without its hashes: pip refuses to install a project as editable together with hashes. The image has them verified.
 CONSTRAINTS := sed -e '/^ *--hash/d' -e 's/ *\\$$//' requirements.lock
 EXECUTABLES = $${TAGWERK_XLA_CACHE-.cache/xla}
 
-.PHONY: help serve dev format check test coverage page-test screenshot bench bench-peers bench-runtimes figures calls swaps loadtest ramp soak chaos fuzz audit sbom peers containers-lint \
+.PHONY: help serve dev format check test coverage page-test screenshot bench bench-peers bench-runtimes figures calls swaps loadtest ramp soak chaos fuzz ray-test audit sbom peers containers-lint \
 	containers-test lock clean
 
 help:
@@ -107,6 +109,9 @@ fuzz: $(DEV)/installed
 swaps: $(DEV)/installed
 	$(DEV)/bin/python -m loadtests.swaps
 
+ray-test: $(RAY)/installed
+	REQUIRE_ALL=1 $(RAY)/bin/pytest -n0 tests/ray
+
 audit: $(DEV)/installed
 	$(DEV)/bin/uv tool run --from 'pip-audit>=2.9,<3' pip-audit --requirement requirements.lock --no-deps --disable-pip
 
@@ -138,11 +143,12 @@ lock: $(DEV)/installed
 	$(DEV)/bin/uv pip compile pyproject.toml --universal --all-extras --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet --output-file requirements.lock
 
 clean:
-	rm -rf $(SERVE) $(DEV) $(PEERS) $(RUNTIMES)
+	rm -rf $(SERVE) $(DEV) $(PEERS) $(RUNTIMES) $(RAY)
 
 # Each environment is made once, and again when the dependencies change.
 $(SERVE)/installed: EXTRAS := cpu
 $(DEV)/installed: EXTRAS := cpu,train,dev
+$(RAY)/installed: EXTRAS := cpu,ray,dev
 $(PEERS)/installed: loadtests/peers/requirements.txt | $(DEV)/installed
 	@echo "Making the environment $(PEERS) (once; another TensorFlow, and Ray)"
 	@$(PYTHON) -m venv --clear $(PEERS)
