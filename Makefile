@@ -20,6 +20,7 @@
 # make containers-test  builds the images, brings each way to run up, breaks it, takes it down (needs Docker; 10 minutes)
 # make swaps         what rollouts of new model versions cost: latency meanwhile, time, memory (20 minutes)
 # make ray-test      the service on a cluster of Ray's, a node of which is killed (2 minutes)
+# make dist          wheels and source distributions of the service and of the client, in dist/
 # make audit         known flaws in the dependencies
 # make sbom          the dependencies, in CycloneDX's form
 # make lock          newer dependencies
@@ -38,7 +39,7 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 CONSTRAINTS := sed -e '/^ *--hash/d' -e 's/ *\\$$//' requirements.lock
 EXECUTABLES = $${TAGWERK_XLA_CACHE-.cache/xla}
 
-.PHONY: help serve dev format check test coverage page-test screenshot bench bench-peers bench-runtimes figures calls swaps loadtest ramp soak chaos fuzz ray-test audit sbom peers containers-lint \
+.PHONY: help serve dev format check test coverage page-test screenshot bench bench-peers bench-runtimes figures calls swaps loadtest ramp soak chaos fuzz ray-test dist audit sbom peers containers-lint \
 	containers-test lock clean
 
 help:
@@ -112,6 +113,10 @@ swaps: $(DEV)/installed
 ray-test: $(RAY)/installed
 	REQUIRE_ALL=1 $(RAY)/bin/pytest -n0 tests/ray
 
+dist: $(DEV)/installed
+	$(DEV)/bin/uv build --out-dir dist .
+	$(DEV)/bin/uv build --out-dir dist ./tagwerk
+
 audit: $(DEV)/installed
 	$(DEV)/bin/uv tool run --from 'pip-audit>=2.9,<3' pip-audit --requirement requirements.lock --no-deps --disable-pip
 
@@ -165,10 +170,10 @@ $(RUNTIMES)/installed: loadtests/runtimes/requirements.txt requirements.lock
 	@$(RUNTIMES)/bin/python $(PIP_INSTALL) --constraint $(RUNTIMES)/constraints.txt --editable '.[cpu]'
 	@$(RUNTIMES)/bin/python $(PIP_INSTALL) --requirement loadtests/runtimes/requirements.txt
 	@touch $@
-%/installed: pyproject.toml requirements.lock
+%/installed: pyproject.toml tagwerk/pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "tagwerk needs Python 3.11, 3.12 or 3.13 (TensorFlow's), and finds none; name one: make PYTHON=/path/to/python"; exit 1; }
 	@echo "Making the environment $* with $$($(PYTHON) --version) (once; TensorFlow is a large download)"
 	@$(PYTHON) -m venv --clear $*
 	@$(CONSTRAINTS) > $*/constraints.txt
-	@$*/bin/python $(PIP_INSTALL) --constraint $*/constraints.txt --editable '.[$(EXTRAS)]'
+	@$*/bin/python $(PIP_INSTALL) --constraint $*/constraints.txt --editable ./tagwerk --editable '.[$(EXTRAS)]'
 	@touch $@

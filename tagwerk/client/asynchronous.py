@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, Unpack, cast
 
 import aiohttp
 import msgspec
@@ -12,6 +12,7 @@ from tagwerk.client.batching import cut
 from tagwerk.client.connection import Connection, error_of_problem
 from tagwerk.client.errors import Problem, Refused, Unavailable
 from tagwerk.client.lines import LineStream
+from tagwerk.client.options import ClassifyOptions, GenerateOptions, TagOptions
 from tagwerk.client.results import Classified, Generated, Limits, Model, Models, Piece, Tagged
 
 Result = TypeVar("Result")
@@ -61,14 +62,11 @@ class AsyncClient:
     ) -> None:
         await self._connection.__aexit__(kind, error, trace)
 
-    async def tag(self, texts: str | Sequence[str], **options: Any) -> list[Tagged]:
-        """Splits texts into sentences and tokens, and tags each token; returns a result per text.
-
-        `options` are the other fields of a request to /tag: model, language, offsets, n_best, lemmas.
-        """
+    async def tag(self, texts: str | Sequence[str], **options: Unpack[TagOptions]) -> list[Tagged]:
+        """Splits texts into sentences and tokens, and tags these; `options`: see `TagOptions`. One result per text."""
         return await self._batches("/tag", "text", _as_list(texts), len, options, Tagged)
 
-    async def tag_tokens(self, sentences: Sequence[Sequence[str]], **options: Any) -> list[Tagged]:
+    async def tag_tokens(self, sentences: Sequence[Sequence[str]], **options: Unpack[TagOptions]) -> list[Tagged]:
         """Tags sentences given as at least one token each; returns a result per sentence. `options`: see `tag`."""
 
         def characters(tokens: Sequence[str]) -> int:
@@ -76,22 +74,15 @@ class AsyncClient:
 
         return await self._batches("/tag", "tokens", sentences, characters, options, Tagged)
 
-    async def classify(self, texts: str | Sequence[str], **options: Any) -> list[Classified]:
-        """Classifies texts; returns a result per text.
-
-        `options` are the other fields of a request to /classify: model, contributions, sentences, offsets.
-        """
+    async def classify(self, texts: str | Sequence[str], **options: Unpack[ClassifyOptions]) -> list[Classified]:
+        """Classifies texts; returns a result per text. `options`: see `ClassifyOptions`."""
         return await self._batches("/classify", "text", _as_list(texts), len, options, Classified)
 
-    async def generate(self, prompts: str | Sequence[str], **options: Any) -> list[Generated]:
-        """Continues prompts; returns the texts, prompt by prompt.
-
-        `options` are the other fields of a request to /generate: model, max_tokens, temperature, top_k, top_p, seed, n,
-        stop, logprobs.
-        """
+    async def generate(self, prompts: str | Sequence[str], **options: Unpack[GenerateOptions]) -> list[Generated]:
+        """Continues prompts; returns the texts, prompt by prompt. `options`: see `GenerateOptions`."""
         return await self._batches("/generate", "prompt", _as_list(prompts), len, options, Generated)
 
-    async def generate_stream(self, prompt: str, **options: Any) -> AsyncGenerator[Piece, None]:
+    async def generate_stream(self, prompt: str, **options: Unpack[GenerateOptions]) -> AsyncGenerator[Piece, None]:
         """Continues a prompt; yields the text piece by piece. `options`: see `generate`.
 
         The pieces of several texts (`n`) come as they are written; each has the number of its text.
@@ -117,7 +108,7 @@ class AsyncClient:
             response.close()
 
     async def tag_lines(
-        self, texts: Texts, *, return_errors: bool = False, **options: Any
+        self, texts: Texts, *, return_errors: bool = False, **options: Unpack[TagOptions]
     ) -> AsyncGenerator[Tagged | Refused, None]:
         """Tags texts of a stream of any length; yields their results in order, while it reads on.
 
@@ -130,7 +121,7 @@ class AsyncClient:
                 yield result
 
     async def classify_lines(
-        self, texts: Texts, *, return_errors: bool = False, **options: Any
+        self, texts: Texts, *, return_errors: bool = False, **options: Unpack[ClassifyOptions]
     ) -> AsyncGenerator[Classified | Refused, None]:
         """Classifies texts of a stream of any length; yields their results in order: see `tag_lines`, `classify`."""
         async for results in self.lines("/classify", texts, options, Classified, return_errors):

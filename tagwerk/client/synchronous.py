@@ -4,12 +4,13 @@ from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Seque
 from contextlib import ExitStack, closing
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar, Unpack
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from tagwerk.client.asynchronous import AsyncClient
 from tagwerk.client.errors import Refused
+from tagwerk.client.options import ClassifyOptions, GenerateOptions, TagOptions
 from tagwerk.client.reading import read_in_thread
 from tagwerk.client.results import Classified, Generated, Model, Piece, Tagged
 
@@ -44,35 +45,35 @@ class Client:
     ) -> None:
         self._opened.close()
 
-    def tag(self, texts: str | Sequence[str], **options: Any) -> list[Tagged]:
+    def tag(self, texts: str | Sequence[str], **options: Unpack[TagOptions]) -> list[Tagged]:
         """Tags texts; see `AsyncClient.tag`."""
         return self._portal.call(partial(self._client.tag, texts, **options))
 
-    def tag_tokens(self, sentences: Sequence[Sequence[str]], **options: Any) -> list[Tagged]:
+    def tag_tokens(self, sentences: Sequence[Sequence[str]], **options: Unpack[TagOptions]) -> list[Tagged]:
         """Tags tokens; see `AsyncClient.tag_tokens`."""
         return self._portal.call(partial(self._client.tag_tokens, sentences, **options))
 
-    def classify(self, texts: str | Sequence[str], **options: Any) -> list[Classified]:
+    def classify(self, texts: str | Sequence[str], **options: Unpack[ClassifyOptions]) -> list[Classified]:
         """Classifies texts; see `AsyncClient.classify`."""
         return self._portal.call(partial(self._client.classify, texts, **options))
 
-    def generate(self, prompts: str | Sequence[str], **options: Any) -> list[Generated]:
+    def generate(self, prompts: str | Sequence[str], **options: Unpack[GenerateOptions]) -> list[Generated]:
         """Continues prompts; see `AsyncClient.generate`."""
         return self._portal.call(partial(self._client.generate, prompts, **options))
 
-    def generate_stream(self, prompt: str, **options: Any) -> Iterator[Piece]:
+    def generate_stream(self, prompt: str, **options: Unpack[GenerateOptions]) -> Iterator[Piece]:
         """Continues a prompt, piece by piece; see `AsyncClient.generate_stream`."""
         return self._iterate(self._client.generate_stream(prompt, **options))
 
     def tag_lines(
-        self, texts: Iterable[str], *, return_errors: bool = False, **options: Any
+        self, texts: Iterable[str], *, return_errors: bool = False, **options: Unpack[TagOptions]
     ) -> Iterator[Tagged | Refused]:
         """Tags a stream of texts, which is read in a thread; see `AsyncClient.tag_lines`."""
         lines = self._client.lines("/tag", read_in_thread(texts), options, Tagged, return_errors)
         return self._each(lines)
 
     def classify_lines(
-        self, texts: Iterable[str], *, return_errors: bool = False, **options: Any
+        self, texts: Iterable[str], *, return_errors: bool = False, **options: Unpack[ClassifyOptions]
     ) -> Iterator[Classified | Refused]:
         """Classifies a stream of texts, which is read in a thread; see `AsyncClient.classify_lines`."""
         lines = self._client.lines("/classify", read_in_thread(texts), options, Classified, return_errors)

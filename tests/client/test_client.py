@@ -66,10 +66,10 @@ def test_what_is_refused_says_why(caller: Client) -> None:
     with pytest.raises(Refused, match="no model 'nope'") as refused:
         caller.tag(TEXT, model="nope")
     assert refused.value.problem.type == "urn:tagwerk:problem:model-not-found"
-    with pytest.raises(Refused, match=r"/nbest") as refused:
-        caller.tag(TEXT, nbest=2)
+    with pytest.raises(Refused, match=r"/language") as refused:
+        caller.tag(TEXT, language="English")
     assert refused.value.problem.status == 422
-    assert refused.value.problem.errors[0].pointer == "/nbest"
+    assert refused.value.problem.errors[0].pointer == "/language"
     with pytest.raises(Refused) as refused:
         list(caller.generate_stream("A", max_tokens=-1))
     assert isinstance(refused.value.problem, Problem)
