@@ -3,17 +3,16 @@
 import fcntl
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from service.errors import NotPossible
 
 LOCK_SECONDS = 5.0  # longest wait for another process's change of a file
-LOCK_PAUSE_SECONDS = 0.01
 
 
 class FileModel(BaseModel):
@@ -58,20 +57,11 @@ def lock_file(file: int) -> bool:
 @contextmanager
 def locked(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Holds a lock file beside `path` during the block, which changes it. Raises OSError, NotPossible on a timeout."""
-    place = path.with_name(f".{path.name}.lock")
     try:
-        lock = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except PermissionError:  # another user's file: on a local file system, a read descriptor can be locked too
-        lock = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        end = time.monotonic() + seconds
-        while not lock_file(lock):
-            if time.monotonic() >= end:
-                raise NotPossible(f"another process is changing {path}: try again")
-            time.sleep(LOCK_PAUSE_SECONDS)
-        yield
-    finally:
-        os.close(lock)  # releases the lock
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=seconds, mode=0o666):  # also for another user
+            yield
+    except Timeout:
+        raise NotPossible(f"another process is changing {path}: try again") from None
 
 
 def first_fault(error: ValidationError) -> str:

@@ -13,7 +13,8 @@ from service.errors import ConfigurationError, shortened
 
 PREFIX = "TAGWERK_"
 MOST_PROCESSES = 60
-DIVIDED = ("slots", "max_queue_entries", "max_queue_tokens")  # among the processes of a service
+DIVIDED = ("slots", "max_queue_tokens")  # among the processes of a service
+QUEUED_TOKENS = 64  # for which there is one queued sequence at most
 LONGEST_SHOWN = 100  # characters of an invalid value in a message
 # Variables that are no options of the service: of training, of the compose file, of the load tests.
 OTHER_VARIABLES = {
@@ -56,8 +57,9 @@ class Settings(BaseSettings):
     xla_cache: str = Field("", description="Folder for compiled executables, for quicker starts; empty keeps none.")
     batch_sizes: Sizes = Field((1, 2, 4, 8, 16), min_length=1, description="Compiled batch sizes, comma-separated.")
     slots: int = Field(16, ge=1, description="Texts generated at the same time, by all processes; further ones wait.")
-    max_queue_entries: int = Field(4096, ge=1, description="Queued sequences of all processes; above it, 429.")
-    max_queue_tokens: int = Field(262_144, ge=1, description="Queued tokens of all processes; above it, 429.")
+    max_queue_tokens: int = Field(
+        262_144, ge=1, description="Queued tokens of all processes, and 64 times the sequences; above it, 429."
+    )
     request_timeout_seconds: float = Field(
         30.0, gt=0, description="Time for a request, after which it gets 504; X-Request-Timeout-Ms sets less."
     )
@@ -90,19 +92,16 @@ class Settings(BaseSettings):
         if list(self.batch_sizes) != sorted(set(self.batch_sizes)):
             given = ",".join(map(str, self.batch_sizes))
             raise ValueError(f"{variable('batch_sizes')} is {given!r}; allowed: sizes that rise, each of them once")
-        if self.max_queue_entries < self.max_items:
-            least = f"{variable('max_items')}, which is {self.max_items}: the largest request must fit into the queue"
-            raise ValueError(f"{variable('max_queue_entries')} is {self.max_queue_entries}; allowed: at least {least}")
         return self
 
-    def of_process(self, processes: int) -> "Settings":
-        """Returns the settings of one of several processes, which divide what holds for the whole service.
+    @property
+    def max_queue_sequences(self) -> int:
+        """The most queued sequences: one for 64 of the tokens, and room for the largest request."""
+        return max(self.max_items, self.max_queue_tokens // QUEUED_TOKENS)
 
-        The queue of each has room for the largest request.
-        """
-        divided = {name: -(-getattr(self, name) // processes) for name in DIVIDED}
-        divided["max_queue_entries"] = max(divided["max_queue_entries"], self.max_items)
-        return self.model_copy(update=divided)
+    def of_process(self, processes: int) -> "Settings":
+        """Returns the settings of one of several processes, which divide what holds for the whole service."""
+        return self.model_copy(update={name: -(-getattr(self, name) // processes) for name in DIVIDED})
 
 
 def variable(name: str) -> str:

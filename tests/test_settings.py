@@ -29,7 +29,6 @@ def test_lists_are_read_from_the_environment(monkeypatch):
         ("BATCH_SIZES", "", "at least 1 item"),
         ("BATCH_SIZES", "1,1", "sizes that rise, each of them once"),
         ("CORS_ORIGINS", "example.org", "match pattern"),
-        ("MAX_QUEUE_ENTRIES", "3", "at least TAGWERK_MAX_ITEMS, which is 1024"),
     ],
 )
 def test_a_wrong_option_is_named_with_its_value_and_what_is_wrong(monkeypatch, name, value, problem):
@@ -55,9 +54,18 @@ def test_the_command_reports_each_in_a_line_and_fails(monkeypatch, capsys):
 
 
 def test_unknown_variables_are_found_with_the_nearest_option():
-    names = ["TAGWERK_PROT", "tagwerk_port", "TAGWERK_MAX_ITEM", "TAGWERK_XYZZY", "TAGWERK_DATA_DIR", "HOME"]
+    names = [
+        "TAGWERK_PROT",
+        "tagwerk_port",
+        "TAGWERK_MAX_ITEM",
+        "TAGWERK_MAX_QUEUE_ENTRIES",
+        "TAGWERK_XYZZY",
+        "TAGWERK_DATA_DIR",
+        "HOME",
+    ]
     assert unknown_variables(names) == {
         "TAGWERK_MAX_ITEM": "TAGWERK_MAX_ITEMS",
+        "TAGWERK_MAX_QUEUE_ENTRIES": "TAGWERK_MAX_QUEUE_TOKENS",
         "TAGWERK_PROT": "TAGWERK_PORT",
         "TAGWERK_XYZZY": None,
     }
@@ -65,12 +73,12 @@ def test_unknown_variables_are_found_with_the_nearest_option():
 
 @pytest.mark.parametrize(
     ("processes", "slots", "entries", "tokens"),
-    [(1, 16, 4096, 262_144), (2, 8, 2048, 131_072), (3, 6, 1366, 87_382), (60, 1, 1024, 4370)],
+    [(1, 16, 4096, 262_144), (2, 8, 2048, 131_072), (3, 6, 1365, 87_382), (60, 1, 1024, 4370)],
 )
 def test_what_holds_for_the_whole_service_is_divided_among_its_processes(processes, slots, entries, tokens):
     """Rounded up; the queue of each has room for the largest request, of 1024 texts."""
     own = Settings().of_process(processes)
-    assert (own.slots, own.max_queue_entries, own.max_queue_tokens) == (slots, entries, tokens)
+    assert (own.slots, own.max_queue_sequences, own.max_queue_tokens) == (slots, entries, tokens)
     assert own.max_items == Settings().max_items
 
 

@@ -6,7 +6,6 @@ import json
 from service.settings import Settings
 from service.types import State
 
-TIMEOUT_SECONDS = 5.0
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -16,7 +15,7 @@ def run(settings: Settings) -> int:
     Returns the exit status: 0 if the service is ready, otherwise 1.
     """
     host = ANYWHERE.get(settings.host, settings.host)
-    connection = http.client.HTTPConnection(host, settings.port, timeout=TIMEOUT_SECONDS)
+    connection = http.client.HTTPConnection(host, settings.port, timeout=settings.receive_timeout_seconds)
     try:
         connection.request("GET", "/readyz")
         status = str(json.load(connection.getresponse())["status"])

@@ -58,7 +58,7 @@ class Engine:
         self._metrics = metrics
         self._clock = clock
         self._schedule = schedule
-        self._scheduler = Scheduler(clock, settings.max_queue_entries, settings.max_queue_tokens)
+        self._scheduler = Scheduler(clock, settings.max_queue_sequences, settings.max_queue_tokens)
         self._sequences: dict[ModelKey, Sequences] = {}
         self._streams = Streams(metrics, clock, self.wake)
         self._states = {version.key: starting(version) for version in loading.versions}

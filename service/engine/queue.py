@@ -123,9 +123,9 @@ class Queue:
         if not self.sequences:
             return None
         own = NOTHING if client == ANONYMOUS else self._clients.get(client, NOTHING)
-        for unit, option, waiting, most, of_client, more in (
-            ("sequences", "MAX_QUEUE_ENTRIES", self.sequences, self.max_sequences, own.sequences, sequences),
-            ("tokens", "MAX_QUEUE_TOKENS", self.tokens, self.max_tokens, own.tokens, tokens),
+        for unit, waiting, most, of_client, more in (
+            ("sequences", self.sequences, self.max_sequences, own.sequences, sequences),
+            ("tokens", self.tokens, self.max_tokens, own.tokens, tokens),
         ):
             if waiting + more > most:
                 problem, count = f"the queue is full: {waiting} of at most {most} {unit}", self.sequences
@@ -135,7 +135,7 @@ class Queue:
             else:
                 continue
             seconds = min(self.tokens / self.tokens_per_second, MAX_RETRY_SECONDS)
-            return Overloaded(f"{problem} (TAGWERK_{option})", seconds, count)
+            return Overloaded(f"{problem} (TAGWERK_MAX_QUEUE_TOKENS)", seconds, count)
         return None
 
     def put(self, request: EngineRequest, sequence_seconds: tuple[float, float]) -> None:

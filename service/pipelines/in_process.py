@@ -29,7 +29,7 @@ from service.types import State
 
 P = ParamSpec("P")
 T = TypeVar("T")
-UNBOUNDED = ("max_queue_entries", "max_queue_tokens", "max_items", "max_text_characters", "max_generated_tokens")
+UNBOUNDED = ("max_queue_tokens", "max_items", "max_text_characters", "max_generated_tokens")
 
 
 class AsyncPipelines:

@@ -19,7 +19,8 @@ from service.types import ModelKey, ModelState, State
 SPARE_SLOTS = 2  # for a process that loads new versions, and one that has just died
 RECORD_BYTES = 1_048_576  # of a process's record; memory that is not written is not allocated
 SUPERVISOR_BYTES = 16_777_216
-STALE_SECONDS = 0.1  # age of a heartbeat from which on a process does not count as accepting connections
+BEAT_SECONDS = 0.025  # between heartbeats of a process
+STALE_BEATS = 4  # a process whose last heartbeat is that old does not count as accepting connections
 READS = 5  # attempts to read a record that is being written
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -166,7 +167,7 @@ class Slot(ctypes.Structure):
     @property
     def accepts(self) -> bool:
         """True if the process is ready and its event loop runs, as others see it."""
-        return self.ready and time.monotonic_ns() - self._heartbeat < STALE_SECONDS * 1e9
+        return self.ready and time.monotonic_ns() - self._heartbeat < STALE_BEATS * BEAT_SECONDS * 1e9
 
 
 class Board:

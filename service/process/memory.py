@@ -12,7 +12,7 @@ GENERATION_0_OBJECTS = 10_000  # allocations per collection; the default of 700 
 GENERATION_0_PER_1 = 4  # collections of generation 0 per collection of generation 1
 NEVER = 2**31 - 1
 FULL_COLLECTION_SECONDS = 10.0
-LATEST_SECONDS = 60.0  # for a process that is never idle
+LATEST = 6  # of those times, for a process that is never idle
 ARENAS = 2  # heaps shared by the threads; glibc's default is eight per core, each with free memory of its own
 M_ARENA_MAX = -8  # of malloc.h
 
@@ -48,7 +48,7 @@ class FullCollections:
 
     def run_if_due(self, idle: bool) -> None:
         """Runs a collection if one is due and `idle` is true."""
-        if time.monotonic() - self._last >= (FULL_COLLECTION_SECONDS if idle else LATEST_SECONDS):
+        if time.monotonic() - self._last >= FULL_COLLECTION_SECONDS * (1 if idle else LATEST):
             # CPython's type attribute cache pins names that C code looked up, all over the heap (4096 entries).
             sys._clear_type_cache()
             gc.collect()

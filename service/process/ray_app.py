@@ -41,12 +41,16 @@ class Replica:
     queue: ClassVar[Gauge]
 
     async def check_health(self) -> None:
-        """Exports the queue's depth as a metric of Ray's. Raises RuntimeError for an engine that does not answer.
+        """Exports the queue's depth as a metric of Ray's, and reads keys that have changed.
+
+        Raises RuntimeError for an engine that does not answer.
 
         Ray Serve calls it every few seconds, and replaces a replica for which it raises several times.
         """
         (queue,) = self.context.metrics.queue_entries.collect()
         self.queue.set(queue.samples[0].value)
+        if self.context.authenticator is not None:
+            self.context.authenticator.reload_if_changed()
         if self.context.failure is not None:
             raise RuntimeError("the engine did not start") from self.context.failure
         if self.engine.failed.is_set():

@@ -27,7 +27,7 @@ NO_PROGRESS_TICKS = 120.0 / TICK_SECONDS  # of a start, after which the process 
 MOST_FAILURES = 3  # deaths in a row at a version, before it is refused
 # From the start of a process to that of another in its place; doubled with each death in a row until one is loaded.
 PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 30.0
+MOST_DOUBLINGS = 5
 
 
 class Rollout:
@@ -145,8 +145,7 @@ class Rollout:
     def _pause(self) -> None:
         """Puts off the next start."""
         self._deaths += 1
-        pause = min(PAUSE_SECONDS * 2 ** min(self._deaths - 1, 16), LONGEST_PAUSE_SECONDS)
-        self._start_at = time.monotonic() + pause
+        self._start_at = time.monotonic() + PAUSE_SECONDS * 2 ** min(self._deaths - 1, MOST_DOUBLINGS)
 
     def _check(self, process: SupervisedProcess) -> None:
         status = process.child.status

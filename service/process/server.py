@@ -22,7 +22,7 @@ from service.http.connection.connection import Connection
 from service.http.context import Context
 from service.process import memory
 from service.process.acceptor import Acceptor
-from service.process.board import Board, Slot
+from service.process.board import BEAT_SECONDS, Board, Slot
 from service.process.listening import BACKLOG
 from service.process.memory import FullCollections
 from service.types import State
@@ -30,11 +30,9 @@ from service.types import State
 log = logging.getLogger("tagwerk.server")
 
 EXIT_FAILED = 70  # EX_SOFTWARE of sysexits.h
-BEAT_SECONDS = 0.025  # between heartbeats
 LINGER_SECONDS = 0.2  # for connections that are being made, and requests that are on their way
 FIRST_REQUEST_CHECKS = 10  # how often the shutdown looks whether each open connection has sent a request
 IDLE_BYTES = 65_536  # of the requests in progress, whose objects are traversed in milliseconds
-CUT_SECONDS = 1.0  # to send the ends of generated texts that are cut
 RETIRE_SECONDS = 5.0  # in which the answers of a process that is replaced close its connections
 ORPHAN_SECONDS = 2.0  # for requests in flight once the supervisor has died
 
@@ -74,7 +72,6 @@ class Server(uvicorn.Server):
                 server_header=False,
                 timeout_keep_alive=settings.keep_alive_seconds,
                 proxy_headers=False,  # client addresses and schemes are not used
-                timeout_graceful_shutdown=math.ceil(settings.drain_timeout_seconds + CUT_SECONDS),
             )
         )
 
@@ -129,7 +126,8 @@ class Server(uvicorn.Server):
         """
         timeout = ORPHAN_SECONDS if self.orphaned else self._context.settings.drain_timeout_seconds
         log.info("stopped accepting connections; requests in flight: %d, for at most %g s", self._in_flight, timeout)
-        self.config.timeout_graceful_shutdown = math.ceil(timeout + CUT_SECONDS)
+        # In whole seconds: what is left of the last one is for the ends of texts that are cut.
+        self.config.timeout_graceful_shutdown = int(timeout) + 1
         asyncio.get_running_loop().call_later(timeout, self._context.engine.cut_texts)
         self._acceptor.stop()
         (listening,) = sockets or []
@@ -182,6 +180,8 @@ class Server(uvicorn.Server):
         self._context.metrics.connections.set(self._slot.connections)
         if counter % 10 == 0:  # once a second
             self._context.client_memory.check()
+            if self._context.authenticator is not None:
+                self._context.authenticator.reload_if_changed()
         self._full_collections.run_if_due(idle=self._context.bytes_in_progress < IDLE_BYTES)
         if self._context.draining:
             # Neither in the signal handler: a metric's lock may be held there, or a line of the log be half written.

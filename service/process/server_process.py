@@ -38,8 +38,6 @@ from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk.server")
 
-ORPHAN_EXIT_SECONDS = 2 * ORPHAN_SECONDS  # after the supervisor's death; its children end by then
-
 
 class BoardGroup(ProcessGroup):
     """The processes of a service, as they are in shared memory."""
@@ -129,7 +127,7 @@ def run_fork_server(settings: Settings, requests: socket.socket, files: Inherite
     import_tensorflow()
     number = fork_on_request(requests)
     if number is None:
-        time.sleep(ORPHAN_EXIT_SECONDS)  # server processes that have begun still use it, and remove it themselves
+        time.sleep(2 * ORPHAN_SECONDS)  # server processes that have begun still use it, and remove it themselves
         remove_folder()
         return 0
     logging.root.handlers.clear()
@@ -198,7 +196,7 @@ def watch_lifeline(lifeline: int, server: Server) -> None:
         if not server.started:  # then the signal may end it at once
             remove_folder()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(ORPHAN_EXIT_SECONDS)
+        time.sleep(2 * ORPHAN_SECONDS)
         remove_folder()
         os._exit(1)
 

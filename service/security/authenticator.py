@@ -1,7 +1,6 @@
 """Authenticates requests by API key, where the service requires keys."""
 
 import logging
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from service.security.rate_limiter import RateLimiter
 
 log = logging.getLogger("tagwerk.server")
 
-CHECK_SECONDS = 1.0  # interval between checks whether the file has changed
 OPEN = frozenset(
     {"/", "/livez", "/readyz", "/healthz", "/metrics", "/openapi.json", "/docs", "/v2/health/live", "/v2/health/ready"}
 )  # and the paths below these:
@@ -34,7 +32,6 @@ class Authenticator:
         self._path = path
         self._rate_limiter = rate_limiter
         self._read = _fingerprint(path)
-        self._checked = time.monotonic()
         self._use(read_keys(path))
         self._failure = ""  # the reason why the file cannot be read
 
@@ -49,7 +46,6 @@ class Authenticator:
         """
         if is_open(path):
             return None
-        self._reload_if_changed()
         secret = _secret(headers)
         if secret is None:
             raise Unauthorized("the request has no API key: send it as Authorization: Bearer KEY")
@@ -67,7 +63,6 @@ class Authenticator:
 
         Raises Unauthorized if the key has been removed from the file.
         """
-        self._reload_if_changed()
         if not any(known.sha256 == key.sha256 for known in self._keys):
             raise Unauthorized("the key is not valid any more")
         return self._rate_limiter.take(key)
@@ -83,11 +78,9 @@ class Authenticator:
         """Ends an admitted request."""
         self._rate_limiter.release(key)
 
-    def _reload_if_changed(self) -> None:
-        now = time.monotonic()
-        if now - self._checked < CHECK_SECONDS:
-            return
-        self._checked, found = now, _fingerprint(self._path)
+    def reload_if_changed(self) -> None:
+        """Reads the file again if it has changed. Called once a second."""
+        found = _fingerprint(self._path)
         if found == self._read and not self._failure:
             return
         try:

@@ -26,14 +26,14 @@ REQUESTS = HASH_BYTES
 TOKENS = REQUESTS + CREDIT.size
 COUNTS = TOKENS + CREDIT.size
 RECORD_BYTES = COUNTS + PROCESSES * COUNT.size
-BURST_SECONDS = 1.0  # credit that an idle key accumulates, as a duration at its rate; one request at least
 
 
 class RateLimiter:
     """Counts requests and tokens by key, and limits their rates, and the requests in progress.
 
     How many tokens a request has is known as they are computed. They are taken from the credit then, below zero if need
-    be; the key's further requests wait until the credit is back at zero.
+    be; the key's further requests wait until the credit is back at zero. An idle key has the credit of a second,
+    one request at least.
     """
 
     def __init__(self, file: int | None = None, process: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -81,7 +81,7 @@ class RateLimiter:
             return
         with self._locked():
             place, rate = self._place(key) + TOKENS, key.tokens_per_second
-            self._set_credit(place, self._credit(place, rate, rate * BURST_SECONDS) - tokens)
+            self._set_credit(place, self._credit(place, rate, rate) - tokens)
 
     def release(self, key: Key) -> None:
         """Ends an admitted request."""
@@ -97,7 +97,7 @@ class RateLimiter:
         rate, place = key.requests_per_second, place + REQUESTS
         if rate is None:
             return 0.0
-        credit = self._credit(place, rate, max(1.0, rate * BURST_SECONDS))
+        credit = self._credit(place, rate, max(1.0, rate))
         if credit < 1.0:
             return (1.0 - credit) / rate
         self._set_credit(place, credit - 1.0)
@@ -106,7 +106,7 @@ class RateLimiter:
     def _wait_for_tokens(self, place: int, key: Key) -> float:
         """Returns 0, or the seconds until the tokens of earlier requests are within the rate."""
         rate = key.tokens_per_second
-        return 0.0 if rate is None else max(0.0, -self._credit(place + TOKENS, rate, rate * BURST_SECONDS) / rate)
+        return 0.0 if rate is None else max(0.0, -self._credit(place + TOKENS, rate, rate) / rate)
 
     def _credit(self, place: int, rate: float, most: float) -> float:
         credit, then = CREDIT.unpack_from(self._map, place)

@@ -234,7 +234,7 @@ def test_a_planned_batch_waits_for_another_clients_batches_of_a_cheaper_model_as
 def test_a_full_queue_rejects_requests_and_says_when_to_come_again():
     queue = scheduler(max_sequences=2)
     admit(queue, 4, 4)
-    full = r"^the queue is full: 2 of at most 2 sequences \(TAGWERK_MAX_QUEUE_ENTRIES\)$"
+    full = r"^the queue is full: 2 of at most 2 sequences \(TAGWERK_MAX_QUEUE_TOKENS\)$"
     with pytest.raises(Overloaded, match=full) as error:
         admit(queue, 1)
     assert error.value.retry_after_seconds > 0

@@ -82,7 +82,7 @@ def key(tmp_path_factory):
 
 async def test_an_added_task_is_answered_authenticated_bounded_and_counted_like_the_others(key):
     path, secret = key
-    context = made_context(authenticator=Authenticator(path, RateLimiter()), max_items=4, max_queue_entries=4)
+    context = made_context(authenticator=Authenticator(path, RateLimiter()), max_items=4)
     app = create_app(context, tasks=[router])
     transport, bearer = httpx.ASGITransport(app), {"authorization": f"Bearer {secret}"}
     async with lifespan(app), httpx.AsyncClient(transport=transport, base_url="http://x", headers=bearer) as client:

@@ -25,7 +25,7 @@ from tests.http.scene import SequenceModelDevice
 from tests.http.wire import GET, application, post, turns
 
 FINE = b'{"text": "fine"}'
-SMALL_QUEUE: dict[str, Any] = {"max_queue_entries": 4, "max_items": 4}
+SMALL_QUEUE: dict[str, Any] = {"max_items": 4, "max_queue_tokens": 256}
 Way = Callable[[bytes], bytes]
 BOTH_WAYS: list[Way] = [bytes, application]
 both_ways = pytest.mark.parametrize("way", BOTH_WAYS, ids=["plain", "application"])
@@ -259,7 +259,7 @@ async def test_of_many_long_texts_few_are_begun_in_an_iteration_and_short_ones_c
 
     monkeypatch.setattr(plain_requests, "advance", taking)
     monkeypatch.setattr(plain_requests, "time", SimpleNamespace(monotonic=lambda: monotonic() + clock.offset))
-    async with running(request_timeout_seconds=1000.0, max_queue_entries=100_000) as service:
+    async with running(request_timeout_seconds=1000.0, max_queue_tokens=6_400_000) as service:
         long = [service.send(LONG)[1] for _ in range(20)]
         _, short = service.send(post("/tag", FINE))
         service.context.plain.run()

@@ -20,7 +20,6 @@ from service.http import line_input, lines
 from service.http.body import MOST_RATIO, PIECE_BYTES, Body
 from service.http.line_input import LineInput
 from service.http.line_schemas import MEDIA_TYPE
-from service.security import authenticator
 from service.security.authenticator import Authenticator
 from service.security.keys import Key, add_key, remove_key
 from service.security.rate_limiter import RateLimiter
@@ -276,17 +275,18 @@ def test_each_line_counts_as_a_request_of_a_key_and_waits_for_its_rate(monkeypat
     assert rate_limiter.taken == [0.75, 0.5, 0.25, 0.0] * 3
 
 
-def test_a_key_that_is_removed_ends_its_stream(monkeypatch, tmp_path: Path):
-    monkeypatch.setattr(authenticator, "CHECK_SECONDS", 0.0)
+def test_a_key_that_is_removed_ends_its_stream(tmp_path: Path):
     path = tmp_path / "keys.json"
     secret = add_key(path, "web", ["infer"], None, None)
+    authenticator = Authenticator(path, RateLimiter())
 
     def content() -> Iterator[bytes]:
         yield LINE * 2
         remove_key(path, "web")
+        authenticator.reload_if_changed()
         yield LINE * 2
 
-    response = post(Arriving(content()), Authenticator(path, RateLimiter()), {"authorization": f"Bearer {secret}"})
+    response = post(Arriving(content()), authenticator, {"authorization": f"Bearer {secret}"})
     assert answers(response) == [200, 200, 401]
 
 

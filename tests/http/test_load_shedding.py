@@ -53,7 +53,7 @@ async def crowd(
 ) -> AsyncIterator[Crowd]:
     """Yields a service one of whose requests runs; at the end all others are answered."""
     device = SequenceModelDevice()
-    bounds: dict[str, Any] = {"max_queue_entries": QUEUE, "max_items": QUEUE, "max_queue_tokens": 1000}
+    bounds: dict[str, Any] = {"max_items": QUEUE, "max_queue_tokens": 1000}
     context = made_context(device, authenticator, **bounds)
     app = create_app(context)
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
@@ -74,7 +74,7 @@ async def test_a_request_that_finds_the_queue_full_is_refused_before_its_text_is
         for refused in range(1, 4):
             response = await here.client.post("/classify", json=FINE)
             detail = check(response, 429).detail
-            assert detail.startswith("the queue is full: 20 of at most 20 sequences (TAGWERK_MAX_QUEUE_ENTRIES)")
+            assert detail.startswith("the queue is full: 20 of at most 20 sequences (TAGWERK_MAX_QUEUE_TOKENS)")
             assert int(response.headers["retry-after"]) >= 1
             assert response.headers["x-request-id"]
             assert metric(here.context, "rejected_total", reason="overloaded") == refused

@@ -50,7 +50,7 @@ def test_a_text_or_several_blank_ones_too():
 
 def test_more_texts_than_a_request_may_have_and_longer_ones(monkeypatch):
     monkeypatch.setenv("TAGWERK_MAX_ITEMS", "1")
-    monkeypatch.setenv("TAGWERK_MAX_QUEUE_ENTRIES", "1")
+    monkeypatch.setenv("TAGWERK_MAX_QUEUE_TOKENS", "1")
     monkeypatch.setenv("TAGWERK_MAX_TEXT_CHARACTERS", "1")
     with open_pipelines(tasks=["classify"]) as pipelines:
         assert len(pipelines.classify(["Fine."] * 3000)) == 3000

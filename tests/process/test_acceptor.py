@@ -13,8 +13,7 @@ import pytest
 
 from service.process import acceptor as module
 from service.process.acceptor import LEAVE_SECONDS, Acceptor
-from service.process.board import STALE_SECONDS, Board, Slot
-from service.process.server import BEAT_SECONDS
+from service.process.board import BEAT_SECONDS, STALE_BEATS, Board, Slot
 from service.types import State
 from tests.http.wire import no_hold
 
@@ -143,7 +142,7 @@ def test_a_process_that_is_stopped_delays_connections_until_its_heartbeat_is_sta
             return here.counts
 
     assert asyncio.run(scenario()) == [500, 0]
-    assert len(leaves) <= STALE_SECONDS / LEAVE_SECONDS + 1
+    assert len(leaves) <= STALE_BEATS * BEAT_SECONDS / LEAVE_SECONDS + 1
 
 
 def test_a_connection_is_left_once_to_a_process_that_does_not_take_it(leaves):

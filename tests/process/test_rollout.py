@@ -59,7 +59,7 @@ def test_the_pause_before_a_start_doubles_with_each_death_until_a_process_is_loa
     with scene(store) as here:
         here.tick()
         pauses = [pause() for _ in range(8)]
-        assert pauses == pytest.approx([1, 2, 4, 8, 16, 30, 30, 30], abs=0.2)
+        assert pauses == pytest.approx([1, 2, 4, 8, 16, 32, 32, 32], abs=0.2)
         here.started[-1].load()
         here.tick(2 * SECOND)
         here.started[-1].die()

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from service.errors import ConfigurationError
-from service.process.rollout import LONGEST_PAUSE_SECONDS
+from service.process.rollout import MOST_DOUBLINGS, PAUSE_SECONDS
 from service.process.supervised import EXIT_MACHINE
 from service.types import ModelKey
 from tests.artifact.test_manifest import write_version
@@ -174,7 +174,7 @@ def test_a_new_version_that_processes_cannot_read_is_tried_again_later_each_time
             trying.end()
         pauses = [round(later - before) for before, later in pairwise(began)]
         assert pauses == sorted(pauses)
-        assert pauses[-1] == LONGEST_PAUSE_SECONDS
+        assert pauses[-1] == PAUSE_SECONDS * 2**MOST_DOUBLINGS
         assert here.running == serving
         assert (here.refusals, here.swaps("refused")) == ({}, 0)
         here.start_one().load()

@@ -15,9 +15,8 @@ import pytest
 from service.engine.loader import LoadProgress
 from service.process import server_process
 from service.process.board import Board, ProcessStatus, ServiceStatus
-from service.process.server import Server
+from service.process.server import ORPHAN_SECONDS, Server
 from service.process.server_process import (
-    ORPHAN_EXIT_SECONDS,
     BoardGroup,
     read_versions,
     run_fork_server,
@@ -160,7 +159,7 @@ class Orphan:
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(os, "kill", lambda pid, sig: self._note(f"{signal.Signals(sig).name} {pid == os.getpid()}"))
         patch.setattr(os, "_exit", self._exit)
-        patch.setattr(server_process, "ORPHAN_EXIT_SECONDS", 0.0)
+        patch.setattr(server_process, "ORPHAN_SECONDS", 0.0)
 
     def _note(self, event: str) -> None:
         folder = "there" if Path(os.environ["TMPDIR"]).exists() else "removed"
@@ -220,4 +219,4 @@ def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monk
         monkeypatch.setattr(server_process, name, lambda *arguments: None)
     assert run_fork_server(Settings(), cast(Any, None), cast(Any, None)) == 0
     assert not folder.exists()
-    assert waited == [ORPHAN_EXIT_SECONDS], "those that have begun remove it themselves"
+    assert waited == [2 * ORPHAN_SECONDS], "those that have begun remove it themselves"

@@ -9,7 +9,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.security import authenticator
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key, remove_key
 from service.security.rate_limiter import RateLimiter
@@ -141,35 +140,37 @@ async def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_e
         assert (await ask()).status_code == 200
 
 
-def test_a_key_that_is_removed_is_of_no_use_and_a_file_that_is_missing_or_broken_changes_nothing(
-    lock, monkeypatch, caplog
-):
-    monkeypatch.setattr(authenticator, "CHECK_SECONDS", 0.0)
+def test_a_key_that_is_removed_is_of_no_use_and_a_file_that_is_missing_or_broken_changes_nothing(lock, caplog):
     caplog.set_level(logging.INFO, "tagwerk")
     away = lock.path.with_name("away")
 
     async def test() -> None:
         async with scene(authenticator=lock.authenticator) as client:
+
+            async def models(headers: dict[str, str]) -> httpx.Response:
+                lock.authenticator.reload_if_changed()
+                return await client.get("/models", headers=headers)
+
             remove_key(lock.path, "rare")
-            check(await client.get("/models", headers=lock.rare), 401)
-            assert (await client.get("/models", headers=lock.web)).status_code == 200
+            check(await models(lock.rare), 401)
+            assert (await models(lock.web)).status_code == 200
             for harm, reason in ((lock.path.rename, "No such file"), (break_file, "Invalid JSON")):
                 caplog.clear()
                 shutil.copy2(lock.path, away)
                 harm(lock.path.with_name("elsewhere"))
                 for _ in range(3):
-                    assert (await client.get("/models", headers=lock.web)).status_code == 200
-                    check(await client.get("/models", headers=lock.rare), 401)
+                    assert (await models(lock.web)).status_code == 200
+                    check(await models(lock.rare), 401)
                 (message,) = caplog.messages
                 assert reason in message
                 assert message.endswith("; the keys read before stay valid")
                 away.rename(lock.path)  # with the time of before
-                assert (await client.get("/models", headers=lock.web)).status_code == 200
+                assert (await models(lock.web)).status_code == 200
                 assert caplog.messages[1:] == ["the keys are read again"]
             remove_key(lock.path, "web")
-            check(await client.get("/models", headers=lock.web), 401)
+            check(await models(lock.web), 401)
             lock.path.write_text("[]")
-            check(await client.get("/models", headers=lock.boss), 401)
+            check(await models(lock.boss), 401)
 
     def break_file(unused: Path) -> None:
         lock.path.write_text("broken")
@@ -222,7 +223,7 @@ async def test_the_admin_route_chooses_versions(lock, tmp_path, caplog):
 
 async def test_a_store_that_cannot_be_written_is_said(lock, tmp_path):
     write_version(tmp_path / "store")
-    settings = Settings(model_store=tmp_path / "store", serving_file=str(tmp_path / "missing" / "serving.json"))
+    settings = Settings(model_store=tmp_path / "store", serving_file="/proc/nowhere/serving.json")
     async with scene(
         authenticator=lock.authenticator, **settings.model_dump(include={"model_store", "serving_file"})
     ) as client:

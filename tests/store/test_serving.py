@@ -135,8 +135,11 @@ def test_a_default_lemmatizer_of_before_is_ignored_and_the_others_hold(store):
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").touch()
     with pytest.raises(NotPossible, match="set TAGWERK_SERVING_FILE"):
-        change_serving(Settings(model_store=tmp_path / "missing"), lambda before: before)
+        change_serving(
+            Settings(model_store=tmp_path, serving_file=str(tmp_path / "file" / "serving.json")), lambda before: before
+        )
 
 
 def rows(output: str) -> list[list[str]]:

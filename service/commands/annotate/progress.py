@@ -8,9 +8,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from service.commands.annotate.output import Output, StandardOutput
+from service.commands.annotate.output import CHECKPOINT_SECONDS, Output, StandardOutput
 
-PLAIN_SECONDS = 10.0  # between lines
+CHECKPOINTS = 10  # between lines, where there is no terminal
 
 
 def say(console: Console, text: str) -> None:
@@ -52,7 +52,7 @@ class ProgressDisplay:
         """Shows the position up to which annotations are written."""
         (task,) = self._bar.tasks
         self._bar.update(task.id, completed=self._output.manifest.position.bytes, rate=self._rate())
-        if not self._console.is_terminal and time.monotonic() - self._said > PLAIN_SECONDS:
+        if not self._console.is_terminal and time.monotonic() - self._said > CHECKPOINTS * CHECKPOINT_SECONDS:
             self._said = time.monotonic()
             share = f", {task.percentage:.0f} %" if task.total else ""
             left = f", {timedelta(seconds=task.time_remaining)} left" if task.time_remaining is not None else ""

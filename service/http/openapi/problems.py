@@ -13,7 +13,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 _COMPONENT = "Problem{}"
 _HEADERS = ("X-Request-ID", "Server-Timing")
-_QUEUE_FULL = "the queue is full: 4096 of at most 4096 sequences (TAGWERK_MAX_QUEUE_ENTRIES)"
+_QUEUE_FULL = "the queue is full: 4096 of at most 4096 sequences (TAGWERK_MAX_QUEUE_TOKENS)"
 _TIMING = Timing(0.0, {"tokenize": 0.00041, "queue": 0.0903, "inference": 0.0094})
 _OVER_RATE = "the key 'web' is for at most 5 requests a second (tagwerk keys add --rate)"
 _DISK_FULL = "the correction is not stored, in TAGWERK_FEEDBACK_DIR: No space left on device"
