@@ -16,20 +16,17 @@ log = logging.getLogger("tagwerk.engine")
 
 
 def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
-    """Concatenates the sequences of a batch. Adjacent sequences of one request are copied together."""
-    runs: list[tuple[Tensors, int, int]] = []  # values, start, end
-    for _, _, request, position, _ in sequences:
-        values, start = request.columns.sequences.values, request.starts[position]
-        end = start + request.lengths[position]
-        if runs and runs[-1][0] is values and runs[-1][2] == start:
-            start = runs.pop()[1]
-        runs.append((values, start, end))
-    lengths = np.array([sequence.length for sequence in sequences], np.int32)
-    if len(runs) == 1:
-        values, start, end = runs[0]
-        return Ragged(lengths, {name: array[start:end] for name, array in values.items()})
-    names = runs[0][0]
-    return Ragged(lengths, {n: np.concatenate([array[n][start:end] for array, start, end in runs]) for n in names})
+    """Concatenates the sequences of a batch."""
+    places: list[tuple[Tensors, int, int]] = []  # values, start, end
+    lengths: list[int] = []
+    for request, position, length in sequences:
+        start = request.starts[position]
+        places.append((request.columns.sequences.values, start, start + length))
+        lengths.append(length)
+    joined: dict[str, Array] = {}
+    for name in places[0][0]:
+        joined[name] = np.concatenate([values[name][start:end] for values, start, end in places])
+    return Ragged(np.array(lengths, np.int32), joined)
 
 
 def start_batch(model: SequenceModel, batch: Batch) -> Callable[[], Outputs]:
@@ -43,7 +40,7 @@ def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[Engin
     """Assigns the outputs of a batch to its requests; returns the requests that are complete."""
     done: list[EngineRequest] = []
     cell, size = 0, len(batch.sequences)
-    for row, (_, _, request, position, length) in enumerate(batch.sequences):
+    for row, (request, position, length) in enumerate(batch.sequences):
         request.places[position] = Place(outputs, row, cell)
         cell += length
         request.inference_seconds = max(request.inference_seconds, seconds)
@@ -70,16 +67,17 @@ def outputs_of(requests: Sequence[EngineRequest]) -> Outputs:
                 _, rows, cells = runs.pop()
                 first, start = rows.start, cells.start
             runs.append((outputs, slice(first, row + 1), slice(start, cell + length)))
-    parts = [outputs.of(rows, cells) for outputs, rows, cells in runs]
-    if len(parts) == 1:
-        return parts[0]
-    return Outputs(*(concatenated(some) for some in zip(*parts, strict=True)))
-
-
-def concatenated(parts: Sequence[Tensors]) -> dict[str, Array]:
-    """Returns the outputs that all parts have, one after another."""
-    names = [name for name in parts[0] if all(name in part for part in parts)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+    if len(runs) == 1:
+        outputs, rows, cells = runs[0]
+        timed, others = len(next(iter(outputs.timed.values()), ())), len(next(iter(outputs.others.values()), ()))
+        whole = cells == slice(0, timed) or rows == slice(0, others)
+        return outputs if whole else outputs.of(rows, cells)
+    found = Outputs({}, {})
+    for name in set.intersection(*[set(outputs.timed) for outputs, _, _ in runs]):
+        found.timed[name] = np.concatenate([outputs.timed[name][cells] for outputs, _, cells in runs])
+    for name in set.intersection(*[set(outputs.others) for outputs, _, _ in runs]):
+        found.others[name] = np.concatenate([outputs.others[name][rows] for outputs, rows, _ in runs])
+    return found
 
 
 def log_failure(error: Exception, what: str) -> TagwerkError:

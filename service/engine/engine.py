@@ -11,11 +11,10 @@ from dataclasses import replace
 
 from service.artifact.version import ModelVersion
 from service.engine.batches import assign_outputs, log_failure, outputs_of, start_batch
-from service.engine.checks import check_generation
 from service.engine.loader import Generator, ModelLoading, Sequences
 from service.engine.padding import Outputs
 from service.engine.queue import EngineRequest, OnDone
-from service.engine.requests import Generation, Outcome, Requests
+from service.engine.requests import Generation, Outcome, Requests, check_generation
 from service.engine.scheduler import Batch, Scheduler
 from service.engine.streams import Streams
 from service.errors import DeadlineExceeded, EngineUnavailable, ModelNotFound, Overloaded, TagwerkError
@@ -64,6 +63,7 @@ class Engine:
         self._states = {version.key: starting(version) for version in loading.versions}
         self._running: tuple[Batch, float, Callable[[], Outputs]] | None = None  # started at a time; fetches outputs
         self._overlaps = False
+        self._shown = 0, 0  # sequences and tokens in the queue, in the metrics
         self._scheduled = False
         self._idle = asyncio.Event()
         self._waiting: dict[EngineRequest, None] = {}  # unfinished requests
@@ -143,7 +143,8 @@ class Engine:
         for one in admitted:
             if isinstance(one, EngineRequest):
                 self._waiting[one] = None
-        self._expire_at(min(requests.deadlines))
+        if (deadline := min(requests.deadlines)) < self._next_expiry:
+            self._expire_at(deadline)
         self.wake()
         return admitted
 
@@ -213,12 +214,11 @@ class Engine:
             raise EngineUnavailable(f"the model {key} is still being loaded")
 
     def _expire_at(self, moment: float) -> None:
-        """Schedules the check for expired requests at a time of the clock, or earlier."""
-        if moment < self._next_expiry:
-            if self._expiry_timer is not None:
-                self._expiry_timer.cancel()
-            self._next_expiry = moment
-            self._expiry_timer = self._loop.call_later(moment - self._clock(), self._expire)
+        """Schedules the check for expired requests at a time of the clock."""
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
+        self._next_expiry = moment
+        self._expiry_timer = self._loop.call_later(moment - self._clock(), self._expire)
 
     def _expire(self) -> None:
         """Fails the requests whose deadline has passed. One timer for all costs less than one per request."""
@@ -246,12 +246,12 @@ class Engine:
             self._schedule(self._iterate)
 
     def _iterate(self) -> None:
-        self._scheduled = False
         if self._clock() >= self._next_expiry:  # the event loop calls timers later: what has expired is not run
             self._expire()
         try:
             try:
                 more = self.before_step()
+                self._scheduled = False  # what it has submitted needs no further iteration
                 if self._overlaps:
                     self._finish_steps()
                     self._start_steps()
@@ -277,8 +277,10 @@ class Engine:
                 self._running = batch, started, start_batch(self._sequences[batch.model].model, batch)
             except Exception as error:
                 self._fail_batch(batch, error)
-        self._metrics.queue_entries.set(self._scheduler.queue.sequences)
-        self._metrics.queue_tokens.set(self._scheduler.queue.tokens)
+        if (waiting := (self._scheduler.queue.sequences, self._scheduler.queue.tokens)) != self._shown:
+            self._shown = waiting
+            self._metrics.queue_entries.set(waiting[0])
+            self._metrics.queue_tokens.set(waiting[1])
         if self._streams.texts:
             self._streams.start_steps()
 
@@ -299,16 +301,17 @@ class Engine:
             self._fail_batch(batch, error)
             return
         self._scheduler.measured(batch, seconds)
-        self._report((sequence.request.client, sequence.length) for sequence in batch.sequences)
+        if self.on_computed is not None:
+            self._report([(request.client, length) for request, _, length in batch.sequences])
         rows, length = batch.shape
-        waits = [max(started - sequence.request.arrived, 0.0) for sequence in batch.sequences]
+        waits = [max(started - request.arrived, 0.0) for request, _, _ in batch.sequences]
         padding = rows * length - batch.tokens
         self._metrics.observe_batch(batch.model.name, batch.bucket, seconds, rows * length, padding, waits)
         self._ended += finished
 
     def _fail_batch(self, batch: Batch, error: Exception) -> None:
         known = log_failure(error, f"a batch of {batch.model} in shape {batch.shape}")
-        requests = list(dict.fromkeys(sequence.request for sequence in batch.sequences))
+        requests = list(dict.fromkeys(request for request, _, _ in batch.sequences))
         for request in requests:
             request.error = known
             self._scheduler.queue.discard(request)

@@ -16,8 +16,7 @@ class StepTimes:
     """
 
     def __init__(self) -> None:
-        self._lines: dict[int, tuple[float, float]] = {}  # by B: fixed seconds, and seconds per iteration
-        self._level = 1.0  # of the seconds on the lines, what steps take
+        self.lines: dict[int, tuple[float, float]] = {}  # by B: fixed seconds, and seconds per iteration
 
     def fit(self, rows: int, seconds: Mapping[int, float]) -> None:
         """Fits the line of a B to the seconds measured for its shortest and longest T; sizes in ascending order.
@@ -29,27 +28,29 @@ class StepTimes:
         per_step = (seconds[long] - seconds[short]) / (long - short) if long > short else seconds[long] / long
         per_step = min(max(per_step, 0.0), seconds[short] / short)  # keeps the line from falling or being negative
         fixed = seconds[short] - per_step * short
-        for fewer, (known_fixed, known_per_step) in self._lines.items():
+        for fewer, (known_fixed, known_per_step) in self.lines.items():
             if fewer < rows:
                 most = (rows / fewer) ** GROWTH
                 fixed, per_step = min(fixed, most * known_fixed), min(per_step, most * known_per_step)
-        self._lines[rows] = (fixed, per_step)
+        self.lines[rows] = (fixed, per_step)
 
     def measured(self, shape: tuple[int, int], seconds: float) -> None:
-        """Lowers the times of all steps if one took less."""
-        if shape[0] in self._lines and 0 < seconds < (known := self[shape]):
-            self._level *= seconds / known
+        """Lowers the times of all steps alike if one took less."""
+        fixed, per_step = self.lines[shape[0]]
+        if 0 < seconds < (known := fixed + per_step * shape[1]):
+            self.lines = {rows: (f * seconds / known, p * seconds / known) for rows, (f, p) in self.lines.items()}
 
-    def line(self, rows: int) -> tuple[float, float]:
-        """Returns the fixed seconds of a step of B rows, and those per iteration."""
-        fixed, per_step = self._lines.get(rows, (0.0, rows * 1e-6))
-        return fixed * self._level, per_step * self._level
-
-    def __getitem__(self, shape: tuple[int, int]) -> float:
-        """Returns the seconds of a step; estimates them from the number of cells for a B that was not measured."""
-        rows, length = shape
-        fixed, per_step = self.line(rows)
+    def seconds(self, rows: int, length: int) -> float:
+        """Returns the seconds of a step (B, T)."""
+        fixed, per_step = self.lines[rows]
         return fixed + per_step * length
+
+    @property
+    def of_sequence(self) -> tuple[float, float]:
+        """The device time of a sequence in a full batch: fixed seconds, and seconds per token."""
+        rows = max(self.lines)
+        fixed, per_step = self.lines[rows]
+        return fixed / rows, per_step / rows
 
 
 def cut(lengths: Sequence[int], batch_sizes: Sequence[int], seconds: StepTimes) -> list[int]:
@@ -57,7 +58,7 @@ def cut(lengths: Sequence[int], batch_sizes: Sequence[int], seconds: StepTimes) 
 
     Each batch is full, but for the first, whose last rows may be filler.
     """
-    lines = [(rows, *seconds.line(rows)) for rows in batch_sizes]
+    lines = [(rows, *seconds.lines[rows]) for rows in batch_sizes]
     costs, starts = [0.0], [0]  # of the first n sequences: their least seconds, and the start of their last batch
     for n, length in enumerate(lengths, start=1):
         least, first = inf, 0

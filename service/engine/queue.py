@@ -1,8 +1,9 @@
-"""A queue of sequences by model and client, bounded in sequences and tokens."""
+"""A queue of sequences by client and model, bounded in sequences and tokens."""
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NamedTuple
 
 from service.engine.padding import Outputs
@@ -33,7 +34,14 @@ class EngineRequest:
         columns: the requests that were submitted together, this one among them.
         starts: start of each of its sequences in the values of `columns`.
         on_done: called when it is over, unless it is abandoned.
+        places: of the outputs of each sequence; of those that have none, None.
+        remaining: sequences without outputs.
         owner: of the caller's choice; what the request belongs to.
+        dropped: whether none of it runs any more.
+        planned: its first sequences that have been popped from the queue.
+        taken: sequences that have been taken into a batch, and left the queue.
+        tokens: of the others.
+        batch_size: sequences in the largest of its batches.
     """
 
     columns: Requests
@@ -43,50 +51,48 @@ class EngineRequest:
     lengths: list[int]
     starts: list[int]
     on_done: OnDone
+    places: list[Place | None]
+    remaining: int
+    tokens: int
     owner: Any = None
-    waiting: list[bool] = field(init=False)  # of each sequence
-    places: list[Place | None] = field(init=False)
-    remaining: int = field(init=False)  # sequences without outputs
-    taken: int = 0  # sequences taken into a batch
+    dropped: bool = False
+    planned: int = 0
+    taken: int = 0
     error: TagwerkError | None = None
     queue_seconds: float = 0.0
     inference_seconds: float = 0.0
-    batch_size: int = 0  # sequences in the largest of its batches
-
-    def __post_init__(self) -> None:
-        self.remaining = len(self.lengths)
-        self.waiting = [True] * self.remaining
-        self.places = [None] * self.remaining
+    batch_size: int = 0
 
 
 class QueuedSequence(NamedTuple):
-    """A sequence in the queue. Sequences are ordered by `turn`, then by admission."""
+    """A sequence of a request: its position among them, and its tokens."""
 
-    turn: float
-    number: int  # of the admission
     request: EngineRequest
-    position: int  # among the sequences of the request
-    length: int  # its tokens
+    position: int
+    length: int
 
 
 @dataclass(slots=True)
 class Client:
-    """A client's waiting sequences and their tokens, and the tokens of its sequences that were taken.
+    """A client's waiting sequences and their tokens, and the tokens of its sequences that were popped.
 
-    `served` is on a scale shared by all clients: for a client that had nothing waiting, it starts at the value that the
-    client of the last plan had before that plan.
+    Attributes:
+        served: on a scale shared by all clients: for a client that had nothing waiting, it starts at the value that the
+            client of the last plan had before that plan.
+        heaps: of each model, the requests that have sequences to pop, by the turn of the next and by admission.
     """
 
     served: int
     sequences: int = 0
     tokens: int = 0
+    heaps: dict[ModelKey, list[tuple[float, int, EngineRequest]]] = field(default_factory=dict)
 
 
 NOTHING = Client(0)
 
 
 class Queue:
-    """Bounded priority queues, one per model and client.
+    """Bounded priority queues, one per client and model.
 
     Of a model, the client with the least tokens served is next, so that no client's sequences wait for another client's
     backlog (start-time fair queueing, Goyal et al. 1996). Nor does a backlog fill the queue: an API key that has
@@ -94,14 +100,12 @@ class Queue:
     one key alone fills half of the queue, and the rest remains for others.
 
     A request's first sequence has its arrival time as its turn. Each further one is later by `SPREAD` times the device
-    time of the sequences before it, so that a short request behind a long one does not wait for all of it. No sequence
+    time of the one before it, so that a short request behind a long one does not wait for all of it. No sequence
     starves: later arrivals get later turns.
-
-    A sequence waits until it is taken into a batch, also while that is planned. Discarded sequences free their capacity
-    at once, and are removed when they reach the head of their heap or are taken.
 
     Attributes:
         tokens_per_second: the device's throughput, for Retry-After; at first that of a slow processor.
+        clients: those with something waiting, by their numbers.
     """
 
     def __init__(self, max_sequences: int, max_tokens: int) -> None:
@@ -110,9 +114,8 @@ class Queue:
         self.sequences = 0
         self.tokens = 0
         self.tokens_per_second = 10_000.0
+        self.clients: dict[int, Client] = {}
         self._admitted = 0
-        self._models: dict[ModelKey, dict[int, list[QueuedSequence]]] = {}  # by client; heaps
-        self._clients: dict[int, Client] = {}  # those with something waiting
         self._virtual_time = 0  # tokens served to the client of the last plan, before that
 
     def rejection(self, client: int, sequences: int, tokens: int) -> Overloaded | None:
@@ -122,7 +125,7 @@ class Queue:
         """
         if not self.sequences:
             return None
-        own = NOTHING if client == ANONYMOUS else self._clients.get(client, NOTHING)
+        own = NOTHING if client == ANONYMOUS else self.clients.get(client, NOTHING)
         for unit, waiting, most, of_client, more in (
             ("sequences", self.sequences, self.max_sequences, own.sequences, sequences),
             ("tokens", self.tokens, self.max_tokens, own.tokens, tokens),
@@ -138,104 +141,100 @@ class Queue:
             return Overloaded(f"{problem} (TAGWERK_MAX_QUEUE_TOKENS)", seconds, count)
         return None
 
-    def put(self, request: EngineRequest, sequence_seconds: tuple[float, float]) -> None:
-        """Admits all sequences of a request, or none: raises Overloaded if they do not fit.
-
-        `sequence_seconds` is the device time of a sequence of the model: fixed, and per token. A request that is
-        `begun` is always admitted, since the work done for it would be lost.
-        """
-        count, tokens = len(request.lengths), sum(request.lengths)
-        fits = self.sequences + count <= self.max_sequences and self.tokens + tokens <= self.max_tokens
-        rejection = None
-        if not (request.columns.begun or (fits and request.client == ANONYMOUS)):
-            rejection = self.rejection(request.client, count, tokens)
-        if rejection is not None:
-            raise rejection
-        if (client := self._clients.get(request.client)) is None:
-            client = self._clients[request.client] = Client(self._virtual_time)
+    def put(self, request: EngineRequest) -> None:
+        """Queues all sequences of a request."""
+        if (client := self.clients.get(request.client)) is None:
+            client = self.clients[request.client] = Client(self._virtual_time)
+        count, tokens = request.remaining, request.tokens
         client.sequences += count
         client.tokens += tokens
         self.sequences += count
         self.tokens += tokens
-        heap = self._models.setdefault(request.columns.model, {}).setdefault(request.client, [])
-        turn, number = request.arrived, self._admitted
-        fixed, per_token = sequence_seconds
-        for position, length in enumerate(request.lengths):
-            heapq.heappush(heap, QueuedSequence(turn, number, request, position, length))
-            number += 1
-            turn += SPREAD * (fixed + per_token * length)
-        self._admitted = number
+        self._admitted += 1
+        heap = client.heaps.setdefault(request.columns.model, [])
+        heapq.heappush(heap, (request.arrived, self._admitted, request))
 
     def discard(self, request: EngineRequest) -> None:
-        """Drops a request: frees the capacity of its waiting sequences."""
-        for position, waits in enumerate(request.waiting):
-            if waits:
-                self._release(request, position)
+        """Drops a request: frees the capacity of its waiting sequences at once, and none of them runs any more."""
+        if not request.dropped:
+            request.dropped = True
+            if waiting := len(request.lengths) - request.taken:
+                self._leave(request, waiting, request.tokens)
 
-    def heads(self) -> Iterator[tuple[ModelKey, int, int]]:
-        """Yields each model that has something waiting, the tokens served to its next client, its next number."""
-        for model in list(self._models):
-            if (head := self._head(model)) is not None:
-                yield model, self._clients[head.request.client].served, head.number
+    def take(self, popped: Iterable[QueuedSequence]) -> list[QueuedSequence]:
+        """Removes popped sequences from the queue; returns them, but for those of requests that are dropped."""
+        taken: list[QueuedSequence] = []
+        for sequence in popped:
+            request, _, length = sequence
+            if not request.dropped:
+                request.taken += 1
+                taken.append(sequence)
+                self._leave(request, 1, length)
+        return taken
+
+    def heads(self) -> dict[ModelKey, int]:
+        """Returns the models that the client with the least tokens served waits for, and the order of admission."""
+        found: dict[ModelKey, int] = {}
+        least = inf
+        for client in self.clients.values():
+            for model, heap in list(client.heaps.items()):
+                while heap and heap[0][2].dropped:
+                    heapq.heappop(heap)
+                if not heap:
+                    del client.heaps[model]
+            if client.heaps and client.served <= least:
+                found = found if client.served == least else {}
+                least = client.served
+                for model, heap in client.heaps.items():
+                    found[model] = min(heap[0][1], found.get(model, heap[0][1]))
+        return found
 
     def pop(
         self, model: ModelKey, most: int, most_seconds: float, sequence_seconds: tuple[float, float]
     ) -> list[QueuedSequence]:
-        """Returns the next sequences of a model and removes them from their heaps; they wait until they are taken.
+        """Returns the next sequences of a model: at most `most`, and at most one more than take `most_seconds`.
 
-        There are at most `most`, and at most one more than take `most_seconds`. For `sequence_seconds` see `put`.
+        They wait until they are taken. `sequence_seconds` is the device time of a sequence: fixed, and per token.
         """
         popped: list[QueuedSequence] = []
         seconds = 0.0
         fixed, per_token = sequence_seconds
-        while len(popped) < most and seconds < most_seconds and (head := self._head(model)) is not None:
-            clients = self._models[model]
-            heap, client = clients[head.request.client], self._clients[head.request.client]
+        waiting = [client for client in self.clients.values() if model in client.heaps]
+        while len(popped) < most and seconds < most_seconds and waiting:
+            client = waiting[0]
+            if len(waiting) > 1:
+                client = min(waiting, key=lambda client: (client.served, client.heaps[model][0][:2]))
+            heap = client.heaps[model]
             if not popped:
                 self._virtual_time = client.served
             while heap and len(popped) < most and seconds < most_seconds:
-                sequence = heapq.heappop(heap)
-                if sequence.request.waiting[sequence.position]:
-                    popped.append(sequence)
-                    seconds += fixed + per_token * sequence.length
-                    client.served += sequence.length
-                    if len(clients) > 1:  # another client may be next
-                        break
+                turn, admitted, request = heap[0]
+                if request.dropped:
+                    heapq.heappop(heap)
+                    continue
+                position, length = request.planned, request.lengths[request.planned]
+                popped.append(QueuedSequence(request, position, length))
+                request.planned += 1
+                cost = fixed + per_token * length
+                if request.planned < len(request.lengths):
+                    heapq.heapreplace(heap, (turn + SPREAD * cost, admitted, request))
+                else:
+                    heapq.heappop(heap)
+                seconds += cost
+                client.served += length
+                if len(waiting) > 1:  # another client may be next
+                    break
+            if not heap:
+                del client.heaps[model]
+                waiting.remove(client)
         return popped
 
-    def take(self, popped: Sequence[QueuedSequence]) -> list[QueuedSequence]:
-        """Removes popped sequences from the queue, and returns those that are not discarded."""
-        taken = [sequence for sequence in popped if sequence.request.waiting[sequence.position]]
-        for sequence in taken:
-            self._release(sequence.request, sequence.position)
-        return taken
-
-    @property
-    def clients(self) -> int:
-        """Number of clients with something waiting."""
-        return len(self._clients)
-
-    def _head(self, model: ModelKey) -> QueuedSequence | None:
-        """Returns the next sequence of a model: the first one of the client with the least tokens served."""
-        clients, heads = self._models.get(model, {}), list[tuple[int, QueuedSequence]]()
-        for client, heap in list(clients.items()):
-            while heap and not heap[0].request.waiting[heap[0].position]:
-                heapq.heappop(heap)
-            if heap:
-                heads.append((self._clients[client].served, heap[0]))
-            else:
-                del clients[client]
-        if not heads:
-            self._models.pop(model, None)
-            return None
-        return min(heads)[1]
-
-    def _release(self, request: EngineRequest, position: int) -> None:
-        request.waiting[position] = False
-        self.sequences -= 1
-        self.tokens -= request.lengths[position]
-        client = self._clients[request.client]
-        client.sequences -= 1
-        client.tokens -= request.lengths[position]
+    def _leave(self, request: EngineRequest, sequences: int, tokens: int) -> None:
+        client = self.clients[request.client]
+        self.sequences -= sequences
+        self.tokens -= tokens
+        request.tokens -= tokens
+        client.sequences -= sequences
+        client.tokens -= tokens
         if not client.sequences:
-            del self._clients[request.client]
+            del self.clients[request.client]

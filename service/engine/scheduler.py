@@ -4,13 +4,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from math import inf
 
 from service.engine.padding import Grid
 from service.engine.plan import StepTimes, cut
-from service.engine.queue import EngineRequest, OnDone, Queue, QueuedSequence
-from service.engine.requests import Requests
-from service.errors import ModelNotFound, Overloaded, TagwerkError
+from service.engine.queue import EngineRequest, OnDone, Place, Queue, QueuedSequence
+from service.engine.requests import ANONYMOUS, Requests
+from service.errors import ModelNotFound, TagwerkError
 from service.types import ModelKey
 
 # Full batches that are planned together, so that those of a batch have about the same length; one if several clients
@@ -49,13 +48,6 @@ class Model:
     served_seconds: float = 0.0
     planned: deque[Sequence[QueuedSequence]] = field(default_factory=deque)
 
-    @property
-    def sequence_seconds(self) -> tuple[float, float]:
-        """The device time of a sequence in a full batch: fixed, and per token."""
-        rows = self.grid.batch_sizes[-1]
-        fixed, per_step = self.step_times.line(rows)
-        return fixed / rows, per_step / rows
-
 
 class Scheduler:
     """Queues sequences by model, and selects batches.
@@ -66,7 +58,7 @@ class Scheduler:
     arrives meanwhile waits for the next plan.
 
     Attributes:
-        queue: what waits.
+        queue: what waits, planned or not.
     """
 
     def __init__(self, clock: Callable[[], float], max_sequences: int, max_tokens: int) -> None:
@@ -81,88 +73,83 @@ class Scheduler:
     def admit(self, requests: Requests, on_done: OnDone) -> list[EngineRequest | TagwerkError]:
         """Queues all sequences of each request, or none; returns its `EngineRequest`, or the reason for its rejection.
 
-        That is Overloaded or ModelNotFound.
+        That is Overloaded or ModelNotFound. A request that is `begun` is always admitted, since the work done for it
+        would be lost.
         """
-        model = self._models.get(requests.model)
-        if model is None:
+        if requests.model not in self._models:
             return [ModelNotFound(f"model {requests.model} is not loaded") for _ in requests.counts]
-        now, sequence_seconds = self._clock(), model.sequence_seconds
+        queue, now = self.queue, self._clock()
         lengths = requests.sequences.lengths.tolist()
         starts = list(accumulate(lengths, initial=0))
         admitted: list[EngineRequest | TagwerkError] = []
         first = 0
         for count, deadline, client in zip(requests.counts, requests.deadlines, requests.clients, strict=True):
             end = first + count
-            request = EngineRequest(requests, client, now, deadline, lengths[first:end], starts[first:end], on_done)
-            first = end
-            try:
-                self.queue.put(request, sequence_seconds)
-            except Overloaded as rejection:
+            tokens = starts[end] - starts[first]
+            fits = queue.sequences + count <= queue.max_sequences and queue.tokens + tokens <= queue.max_tokens
+            rejection = None
+            if not (requests.begun or (fits and client == ANONYMOUS)):
+                rejection = queue.rejection(client, count, tokens)
+            if rejection is not None:
                 admitted.append(rejection)
             else:
+                own, places = lengths[first:end], starts[first:end]
+                nowhere: list[Place | None] = [None] * count
+                request = EngineRequest(requests, client, now, deadline, own, places, on_done, nowhere, count, tokens)
+                queue.put(request)
                 admitted.append(request)
+            first = end
         return admitted
 
     def take(self) -> Batch | None:
         """Returns the next batch; None if nothing waits."""
-        while (key := self._next_model()) is not None:
-            model = self._models[key]
+        while self.queue.sequences:
+            key, model = self._next_model()
             if not model.planned:
                 self._plan(key, model)
             if sequences := self.queue.take(model.planned.popleft()):
                 return self._batch(key, model, sequences)
         return None
 
-    def _next_model(self) -> ModelKey | None:
+    def _next_model(self) -> tuple[ModelKey, Model]:
         """Returns the model that runs next: of the client with the least tokens served, that with least device time.
 
         A model that has batches planned takes part, whosever they are: their turn had come. The others accumulate no
         credit: their device time is raised to the least of those that take part.
         """
-        least = inf
-        first: dict[ModelKey, int] = {}
-        for key, served, number in self.queue.heads():
-            if served < least:
-                least, first = served, {}
-            if served == least:
-                first[key] = number
+        first = self.queue.heads()
         for key, model in self._models.items():
             if model.planned:
                 first[key] = 0
-        if not first:
-            return None
-        chosen = min(first, key=lambda key: (self._models[key].served_seconds, first[key]))
+        _, _, chosen = min([(self._models[key].served_seconds, number, key) for key, number in first.items()])
+        served = self._models[chosen].served_seconds
         for key, model in self._models.items():
-            if key not in first:
-                model.served_seconds = max(model.served_seconds, self._models[chosen].served_seconds)
-        return chosen
+            if model.served_seconds < served and key not in first:
+                model.served_seconds = served
+        return chosen, self._models[chosen]
 
     def _plan(self, key: ModelKey, model: Model) -> None:
         """Cuts the next sequences of a model into batches."""
         sizes, step_times = model.grid.batch_sizes, model.step_times
-        most = sizes[-1] * (PLANNED_BATCHES if self.queue.clients == 1 else 1)
-        taken = self.queue.pop(key, most, LONGEST_SECONDS, model.sequence_seconds)
-        if len(taken) == 1:  # the usual case of a client alone
-            model.planned.append(taken)
-            return
-        of_each = [one.length for one in taken]
-        rising = sorted(range(len(taken)), key=of_each.__getitem__)
-        lengths = [of_each[i] for i in rising]
-        quick = [rows for rows in sizes if step_times[rows, lengths[-1]] <= LONGEST_SECONDS] or sizes[:1]
-        starts = cut(lengths, quick, step_times)
-        batches = [rising[start:end] for start, end in pairwise([*starts, len(taken)])]
-        model.planned.extend([taken[i] for i in batch] for batch in sorted(batches, key=min))
+        most = sizes[-1] * (PLANNED_BATCHES if len(self.queue.clients) == 1 else 1)
+        popped = self.queue.pop(key, most, LONGEST_SECONDS, step_times.of_sequence)
+        if len(popped) == 1:  # the usual case of a client alone
+            model.planned.append(popped)
+        else:
+            rising = sorted(range(len(popped)), key=[length for _, _, length in popped].__getitem__)
+            lengths = [popped[i].length for i in rising]
+            quick = [rows for rows in sizes if step_times.seconds(rows, lengths[-1]) <= LONGEST_SECONDS] or sizes[:1]
+            batches = [rising[i:end] for i, end in pairwise([*cut(lengths, quick, step_times), len(popped)])]
+            model.planned.extend([popped[i] for i in batch] for batch in sorted(batches, key=min))
 
     def _batch(self, key: ModelKey, model: Model, sequences: Sequence[QueuedSequence]) -> Batch:
-        now, lengths, extra_outputs = self._clock(), [one.length for one in sequences], frozenset[str]()
-        for _, _, request, _, _ in sequences:
-            request.taken += 1
+        now, lengths, extra_outputs = self._clock(), [length for _, _, length in sequences], frozenset[str]()
+        for request, _, _ in sequences:
             request.queue_seconds = max(request.queue_seconds, now - request.arrived)
             extra_outputs |= request.columns.extra_outputs
         shape = model.grid.rows(len(sequences)), max(lengths)
-        model.served_seconds += model.step_times[shape]
-        bucket = model.grid.bucket(shape[1])
-        return Batch(key, sequences, shape, bucket, sum(lengths), extra_outputs)
+        model.served_seconds += model.step_times.seconds(*shape)
+        return Batch(key, sequences, shape, model.grid.bucket(shape[1]), sum(lengths), extra_outputs)
 
     def measured(self, batch: Batch, seconds: float) -> None:
         """Updates the step times, and the throughput for Retry-After."""

