@@ -7,7 +7,7 @@ saved_model/         TensorFlow SavedModel, one signature per endpoint
 lemmas.json          of a tagger with lemma rules, see service.text.lemmatizer
 tokenizer.json       what a tokenizer has learned, see service.text.segmenter
 goldens.jsonl        inputs with the outputs that training computed
-reference.json       what the model makes of its dev split: see training.tasks.reference
+reference.json       what the model makes of its dev split: see service.artifact.reference
 MODEL_CARD.md        documentation
 manifest.sig         if signed: see service.artifact.signing
 ```
@@ -27,6 +27,7 @@ from typing import Any, Literal, Self
 from pydantic import ValidationError, model_validator
 
 from service.artifact.files import check_sum, list_files, read_file, reading, sha256_of
+from service.artifact.reference import REFERENCE, Reference
 from service.errors import ArtifactError
 from service.files import FileModel, first_fault
 from service.text.lemmatizer import LEMMA, Lemmatizer
@@ -225,6 +226,14 @@ def read_segmenter(folder: Path, manifest: Manifest) -> Segmenter | None:
         return None
     with reading(SEGMENTER):
         return Segmenter.parse(_read_verified(folder, manifest, SEGMENTER))
+
+
+def read_reference(folder: Path, manifest: Manifest) -> Reference | None:
+    """Reads what a model makes of its dev split, if its version says it. Raises ArtifactError."""
+    if REFERENCE not in manifest.files:
+        return None
+    with reading(REFERENCE):
+        return Reference.model_validate_json(_read_verified(folder, manifest, REFERENCE))
 
 
 def read_goldens(folder: Path) -> list[Golden]:

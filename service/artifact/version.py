@@ -1,10 +1,11 @@
-"""A loaded model version: its manifest, vocabularies, lemmatizer and segmenter."""
+"""A loaded model version: its manifest, and what is parsed of its other files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.artifact.manifest import Manifest
+from service.artifact.reference import Reference
 from service.text.lemmatizer import Lemmatizer
 from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
@@ -20,6 +21,7 @@ class ModelVersion:
     vocabularies: Mapping[str, Vocabulary]
     lemmatizer: Lemmatizer | None = None  # of a tagger with lemma rules
     segmenter: Segmenter | None = None  # what the tokenizer has learned
+    reference: Reference | None = None  # what the model makes of its dev split
     key: ModelKey = field(init=False)
 
     def __post_init__(self) -> None:

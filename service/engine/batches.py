@@ -1,12 +1,12 @@
 """Runs a batch on a model, and assigns the outputs or the error to its sequences."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from service.backend.base import SequenceModel
-from service.engine.padding import Outputs, pad, unpad
+from service.backend.base import Fetch, SequenceModel
+from service.engine.padding import Outputs, PaddedBatch, pad
 from service.engine.queue import EngineRequest, Place, QueuedSequence
 from service.engine.scheduler import Batch
 from service.errors import DeviceFailed, InternalError, TagwerkError
@@ -29,11 +29,10 @@ def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
     return Ragged(np.array(lengths, np.int32), joined)
 
 
-def start_batch(model: SequenceModel, batch: Batch) -> Callable[[], Outputs]:
-    """Starts a batch; returns a function that returns its outputs. Both raise DeviceFailed."""
+def start_batch(model: SequenceModel, batch: Batch) -> tuple[PaddedBatch, Fetch]:
+    """Starts a batch; returns it padded, with what fetches its outputs, see `unpad`. Both raise DeviceFailed."""
     padded = pad(gather(batch.sequences), batch.shape)
-    fetch = model.start(padded.inputs, batch.extra_outputs)
-    return lambda: unpad(fetch(), padded, model.timed_outputs)
+    return padded, model.start(padded.inputs, batch.extra_outputs)
 
 
 def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[EngineRequest]:

@@ -10,9 +10,10 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from service.artifact.version import ModelVersion
+from service.backend.base import Fetch
 from service.engine.batches import assign_outputs, log_failure, outputs_of, start_batch
 from service.engine.loader import Generator, ModelLoading, Sequences
-from service.engine.padding import Outputs
+from service.engine.padding import PaddedBatch, unpad
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Generation, Outcome, Requests, check_generation
 from service.engine.scheduler import Batch, Scheduler
@@ -61,7 +62,7 @@ class Engine:
         self._sequences: dict[ModelKey, Sequences] = {}
         self._streams = Streams(metrics, clock, self.wake)
         self._states = {version.key: starting(version) for version in loading.versions}
-        self._running: tuple[Batch, float, Callable[[], Outputs]] | None = None  # started at a time; fetches outputs
+        self._running: tuple[Batch, float, PaddedBatch, Fetch] | None = None  # started at a time
         self._overlaps = False
         self._shown = 0, 0  # sequences and tokens in the queue, in the metrics
         self._scheduled = False
@@ -274,7 +275,7 @@ class Engine:
         if (batch := self._scheduler.take()) is not None:
             started = self._clock()
             try:
-                self._running = batch, started, start_batch(self._sequences[batch.model].model, batch)
+                self._running = batch, started, *start_batch(self._sequences[batch.model].model, batch)
             except Exception as error:
                 self._fail_batch(batch, error)
         if (waiting := (self._scheduler.queue.sequences, self._scheduler.queue.tokens)) != self._shown:
@@ -292,10 +293,12 @@ class Engine:
         if self._streams.steps:
             self._report(self._streams.finish_steps())
 
-    def _finish_batch(self, batch: Batch, started: float, fetch: Callable[[], Outputs]) -> None:
+    def _finish_batch(self, batch: Batch, started: float, padded: PaddedBatch, fetch: Fetch) -> None:
+        loaded = self._sequences[batch.model]
         try:
-            outputs = fetch()
+            outputs = unpad(fetch(), padded, loaded.model.timed_outputs)
             seconds = self._clock() - started
+            loaded.observed.add(padded.inputs, outputs)
             finished = assign_outputs(batch, outputs, seconds)
         except Exception as error:
             self._fail_batch(batch, error)

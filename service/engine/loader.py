@@ -11,6 +11,7 @@ from pathlib import Path
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend, GenerationModel, SequenceModel
 from service.backend.cache import NO_CACHE, ExecutableCache
+from service.engine.observed import Observed
 from service.engine.padding import Grid, full_rows
 from service.engine.plan import StepTimes
 from service.engine.slots import Slots
@@ -31,11 +32,12 @@ TIMINGS = 3  # measurements per step; the minimum counts
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
-    """A tagger or classifier, its batch sizes and length buckets, and its measured step times."""
+    """A tagger or classifier, its batch sizes, length buckets and measured step times, and what it has observed."""
 
     model: SequenceModel
     grid: Grid
     step_times: StepTimes
+    observed: Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ class ModelLoading:
             if not self.stopped():
                 lengths = grid.lengths[0], grid.lengths[len(grid.lengths) // 2]
                 step_times.fit(rows, {t: self._seconds_of_step(version, model, (rows, t)) for t in lengths})
-        return Sequences(model, grid, step_times), executables
+        return Sequences(model, grid, step_times, Observed(version, self.metrics)), executables
 
     def _count(self, compiling: Iterable[int], progress: LoadProgress) -> int:
         """Consumes what compiles; counts and times each executable in the metrics. Returns their number."""

@@ -14,6 +14,7 @@ from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
 from service.security.keys import Key, client_of
 from service.settings import Settings
+from service.store.loading import AnyTask
 from service.telemetry.request_record import RequestRecorder
 from service.telemetry.timing import Timing
 from service.types import ModelState, State
@@ -51,9 +52,10 @@ class Context(Resources):
         self.group.note(own)
         self.note_readiness()
 
-    def note_tokenized(self, model: str, seconds: float, requests: int = 1) -> None:
-        """Records the duration of tokenizing and encoding requests together."""
-        self.recorder.note_tokenized(model, seconds, requests)
+    def note_tokenized(self, task: AnyTask, seconds: float, texts: int, requests: int = 1) -> None:
+        """Records tokenizing and encoding requests together: the duration, their texts, and what was cut."""
+        cut, task.cut = task.cut, 0
+        self.recorder.note_tokenized(task.version.key, seconds, requests, texts, cut)
 
     def _charge(self, client: int, tokens: int) -> None:
         """Counts tokens that the engine has computed for a key, whether its request is answered or not."""

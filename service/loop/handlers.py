@@ -63,7 +63,7 @@ class TagHandler:
     def __init__(self, resources: Resources, task: Tagging, lemmas: bool, n_best: int) -> None:
         self.version, candidates = task.version, n_best > 1
         self.extra_outputs = task.candidate_outputs if candidates else frozenset[str]()
-        self._task = task
+        self.task = task
         self._tokenizer = resources.catalog.tokenizer(task.version)
         self._options = {"lemmas": lemmas, "candidates": candidates}
 
@@ -71,7 +71,7 @@ class TagHandler:
         """Encodes the requests of exchanges together; returns the number of sequences of each, and all sequences."""
         split: list[tagging.SplitText] = []
         counts: list[int] = []
-        longest = self._task.longest
+        longest = self.task.longest
         for exchange in exchanges:
             if (texts := exchange.request.text) is not None:
                 own = yield from tagging.split_texts(self._tokenizer, texts)
@@ -81,12 +81,12 @@ class TagHandler:
             split += own
             lengths = [len(sentence.tokens) for text in own for sentence in text.sentences]
             counts.append(sum([1 if length <= longest else len(windows(length, longest)) for length in lengths]))
-        return counts, (yield from tagging.encode(self._task, split))
+        return counts, (yield from tagging.encode(self.task, split))
 
     def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:
         """Answers exchanges with the outputs of their sequences."""
         split = [text for exchange in exchanges for text in exchange.content]
-        tagged = yield from tagging.decode(self._task, split, outputs.timed, **self._options)
+        tagged = yield from tagging.decode(self.task, split, outputs.timed, **self._options)
         waiting = iter(tagged)
         for exchange in exchanges:
             request, own = exchange.request, list(islice(waiting, len(exchange.content)))
@@ -111,14 +111,14 @@ class ClassifyHandler:
         classification.check_explains(task, contributions)
         self.version = task.version
         self.extra_outputs = EXPLANATION if contributions else frozenset[str]()
-        self._task = task
+        self.task = task
         self._tokenizer = resources.catalog.tokenizer(task.version)
         self._options = contributions, sentences
 
     def encode(self, exchanges: Sequence[Exchange]) -> Sliced[tuple[list[int], Ragged]]:
         """Encodes the requests of exchanges together; returns the number of sequences of each, and all sequences."""
         texts = [text for exchange in exchanges for text in exchange.request.text]
-        found, sequences = yield from classification.encode(self._task, self._tokenizer, texts, *self._options)
+        found, sequences = yield from classification.encode(self.task, self._tokenizer, texts, *self._options)
         counts: list[int] = []
         waiting = iter(found)
         for exchange in exchanges:
@@ -130,7 +130,7 @@ class ClassifyHandler:
         """Answers exchanges with the outputs of their sequences."""
         texts = [text for exchange in exchanges for text in exchange.content]
         of_windows = outputs.timed | outputs.others
-        results = yield from classification.decode(self._task, texts, of_windows, *self._options)
+        results = yield from classification.decode(self.task, texts, of_windows, *self._options)
         waiting = iter(results)
         for exchange in exchanges:
             own = list(islice(waiting, len(exchange.content)))

@@ -123,15 +123,16 @@ class PlainRequests:
     ) -> None:
         """Records what has been encoded, and how long that took, in the timing of each exchange."""
         seconds, lengths, model = time.monotonic() - began, sequences.lengths.tolist(), str(handler.version.key)
-        start = 0
+        start = texts = 0
         for exchange, count in zip(exchanges, counts, strict=True):
+            texts += len(exchange.content)
             timing, end = exchange.timing, start + count
             timing.began = began
             timing.stages["tokenize"] = seconds
             if count:
                 timing.notes |= {"model": model, "sequences": count, "tokens": sum(lengths[start:end])}
             start = end
-        self._resources.note_tokenized(handler.version.key.name, seconds, len(exchanges))
+        self._resources.note_tokenized(handler.task, seconds, texts, len(exchanges))
 
     def _submit(self, requests: Requests, exchanges: Sequence[Exchange], on_done: OnDone) -> None:
         """Queues the requests of exchanges, one each; fails those that are rejected."""

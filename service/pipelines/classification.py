@@ -72,7 +72,7 @@ async def classify(
     run.check_size("text", texts, len)
     tokenizer = run.resources.catalog.tokenizer(task.version)
     encoded, sequences = await run.do(encode(task, tokenizer, texts, contributions, sentences))
-    run.tokenized(task.version, began)
+    run.tokenized(task, began, len(texts))
     outputs: dict[str, Array] = {}
     if len(sequences):
         outputs = await run.infer(task.version, sequences, EXPLANATION if contributions else frozenset())

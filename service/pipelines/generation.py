@@ -81,7 +81,7 @@ def requests(run: PipelineRun, options: GenerationOptions, at_once: bool) -> tup
         raise TooLarge("/max_tokens", f"got {shortened(str(options.max_tokens))}", f"at most {most}")
     seed = secrets.randbits(53) if options.seed is None else options.seed
     prompts = [task.encode(prompt) for prompt in options.prompts]
-    run.tokenized(task.version, began)
+    run.tokenized(task, began, len(prompts))
     return task, [
         Generation(
             model=task.version.key,

@@ -15,6 +15,7 @@ from service.errors import DeadlineExceeded, Overloaded, TooLarge
 from service.pipelines.catalog import Catalog
 from service.pipelines.parts import infer_in_parts
 from service.settings import Settings
+from service.store.loading import AnyTask
 from service.telemetry.metrics import Metrics
 from service.telemetry.timing import Timing
 from service.text.slices import Sliced, advance
@@ -77,8 +78,8 @@ class Resources:
             self.metrics.rejected.labels("overloaded").inc()
             raise full
 
-    def note_tokenized(self, model: str, seconds: float, requests: int = 1) -> None:
-        """Called with the duration of tokenizing and encoding requests together; does nothing here."""
+    def note_tokenized(self, task: AnyTask, seconds: float, texts: int, requests: int = 1) -> None:
+        """Called with the duration of tokenizing and encoding requests together, and their texts; does nothing here."""
 
 
 @dataclass(slots=True)
@@ -136,12 +137,12 @@ class PipelineRun:
             work.close()
         return done[0]
 
-    def tokenized(self, version: ModelVersion, began: float) -> None:
-        """Records the duration of tokenizing and encoding."""
+    def tokenized(self, task: AnyTask, began: float, texts: int) -> None:
+        """Records the duration of tokenizing and encoding, and the number of texts."""
         seconds = time.monotonic() - began
         self.timing.began = began
         self.timing.stages["tokenize"] = seconds
-        self.resources.note_tokenized(version.key.name, seconds)
+        self.resources.note_tokenized(task, seconds, texts)
 
     async def infer(
         self, version: ModelVersion, sequences: Ragged, extra_outputs: frozenset[str] = frozenset()

@@ -58,7 +58,9 @@ async def tag(
         run.check_size("tokens", tokens, lambda words: sum(map(len, words)) + len(words) - 1)
         split = await run.do(joined_tokens(tokens))
     sequences = await run.do(encode(task, split))
-    run.tokenized(task.version, began)
+    run.tokenized(task, began, len(split))
+    if language is not None:
+        run.resources.metrics.languages.labels(task.version.manifest.language, "asked").inc(len(split))
     outputs: dict[str, Array] = {}
     if len(sequences):
         extra_outputs = task.candidate_outputs if candidates else frozenset[str]()

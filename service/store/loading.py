@@ -12,6 +12,7 @@ from service.artifact.manifest import (
     parse_manifest,
     read_goldens,
     read_lemmatizer,
+    read_reference,
     read_segmenter,
     read_vocabularies,
     verify_files,
@@ -30,7 +31,7 @@ def load_version(folder: Path, signers: Sequence[Path] = (), *, whole: bool = Tr
     """Reads and verifies a version folder, and builds its task once to check that it can be built.
 
     Checks the signature if there are signers. With `whole`, hashes every file; otherwise only those parsed here:
-    manifest, vocabularies, lemmatizer and segmenter. Parses the same bytes that it hashes.
+    manifest, vocabularies, lemmatizer, segmenter and reference. Parses the same bytes that it hashes.
 
     Raises ArtifactError for an invalid folder, and ConfigurationError for unreadable signers' keys.
     """
@@ -50,6 +51,7 @@ def load_version(folder: Path, signers: Sequence[Path] = (), *, whole: bool = Tr
         read_vocabularies(folder, manifest),
         read_lemmatizer(folder, manifest),
         read_segmenter(folder, manifest),
+        read_reference(folder, manifest),
     )
     with reading("it", "built"):
         check_version(manifest, version.vocabularies)

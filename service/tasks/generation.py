@@ -54,10 +54,11 @@ class Text:
 
 
 class TextGeneration:
-    """Encodes prompts for a character language model, and decodes its tokens."""
+    """Encodes prompts for a character language model, and decodes its tokens. No prompt is `cut`; see `Tagging`."""
 
     def __init__(self, version: ModelVersion) -> None:
         self.version = version
+        self.cut = 0
         self.characters = version.vocabularies["characters"]
 
     def encode(self, prompt: str) -> Array:

@@ -56,11 +56,13 @@ class Sentiment:
 
     Attributes:
         labels: in the order of the scores.
+        cut: texts that were encoded in windows; its reader sets it to 0.
     """
 
     def __init__(self, version: ModelVersion, longest: int) -> None:
         self.version = version
         self.longest = longest
+        self.cut = 0
         ((_, self.labels),) = version.manifest.labels.items()
         self.has_score = has_score(self.labels)
         self._words = version.vocabularies["words"]
@@ -75,6 +77,7 @@ class Sentiment:
         count = len(tokens) or 1
         if count <= self.longest:
             return (count,)
+        self.cut += 1
         windows = -(-count // self.longest)
         shorter, longer = divmod(count, windows)
         return [shorter + 1] * longer + [shorter] * (windows - longer)

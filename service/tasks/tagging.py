@@ -63,11 +63,13 @@ class Tagging:
 
     Attributes:
         candidate_outputs: outputs to request from the engine for `candidates`.
+        cut: sentences that were encoded in windows; its reader sets it to 0.
     """
 
     def __init__(self, version: ModelVersion, longest: int) -> None:
         self.version = version
         self.longest = longest
+        self.cut = 0
         labels = self._labels = version.manifest.labels
         self._upos, self._xpos = labels["upos"], labels["xpos"]
         self._feats = tuple(parse_features(label) for label in labels["feats"])
@@ -107,6 +109,7 @@ class Tagging:
             if len(tokens) <= longest:
                 lengths.append(len(tokens))
                 continue
+            self.cut += 1
             sentence = rows[first:]
             del rows[first:]
             for window in windows(len(sentence), longest):

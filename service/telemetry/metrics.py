@@ -4,8 +4,9 @@ Processes share their metrics through files in the folder that `PROMETHEUS_MULTI
 """
 
 import os
+from collections import Counter as Counts
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from service.telemetry.metric_files import SharedMetrics, observe_all, write_to_record
 from service.telemetry.process_metrics import ProcessMetrics, build_info
+from service.types import ModelKey
 
 FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -33,7 +35,11 @@ class BatchMetrics(NamedTuple):
 
 
 class Metrics:
-    """The metrics, in a registry of their own, so that two services in one process do not share values."""
+    """The metrics, in a registry of their own, so that two services in one process do not share values.
+
+    Attributes:
+        on_flush: called by `flush`, to add what they count themselves.
+    """
 
     def __init__(self, process: str = "service", record: str | None = None) -> None:
         """`process` is the kind of this process: supervisor or server, or service if it is the only one.
@@ -52,6 +58,8 @@ class Metrics:
         self._gauge("build_info", "Versions.", "livemax", *build_info()).labels(**build_info()).set(1)
         self._durations: defaultdict[tuple[str, int], list[float]] = defaultdict(list)  # seconds, by route and status
         self._tokenize_durations: defaultdict[str, list[float]] = defaultdict(list)
+        self._texts = Counts[tuple[ModelKey, bool]]()  # all, and those that are cut
+        self.on_flush: list[Callable[[], None]] = []
         self._batches: dict[tuple[str, int], BatchMetrics] = {}
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         version = ("model", "version")
@@ -83,14 +91,27 @@ class Metrics:
         self.swaps = counter("swaps", "Changes of the versions that are loaded, by how they ended.", "result")
         about = "Loading, checking and compiling a model."
         self.model_load_duration = gauge("model_load_duration_seconds", about, "livemax", *version)
+        self.model_texts = counter("model_texts", "Texts, or prompts, that a version has got.", *version)
+        about = "Sentences to tag, or texts to classify, that were longer than the version reads at once."
+        self.model_cut = counter("model_cut", about, *version)
+        self.languages = counter(
+            "languages", "Texts to tag whose language was asked for or detected.", "language", "how"
+        )
+        about = "What a version has read and given, by kind and value."
+        self.model_observed = counter("model_observed", about, *version, "kind", "value")
+        about = "The share of a value among those of its kind, on the version's own dev split."
+        self.model_reference = gauge("model_reference_share", about, "livemax", *version, "kind", "value")
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Counts a completed request, at the next `flush`: batched counts cost a tenth."""
         self._durations[route, status].append(seconds)
 
-    def tokenized(self, model: str, seconds: float, requests: int = 1) -> None:
-        """Records the duration of tokenizing and encoding of requests, together, at the next `flush`."""
-        self._tokenize_durations[model] += [seconds] * requests
+    def tokenized(self, model: ModelKey, seconds: float, requests: int, texts: int, cut: int) -> None:
+        """Records tokenizing and encoding of requests, together, at the next `flush`; `cut`: see `model_cut`."""
+        self._tokenize_durations[model.name] += [seconds] * requests
+        self._texts[model, False] += texts
+        if cut:
+            self._texts[model, True] += cut
 
     def flush(self) -> None:
         """Applies the values recorded since the last call. Called in the event loop, as what records them is."""
@@ -101,6 +122,11 @@ class Metrics:
             observe_all(self.request_duration.labels(route), seconds)
         for model, seconds in tokenize_durations.items():
             observe_all(self.tokenize_duration.labels(model), seconds)
+        texts, self._texts = self._texts, Counts()
+        for (key, cut), count in texts.items():
+            (self.model_cut if cut else self.model_texts).labels(*key).inc(count)
+        for add in self.on_flush:
+            add()
 
     def observe_batch(
         self, model: str, bucket: int, seconds: float, cells: int, padding: int, waits: Sequence[float]

@@ -16,6 +16,7 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.request_ids import RequestIds
 from service.telemetry.spans import make_spans
 from service.telemetry.timing import Timing
+from service.types import ModelKey
 
 FLUSH_SECONDS = 0.1  # until requests are in metrics and log; a killed process loses those since the last time
 PIECE_BYTES = 4096  # written atomically to a pipe (PIPE_BUF), so that lines of several processes do not mix
@@ -111,11 +112,11 @@ class RequestRecorder:
         if self._log is not None:
             self._log.note(ids, method, route, status, timing)
 
-    def note_tokenized(self, model: str, seconds: float, requests: int) -> None:
-        """Records the duration of tokenizing and encoding requests for a model, together."""
+    def note_tokenized(self, model: ModelKey, seconds: float, requests: int, texts: int, cut: int) -> None:
+        """Records tokenizing and encoding of requests for a model, together; see `Metrics.tokenized`."""
         if not self._flushes_soon:
             self._flush_soon()
-        self._metrics.tokenized(model, seconds, requests)
+        self._metrics.tokenized(model, seconds, requests, texts, cut)
 
     def _flush_soon(self) -> None:
         self._flushes_soon = True

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Golden, Manifest, Metric
+from service.artifact.reference import CONFIDENCE_BINS, Reference, write_reference
 from service.errors import ArtifactError
 from service.text.vocabulary import PAD, UNK
 from training.data.dataset import Example, collate
@@ -22,7 +23,6 @@ from training.run.loop import make_predict
 from training.run.versions import load_endpoint
 from training.tasks.base import Predict, Recipe, ServedTask
 from training.tasks.parts import Part
-from training.tasks.reference import CONFIDENCE_BINS, Reference, write_reference
 
 TOLERANCES: dict[artifact.Precision, float] = {  # between a golden and the exported model, absolute and relative
     "float32": 1e-5,

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Metric
+from service.artifact.reference import CONFIDENCE_BINS, REFERENCE, Reference
 from service.backend.saved_model import check_goldens
 from service.errors import ArtifactError
 from service.text.segmenter import Segmenter
@@ -25,7 +26,6 @@ from training.data.treebank import Tree
 from training.run import evaluate, export, versions
 from training.run.loop import make_predict, round_weights
 from training.run.readings import READINGS
-from training.tasks.reference import CONFIDENCE_BINS, REFERENCE, Reference
 from training.tasks.tagging import Tagging
 
 

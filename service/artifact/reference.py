@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from service.files import FileModel
 
 REFERENCE = "reference.json"
 CONFIDENCE_BINS = 20
 
 
-class Reference(BaseModel):
+class Reference(FileModel):
     """What a model makes of its dev split. If other texts differ much from it, the model may be less good for them.
 
     Attributes:
@@ -18,8 +18,6 @@ class Reference(BaseModel):
         confidence: by kind of label, how often the probability of that one lies in each of CONFIDENCE_BINS equal bins
             between 0 and 1.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     items: int
     unknown: dict[str, float]

@@ -1,0 +1,107 @@
+"""Counts what a model version reads and gives, beside what it made of its dev split.
+
+A batch adds to an array; the metrics get the sums at each `Metrics.flush`.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+from service.artifact.manifest import PROBABILITIES
+from service.artifact.reference import CONFIDENCE_BINS, Reference
+from service.artifact.version import ModelVersion
+from service.engine.padding import Outputs
+from service.telemetry.metrics import Metrics
+from service.text.vocabulary import UNK
+from service.types import Tensors
+
+READ = {"word": ("words", "word_ids"), "character": ("characters", "char_ids")}  # kind: vocabulary, input
+KNOWN, UNKNOWN = "known", "unknown"
+CONFIDENCE, LABEL = "confidence", "label"
+UPOS = "upos"
+MOST_LABELS = 40  # that have a series of their own
+OTHERS = "others"  # the value of all further labels
+BINS = CONFIDENCE_BINS // 2  # of the series; fewer have less chance in them
+BELOW_END = BINS * (1 - 1e-6)  # so that a probability of 1 is in the last bin
+
+Value = tuple[str, str]  # a kind, and one of its values
+
+
+class Observed:
+    """Counts the words, characters, labels and confidences of the batches of a tagger or classifier.
+
+    The labels of a tagger are those of UPOS. A window, or a sentence that is classified, counts as what it is to the
+    model: a sequence of its own.
+    """
+
+    def __init__(self, version: ModelVersion, metrics: Metrics) -> None:
+        """Adds the series of a version to the metrics, and its reference, if it has one."""
+        manifest, endpoint = version.manifest, version.manifest.endpoint
+        self._per_token = manifest.task == "tag"
+        head = UPOS if self._per_token else next(iter(manifest.labels), "")
+        self._names = manifest.labels.get(head, ())
+        read = {kind: name for kind, (_, name) in READ.items() if name in endpoint.inputs}
+        self._read = [(name, 2 * i) for i, name in enumerate(read.values())]
+        self._bins = slice(2 * len(read), 2 * len(read) + BINS)
+        self._labels = slice(self._bins.stop, self._bins.stop + len(self._names))
+        values = [(kind, value) for kind in read for value in (KNOWN, UNKNOWN)]
+        values += [(CONFIDENCE, bin_name(i)) for i in range(BINS)]
+        values += [(LABEL, label_name(i, label)) for i, label in enumerate(self._names)]
+        self._counts = np.zeros(len(values), np.int64)
+        self._series = [metrics.model_observed.labels(*version.key, *value) for value in values]
+        if version.reference is not None:
+            for value, share in reference_shares(version.reference, head, self._names).items():
+                metrics.model_reference.labels(*version.key, *value).set(share)
+        metrics.on_flush.append(self.flush)
+
+    def add(self, inputs: Tensors, outputs: Outputs) -> None:
+        """Adds a batch. inputs: padded, [B, T, ...]."""
+        counts = self._counts
+        for name, first in self._read:
+            unknown = np.count_nonzero(inputs[name] == UNK)
+            counts[first] += np.count_nonzero(inputs[name]) - unknown
+            counts[first + 1] += unknown
+        if not self._names:
+            return
+        if self._per_token:
+            labels, confidence = outputs.timed["upos_id"], outputs.timed["upos_probability"]
+        else:
+            probabilities = outputs.others[PROBABILITIES]  # [N, K]
+            labels, confidence = probabilities.argmax(1), probabilities.max(1)
+        for place, numbers in ((self._bins, (confidence * BELOW_END).astype(np.uint8)), (self._labels, labels)):
+            size = place.stop - place.start
+            counts[place] += np.bincount(numbers, minlength=size)[:size]
+
+    def flush(self) -> None:
+        """Adds the counts since the last call to the metrics."""
+        for i in self._counts.nonzero()[0].tolist():
+            self._series[i].inc(int(self._counts[i]))
+        self._counts[:] = 0
+
+
+def reference_shares(reference: Reference, head: str, labels: tuple[str, ...]) -> dict[Value, float]:
+    """Returns the share of each value of each kind that a reference has."""
+    shares: dict[Value, float] = {}
+    for kind, (vocabulary, _) in READ.items():
+        if (unknown := reference.unknown.get(vocabulary)) is not None:
+            shares |= {(kind, KNOWN): 1 - unknown, (kind, UNKNOWN): unknown}
+    counts = Counter[Value]()
+    for i, count in enumerate(reference.confidence.get(head, ())):
+        counts[CONFIDENCE, bin_name(i * BINS // CONFIDENCE_BINS)] += count
+    for i, label in enumerate(labels):
+        counts[LABEL, label_name(i, label)] += reference.labels.get(head, {}).get(label, 0)
+    for kind in (CONFIDENCE, LABEL):
+        of_kind = {value: count for value, count in counts.items() if value[0] == kind}
+        if total := sum(of_kind.values()):
+            shares |= {value: count / total for value, count in of_kind.items()}
+    return shares
+
+
+def bin_name(number: int) -> str:
+    """Returns the lower end of a bin of confidence, as the value of its series."""
+    return f"{number / BINS:.1f}"
+
+
+def label_name(number: int, label: str) -> str:
+    """Returns the value of the series of a label, by its number."""
+    return label if number < MOST_LABELS else OTHERS

@@ -1,0 +1,119 @@
+"""What a version has read and given is counted by kind and value, beside its reference."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.artifact.reference import CONFIDENCE_BINS, Reference
+from service.artifact.version import ModelVersion
+from service.engine.observed import MOST_LABELS, Observed
+from service.engine.padding import Outputs
+from service.telemetry.metrics import Metrics
+from tests.http.scene import HEADS, classifier, tagger
+
+OBSERVED, SHARE = "tagwerk_model_observed_total", "tagwerk_model_reference_share"
+WORDS = np.array([[2, 1, 0], [1, 2, 2]], np.int32)  # [B, T]: two unknown, one cell of padding
+CHARACTERS = np.array([[[2, 3], [1, 0], [0, 0]], [[4, 0], [5, 6], [7, 0]]], np.int32)  # [B, T, C]
+
+
+def series(metrics: Metrics, name: str) -> dict[tuple[str, str], float]:
+    """Returns the values of a metric that are not 0, by kind and value."""
+    samples = [sample for family in metrics.registry.collect() for sample in family.samples if sample.name == name]
+    return {(s.labels["kind"], s.labels["value"]): s.value for s in samples if s.value}
+
+
+def of_tagger(probabilities: list[float]) -> Outputs:
+    labels = np.array([0, 1, 0, 0, 1], np.int32)
+    return Outputs({"upos_id": labels, "upos_probability": np.array(probabilities, np.float32)}, {})
+
+
+CONFIDENT = [1.0, 0.95, 0.92, 0.45, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("version", "outputs", "expected"),
+    [
+        (
+            tagger,
+            of_tagger(CONFIDENT),
+            {
+                ("word", "known"): 3,
+                ("word", "unknown"): 2,
+                ("character", "known"): 6,
+                ("character", "unknown"): 1,
+                ("confidence", "0.9"): 3,
+                ("confidence", "0.4"): 1,
+                ("confidence", "0.0"): 1,
+                ("label", HEADS["upos"][0]): 3,
+                ("label", HEADS["upos"][1]): 2,
+            },
+        ),
+        (
+            classifier,
+            Outputs({}, {"probabilities": np.array([[0.25, 0.75], [0.92, 0.08]], np.float32)}),
+            {
+                ("word", "known"): 3,
+                ("word", "unknown"): 2,
+                ("confidence", "0.7"): 1,
+                ("confidence", "0.9"): 1,
+                ("label", "bad"): 1,
+                ("label", "good"): 1,
+            },
+        ),
+    ],
+)
+def test_batches_are_counted_without_their_padding_at_the_flush(
+    version: Callable[[], ModelVersion], outputs: Outputs, expected: dict[Any, float]
+) -> None:
+    metrics = Metrics()
+    observed = Observed(version(), metrics)
+    for _ in range(2):
+        observed.add({"word_ids": WORDS, "char_ids": CHARACTERS}, outputs)
+    assert not series(metrics, OBSERVED)
+    metrics.flush()
+    metrics.flush()
+    assert series(metrics, OBSERVED) == {value: 2 * count for value, count in expected.items()}
+    assert not series(metrics, SHARE), "the version has no reference"
+
+
+def test_a_reference_gives_the_shares_of_the_same_values() -> None:
+    metrics, version = Metrics(), tagger()
+    bins = [0] * (CONFIDENCE_BINS - 3) + [1, 2, 1]
+    first, second = HEADS["upos"][:2]
+    reference = Reference(
+        items=4,
+        unknown={"words": 0.25, "characters": 0.0},
+        labels={"upos": {first: 3, second: 1}, "xpos": {}},
+        confidence={"upos": tuple(bins)},
+    )
+    observed = Observed(replace(version, reference=reference), metrics)
+    expected = {
+        ("word", "known"): 0.75,
+        ("word", "unknown"): 0.25,
+        ("character", "known"): 1.0,
+        ("confidence", "0.8"): 0.25,
+        ("confidence", "0.9"): 0.75,
+        ("label", first): 0.75,
+        ("label", second): 0.25,
+    }
+    assert series(metrics, SHARE) == expected
+    observed.add({"word_ids": WORDS, "char_ids": CHARACTERS}, of_tagger(CONFIDENT))
+    metrics.flush()
+    named = {(s.labels["kind"], s.labels["value"]) for s in metrics.model_observed.collect()[0].samples}
+    assert named >= {(s.labels["kind"], s.labels["value"]) for s in metrics.model_reference.collect()[0].samples}
+
+
+def test_the_series_of_labels_are_bounded() -> None:
+    metrics, version = Metrics(), classifier()
+    names = tuple(f"label {i}" for i in range(3 * MOST_LABELS))
+    manifest = version.manifest.model_copy(update={"labels": {"kind": names}})
+    reference = Reference(items=2, unknown={}, labels={"kind": {names[0]: 1, names[-1]: 1}}, confidence={})
+    observed = Observed(replace(version, manifest=manifest, reference=reference), metrics)
+    observed.add({"word_ids": WORDS}, Outputs({}, {"probabilities": np.eye(len(names), dtype=np.float32)}))
+    metrics.flush()
+    counts = {value: n for (kind, value), n in series(metrics, OBSERVED).items() if kind == "label"}
+    assert counts == dict.fromkeys(names[:MOST_LABELS], 1) | {"others": 2 * MOST_LABELS}
+    assert series(metrics, SHARE) == {("label", names[0]): 0.5, ("label", "others"): 0.5}
