@@ -8,7 +8,7 @@ TagwerkError
  ├── NotReceived          the request did not arrive in time
  ├── ModelNotFound        no model of that name or version is loaded
  ├── Unauthorized         the API key is missing or unknown
- ├── Forbidden            the API key lacks the required scope
+ ├── Forbidden            the API key lacks the required scope, or the service does not offer it
  ├── RateLimited          the API key's limit is exceeded; has a retry time
  ├── NotPossible          the service's configuration does not allow it
  ├── NotStored            a correction cannot be written, as where the disk is full
@@ -83,7 +83,7 @@ class Unauthorized(TagwerkError):  # noqa: N818
 
 
 class Forbidden(TagwerkError):  # noqa: N818
-    """The API key lacks the required scope."""
+    """The API key lacks the required scope, or the service does not offer it."""
 
 
 class RateLimited(TagwerkError):  # noqa: N818

@@ -193,7 +193,9 @@ def start_server(log: Path, **environment: str) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One running service for all tests that only ask it things."""
-    with start_server(tmp_path_factory.mktemp("server") / "log", TAGWERK_MODEL_STORE=str(STORE)) as running:
+    folder = tmp_path_factory.mktemp("server")
+    settings = {"TAGWERK_MODEL_STORE": str(STORE), "TAGWERK_FEEDBACK_DIR": str(folder / "corrections")}
+    with start_server(folder / "log", **settings) as running:
         running.wait_until_ready()
         yield running
 

@@ -16,7 +16,7 @@ def add_parser(commands: Any) -> None:
     actions.add_parser("list", help="list the keys (the default)")
     add = actions.add_parser("add", help="add a key, and print it; it is not stored elsewhere")
     add.add_argument("id", help="a name for it, which is logged")
-    add.add_argument("--scopes", default="infer", help="infer, admin or both, comma-separated (default: infer)")
+    add.add_argument("--scopes", default="infer", help="infer, feedback, admin, comma-separated (default: infer)")
     add.add_argument("--rate", type=float, help="requests per second")
     add.add_argument("--tokens", type=float, help="tokens per second, of texts and generated")
     add.add_argument("--concurrent", type=int, help="concurrent requests")

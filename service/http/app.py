@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from service.http import admin, infer, problem, status
+from service.http import admin, feedback, infer, problem, status
 from service.http.context import Context
 from service.http.dispatch import Dispatcher
 from service.http.middleware import RequestContextMiddleware
@@ -67,7 +67,7 @@ def create_routes(
         redirect_slashes=False,  # behind a proxy, it would redirect from https to http
     )
     problem.install(app)
-    routers = [*tasks, status.router, openai.router, open_inference.router, page.router]
+    routers = [*tasks, feedback.router, status.router, openai.router, open_inference.router, page.router]
     for router in routers if context.authenticator is None else [*routers, admin.router]:
         app.include_router(router)
     document.install(app, with_keys=context.authenticator is not None, tasks=tasks)

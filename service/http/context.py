@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fastapi import Request
 
+from service.corrections.files import CorrectionFiles
 from service.errors import InvalidInput
 from service.http.client_memory import ClientMemory
 from service.http.exposition import Exposition
@@ -32,12 +34,15 @@ class Context(Resources):
     draining: bool = False  # after SIGTERM: not ready, and each response closes its connection
     failure: Exception | None = None  # the error that kept the engine from starting
     loaded: bool = False  # each version is loaded or refused
+    corrections: CorrectionFiles | None = field(init=False)  # None where none are stored
     client_memory: ClientMemory = field(init=False)
     exposition: Exposition = field(init=False)
     recorder: RequestRecorder = field(init=False)
     plain: PlainRequests = field(init=False)
 
     def __post_init__(self) -> None:
+        folder = self.settings.feedback_dir
+        self.corrections = CorrectionFiles(Path(folder), create=True) if folder else None
         self.client_memory = ClientMemory(self.settings.max_body_bytes)
         self.exposition = Exposition(self.metrics)
         self.recorder = RequestRecorder(self.settings, self.metrics)

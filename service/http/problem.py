@@ -28,7 +28,7 @@ TABLE: tuple[tuple[type[errors.TagwerkError], int, str, str], ...] = (
     (errors.NotReceived, 408, "request-timeout", "The request did not arrive in time"),
     (errors.ModelNotFound, 404, "model-not-found", "There is no such model"),
     (errors.Unauthorized, 401, "unauthorized", "Missing or unknown API key"),
-    (errors.Forbidden, 403, "forbidden", "Missing scope"),
+    (errors.Forbidden, 403, "forbidden", "Not allowed"),
     (errors.NotStored, 507, "not-stored", "The correction is not stored"),
     (errors.NotPossible, 409, "not-possible", "The service is not set up for this"),
     (errors.RateLimited, 429, "rate-limited", "The key is over its limits"),

@@ -50,6 +50,7 @@ class ModelList(BaseModel):
 
     models: list[ModelSummary] = Field(description="The versions, by name.")
     limits: Limits = Field(description="What a request may have.")
+    feedback: bool = Field(description="Whether POST /feedback stores corrections.", examples=[True])
 
 
 Manifest = TypeAliasType(
@@ -94,7 +95,8 @@ async def models(request: Request) -> ModelList:
         body_bytes=settings.max_body_bytes,
         generated_tokens=settings.max_generated_tokens,
     )
-    return ModelList(models=list(map(summary, context.model_states())), limits=limits)
+    states = map(summary, context.model_states())
+    return ModelList(models=list(states), limits=limits, feedback=context.corrections is not None)
 
 
 @router.get("/models/{name}", operation_id="get_model", summary="One model", responses=responses(404, *READ))

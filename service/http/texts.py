@@ -120,6 +120,20 @@ def _is_unicode(text: str) -> str:
     return text
 
 
+def _is_not_blank(text: str) -> str:
+    if not _is_unicode(text).strip():
+        raise _BLANK
+    return text
+
+
+UnicodeText = TypeAliasType(
+    "UnicodeText",
+    Annotated[
+        str,
+        AfterValidator(_is_not_blank),
+        Field(json_schema_extra={"pattern": r"\S"}, description="A text that is not blank."),
+    ],
+)
 TokenString = TypeAliasType("TokenString", Annotated[str, Field(pattern=r"\S", description="A token.")])
 TokenList = TypeAliasType(
     "TokenList", Annotated[list[TokenString], Field(min_length=1, description="The tokens of a sentence.")]

@@ -18,7 +18,7 @@ from service.files import FileModel, first_fault, locked, write_whole
 
 PREFIX = "tagwerk_"
 CLIENT_DIGITS = 15  # hexadecimal ones of a key's hash: the number fits 64 bits
-Scope = Literal["infer", "admin"]
+Scope = Literal["infer", "feedback", "admin"]
 
 
 class Key(FileModel):
@@ -26,7 +26,7 @@ class Key(FileModel):
 
     id: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="Its name, which is logged.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the key.")
-    scopes: frozenset[Scope] = Field(description="What it is for: infer, admin.")
+    scopes: frozenset[Scope] = Field(description="What it is for: infer, feedback, admin.")
     requests_per_second: float | None = Field(None, gt=0, description="Requests a second, in the long run.")
     tokens_per_second: float | None = Field(None, gt=0, description="Tokens a second, in the long run.")
     concurrent: int | None = Field(None, ge=1, description="Requests at the same time.")

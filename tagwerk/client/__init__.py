@@ -2,7 +2,7 @@
 
 from tagwerk.client.asynchronous import AsyncClient
 from tagwerk.client.errors import ClientError, DeadlineExceeded, Problem, Refused, Unavailable
-from tagwerk.client.results import Classified, Generated, Model, Piece, Sentence, Tagged, Token
+from tagwerk.client.results import Classified, Feedback, Generated, Model, Piece, Sentence, Tagged, Token
 from tagwerk.client.synchronous import Client
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Client",
     "ClientError",
     "DeadlineExceeded",
+    "Feedback",
     "Generated",
     "Model",
     "Piece",

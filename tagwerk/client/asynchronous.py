@@ -12,8 +12,8 @@ from tagwerk.client.batching import cut
 from tagwerk.client.connection import Connection, error_of_problem
 from tagwerk.client.errors import Problem, Refused, Unavailable
 from tagwerk.client.lines import LineStream
-from tagwerk.client.options import ClassifyOptions, GenerateOptions, TagOptions
-from tagwerk.client.results import Classified, Generated, Limits, Model, Models, Piece, Tagged
+from tagwerk.client.options import ClassifyOptions, FeedbackOptions, GenerateOptions, TagOptions
+from tagwerk.client.results import Classified, Feedback, Generated, Limits, Model, Models, Piece, Tagged
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -139,6 +139,14 @@ class AsyncClient:
                 yield results[:wrong]
                 raise cast(Refused, results[wrong])
             yield results
+
+    async def feedback(self, text: str | Sequence[str], **options: Unpack[FeedbackOptions]) -> Feedback:
+        """Corrects the tags or the label that a model gives a text, or the tokens of a sentence, or marks them right.
+
+        `options` are the other fields of a request to /feedback: tags or label, model, request_id.
+        """
+        body = {**options, "text" if isinstance(text, str) else "tokens": text}
+        return await self._connection.post("/feedback", body, Feedback)
 
     async def models(self) -> list[Model]:
         """Returns every model version that the service knows, and its state."""

@@ -117,11 +117,11 @@ class Connection:
             headers["Content-Type"] = "application/json"
         try:
             response = await self._session.request(method, self._url + path, data=body, headers=headers)
-            if whole or response.status != OK:
+            if whole or not response.ok:
                 await response.read()
         except aiohttp.ClientError as error:
             raise Unavailable(f"{self._url} cannot be reached: {error or type(error).__name__}") from error
-        if response.status != OK:
+        if not response.ok:
             raise await error_of(response)
         return response
 

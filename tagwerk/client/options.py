@@ -1,6 +1,7 @@
 """The fields of requests, as keyword arguments of the client's methods."""
 
-from typing import Literal, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Literal, Required, TypedDict
 
 Offsets = Literal["code_points", "utf16", "utf8"]
 
@@ -36,3 +37,24 @@ class GenerateOptions(TypedDict, total=False):
     n: int
     stop: str | list[str]
     logprobs: int
+
+
+class TokenCorrection(TypedDict, total=False):
+    """A token by its place in the answer to a request, and those of its tags that are right instead of the model's."""
+
+    sentence: int
+    token: Required[int]
+    text: str
+    upos: str
+    xpos: str
+    feats: Mapping[str, str]
+    lemma: str
+
+
+class FeedbackOptions(TypedDict, total=False):
+    """The fields of a request to /feedback but its text: tags, for tokens that have others, or a label."""
+
+    model: str
+    tags: Sequence[TokenCorrection]
+    label: str
+    request_id: str

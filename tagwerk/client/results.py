@@ -143,6 +143,14 @@ class Generated(msgspec.Struct, frozen=True):
     logprobs: tuple[GeneratedToken, ...] | None = None
 
 
+class Feedback(msgspec.Struct, frozen=True):
+    """The model whose answer is corrected, and how many tags or labels it gives otherwise."""
+
+    model: str
+    version: str
+    changed: int
+
+
 class Model(msgspec.Struct, frozen=True):
     """A model version and its state. `share` is that of the requests that name no version."""
 

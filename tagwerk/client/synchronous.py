@@ -10,9 +10,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from tagwerk.client.asynchronous import AsyncClient
 from tagwerk.client.errors import Refused
-from tagwerk.client.options import ClassifyOptions, GenerateOptions, TagOptions
+from tagwerk.client.options import ClassifyOptions, FeedbackOptions, GenerateOptions, TagOptions
 from tagwerk.client.reading import read_in_thread
-from tagwerk.client.results import Classified, Generated, Model, Piece, Tagged
+from tagwerk.client.results import Classified, Feedback, Generated, Model, Piece, Tagged
 
 Item = TypeVar("Item")
 
@@ -78,6 +78,10 @@ class Client:
         """Classifies a stream of texts, which is read in a thread; see `AsyncClient.classify_lines`."""
         lines = self._client.lines("/classify", read_in_thread(texts), options, Classified, return_errors)
         return self._each(lines)
+
+    def feedback(self, text: str | Sequence[str], **options: Unpack[FeedbackOptions]) -> Feedback:
+        """Corrects an answer, or marks it as right; see `AsyncClient.feedback`."""
+        return self._portal.call(partial(self._client.feedback, text, **options))
 
     def models(self) -> list[Model]:
         """Returns every model version; see `AsyncClient.models`."""

@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from service.http import answer_schemas, status
+from service.http.feedback import FeedbackAnswer
 from tagwerk.client import AsyncClient, Classified, Client, Problem, Refused, Tagged, results
 from tagwerk.client.lines import WINDOW
 from tagwerk.client.reading import LEAD
@@ -48,6 +49,18 @@ def test_each_method_returns_what_its_route_answers(caller: Client, client) -> N
     assert [(text.tokens, text.seed, len(text.logprobs or ())) for text in generated] == [(20, 7, 20), (20, 8, 20)] * 2
     assert "".join(caller.generate_stream("ROMEO:", max_tokens=20, seed=7)) == generated[0].text
     assert {("tagger-en", True), ("sentiment-en", True)} <= {(m.name, m.state == "ready") for m in caller.models()}
+
+
+def test_corrections_are_stored(caller: Client) -> None:
+    (tagged,) = caller.tag("Dogs bark.")
+    token = tagged.sentences[0].tokens[1]
+    wrong = "NOUN" if token.upos != "NOUN" else "VERB"
+    stored = caller.feedback("Dogs bark.", tags=[{"token": 1, "upos": wrong}], model="tagger-en", request_id="7")
+    assert (stored.model, stored.changed) == ("tagger-en", 1)
+    assert caller.feedback(["Dogs", "bark"], tags=[]).changed == 0
+    assert caller.feedback("A dull mess.", label="positive").changed == 1
+    with pytest.raises(Refused, match=r"/label"):
+        caller.feedback("A dull mess.", label="dull")
 
 
 def test_a_list_over_the_limits_takes_several_requests(caller: Client) -> None:
@@ -158,6 +171,7 @@ def test_many_calls_run_at_once_in_one_event_loop(server: Server) -> None:
         (results.GeneratedToken, answer_schemas.GeneratedToken),
         (results.Logprob, answer_schemas.Logprob),
         (results.Model, status.ModelSummary),
+        (results.Feedback, FeedbackAnswer),
     ],
 )
 def test_a_result_has_the_fields_that_the_service_documents(own: type[msgspec.Struct], schema: type[BaseModel]) -> None:

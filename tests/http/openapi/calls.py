@@ -23,6 +23,7 @@ CALLS: dict[str, tuple[dict[str, str], dict[str, Any] | None]] = {  # by operati
     "tag": ({}, {"text": ["Dogs bark.", "fine"], "n_best": 2}),
     "classify": ({}, {"text": "A fine film.", "sentences": True}),
     "generate": ({}, {"prompt": "a", "max_tokens": 3, "logprobs": 1, "stop": ["zz"]}),
+    "feedback": ({}, {"text": "fine", "tags": [{"token": 0, "upos": "VERB", "feats": {"Number": "Sing"}}]}),
     "list_models": ({}, None),
     "get_model": ({"name": "tagger"}, None),
     "get_model_version": ({"name": "tagger", "version": "1"}, None),
@@ -92,8 +93,10 @@ def schema_of(described: dict[str, Any]) -> str | None:
 @asynccontextmanager
 async def service(folder: Path) -> AsyncIterator[tuple[httpx.ASGITransport, str]]:
     """Yields the transport to a service with API keys that answers each of the calls, and a key for all of them."""
-    secret = add_key(folder / "keys.json", "client", ["infer", "admin"], None, None)
+    secret = add_key(folder / "keys.json", "client", ["infer", "feedback", "admin"], None, None)
     write_version(folder / "store")
     authenticator = Authenticator(folder / "keys.json", RateLimiter())
-    async with started(authenticator=authenticator, model_store=folder / "store") as transport:
+    async with started(
+        authenticator=authenticator, model_store=folder / "store", feedback_dir=str(folder)
+    ) as transport:
         yield transport, secret

@@ -8,7 +8,7 @@ import pytest
 from fastapi.routing import APIRoute
 from openapi_spec_validator import validate
 
-from service.http import admin, infer, line_schemas, status
+from service.http import admin, feedback, infer, line_schemas, status
 from service.http.openapi.problems import components
 from service.http.problem import HTTP, PREFIX, TABLE, Problem
 from service.http.protocols import open_inference, openai
@@ -103,7 +103,7 @@ def test_a_route_that_needs_the_engine_lists_what_it_answers(path):
 
 
 def test_each_answer_has_an_example_that_fits_its_schema():
-    routers = (infer, status, openai, open_inference, admin)
+    routers = (infer, status, openai, open_inference, admin, feedback)
     routes = {
         route.operation_id: route for one in routers for route in one.router.routes if isinstance(route, APIRoute)
     }
@@ -131,7 +131,13 @@ def test_the_examples_of_lines_fit_their_schemas(path):
 
 
 def test_headers_are_listed():
-    engine = {*LINES, "/v1/completions", "/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"}
+    engine = {
+        *LINES,
+        "/feedback",
+        "/v1/completions",
+        "/v2/models/{name}/infer",
+        "/v2/models/{name}/versions/{version}/infer",
+    }
     for _, path, operation in described():
         names = parameters(operation)
         assert "X-Request-ID" in names
