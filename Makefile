@@ -57,7 +57,7 @@ format: $(DEV)/installed
 check: $(DEV)/installed
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/ruff check .
-	$(DEV)/bin/oxlint --deny-warnings service/http/page/static
+	$(DEV)/bin/oxlint --deny-warnings service/api/page/static
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports --no-logo --cache-dir .cache/import-linter
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 from service.artifact.version import ModelVersion
@@ -13,6 +14,7 @@ from service.text.offsets import Unit, positions
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.tokenizer import BLANK_LINE, Token
 
+continues = attrgetter("continues")  # of a token
 GENERATOR = f"tagwerk {version('tagwerk')}"
 
 
@@ -31,26 +33,30 @@ def write_json(
 def write_result(tagged: TaggedText, unit: Unit = "code_points", n_best: int = 1) -> Sliced[list[bytes]]:
     """Encodes a text's result as JSON, in pieces, with `n_best` tags per token if it has candidates."""
     places = positions(tagged.text, unit) if unit != "code_points" else None
-    sentences: list[list[bytes]] = []
+    pieces = [b'{"sentences":', b"["]
     for i, sentence in enumerate(tagged.sentences):
         tokens = sentence.tokens
-        text = tagged.text[sentence.start : sentence.end]
-        members = _moved({"text": text, "start": sentence.start, "end": sentence.end}, places)
+        members = {"text": tagged.text[sentence.start : sentence.end], "start": sentence.start, "end": sentence.end}
+        if places is not None:
+            _moved(members, places)
+        multiwords = _multiwords(tagged.text, tokens, places) if any(map(continues, tokens)) else ()
+        if i:
+            pieces.append(b",")
         if len(tokens) <= ITEMS_AT_ONCE:
             members["tokens"] = _tokens(tagged, i, slice(None), places, n_best)
-            members["multiword_tokens"] = list(_multiwords(tagged.text, tokens, places))
-            sentences.append([to_json(members)])
-            if not len(sentences) % SENTENCES_AT_ONCE:
+            members["multiword_tokens"] = list(multiwords)
+            pieces.append(to_json(members))
+        else:
+            blocks: list[list[bytes]] = []
+            for first in range(0, len(tokens), ITEMS_AT_ONCE):
+                some = slice(first, first + ITEMS_AT_ONCE)
+                blocks.append([to_json(_tokens(tagged, i, some, places, n_best))[1:-1]])
                 yield
-            continue
-        blocks: list[list[bytes]] = []
-        for first in range(0, len(tokens), ITEMS_AT_ONCE):
-            some = slice(first, first + ITEMS_AT_ONCE)
-            blocks.append([to_json(_tokens(tagged, i, some, places, n_best))[1:-1]])
+            joined = yield from write_list(multiwords)
+            pieces += write_object(members, tokens=join_list(blocks), multiword_tokens=joined)
+        if not (i + 1) % SENTENCES_AT_ONCE:
             yield
-        multiwords = yield from write_list(_multiwords(tagged.text, tokens, places))
-        sentences.append(write_object(members, tokens=join_list(blocks), multiword_tokens=multiwords))
-    return [b'{"sentences":', *join_list(sentences), b"}"]
+    return [*pieces, b"]", b"}"]
 
 
 def _tokens(

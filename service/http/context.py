@@ -10,8 +10,8 @@ from service.corrections.files import CorrectionFiles
 from service.errors import InvalidInput
 from service.http.client_memory import ClientMemory
 from service.http.exposition import Exposition
+from service.http.plain_requests import PlainRequests
 from service.http.process_group import ProcessGroup
-from service.loop.plain_requests import PlainRequests
 from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
 from service.security.keys import Key, client_of

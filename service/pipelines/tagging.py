@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from service.artifact.version import ModelVersion
 from service.pipelines.run import PipelineRun
-from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging
+from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging, text_of
 from service.text.emoji import has_emoji
 from service.text.slices import TEXTS_AT_ONCE, Sliced
 from service.text.tokenizer import Sentence, Token, Tokenizer
@@ -95,7 +95,7 @@ def joined_tokens(sentences: Sequence[Sequence[str]]) -> Sliced[list[SplitText]]
 
 def encode(task: Tagging, split: Sequence[SplitText]) -> Sliced[Ragged]:
     """Encodes the sentences of texts, in order; long ones in windows. There may be none."""
-    return task.encode([token.text for token in sentence.tokens] for text in split for sentence in text.sentences)
+    return task.encode([list(map(text_of, sentence.tokens)) for text in split for sentence in text.sentences])
 
 
 def decode(
@@ -103,7 +103,7 @@ def decode(
 ) -> Sliced[list[TaggedText]]:
     """Decodes the outputs for the sentences of texts, in order; with the next best tags on request."""
     tokens = [sentence.tokens for text in split for sentence in text.sentences]
-    if any(not text.text.isascii() and has_emoji(text.text) for text in split):
+    if not all(map(str.isascii, map(text_of, split))) and any(map(has_emoji, map(text_of, split))):
         outputs = yield from task.with_symbols(tokens, outputs)
     tags = yield from task.decode(tokens, outputs, lemmas=lemmas)
     next_best = (yield from task.candidates(map(len, tokens), outputs)) if candidates else None

@@ -17,7 +17,7 @@ from typing import cast
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from service.http.app import create_app
+from service.api.app import create_app
 from service.http.connection.connection import Connection
 from service.http.context import Context
 from service.process import memory

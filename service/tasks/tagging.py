@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ TOKENS_AT_ONCE = 64  # encoded per slice
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
 CACHED_LEMMAS = 15_500  # at most 14 MB
 LONGEST_CACHED = 32  # characters
+LEMMA_ID = f"{LEMMA}_id"
+text_of = attrgetter("text")  # of a token
 
 
 class Tag(NamedTuple):
@@ -89,6 +92,7 @@ class Tagging:
         self._candidates = {h: names for h, names in version.manifest.candidate_outputs.items() if h != LEMMA}
         self.candidate_outputs = frozenset(chain.from_iterable(self._candidates.values()))
         self._finer = finer_column(labels)
+        self._finer_id = f"{self._finer}_id"
         self._cached_lemma = lru_cache(CACHED_LEMMAS)(self._lemma)
 
     def encode(self, sentences: Iterable[Sequence[str]]) -> Sliced[Ragged]:
@@ -104,7 +108,10 @@ class Tagging:
                     yield
                     done = 0
                 some = tokens[start : start + TOKENS_AT_ONCE]
-                rows += [cached(token) if len(token) <= LONGEST_CACHED else uncached(token) for token in some]
+                if max(map(len, some)) <= LONGEST_CACHED:
+                    rows += map(cached, some)
+                else:
+                    rows += [cached(token) if len(token) <= LONGEST_CACHED else uncached(token) for token in some]
                 done += len(some)
             if len(tokens) <= longest:
                 lengths.append(len(tokens))
@@ -156,12 +163,14 @@ class Tagging:
         """
         if (lemmatizer := self.version.lemmatizer) is None:
             return repeat(None)
-        finer, rules = (outputs[f"{head}_id"][some].tolist() for head in (self._finer, LEMMA))
-        cached, uncached = self._cached_lemma, self._lemma
-        found = [
-            (cached if len(token[0]) <= LONGEST_CACHED else uncached)(token[0], *ids)
-            for token, *ids in zip(tokens, upos, finer, rules, strict=False)
-        ]
+        finer, rules = outputs[self._finer_id][some].tolist(), outputs[LEMMA_ID][some].tolist()
+        forms = list(map(text_of, tokens[: len(upos)]))
+        cached, columns = self._cached_lemma, (forms, upos, finer, rules)
+        if max(map(len, forms), default=0) <= LONGEST_CACHED:
+            found = list(map(cached, *columns))
+        else:
+            rows = zip(*columns, strict=True)
+            found = [(cached if len(form) <= LONGEST_CACHED else self._lemma)(form, *ids) for form, *ids in rows]
         if None in found:
             for i, lemma in enumerate(found):
                 if lemma is None:

@@ -104,7 +104,8 @@ class LearnedTokenizer(Tokenizer):
 def learned_ends(text: str, tokens: Sequence[Token], classifier: Classifier) -> Sliced[list[int]]:
     """Returns the index after the last token of each sentence, as a classifier decides."""
     ruled = set((yield from rule_ends(text, tokens)))
-    yield
+    if len(tokens) > _SLICE_TOKENS:
+        yield
     possible = PossibleEnds(text, tokens, ruled)
     ends: list[int] = []
     first = 0

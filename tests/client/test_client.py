@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from service.http import answer_schemas, status
-from service.http.feedback import FeedbackAnswer
+from service.api import answer_schemas, status
+from service.api.feedback import FeedbackAnswer
 from tagwerk.client import AsyncClient, Classified, Client, Problem, Refused, Tagged, results
 from tagwerk.client.lines import WINDOW
 from tagwerk.client.reading import LEAD

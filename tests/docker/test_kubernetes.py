@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from service.__main__ import parse
-from service.http.app import create_app
+from service.api.app import create_app
 from service.settings import Settings, unknown_variables
 from service.telemetry.metrics import Metrics
 from tests.docker.test_monitoring import METRICS, names_in

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.http.app import create_app
+from service.api.app import create_app
 from service.http.connection.connection import Connection
 from service.http.context import Context
 from service.security.authenticator import Authenticator

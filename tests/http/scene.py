@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import numpy as np
 
+from service.api.app import create_app
 from service.artifact.manifest import Endpoint, Manifest, TensorSpec
 from service.artifact.version import ModelVersion
 from service.backend.base import Fetch
 from service.engine.engine import Engine
 from service.engine.loader import LoadHooks, ModelLoading
-from service.http.app import create_app
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.security.authenticator import Authenticator

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp
 
-from service.http.app import create_app
+from service.api.app import create_app
 from service.http.context import Context
 from service.http.problem import HTTP, MAX_HEAD_BYTES, TABLE
 from service.security.authenticator import Authenticator

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
-from service.http.app import create_app
+from service.api.app import create_app
 from service.http.connection.bounded_protocol import LEAST_BYTES_PER_SECOND, MOST_PIPELINED
 from service.http.dispatch import Dispatcher
 from service.http.middleware import RequestContextMiddleware

@@ -3,7 +3,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.http import answer_schemas
+from service.api import answer_schemas
 
 
 def classify(client: httpx.Client, text: str | list[str]) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.api.app import create_app
 from service.engine.requests import ANONYMOUS, Generation, Requests
-from service.http.app import create_app
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key, client_of, read_keys
 from service.security.rate_limiter import RateLimiter

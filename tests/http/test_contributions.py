@@ -10,7 +10,7 @@ import httpx
 import pytest
 from rich.console import Console
 
-from service.http import answer_schemas
+from service.api import answer_schemas
 from tests.conftest import start_server
 from tests.faults import rewrite_manifest
 from tests.training.tiny import sentiment

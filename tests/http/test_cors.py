@@ -5,12 +5,12 @@ import asyncio
 import httpx
 import pytest
 
+from service.api.app import create_app
+from service.api.protocols.tensors import HEADER
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
 from service.errors import ConfigurationError
-from service.http.app import create_app
 from service.http.context import Context
-from service.http.protocols.tensors import HEADER
 from service.pipelines.catalog import Catalog
 from service.settings import Settings, load_settings
 from service.telemetry.metrics import Metrics

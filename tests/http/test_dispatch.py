@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.types import Message
 
-from service.http import infer
+from service.api import infer
 from service.http.dispatch import Dispatcher
 from service.http.middleware import RequestContextMiddleware
 from tests.http.scene import made_context, scene

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.loop import plain_requests
+from service.http import plain_requests
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key, client_of, read_keys
 from service.security.rate_limiter import RateLimiter

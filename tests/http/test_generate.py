@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.http import answer_schemas
+from service.api import answer_schemas
 
 
 def generate(client: httpx.Client, prompt: str | list[str] = "ROMEO:", **wishes: object) -> list[dict[str, Any]]:

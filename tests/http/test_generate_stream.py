@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
+from service.api.request_schemas import GenerateRequest
 from service.http.context import Context
 from service.http.problem import Problem
-from service.http.request_schemas import GenerateRequest
 from service.pipelines import generation
 from service.pipelines.catalog import Catalog
 from service.pipelines.run import PipelineRun

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.api import line_input, lines
+from service.api.line_input import LineInput
+from service.api.line_schemas import MEDIA_TYPE
 from service.errors import NotReceived, TooLarge
-from service.http import line_input, lines
 from service.http.body import MOST_RATIO, PIECE_BYTES, Body
-from service.http.line_input import LineInput
-from service.http.line_schemas import MEDIA_TYPE
 from service.security.authenticator import Authenticator
 from service.security.keys import Key, add_key, remove_key
 from service.security.rate_limiter import RateLimiter

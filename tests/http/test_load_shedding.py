@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.http.app import create_app
+from service.api.app import create_app
 from service.http.context import Context
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key

@@ -6,7 +6,7 @@ import tomllib
 import httpx
 import pytest
 
-from service.http.page.routes import FOLDER, assets
+from service.api.page.routes import FOLDER, assets
 from tests.conftest import ROOT
 from tests.http.test_problems import check
 
@@ -71,7 +71,7 @@ def test_the_page_weighs_little():
 
 def test_the_package_holds_every_file():
     packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"][
-        "service.http.page"
+        "service.api.page"
     ]
     left_out = [
         path.name for path in FOLDER.iterdir() if not any(path.match(f"page/{pattern}") for pattern in packaged)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from service import errors
-from service.http.app import create_app
+from service.api.app import create_app
 from service.http.context import Context
 from service.http.problem import HTTP, NO_WEBSOCKET, TABLE, Problem
 from service.pipelines.catalog import Catalog

@@ -5,7 +5,7 @@ import conllu
 import httpx
 import pytest
 
-from service.http import answer_schemas
+from service.api import answer_schemas
 from tests.text import conll18
 
 STRANGE = {

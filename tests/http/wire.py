@@ -8,7 +8,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
-from service.http.app import create_app
+from service.api.app import create_app
 from service.http.connection.connection import Connection
 from service.http.context import Context
 

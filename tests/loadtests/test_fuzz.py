@@ -8,7 +8,7 @@ from loadtests.fuzz.report import fault_of, stalls
 from loadtests.fuzz.valid import endpoints
 from loadtests.neighbour import Sample
 from loadtests.wire import Exchange
-from service.http.app import create_routes
+from service.api.app import create_routes
 from tests.http.scene import made_context
 
 ENDPOINTS = endpoints(create_routes(made_context()).openapi())

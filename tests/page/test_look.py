@@ -5,7 +5,7 @@ import re
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from service.http.page import routes as served
+from service.api.page import routes as served
 from tests.page.conftest import opened
 from tests.page.driving import LONG, run, start
 

@@ -45,8 +45,12 @@ class CountedTransport(asyncio.Transport):
 
     def send(self, data: bytes) -> None:
         """Writes data, such as a whole response, without waiting for more."""
-        self._pieces.append(data)
-        self._flush()
+        if self._pieces:
+            self._pieces.append(data)
+            self._flush()
+        elif not self._transport.is_closing():
+            self._written += len(data)
+            self._transport.write(data)
 
     def close(self) -> None:
         """Closes the connection once everything is sent."""
@@ -161,24 +165,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._received += len(data)
         in_body, self._got_body = self._arriving and not self._in_head, False
         self._head_bytes = self._head_bytes + len(data) if self._in_head else len(data)
-        self._parse(data)
+        rest = data
+        while rest and not self.transport.is_closing():
+            try:
+                self.parser.feed_data(rest)
+                break
+            except httptools.HttpParserUpgrade as upgrade:  # answered like any other request; HTTP continues after it
+                rest = rest[int(upgrade.args[0]) :]
+            except httptools.HttpParserError:
+                if not self.transport.is_closing() and self._refusal is None:  # otherwise it is refused already
+                    self._refuse(HTTPException(400, "it is not valid HTTP/1.1"))
+                break
         self._bodiless_bytes = self._bodiless_bytes + len(data) if in_body and not self._got_body else 0
         if self._in_head and self._head_bytes > problem.MAX_HEAD_BYTES:
             self._refuse(problem.LARGE_HEAD)
         elif self._arriving and self._bodiless_bytes > problem.MAX_HEAD_BYTES:
             self._refuse(HTTPException(431, f"at most {problem.MAX_HEAD_BYTES} bytes of trailers"))
-
-    def _parse(self, data: bytes) -> None:
-        while data and not self.transport.is_closing():
-            try:
-                self.parser.feed_data(data)
-                return
-            except httptools.HttpParserUpgrade as upgrade:  # answered like any other request; HTTP continues after it
-                data = data[int(upgrade.args[0]) :]
-            except httptools.HttpParserError:
-                if self.transport.is_closing() or self._refusal is not None:  # it is refused already
-                    return
-                self._refuse(HTTPException(400, "it is not valid HTTP/1.1"))
 
     def on_message_begin(self) -> None:
         """Called by the parser."""

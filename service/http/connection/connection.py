@@ -9,13 +9,13 @@ from typing import Any, cast
 
 from service.errors import InvalidInput, TagwerkError
 from service.http import problem
-from service.http.compression import HEADERS, WORTH_BYTES, joined, zipped
+from service.http.compression import HEADERS, PIECE_BYTES, WORTH_BYTES, joined, zipped
 from service.http.connection.bounded_protocol import BoundedProtocol
 from service.http.connection.uvicorn_private import STATUS_LINE, RequestResponseCycle
 from service.http.context import Context, parse_timeout
+from service.http.exchange import Exchange
 from service.http.negotiation import JSON, accepts_gzip
-from service.loop.exchange import Exchange
-from service.loop.plain_requests import MOST_BYTES
+from service.http.plain_requests import MOST_BYTES
 from service.security.keys import client_of
 from service.telemetry import request_ids
 from service.telemetry.metrics import UNMATCHED
@@ -249,7 +249,7 @@ class Connection(BoundedProtocol):
             return
         exchange.over, self._exchange = True, None
         ids, context = request_ids.ids_from(exchange.headers), self._context
-        closes = not self._keep_alive or context.closes_connection()
+        closes, size = not self._keep_alive or context.closes_connection(), sum(map(len, body))
         origin = b""
         if self._settings.cors_origins:  # an answer for another origin has further headers
             if "Vary" in headers:
@@ -260,15 +260,18 @@ class Connection(BoundedProtocol):
             STATUS_LINE[status],
             encoded_once(tuple(self.server_state.default_headers)),
             b"".join([f"{name.lower()}: {value}\r\n".encode() for name, value in headers.items()]) if headers else b"",
-            sum(map(len, body)),
+            size,
             content_type,
             origin,
             ids.request.encode(),
             exchange.timing.header().encode(),
             LAST_CLOSES if closes else LAST,
         )
-        for piece in joined([head, *body]):
-            self.transport.send(piece)
+        if size <= PIECE_BYTES:
+            self.transport.send(b"".join([head, *body]))
+        else:
+            for piece in joined([head, *body]):
+                self.transport.send(piece)
         self._record(exchange, status, ids)
         if closes:
             self.transport.close()
@@ -278,7 +281,8 @@ class Connection(BoundedProtocol):
         """Records an exchange that is over, and releases its key."""
         context = self._context
         context.bytes_in_progress -= exchange.in_progress
-        context.release(exchange.key)
+        if exchange.key is not None:
+            context.release(exchange.key)
         ids = ids or request_ids.ids_from(exchange.headers)
         context.recorder.note(ids, exchange.headers, "POST", exchange.route, status, exchange.timing)
 

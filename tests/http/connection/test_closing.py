@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 import pytest
 import uvloop
 
+from service.http import plain_requests
 from service.http.connection.connection import Connection
-from service.loop import plain_requests
 from service.text.slices import Sliced, advance
 from tests.engine.running import until
 from tests.http.plain import Service, answers, running

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 
 import httpx
 
-from service.http.app import create_routes
+from service.api.app import create_routes
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key
 from service.security.rate_limiter import RateLimiter

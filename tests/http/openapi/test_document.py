@@ -8,10 +8,10 @@ import pytest
 from fastapi.routing import APIRoute
 from openapi_spec_validator import validate
 
-from service.http import admin, feedback, infer, line_schemas, status
-from service.http.openapi.problems import components
+from service.api import admin, feedback, infer, line_schemas, status
+from service.api.openapi.problems import components
+from service.api.protocols import open_inference, openai
 from service.http.problem import HTTP, PREFIX, TABLE, Problem
-from service.http.protocols import open_inference, openai
 from tests.http.openapi.calls import JSON, document, operations
 
 NDJSON = line_schemas.MEDIA_TYPE

@@ -13,7 +13,7 @@ import pytest
 from datamodel_code_generator import InputFileType, generate
 from datamodel_code_generator.enums import DataModelType
 
-from service.http.line_schemas import MEDIA_TYPE
+from service.api.line_schemas import MEDIA_TYPE
 from tests.http.openapi.calls import CALLS, document, operations, service
 from tests.http.scene import scene
 

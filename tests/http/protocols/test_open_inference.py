@@ -9,7 +9,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from service.http.protocols.tensors import HEADER
+from service.api.protocols.tensors import HEADER
 from tests.conftest import STORE, Server
 from tests.http.test_classify import classify
 from tests.http.test_generate import generate

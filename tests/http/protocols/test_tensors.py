@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.api.protocols.tensors import Tensor, read, strings, write
 from service.errors import InvalidFields, InvalidInput
-from service.http.protocols.tensors import Tensor, read, strings, write
 from service.settings import Settings
 from service.text.slices import finish
 

@@ -7,16 +7,16 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from service.api import answer_schemas, events, line_schemas, request_schemas
+from service.api.openapi.problems import INFER, responses
+from service.api.route import JsonRoute, Lines
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
 from service.formats import classification, generation, tagging
 from service.formats.pieces import write_answer
-from service.http import answer_schemas, events, line_schemas, request_schemas
 from service.http.compression import respond
 from service.http.context import pipeline_run
 from service.http.negotiation import JSON, wanted
-from service.http.openapi.problems import INFER, responses
-from service.http.route import JsonRoute, Lines
 from service.pipelines.classification import classify
 from service.pipelines.generation import Finish, Next, generate_and_write
 from service.pipelines.run import PipelineRun

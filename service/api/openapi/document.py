@@ -11,12 +11,12 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from pydantic.json_schema import models_json_schema
 
-from service.http import line_schemas
+from service.api import line_schemas
+from service.api.openapi import problems
+from service.api.protocols.tensors import InferenceRequest
 from service.http.context import TIMEOUT_HEADER
-from service.http.negotiation import JSON
-from service.http.openapi import problems
+from service.formats.pieces import JSON
 from service.http.problem import Problem
-from service.http.protocols.tensors import InferenceRequest
 from service.security.authenticator import is_open
 
 KEY = "key"  # name of the security scheme

@@ -9,13 +9,14 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from service.http import admin, feedback, infer, problem, status
+from service.api import admin, feedback, infer, status
+from service.api.openapi import document
+from service.api.page import routes as page
+from service.api.protocols import open_inference, openai, tensors
+from service.http import problem
 from service.http.context import Context
 from service.http.dispatch import Dispatcher
 from service.http.middleware import RequestContextMiddleware
-from service.http.openapi import document
-from service.http.page import routes as page
-from service.http.protocols import open_inference, openai, tensors
 
 EXPOSED = (tensors.HEADER, "Retry-After", "Server-Timing", "X-Request-ID")  # headers that pages of CORS origins read
 DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."

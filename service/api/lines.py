@@ -17,6 +17,9 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from service.api.line_input import LineInput
+from service.api.line_schemas import MEDIA_TYPE, Id, id_of
+from service.api.parsing import in_turn, parse_json, validate
 from service.errors import Overloaded, TagwerkError, TooLarge
 from service.formats.pieces import prepend, to_json
 from service.http import problem
@@ -24,10 +27,7 @@ from service.http.body import Body
 from service.http.compression import LEVEL, joined
 from service.http.connection.connection import Connection
 from service.http.context import context_of, headers_of, timeout_seconds
-from service.http.line_input import LineInput
-from service.http.line_schemas import MEDIA_TYPE, Id, id_of
 from service.http.negotiation import accepts_gzip
-from service.http.parsing import in_turn, parse_json, validate
 from service.pipelines.run import PipelineRun
 from service.security.keys import client_of
 from service.telemetry import request_ids

@@ -9,11 +9,11 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from service.api.line_schemas import MEDIA_TYPE
+from service.api.lines import LinesResponse, Work
+from service.api.parsing import read
 from service.http.context import headers_of
-from service.http.line_schemas import MEDIA_TYPE
-from service.http.lines import LinesResponse, Work
 from service.http.negotiation import JSON, wanted
-from service.http.parsing import read
 
 _JSON = JSON.encode()
 Lines = tuple[Work, type[BaseModel]]  # the handler of a line, and its schema

@@ -5,9 +5,10 @@ import uuid
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import Any
 
+from service.api import events
 from service.artifact.version import ModelVersion
 from service.formats.pieces import join_list, to_json, write_list, write_object
-from service.http import events, problem
+from service.http import problem
 from service.pipelines.generation import Finish, GeneratedText, GenerationOptions, Next
 from service.pipelines.run import PipelineRun
 from service.tasks.generation import START, Choice

@@ -10,10 +10,10 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
+from service.api.openapi.problems import SEND, responses
+from service.api.request_schemas import Strict
+from service.api.route import JsonRoute
 from service.http.context import context_of
-from service.http.openapi.problems import SEND, responses
-from service.http.request_schemas import Strict
-from service.http.route import JsonRoute
 from service.settings import Settings
 from service.store.serving import ServingController
 from service.store.serving_config import ModelServing

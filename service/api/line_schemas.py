@@ -5,10 +5,10 @@ from typing import Annotated, Any, TypeGuard
 from pydantic import BaseModel, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from service.http import answer_schemas, request_schemas
+from service.api import answer_schemas, request_schemas
+from service.api.request_schemas import Strict
+from service.api.texts import has_lone_surrogates
 from service.http.problem import Problem
-from service.http.request_schemas import Strict
-from service.http.texts import has_lone_surrogates
 
 MEDIA_TYPE = "application/x-ndjson"
 LONGEST_ID = 128  # characters

@@ -13,7 +13,7 @@ import msgspec
 from service.engine.padding import Outputs
 from service.formats import classification as classification_format
 from service.formats import tagging as tagging_format
-from service.loop.exchange import Exchange
+from service.http.exchange import Exchange
 from service.pipelines import classification, tagging
 from service.pipelines.run import Resources
 from service.tasks.sentiment import EXPLANATION, Sentiment
@@ -79,8 +79,12 @@ class TagHandler:
                 own = yield from tagging.joined_tokens(exchange.request.tokens)
             exchange.content = own
             split += own
-            lengths = [len(sentence.tokens) for text in own for sentence in text.sentences]
-            counts.append(sum([1 if length <= longest else len(windows(length, longest)) for length in lengths]))
+            count = 0
+            for text in own:
+                for sentence in text.sentences:
+                    length = len(sentence.tokens)
+                    count += 1 if length <= longest else len(windows(length, longest))
+            counts.append(count)
         return counts, (yield from tagging.encode(self.task, split))
 
     def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:
@@ -123,7 +127,9 @@ class ClassifyHandler:
         waiting = iter(found)
         for exchange in exchanges:
             exchange.content = own = list(islice(waiting, len(exchange.request.text)))
-            counts.append(sum([len(some) for text in own for some in text.windows]))
+            counts.append(0)
+            for text in own:
+                counts[-1] += sum(map(len, text.windows))
         return counts, sequences
 
     def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:

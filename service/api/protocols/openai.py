@@ -10,15 +10,15 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
+from service.api import events, request_schemas
+from service.api.openapi.problems import INFER, READ, responses
+from service.api.protocols.completion import Answer
+from service.api.route import JsonRoute
+from service.api.texts import Texts, at_most
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
-from service.http import events, request_schemas
 from service.http.compression import respond
 from service.http.context import Context, context_of, pipeline_run
-from service.http.openapi.problems import INFER, READ, responses
-from service.http.protocols.completion import Answer
-from service.http.route import JsonRoute
-from service.http.texts import Texts, at_most
 from service.pipelines.generation import generate_and_write
 from service.tasks.generation import TextGeneration
 

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -18,12 +19,11 @@ from service.engine.padding import Outputs
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Requests
 from service.errors import DeadlineExceeded, EngineUnavailable, Overloaded, TagwerkError
-from service.loop.exchange import Exchange
-from service.loop.handlers import HANDLERS, ClassifyHandler, Handler, TagHandler
+from service.http.exchange import Exchange
+from service.http.handlers import HANDLERS, ClassifyHandler, Handler, TagHandler
 from service.pipelines.run import SMALL_BYTES, Resources
 from service.text import conllu
 from service.text.slices import Sliced, advance
-from service.types import Ragged
 
 log = logging.getLogger("tagwerk.server")
 
@@ -34,6 +34,7 @@ SLICE_SECONDS = 0.002  # for which it goes on in a later iteration
 MOST_SECONDS = 0.01  # of an iteration, after which work on further requests begins in a later one
 MOST_KINDS = 64  # some may be of versions that have been replaced
 JSON = "application/json"
+DEADLINE, CLIENT = attrgetter("deadline"), attrgetter("client")  # of an exchange
 
 Kind = tuple[Handler, OnDone]  # requests with the same model and options, and what answers those that a batch has done
 
@@ -107,21 +108,6 @@ class PlainRequests:
         handler, on_done = kind
         began = time.monotonic()
         counts, sequences = yield from handler.encode(exchanges)
-        self._note_encoded(handler, exchanges, began, counts, sequences)
-        if 0 in counts:
-            blank = [one for one, count in zip(exchanges, counts, strict=True) if not count and not one.over]
-            yield from handler.answer(blank, Outputs({}, {}))
-            exchanges = [one for one, count in zip(exchanges, counts, strict=True) if count]
-            counts = list(filter(None, counts))
-        if exchanges:
-            deadlines, clients = [one.deadline for one in exchanges], [one.client for one in exchanges]
-            requests = Requests(handler.version.key, sequences, counts, deadlines, clients, handler.extra_outputs)
-            self._submit(requests, exchanges, on_done)
-
-    def _note_encoded(
-        self, handler: Handler, exchanges: Sequence[Exchange], began: float, counts: Sequence[int], sequences: Ragged
-    ) -> None:
-        """Records what has been encoded, and how long that took, in the timing of each exchange."""
         seconds, lengths, model = time.monotonic() - began, sequences.lengths.tolist(), str(handler.version.key)
         start = texts = 0
         for exchange, count in zip(exchanges, counts, strict=True):
@@ -133,6 +119,15 @@ class PlainRequests:
                 timing.notes |= {"model": model, "sequences": count, "tokens": sum(lengths[start:end])}
             start = end
         self._resources.note_tokenized(handler.task, seconds, texts, len(exchanges))
+        if 0 in counts:
+            blank = [one for one, count in zip(exchanges, counts, strict=True) if not count and not one.over]
+            yield from handler.answer(blank, Outputs({}, {}))
+            exchanges = [one for one, count in zip(exchanges, counts, strict=True) if count]
+            counts = list(filter(None, counts))
+        if exchanges:
+            deadlines, clients = list(map(DEADLINE, exchanges)), list(map(CLIENT, exchanges))
+            requests = Requests(handler.version.key, sequences, counts, deadlines, clients, handler.extra_outputs)
+            self._submit(requests, exchanges, on_done)
 
     def _submit(self, requests: Requests, exchanges: Sequence[Exchange], on_done: OnDone) -> None:
         """Queues the requests of exchanges, one each; fails those that are rejected."""
@@ -152,6 +147,7 @@ class PlainRequests:
     def _answer(self, handler: Handler, ended: Sequence[EngineRequest]) -> None:
         """Answers the exchanges of engine requests that are over: with their outputs, or their errors."""
         good: list[EngineRequest] = []
+        exchanges: list[Exchange] = []
         for request in ended:
             exchange: Exchange = request.owner
             exchange.running = None
@@ -162,12 +158,9 @@ class PlainRequests:
                 timing.batch_size = max(timing.batch_size, request.batch_size)
                 timing.stages |= {"queue": request.queue_seconds, "inference": request.inference_seconds}
                 good.append(request)
+                exchanges.append(exchange)
         if good:
-            exchanges = [request.owner for request in good]
-            self._work(self._respond(handler, good, exchanges), exchanges, FIRST_SECONDS)
-
-    def _respond(self, handler: Handler, ended: Sequence[EngineRequest], exchanges: Sequence[Exchange]) -> Sliced[None]:
-        yield from handler.answer(exchanges, outputs_of(ended))
+            self._work(handler.answer(exchanges, outputs_of(good)), exchanges, FIRST_SECONDS)
 
     def _fail(self, exchange: Exchange, error: TagwerkError) -> None:
         """Answers an exchange with an error, and counts that."""
