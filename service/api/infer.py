@@ -7,9 +7,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from service.api import answer_schemas, events, line_schemas, request_schemas
+from service.api import answer_schemas, events, request_schemas
+from service.api.line_schemas import takes_lines
 from service.api.openapi.problems import INFER, responses
-from service.api.route import JsonRoute, Lines
+from service.api.route import JsonRoute
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
 from service.formats import classification, generation, tagging
@@ -65,20 +66,7 @@ async def generate_line(run: PipelineRun, body: request_schemas.GenerateRequest)
     return await run_generate(run, body)
 
 
-LINES: dict[str, Lines] = {
-    "/tag": (tag_line, line_schemas.TagLine),
-    "/classify": (run_classify, line_schemas.ClassifyLine),
-    "/generate": (generate_line, line_schemas.GenerateLine),
-}
-
-
-class TaskRoute(JsonRoute):
-    """A route of a task, which also accepts newline-delimited JSON."""
-
-    lines = LINES
-
-
-router = APIRouter(route_class=TaskRoute, responses=responses(406, *INFER), tags=["Tasks"])
+router = APIRouter(route_class=JsonRoute, responses=responses(406, *INFER), tags=["Tasks"])
 
 TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -94,8 +82,8 @@ TAG_RESPONSES: dict[int | str, dict[str, Any]] = {
     response_model=answer_schemas.TagAnswer,
     responses=TAG_RESPONSES,
     summary="Part-of-speech tags",
-    openapi_extra=line_schemas.operation(line_schemas.TagLine, line_schemas.TagAnswerLine),
 )
+@takes_lines(tag_line)
 async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
     run, media_type = pipeline_run(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
@@ -116,8 +104,8 @@ async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
     response_model=answer_schemas.ClassifyAnswer,
     responses={200: {"description": "The labels"}},
     summary="Sentiment",
-    openapi_extra=line_schemas.operation(line_schemas.ClassifyLine, line_schemas.ClassifyAnswerLine),
 )
+@takes_lines(run_classify)
 async def classify_(body: request_schemas.ClassifyRequest, request: Request) -> Response:
     """Classifies texts: the probability of each label, over the whole of each text."""
     run = pipeline_run(request)
@@ -140,8 +128,8 @@ GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
     response_model=answer_schemas.GenerateAnswer,
     responses=GENERATE_RESPONSES,
     summary="Generated text",
-    openapi_extra=line_schemas.operation(line_schemas.GenerateLine, line_schemas.GenerateAnswerLine),
 )
+@takes_lines(generate_line)
 async def generate_(body: request_schemas.GenerateRequest, request: Request) -> Response:
     """Continues prompts, character by character; with `stream`, as server-sent events."""
     run, media_type = pipeline_run(request), wanted(request, (JSON, events.MEDIA_TYPE))

@@ -1,24 +1,41 @@
-"""Schemas of newline-delimited JSON: the lines of a request, and the lines of its answer."""
+"""The lines of newline-delimited JSON: each is a whole body, and may have an id."""
 
-from typing import Annotated, Any, TypeGuard
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Annotated, Any, TypeGuard, TypeVar
 
-from pydantic import BaseModel, Field, PlainValidator
+from pydantic import BaseModel, Field, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
 
-from service.api import answer_schemas, request_schemas
 from service.api.request_schemas import Strict
 from service.api.texts import has_lone_surrogates
-from service.http.problem import Problem
+from service.pipelines.run import PipelineRun
 
 MEDIA_TYPE = "application/x-ndjson"
 LONGEST_ID = 128  # characters
 LARGEST_ID = 2**53 - 1  # positive or negative; larger ones are not exact in JavaScript
 Id = str | int
+Work = Callable[[PipelineRun, Any], Awaitable[list[bytes]]]  # from a run and a line's body to its answer in pieces
+E = TypeVar("E", bound=Callable[..., Any])
 REQUEST_TEXT = (
-    "A JSON object per line, each a whole body, answered by one line, in order. Blank lines are skipped and have no"
-    " answer."
+    "A JSON object per line, each a whole body, answered by one line, in order. A member `id`, an integer or a string,"
+    " is returned with the answer. Blank lines are skipped and have no answer."
 )
 ANSWER_TEXT = "A JSON object per line: the answer of the request's line in its place, or a problem document as `error`."
+OPENAPI = {
+    "requestBody": {"content": {MEDIA_TYPE: {"schema": {"type": "string", "description": REQUEST_TEXT}}}},
+    "responses": {"200": {"content": {MEDIA_TYPE: {"schema": {"type": "string", "description": ANSWER_TEXT}}}}},
+}
+
+
+def takes_lines(work: Work) -> Callable[[E], E]:
+    """Marks the endpoint of a `JsonRoute` as one that also takes newline-delimited JSON: `work` answers a line."""
+
+    def mark(endpoint: E) -> E:
+        endpoint.work = work  # type: ignore[attr-defined]
+        return endpoint
+
+    return mark
 
 
 def _is_id(value: object) -> TypeGuard[Id]:
@@ -40,65 +57,13 @@ def id_of(value: object) -> dict[str, Id]:
     return {"id": id} if _is_id(id) else {}
 
 
-_ID_FORMS = Annotated[str, Field(max_length=LONGEST_ID)] | Annotated[int, Field(ge=-LARGEST_ID, le=LARGEST_ID)]
-LineId = Annotated[Id, PlainValidator(_checked_id, json_schema_input_type=_ID_FORMS)]
-
-
 class Line(Strict):
-    """A line of any task."""
+    """What a line has besides the fields of a body."""
 
-    id: LineId | None = Field(None, description="Returned with the line's answer.", examples=["review-7"])
-
-
-class TagLine(request_schemas.TagRequest, Line):
-    """A line to /tag: texts or tokens, and an id."""
+    id: Annotated[Id, PlainValidator(_checked_id)] | None = Field(None, description="Returned with the line's answer.")
 
 
-class ClassifyLine(request_schemas.ClassifyRequest, Line):
-    """A line to /classify: texts, and an id."""
-
-
-class GenerateLine(request_schemas.GenerateRequest, Line):
-    """A line to /generate: prompts, and an id."""
-
-
-class AnswerLine(BaseModel):
-    """The answer to a line of any task."""
-
-    id: LineId | None = Field(None, description="That of the request's line, if it has one.", examples=["review-7"])
-
-
-class TagAnswerLine(answer_schemas.TagAnswer, AnswerLine):
-    """The answer to a line of /tag."""
-
-
-class ClassifyAnswerLine(answer_schemas.ClassifyAnswer, AnswerLine):
-    """The answer to a line of /classify."""
-
-
-class GenerateAnswerLine(answer_schemas.GenerateAnswer, AnswerLine):
-    """The answer to a line of /generate."""
-
-
-class ErrorLine(AnswerLine):
-    """The answer to a line that failed."""
-
-    error: Problem = Field(description="What is wrong.")
-
-
-SCHEMAS: dict[type[BaseModel], None] = {ErrorLine: None}  # for the OpenAPI document; `operation` adds to it
-
-
-def operation(line: type[BaseModel], answer: type[BaseModel]) -> dict[str, Any]:
-    """Returns the `openapi_extra` of a route that takes lines, and adds their schemas to the OpenAPI document."""
-    SCHEMAS.update({line: None, answer: None})
-    return {
-        "requestBody": {"content": {MEDIA_TYPE: _content(REQUEST_TEXT, line)}},
-        "responses": {"200": {"content": {MEDIA_TYPE: _content(ANSWER_TEXT, answer, ErrorLine)}}},
-    }
-
-
-def _content(description: str, *items: type[BaseModel]) -> dict[str, Any]:
-    lines = {"anyOf": [{"$ref": f"#/components/schemas/{item.__name__}"} for item in items]}
-    content = {"contentMediaType": MEDIA_TYPE, "contentSchema": {"type": "array", "items": lines}}
-    return {"schema": {"type": "string", "description": description, **content}}
+@cache
+def line_of(schema: type[BaseModel]) -> type[BaseModel]:
+    """Returns the schema of a line whose body has the given schema."""
+    return create_model(f"{schema.__name__}Line", __base__=(schema, Line), __doc__=schema.__doc__)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, NamedTuple
 
 from fastapi import Request
@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from service.api.line_input import LineInput
-from service.api.line_schemas import MEDIA_TYPE, Id, id_of
+from service.api.line_schemas import MEDIA_TYPE, Id, Work, id_of
 from service.api.parsing import in_turn, parse_json, validate
 from service.errors import Overloaded, TagwerkError, TooLarge
 from service.formats.pieces import prepend, to_json
@@ -40,7 +40,6 @@ TURN_BYTES = 4096  # of the lines that start in one turn of the event loop, or o
 LEAST_BYTES = 512  # counted for a shorter line, which bounds a window to 128 lines
 
 log = logging.getLogger("tagwerk.server")
-Work = Callable[[PipelineRun, Any], Awaitable[list[bytes]]]  # from a run and a line's body to its answer in pieces
 
 
 class Window:

@@ -1,7 +1,8 @@
 """Routes that accept JSON, or newline-delimited JSON."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, ClassVar, get_type_hints
+import copy
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, get_type_hints
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -9,31 +10,33 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from service.api.line_schemas import MEDIA_TYPE
-from service.api.lines import LinesResponse, Work
+from service.api.line_schemas import MEDIA_TYPE, OPENAPI, line_of
+from service.api.lines import LinesResponse
 from service.api.parsing import read
 from service.http.context import headers_of
 from service.http.negotiation import JSON, wanted
 
 _JSON = JSON.encode()
-Lines = tuple[Work, type[BaseModel]]  # the handler of a line, and its schema
 
 
 class JsonRoute(APIRoute):
     """A route that refuses other content types with 415, and parses the body that its endpoint takes as `body`.
 
-    FastAPI, which would parse without limits, sees it for the documentation only. `lines` holds the paths that also
-    accept newline-delimited JSON.
+    FastAPI, which would parse without limits, sees it for the documentation only. Endpoints marked by `takes_lines`
+    also accept newline-delimited JSON.
     """
 
-    lines: ClassVar[Mapping[str, Lines]] = {}
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        if hasattr(endpoint, "work"):
+            options["openapi_extra"] = copy.deepcopy(OPENAPI)
+        super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Returns the request handler."""
         handle = super().get_route_handler()
         if self.methods != {"POST"}:
             return handle
-        lines, schema = self.lines.get(self.path), get_type_hints(self.endpoint).get("body")
+        work, schema = getattr(self.endpoint, "work", None), get_type_hints(self.endpoint).get("body")
         if schema is not None:
             handle = _reading(self.endpoint, schema)
 
@@ -45,11 +48,11 @@ class JsonRoute(APIRoute):
             media_type = content_type.partition(";")[0].strip().lower()
             if media_type == JSON or (media_type.startswith("application/") and media_type.endswith("+json")):
                 return await handle(request)
-            if media_type == MEDIA_TYPE and lines is not None:
+            if media_type == MEDIA_TYPE and work is not None and schema is not None:
                 wanted(request, (MEDIA_TYPE,))
-                return LinesResponse(request, *lines)
+                return LinesResponse(request, work, line_of(schema))
             got = f"is {content_type[:80]!r}" if content_type else "is missing"
-            allowed = JSON if lines is None else f"{JSON}, {MEDIA_TYPE}"
+            allowed = JSON if work is None else f"{JSON}, {MEDIA_TYPE}"
             raise HTTPException(415, f"the Content-Type {got}; allowed: {allowed}", {"Accept-Post": allowed})
 
         return handle_either

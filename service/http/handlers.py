@@ -14,6 +14,7 @@ from service.engine.padding import Outputs
 from service.formats import classification as classification_format
 from service.formats import tagging as tagging_format
 from service.http.exchange import Exchange
+from service.http.negotiation import JSON
 from service.pipelines import classification, tagging
 from service.pipelines.run import Resources
 from service.tasks.sentiment import EXPLANATION, Sentiment
@@ -22,6 +23,8 @@ from service.tasks.windows import windows
 from service.text import conllu
 from service.text.slices import Sliced
 from service.types import Ragged
+
+ACCEPTED: dict[bytes | None, str] = {None: JSON, b"*/*": JSON, JSON.encode(): JSON}
 
 
 class PlainTag(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,11 +54,13 @@ class TagHandler:
     """Encodes and answers plain requests of /tag with the same options.
 
     Attributes:
+        media_types: by the value of the Accept header.
         options: returns what must be equal for requests to be handled together.
         extra_outputs: see `Requests`.
     """
 
-    name: ClassVar[str] = "tag"
+    route: ClassVar[str] = "/tag"
+    media_types: ClassVar[dict[bytes | None, str]] = {**ACCEPTED, conllu.MEDIA_TYPE.encode(): conllu.MEDIA_TYPE}
     kind: ClassVar[Any] = Tagging
     parse = staticmethod(msgspec.json.Decoder(PlainTag).decode)
     options = attrgetter("lemmas", "n_best")
@@ -105,7 +110,8 @@ class TagHandler:
 class ClassifyHandler:
     """Encodes and answers plain requests of /classify with the same options; see `TagHandler`."""
 
-    name: ClassVar[str] = "classify"
+    route: ClassVar[str] = "/classify"
+    media_types: ClassVar[dict[bytes | None, str]] = ACCEPTED
     kind: ClassVar[Any] = Sentiment
     parse = staticmethod(msgspec.json.Decoder(PlainClassify).decode)
     options = attrgetter("contributions", "sentences")
@@ -145,4 +151,4 @@ class ClassifyHandler:
 
 
 Handler = TagHandler | ClassifyHandler
-HANDLERS: dict[str, type[TagHandler | ClassifyHandler]] = {"/tag": TagHandler, "/classify": ClassifyHandler}
+HANDLERS: dict[bytes, type[Handler]] = {made.route.encode(): made for made in (TagHandler, ClassifyHandler)}

@@ -20,7 +20,8 @@ from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Requests
 from service.errors import DeadlineExceeded, EngineUnavailable, Overloaded, TagwerkError
 from service.http.exchange import Exchange
-from service.http.handlers import HANDLERS, ClassifyHandler, Handler, TagHandler
+from service.http.handlers import Handler
+from service.http.negotiation import JSON
 from service.pipelines.run import SMALL_BYTES, Resources
 from service.text import conllu
 from service.text.slices import Sliced, advance
@@ -33,7 +34,6 @@ FIRST_SECONDS = 0.004  # for which work runs at once
 SLICE_SECONDS = 0.002  # for which it goes on in a later iteration
 MOST_SECONDS = 0.01  # of an iteration, after which work on further requests begins in a later one
 MOST_KINDS = 64  # some may be of versions that have been replaced
-JSON = "application/json"
 DEADLINE, CLIENT = attrgetter("deadline"), attrgetter("client")  # of an exchange
 
 Kind = tuple[Handler, OnDone]  # requests with the same model and options, and what answers those that a batch has done
@@ -189,7 +189,7 @@ class PlainRequests:
         """
         if exchange.over:
             return None
-        made: Any = HANDLERS[exchange.route]
+        made = exchange.made
         try:
             request = made.parse(exchange.body)
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -233,7 +233,7 @@ class PlainRequests:
             size = sum(map(len, items))
         return 0 < len(items) <= self._settings.max_items and size <= self._settings.max_text_characters
 
-    def _make_kind(self, made: type[TagHandler | ClassifyHandler], *task_and_options: Any) -> Kind:
+    def _make_kind(self, made: type[Handler], *task_and_options: Any) -> Kind:
         """Makes what handles the requests of a kind. Raises InvalidInput."""
         handler = made(self._resources, *task_and_options)
         return handler, partial(self._answer, handler)

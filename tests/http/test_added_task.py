@@ -1,7 +1,6 @@
 """A task is added by its pipeline, its schema and its route, and nothing else."""
 
 import json
-from typing import ClassVar
 
 import httpx
 import pytest
@@ -12,7 +11,7 @@ from pydantic import Field
 from service.api import answer_schemas, line_schemas, request_schemas
 from service.api.app import create_app, create_routes
 from service.api.openapi.problems import INFER, responses
-from service.api.route import JsonRoute, Lines
+from service.api.route import JsonRoute
 from service.api.texts import Texts
 from service.formats.pieces import to_json, write_answer
 from service.http.compression import respond
@@ -33,18 +32,10 @@ class CountRequest(request_schemas.Request):
     text: Texts = Field(description="The texts whose tokens are counted.", examples=["Dogs bark."])
 
 
-class CountLine(CountRequest, line_schemas.Line):
-    """A line of them."""
-
-
 class CountAnswer(answer_schemas.Answer):
     """The numbers of tokens."""
 
     results: list[int] = Field(description="That of each text.", examples=[[3]])
-
-
-class CountAnswerLine(CountAnswer, line_schemas.AnswerLine):
-    """The answer to a line."""
 
 
 async def run_count(run: PipelineRun, body: CountRequest) -> list[bytes]:
@@ -54,21 +45,11 @@ async def run_count(run: PipelineRun, body: CountRequest) -> list[bytes]:
     return write_answer(version, [[to_json(count)] for count in counts])
 
 
-class CountRoute(JsonRoute):
-    """The route, which takes lines too."""
-
-    lines: ClassVar[dict[str, Lines]] = {"/count": (run_count, CountLine)}
+router = APIRouter(route_class=JsonRoute, responses=responses(406, *INFER))
 
 
-router = APIRouter(route_class=CountRoute, responses=responses(406, *INFER))
-
-
-@router.post(
-    "/count",
-    operation_id="count",
-    response_model=CountAnswer,
-    openapi_extra=line_schemas.operation(CountLine, CountAnswerLine),
-)
+@router.post("/count", operation_id="count", response_model=CountAnswer)
+@line_schemas.takes_lines(run_count)
 async def count_(body: CountRequest, request: Request) -> Response:
     """Counts tokens."""
     return await respond(request, await run_count(pipeline_run(request), body))

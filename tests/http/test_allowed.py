@@ -14,7 +14,14 @@ from service.settings import Settings
 
 SCHEMAS: list[type[BaseModel]] = [
     *(request_schemas.TagRequest, request_schemas.ClassifyRequest, request_schemas.GenerateRequest),
-    *(line_schemas.TagLine, CompletionRequest, StreamOptions, InferenceRequest, RequestInput, RequestOutput),
+    *(
+        line_schemas.line_of(request_schemas.TagRequest),
+        CompletionRequest,
+        StreamOptions,
+        InferenceRequest,
+        RequestInput,
+        RequestOutput,
+    ),
     admin.Change,
 ]
 WRONG: list[object] = [None, True, 7, -1, 1.5, 1e300, "", "?", "x" * 2000, [], [None], ["x"] * 99, [[]], {}, {"x": 1}]

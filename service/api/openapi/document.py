@@ -100,7 +100,7 @@ def complete(document: dict[str, Any], *, with_keys: bool) -> dict[str, Any]:
 
 def _schemas() -> dict[str, Any]:
     """Returns the schemas that no route of FastAPI has, by name."""
-    models = [(model, "validation") for model in (Problem, InferenceRequest, *line_schemas.SCHEMAS)]
+    models = [(model, "validation") for model in (Problem, InferenceRequest)]
     _, found = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas: dict[str, Any] = found["$defs"]
     for schema in schemas.values():  # as FastAPI does: null is the default of what may be left out
@@ -123,8 +123,7 @@ def _complete_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> N
     for described in (operation.get("requestBody", {}), *operation["responses"].values()):
         for media_type, content in described.get("content", {}).items():
             if media_type == line_schemas.MEDIA_TYPE:
-                kinds = content["schema"]["contentSchema"]["items"]["anyOf"]
-                content["example"] = "".join(json.dumps(example_of(kind, schemas)) + "\n" for kind in kinds)
+                content["example"] = json.dumps(example_of(described["content"][JSON]["schema"], schemas)) + "\n"
             elif media_type == JSON and "$ref" in content["schema"]:
                 content["example"] = example_of(content["schema"], schemas)
 

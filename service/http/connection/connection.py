@@ -14,6 +14,7 @@ from service.http.connection.bounded_protocol import BoundedProtocol
 from service.http.connection.uvicorn_private import STATUS_LINE, RequestResponseCycle
 from service.http.context import Context, parse_timeout
 from service.http.exchange import Exchange
+from service.http.handlers import HANDLERS, Handler
 from service.http.negotiation import JSON, accepts_gzip
 from service.http.plain_requests import MOST_BYTES
 from service.security.keys import client_of
@@ -23,12 +24,9 @@ from service.telemetry.timing import Timing
 from service.text import conllu
 from service.text.slices import Sliced
 
-ROUTES = {b"/tag": "/tag", b"/classify": "/classify"}
 CONTENT_TYPE = JSON.encode()
-CONLLU = conllu.MEDIA_TYPE.encode()
-ACCEPTED = (None, b"*/*", CONTENT_TYPE)  # values of the Accept header of a plain request
 NOT_PLAIN = (b"transfer-encoding", b"content-encoding", b"upgrade")  # headers that no plain request has
-CONTENT_TYPES = {JSON: CONTENT_TYPE, conllu.MEDIA_TYPE: CONLLU + b"; charset=utf-8"}
+CONTENT_TYPES = {JSON: CONTENT_TYPE, conllu.MEDIA_TYPE: f"{conllu.MEDIA_TYPE}; charset=utf-8".encode()}
 VARY = {"Vary": "Accept-Encoding"}
 LAST = b"x-content-type-options: nosniff\r\n\r\n"
 LAST_CLOSES = b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
@@ -108,7 +106,7 @@ class Connection(BoundedProtocol):
     def on_headers_complete(self) -> None:
         """Called by the parser."""
         self._discarded_bytes = 0
-        if (route := ROUTES.get(self.url)) is not None and self._begin_exchange(route):
+        if (made := HANDLERS.get(self.url)) is not None and self._begin_exchange(made):
             self._in_head, self.answered = False, True
             return
         if self._exchange is not None:
@@ -148,7 +146,7 @@ class Connection(BoundedProtocol):
 
     # Exchanges
 
-    def _begin_exchange(self, route: str) -> bool:
+    def _begin_exchange(self, made: type[Handler]) -> bool:
         """Makes an exchange of the request whose head has arrived, if it is plain; returns whether it is."""
         if self._exchange is not None or (self.cycle is not None and not self.cycle.response_complete):
             return False
@@ -167,7 +165,7 @@ class Connection(BoundedProtocol):
             or int(length) > min(MOST_BYTES, settings.max_body_bytes)
             or not headers.keys().isdisjoint(NOT_PLAIN)
             or b"host" not in headers
-            or not (accept in ACCEPTED or (accept == CONLLU and route == "/tag"))
+            or accept not in made.media_types
             or (settings.cors_origins and b"origin" in headers)
         ):
             return False
@@ -178,15 +176,15 @@ class Connection(BoundedProtocol):
             except InvalidInput:
                 return False
         now = time.monotonic()
-        media_type = conllu.MEDIA_TYPE if accept == CONLLU else JSON
-        self._exchange = Exchange(self, route, headers, b"", Timing(now), deadline=now + seconds, media_type=media_type)
+        self._exchange = Exchange(self, made, headers, b"", Timing(now), deadline=now + seconds)
+        self._exchange.media_type = made.media_types[accept]
         self._exchange_arrives, self._raw_headers = True, self.headers
         self._keep_alive = parser.should_keep_alive()
         return True
 
     def authenticate(self, exchange: Exchange) -> None:
         """Admits an exchange by its API key; see `Waiting`."""
-        exchange.key = self._context.admit(exchange.route, exchange.headers, exchange.timing)
+        exchange.key = self._context.admit(exchange.made.route, exchange.headers, exchange.timing)
         exchange.client = client_of(exchange.key)
 
     def respond(self, exchange: Exchange, content: list[bytes]) -> Sliced[None]:
@@ -219,8 +217,8 @@ class Connection(BoundedProtocol):
             "headers": self._raw_headers,
             "state": {**self.app_state, "connection": self},
             "method": "POST",
-            "path": exchange.route,
-            "raw_path": exchange.route.encode(),
+            "path": exchange.made.route,
+            "raw_path": exchange.made.route.encode(),
             "query_string": b"",
         }
         cycle = RequestResponseCycle(
@@ -284,7 +282,7 @@ class Connection(BoundedProtocol):
         if exchange.key is not None:
             context.release(exchange.key)
         ids = ids or request_ids.ids_from(exchange.headers)
-        context.recorder.note(ids, exchange.headers, "POST", exchange.route, status, exchange.timing)
+        context.recorder.note(ids, exchange.headers, "POST", exchange.made.route, status, exchange.timing)
 
     # Answers without the application
 

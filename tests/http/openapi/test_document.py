@@ -15,11 +15,7 @@ from service.http.problem import HTTP, PREFIX, TABLE, Problem
 from tests.http.openapi.calls import JSON, document, operations
 
 NDJSON = line_schemas.MEDIA_TYPE
-LINES: dict[str, tuple[Any, Any]] = {
-    "/tag": (line_schemas.TagLine, line_schemas.TagAnswerLine),
-    "/classify": (line_schemas.ClassifyLine, line_schemas.ClassifyAnswerLine),
-    "/generate": (line_schemas.GenerateLine, line_schemas.GenerateAnswerLine),
-}
+LINES = ("/tag", "/classify", "/generate")
 OPEN = {"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"}
 
 
@@ -117,17 +113,11 @@ def test_each_answer_has_an_example_that_fits_its_schema():
 
 
 @pytest.mark.parametrize("path", LINES)
-def test_the_examples_of_lines_fit_their_schemas(path):
-    line, answer = LINES[path]
+def test_lines_are_described_with_an_example(path):
     operation = document()["paths"][path]["post"]
-    request, response = operation["requestBody"]["content"][NDJSON], operation["responses"]["200"]["content"][NDJSON]
-    assert line.model_validate_json(request["example"]).id == "review-7"
-    good, failed = response["example"].splitlines()
-    assert answer.model_validate_json(good).id == line_schemas.ErrorLine.model_validate_json(failed).id == "review-7"
-    for content, models in ((request, [line]), (response, [answer, line_schemas.ErrorLine])):
-        items = content["schema"]["contentSchema"]["items"]["anyOf"]
-        assert [one["$ref"].rpartition("/")[2] for one in items] == [model.__name__ for model in models]
-        assert "lank lines are skipped" in content["schema"]["description"] or content is response
+    for content in (operation["requestBody"]["content"], operation["responses"]["200"]["content"]):
+        assert json.loads(content[NDJSON]["example"]) == content[JSON]["example"]
+        assert "A JSON object per line" in content[NDJSON]["schema"]["description"]
 
 
 def test_headers_are_listed():

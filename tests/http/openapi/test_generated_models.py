@@ -1,6 +1,5 @@
 """Models that datamodel-code-generator generates from the OpenAPI document fit each route."""
 
-import asyncio
 import importlib
 import json
 import re
@@ -13,9 +12,7 @@ import pytest
 from datamodel_code_generator import InputFileType, generate
 from datamodel_code_generator.enums import DataModelType
 
-from service.api.line_schemas import MEDIA_TYPE
 from tests.http.openapi.calls import CALLS, document, operations, service
-from tests.http.scene import scene
 
 MODULE = "generated_models"
 
@@ -55,23 +52,3 @@ async def test_each_route_takes_and_gives_what_the_models_say(models, tmp_path: 
                 assert answer.status_code == operation.status, (operation, answer.text)
                 if operation.answer is not None:
                     getattr(models, operation.answer).model_validate_json(answer.content)
-
-
-def test_the_models_of_lines_fit_lines(models):
-    lines = [
-        models.ClassifyLine(id="first", text="fine"),
-        models.ClassifyLine(id=2, text=["fine", "bad"]),
-        models.ClassifyLine(id=3, text="fine", model="none"),
-    ]
-
-    async def test() -> list[str]:
-        async with scene() as client:
-            content = "".join(line.model_dump_json() + "\n" for line in lines)
-            answer = await client.post("/classify", content=content, headers={"content-type": MEDIA_TYPE})
-            return answer.text.splitlines()
-
-    first, second, failed = asyncio.run(test())
-    assert models.ClassifyAnswerLine.model_validate_json(first).id == "first"
-    assert len(models.ClassifyAnswerLine.model_validate_json(second).results) == 2
-    problem = models.ErrorLine.model_validate_json(failed)
-    assert (problem.id, problem.error.status) == (3, 404)
