@@ -21,38 +21,35 @@ class NBest(BaseModel):
     feats: list[Candidate] = Field(description="Universal features, all of a token as one tag.")
 
 
-class Token(BaseModel):
+class Span(BaseModel):
+    """A part of a text; offsets are in the unit that the request names."""
+
+    text: str = Field(description="The part as it stands in the text.", examples=["n't"])
+    start: int = Field(description="Offset of its beginning.", examples=[7])
+    end: int = Field(description="Offset of its end, the first that is not part of it.", examples=[10])
+
+
+class Token(Span):
     """A token, its place in the text, and its tags."""
 
-    text: str = Field(description="The token as it stands in the text.", examples=["n't"])
-    start: int = Field(description="Offset of its beginning, in the unit that the request names.", examples=[7])
-    end: int = Field(description="Offset of its end, the first that is not part of it.", examples=[10])
     upos: str = Field(description="Universal part-of-speech tag.", examples=["PART"])
     xpos: str = Field(description="Part-of-speech tag of the treebank.", examples=["RB"])
     feats: dict[str, str] = Field(description="Universal features.", examples=[{"Polarity": "Neg"}])
     confidence: float = Field(description="Probability of the UPOS tag, 0 to 1.", examples=[0.999948])
-    lemma: str | None = Field(
-        None, description="Its dictionary form; omitted if the model gives none.", examples=["not"]
-    )
+    lemma: str | None = Field(None, description="Its dictionary form; omitted if there is none.", examples=["not"])
     n_best: NBest | None = Field(None, description="Where `n_best` is above 1, the most probable tags.")
 
 
-class MultiwordToken(BaseModel):
+class MultiwordToken(Span):
     """A word of the text that is several tokens, as Universal Dependencies has it: "didn't" is "did" and "n't"."""
 
-    text: str = Field(description="The word as it stands in the text.", examples=["didn't"])
-    start: int = Field(description="Offset of its beginning.", examples=[4])
-    end: int = Field(description="Offset of its end.", examples=[10])
     first: int = Field(description="Index of its first token in `tokens`, from 0.", examples=[1])
     last: int = Field(description="Index of its last token in `tokens`.", examples=[2])
 
 
-class Sentence(BaseModel):
+class Sentence(Span):
     """A sentence, its place in the text, and its tokens."""
 
-    text: str = Field(description="The sentence as it stands in the text.", examples=["She didn't see it."])
-    start: int = Field(description="Offset of its beginning.", examples=[0])
-    end: int = Field(description="Offset of its end.", examples=[18])
     tokens: list[Token] = Field(description="Its tokens in order; what Universal Dependencies calls words.")
     multiword_tokens: list[MultiwordToken] = Field(
         description="Those of its tokens that are one word of the text. A client's own tokens are never joined."
@@ -68,32 +65,18 @@ class Tagged(BaseModel):
 LOG_ODDS = "In log-odds: ln p - ln (1 - p), in nats, where p is the probability of the label."
 
 
-SCORE = Field(
-    None,
-    description="The probability of the label positive less that of negative, from -1 to 1; omitted unless the model"
-    " has both labels.",
-    examples=[0.972166],
-)
-
-
-class Contribution(BaseModel):
+class Contribution(Span):
     """A token and what it adds to the label that is explained."""
 
-    text: str = Field(description="The token as it stands in the text.", examples=["funny"])
-    start: int = Field(description="Offset of its beginning, in the unit that the request names.", examples=[8])
-    end: int = Field(description="Offset of its end, the first that is not part of it.", examples=[13])
     contribution: float = Field(
         description=f"What the token adds, above 0 for the label, below 0 against it. {LOG_ODDS}", examples=[1.20442]
     )
 
 
 class Contributions(BaseModel):
-    """What speaks for a label: `baseline` and the contributions of all tokens sum to `score`."""
+    """The explanation of a label: `baseline` and the contributions of all tokens sum to `score`."""
 
-    label: str = Field(
-        description="The label that is explained: the one that the request names, or the most probable.",
-        examples=["positive"],
-    )
+    label: str = Field(description="The label that the request names, or the most probable.", examples=["positive"])
     score: float = Field(
         description=f"{LOG_ODDS} Of a text classified in windows, their mean, weighted by length. The result's own"
         " `score` is a difference of probabilities instead.",
@@ -103,29 +86,28 @@ class Contributions(BaseModel):
     tokens: list[Contribution] = Field(description="The tokens of the text in order.")
 
 
-class ClassifiedSentence(BaseModel):
+class Labelled(BaseModel):
+    """A label and its probability."""
+
+    label: str = Field(description="The most probable label.", examples=["positive"])
+    scores: dict[str, float] = Field(
+        description="Probability of each label, 0 to 1.",
+        examples=[{"negative": 0.005124, "neutral": 0.017586, "positive": 0.97729}],
+    )
+    score: float | None = Field(
+        None,
+        description="The probability of positive less that of negative, from -1 to 1; omitted unless both are labels.",
+        examples=[0.972166],
+    )
+
+
+class ClassifiedSentence(Labelled, Span):
     """A sentence, classified on its own."""
 
-    text: str = Field(description="The sentence as it stands in the text.", examples=["A warm, funny film."])
-    start: int = Field(description="Offset of its beginning, in the unit that the request names.", examples=[0])
-    end: int = Field(description="Offset of its end.", examples=[19])
-    label: str = Field(description="The most probable label.", examples=["positive"])
-    scores: dict[str, float] = Field(
-        description="Probability of each label, 0 to 1.",
-        examples=[{"negative": 0.005124, "neutral": 0.017586, "positive": 0.97729}],
-    )
-    score: float | None = SCORE
 
-
-class Classified(BaseModel):
+class Classified(Labelled):
     """The classification of one input."""
 
-    label: str = Field(description="The most probable label.", examples=["positive"])
-    scores: dict[str, float] = Field(
-        description="Probability of each label, 0 to 1.",
-        examples=[{"negative": 0.005124, "neutral": 0.017586, "positive": 0.97729}],
-    )
-    score: float | None = SCORE
     magnitude: float | None = Field(
         None,
         description="With `sentences`: the sum of the sentences' scores without their signs, from 0 to their number.",
@@ -140,24 +122,20 @@ class Classified(BaseModel):
     )
 
 
-LOGPROB = Field(
-    description="Its log probability, in nats, by the model's own distribution: before temperature, top_k and top_p.",
-    examples=[-0.693147],
-)
-
-
 class Logprob(BaseModel):
     """A token that could have been generated."""
 
     token: str = Field(description="The token (character).", examples=["W"])
-    logprob: float = LOGPROB
+    logprob: float = Field(
+        description="Its log probability, in nats, by the model's own distribution: before temperature, top_k and"
+        " top_p.",
+        examples=[-0.693147],
+    )
 
 
-class GeneratedToken(BaseModel):
+class GeneratedToken(Logprob):
     """A generated token, and what else was probable in its place."""
 
-    token: str = Field(description="The token (character).", examples=["W"])
-    logprob: float = LOGPROB
     top: list[Logprob] = Field(description="The most probable tokens in its place, the best first.")
 
 

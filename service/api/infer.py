@@ -14,10 +14,10 @@ from service.api.route import JsonRoute
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
 from service.formats import classification, generation, tagging
-from service.formats.pieces import write_answer
+from service.formats.pieces import JSON, write_answer
 from service.http.compression import respond
 from service.http.context import pipeline_run
-from service.http.negotiation import JSON, wanted
+from service.http.negotiation import wanted
 from service.pipelines.classification import classify
 from service.pipelines.generation import Finish, Next, generate_and_write
 from service.pipelines.run import PipelineRun

@@ -13,8 +13,9 @@ from starlette.exceptions import HTTPException
 from service.api.line_schemas import MEDIA_TYPE, OPENAPI, line_of
 from service.api.lines import LinesResponse
 from service.api.parsing import read
+from service.formats.pieces import JSON
 from service.http.context import headers_of
-from service.http.negotiation import JSON, wanted
+from service.http.negotiation import wanted
 
 _JSON = JSON.encode()
 

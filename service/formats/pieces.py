@@ -15,6 +15,7 @@ from service.artifact.version import ModelVersion
 from service.text.slices import Sliced
 from service.types import ModelKey
 
+JSON = "application/json"  # the media type
 ITEMS_AT_ONCE = 64  # list items per piece; an item has a few hundred bytes
 
 to_json = msgspec.json.Encoder().encode

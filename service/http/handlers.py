@@ -13,8 +13,8 @@ import msgspec
 from service.engine.padding import Outputs
 from service.formats import classification as classification_format
 from service.formats import tagging as tagging_format
+from service.formats.pieces import JSON
 from service.http.exchange import Exchange
-from service.http.negotiation import JSON
 from service.pipelines import classification, tagging
 from service.pipelines.run import Resources
 from service.tasks.sentiment import EXPLANATION, Sentiment

@@ -7,7 +7,6 @@ from starlette.exceptions import HTTPException
 
 from service.http.context import headers_of
 
-JSON = "application/json"
 MOST_NAMES = 100  # names of a header that are read
 
 

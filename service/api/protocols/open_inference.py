@@ -17,9 +17,9 @@ from service.api.protocols.served import TEXT, Parameters, TensorMetadata, compu
 from service.api.protocols.tensors import InferenceRequest, InferenceResponse
 from service.api.validation import describe
 from service.errors import EngineUnavailable, InvalidInput
+from service.formats.pieces import JSON
 from service.http.compression import response_of
 from service.http.context import Context, context_of, pipeline_run
-from service.formats.pieces import JSON
 from service.http.problem import RETRY_AFTER
 from service.store.loading import AnyTask
 from service.types import State

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from service.errors import InvalidInput, TagwerkError
+from service.formats.pieces import JSON
 from service.http import problem
 from service.http.compression import HEADERS, PIECE_BYTES, WORTH_BYTES, joined, zipped
 from service.http.connection.bounded_protocol import BoundedProtocol
@@ -15,7 +16,7 @@ from service.http.connection.uvicorn_private import STATUS_LINE, RequestResponse
 from service.http.context import Context, parse_timeout
 from service.http.exchange import Exchange
 from service.http.handlers import HANDLERS, Handler
-from service.http.negotiation import JSON, accepts_gzip
+from service.http.negotiation import accepts_gzip
 from service.http.plain_requests import MOST_BYTES
 from service.security.keys import client_of
 from service.telemetry import request_ids
