@@ -14,10 +14,10 @@ from ray.serve.config import AutoscalingConfig
 from ray.util.metrics import Gauge
 from starlette.types import ASGIApp
 
+from service.api.app import create_app
 from service.engine.engine import Engine
 from service.engine.loader import LoadHooks, loading_order
 from service.engine.tensorflow_engine import make_engine
-from service.api.app import create_app
 from service.http.context import Context
 from service.http.process_group import ProcessGroup
 from service.pipelines.catalog import Catalog
