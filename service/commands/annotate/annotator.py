@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from functools import partial
 from pathlib import Path
@@ -43,7 +43,7 @@ class Annotator:
         self._version = version
         self._job = job
         self._console = console
-        self._finisher = import_parquet().make_parquet if job.form == "parquet" else None
+        self._parquet = import_parquet() if job.form == "parquet" else None
         self._runner = asyncio.Runner()
         self._pipelines: AsyncPipelines | None = None
         self._stack = AsyncExitStack()  # of the pipelines
@@ -82,7 +82,10 @@ class Annotator:
         if target == STANDARD:
             output, rejected = StandardOutput(manifest, partial(say, self._console)), ""
         else:
-            output, rejected = Output(target, manifest, self._finisher), f", see {url_of(companions(target)[1])}"
+            output, rejected = (
+                Output(target, manifest, self._finisher(source)),
+                f", see {url_of(companions(target)[1])}",
+            )
         with output:
             pipelines = self._runner.run(self._started())  # after the output has been opened
             with ProgressDisplay(self._console, f"{which}{source}", source.size, output) as show:
@@ -93,6 +96,18 @@ class Annotator:
                 output.finish()
                 show.done(url_of(target), rejected)
         return manifest
+
+    def _finisher(self, source: Source) -> Callable[[Path, Path], None] | None:
+        """Returns what makes the output of the partial file; None if that is the output."""
+        parquet = self._parquet
+        if parquet is None:
+            return None
+
+        def finish(partial: Path, target: Path) -> None:
+            with source.open() if source.format == "parquet" else nullcontext() as file:
+                parquet.make_parquet(partial, target, parquet.types_of_results(self._version, self._job), file)
+
+        return finish
 
     async def _started(self) -> AsyncPipelines:
         """Returns the pipelines, whose engine is started by the first call."""

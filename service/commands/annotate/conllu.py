@@ -9,7 +9,6 @@ from service.errors import shortened
 from service.text.conllu import Columns, write_features
 
 COLUMNS = "ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC".split()
-IDS = ("sent_id", "newdoc_id", "newpar_id")
 _NOT_A_WORD = re.compile(r"\d+[-.]\d+")  # the range of a multiword token, or an empty node
 _COMMENT = re.compile(r"#\s*(sent_id|newdoc id|newpar id)\s*=\s*(.*)")
 

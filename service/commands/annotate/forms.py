@@ -3,7 +3,7 @@
 import csv
 import io
 from codecs import BOM_UTF8
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -80,19 +80,28 @@ async def tag_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
 
 
 async def tag_parquet(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
-    """Encodes rows with a column of their tokens, for Parquet."""
-    from service.commands.annotate.parquet import tokens_of
-
+    """Encodes rows with their tokens, for Parquet."""
     _, texts = await _tag(run, chunk.rows)
-    values = [[(number, *cells) for number, _, *cells in _tokens(text, None)] for text in texts]
-    return _parquet(chunk, job, {"tokens": (tokens_of({"sentence": "int32", **TOKEN_COLUMNS}), values)})
+    names = ("sentence", *TOKEN_COLUMNS)
+    tokens = [[dict(zip(names, (n, *cells), strict=True)) for n, _, *cells in _tokens(text, None)] for text in texts]
+    return _lines(chunk, job, [{"tokens": some} for some in tokens])
 
 
 async def classify_jsonl(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     """Encodes for each row an object with what is kept of the input, its label and scores, null if it is blank."""
+    return _jsonl(chunk, job, await _classifications(run, chunk))
+
+
+async def classify_parquet(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
+    """Encodes rows with their labels and scores, for Parquet."""
+    return _lines(chunk, job, await _classifications(run, chunk))
+
+
+async def _classifications(run: PipelineRun, chunk: Chunk) -> list[dict[str, Any]]:
+    """Returns the label and the scores of each row; null if it is blank."""
     task, classified = await _classify(run, chunk.rows)
     names = ["label", "scores", *[SCORE] * task.has_score]
-    return _jsonl(chunk, job, [{name: result and getattr(result, name) for name in names} for result in classified])
+    return [{name: result and getattr(result, name) for name in names} for result in classified]
 
 
 async def classify_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
@@ -114,19 +123,6 @@ async def classify_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
             rows.append([row.line, *known, row.text])
     _refuse_taken(chunk, columns, names)
     return _csv([*columns, *names] if columns else ["line", *names, "text"], rows, chunk)
-
-
-async def classify_parquet(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
-    """Encodes rows with a column of their label, one of the probability of each, and one of the score, for Parquet."""
-    from service.commands.annotate.parquet import classification_types
-
-    task, classified = await _classify(run, chunk.rows)
-    results = {
-        name: (kind, [result and getattr(result, name) for result in classified])
-        for name, kind in classification_types(task.labels).items()
-        if name != SCORE or task.has_score
-    }
-    return _parquet(chunk, job, results)
 
 
 FORMS: dict[tuple[str, str], Annotate] = {
@@ -185,13 +181,15 @@ def _jsonl(chunk: Chunk, job: Job, results: Sequence[dict[str, Any]]) -> bytes:
     return b"".join(lines)
 
 
-def _parquet(chunk: Chunk, job: Job, results: Mapping[str, tuple[Any, Sequence[Any]]]) -> bytes:
-    """Encodes rows with further columns, each with its type."""
-    from service.commands.annotate.parquet import with_results
-
-    named = {job.prefix + name: column for name, column in results.items()}
-    _refuse_taken(chunk, chunk.layout.schema.names, named)
-    return with_results(chunk, named)
+def _lines(chunk: Chunk, job: Job, results: Sequence[dict[str, Any]]) -> bytes:
+    """Encodes rows for `make_parquet`, after a line that names the columns of a table."""
+    columns = [name for name in chunk.layout.columns if name]
+    lines = [{"line": 0, "kept": dict.fromkeys(columns, ""), "results": {}}] if chunk.start == Position() else []
+    for row, result in zip(chunk.rows, results, strict=True):
+        named = {job.prefix + name: value for name, value in result.items()}
+        _refuse_taken(chunk, {*columns, *row.kept}, named)
+        lines.append({"line": row.line, "kept": row.kept, "results": named})
+    return b"".join(to_json(line) + b"\n" for line in lines)
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], chunk: Chunk) -> bytes:

@@ -46,11 +46,6 @@ class Job:
     shard: tuple[int, int] = (0, 1)
     longest_text: int = LONGEST_LINE
 
-    @property
-    def is_typed(self) -> bool:
-        """Whether the columns of outputs have types, so that rows need their values."""
-        return self.form == "parquet"
-
 
 def choose(versions: Sequence[ModelVersion], job: Job) -> ModelVersion:
     """Returns the model for the task. Raises ModelNotFound."""

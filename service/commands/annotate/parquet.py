@@ -1,41 +1,46 @@
 """Reads and writes Parquet files, by Arrow. Needs the extra `files`.
 
-While an output is made, its partial file is a stream of Arrow's IPC format, which can be cut after any chunk and
-resumed; at the end it becomes the Parquet file.
+While an output is made, its partial file has a line of JSON for each row; at the end it becomes the Parquet file.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from io import BufferedIOBase
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from service.artifact.version import ModelVersion
+from service.commands.annotate.forms import TOKEN_COLUMNS
 from service.commands.annotate.job import Job
-from service.commands.annotate.rows import Chunk, Layout, Lines, Position, Row, UnreadableInput
+from service.commands.annotate.rows import NOTHING, Layout, Lines, Position, Row, UnreadableInput
 from service.commands.annotate.tables import column_of
+from service.formats.pieces import to_json
+from service.tasks.sentiment import SCORE, has_score
 
 BATCH_ROWS = 256
-ROW_GROUP_ROWS = 65_536
-OTHER_MEMBERS = "other_members"  # of a JSON object, which have no column or another type, as JSON
-_MEMBER_TYPES: dict[pa.DataType, Any] = {  # of members that become columns, with the values that fit
-    pa.bool_(): bool,
-    pa.int64(): Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],
-    pa.float64(): float,
-    pa.string(): str,
-}
+GROUP_ROWS = 65_536
+OTHER_MEMBERS = "other_members"  # of a JSON object, whose values differ in type or have none of the types below
+TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
+
+
+class Line(msgspec.Struct):
+    """A row in the partial file. That of the number 0 is no row: it names the columns of a table."""
+
+    line: int
+    kept: dict[str, Any]
+    results: dict[str, Any]
 
 
 class ParquetRows(Lines):
     """The rows of a Parquet file, as if each was a line; a position's bytes are the file's in proportion.
 
     Attributes:
-        layout: its columns and their types.
+        layout: its columns.
     """
 
     def __init__(self, file: BufferedIOBase, name: str, size: int, job: Job) -> None:
@@ -46,13 +51,12 @@ class ParquetRows(Lines):
             self._parquet = pq.ParquetFile(file)
         except (pa.ArrowException, OSError) as error:
             raise UnreadableInput(f"{name} is no valid Parquet file: {error}") from None
-        fields = self._parquet.schema_arrow.remove_metadata()
-        schema = pa.schema([field.with_type(_without_dictionary(field.type)) for field in fields])
+        schema = self._parquet.schema_arrow
         kind = schema.field(column_of(schema.names, job.text_column, name)).type
         tokenized = job.tokenized and pa.types.is_list(kind) and pa.types.is_string(kind.value_type)
         if not tokenized and not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
             raise UnreadableInput(f"{name}: the column {job.text_column!r} is of the type {kind}, not string")
-        self.layout = Layout(name, schema.names, schema=schema)
+        self.layout = Layout(name, schema.names)
         self._rows = self._read(0)
 
     def seek(self, position: Position) -> None:
@@ -62,15 +66,15 @@ class ParquetRows(Lines):
 
     def read_row(self) -> Row:
         """Reads a row. Raises StopIteration, and BadRow."""
-        value, kept, record = next(self._rows)
+        value, kept = next(self._rows)
         number = self.position.lines + 1
         self.position = Position(number, self._size * number // self._parquet.metadata.num_rows)
         if isinstance(value, list):
-            return Row(number, "", list(filter(None, value)), kept, record=record)
-        return self.text_row(number, value or "", self._job, kept)._replace(record=record)
+            return Row(number, "", list(filter(None, value)), kept)
+        return self.text_row(number, value or "", self._job, kept)
 
-    def _read(self, first: int) -> Iterator[tuple[Any, Mapping[str, Any], pa.RecordBatch | None]]:
-        """Yields from a row on: the text; what is kept, as values to be written as text, or as a batch with types."""
+    def _read(self, first: int) -> Iterator[tuple[Any, Mapping[str, Any]]]:
+        """Yields from a row on: the text, and what is kept: nothing for Parquet, see `make_parquet`."""
         begin = 0  # of a batch
         for group in range(self._parquet.num_row_groups):
             rows = self._parquet.metadata.row_group(group).num_rows
@@ -78,106 +82,98 @@ class ParquetRows(Lines):
                 begin += rows
                 continue
             for batch in self._parquet.iter_batches(BATCH_ROWS, row_groups=[group]):
-                batch = batch.cast(self.layout.schema)
                 texts = batch.column(self._job.text_column).to_pylist()
-                values = [] if self._job.is_typed else _as_values(batch)
-                for i in range(max(0, first - begin), len(batch)):
-                    yield (texts[i], {}, batch.slice(i, 1)) if self._job.is_typed else (texts[i], values[i], None)
+                values = [NOTHING] * len(batch) if self._job.form == "parquet" else _as_values(batch)
+                yield from zip(texts[max(0, first - begin) :], values[max(0, first - begin) :], strict=True)
                 begin += len(batch)
 
 
-def strings(names: Sequence[str]) -> pa.Schema:
-    """Returns columns of strings."""
-    return pa.schema([(name, pa.string()) for name in names])
+def types_of_results(version: ModelVersion, job: Job) -> dict[str, pa.DataType]:
+    """Returns the types of the columns of results, by their names."""
+    if job.task == "tag":
+        columns = {"sentence": "int32", **TOKEN_COLUMNS}
+        tokens = pa.struct([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
+        return {job.prefix + "tokens": pa.list_(tokens)}
+    ((_, labels),) = version.manifest.labels.items()
+    scores = pa.struct([(label, pa.float32()) for label in labels])
+    types = {"label": pa.string(), "scores": scores} | ({SCORE: pa.float32()} if has_score(labels) else {})
+    return {job.prefix + name: kind for name, kind in types.items()}
 
 
-def schema_of_objects(head: str) -> pa.Schema:
-    """Returns columns for the members of JSON objects, by those in the first lines.
+def make_parquet(
+    partial: Path, target: Path, results: Mapping[str, pa.DataType], source: BufferedIOBase | None
+) -> None:
+    """Writes the Parquet file of a partial file. A `source` that is a Parquet file keeps the types of its columns."""
+    kept = _columns(partial) if source is None else pq.ParquetFile(source).schema_arrow.remove_metadata()
+    made = pa.schema([("line", pa.int64()), *results.items()])
+    names = [*([] if "line" in kept.names else ["line"]), *kept.names, *results]
+    groups = _groups(partial, kept) if source is None else _groups_of(source, partial)
+    schema = pa.schema([kept.field(name) if name in kept.names else made.field(name) for name in names])
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        for lines, table in groups:
+            found = pa.Table.from_pylist([{"line": line.line, **line.results} for line in lines], made)
+            columns = [table[name] if name in kept.names else found[name] for name in names]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
-    A member that is always a boolean, a whole number, a number or a string has that type. What is in no column, or of
-    another type, is kept as JSON in a further column.
+
+def _lines(partial: Path) -> Iterator[Line]:
+    """Yields the rows of a partial file."""
+    decoder = msgspec.json.Decoder(Line)
+    with partial.open("rb") as file:
+        yield from filter(lambda line: line.line, map(decoder.decode, file))
+
+
+def _columns(partial: Path) -> pa.Schema:
+    """Returns the columns of what is kept: members of JSON objects that always have the same of a few types.
+
+    The others are in a column as JSON.
     """
-    found: dict[str, list[Any]] = {}
-    for line in head.split("\n"):
-        with suppress(msgspec.DecodeError):  # the last one may be cut
-            for name, value in msgspec.json.decode(line, type=dict[str, Any]).items():
-                found.setdefault(name, []).append(value)
+    kinds: dict[str, set[type]] = {}
+    with partial.open("rb") as file:
+        for content in file:
+            for name, value in msgspec.json.decode(content, type=Line).kept.items():
+                found = kinds.setdefault(name, set())
+                if value is not None:
+                    found.add(object if isinstance(value, int) and abs(value) >= 2**63 else type(value))
     types = {}
-    for name, values in found.items():
-        with suppress(pa.ArrowException, OverflowError):
-            types[name] = pa.array(values).type
-    fields = {name: kind for name, kind in types.items() if kind in _MEMBER_TYPES}
-    return pa.schema(fields | {OTHER_MEMBERS: pa.string()})
+    for name, found in kinds.items():
+        kind = float if found == {int, float} else found.pop() if len(found) == 1 else None if found else str
+        if kind in TYPES:
+            types[name] = TYPES[kind]
+    return pa.schema(types | ({OTHER_MEMBERS: pa.string()} if len(types) < len(kinds) else {}))
 
 
-def tokens_of(columns: Mapping[str, str]) -> pa.DataType:
-    """Returns the type of a text's tokens. `columns` are the names of their types, by the names of their values."""
-    return pa.list_(pa.struct([(name, pa.type_for_alias(kind)) for name, kind in columns.items()]))
+def _groups(partial: Path, kept: pa.Schema) -> Iterator[tuple[list[Line], pa.Table]]:
+    """Yields some rows at a time, and what is kept of them."""
+    lines = _lines(partial)
+    while group := list(islice(lines, GROUP_ROWS)):
+        yield group, pa.Table.from_pylist([_fitted(line.kept, kept) for line in group], kept)
 
 
-def classification_types(labels: Sequence[str]) -> dict[str, pa.DataType]:
-    """Returns the types of a label, of the probabilities of all, and of the score."""
-    return {
-        "label": pa.string(),
-        "scores": pa.struct([(label, pa.float32()) for label in labels]),
-        "score": pa.float32(),
-    }
+def _groups_of(source: BufferedIOBase, partial: Path) -> Iterator[tuple[list[Line], pa.Table]]:
+    """Yields some rows at a time, and what a Parquet file has of them."""
+    lines, end = _lines(partial), 0
+    line = next(lines, None)
+    for batch in pq.ParquetFile(source).iter_batches(GROUP_ROWS):
+        begin, end = end + 1, end + len(batch)
+        group = []
+        while line is not None and line.line <= end:
+            group.append(line)
+            line = next(lines, None)
+        places = pa.array([one.line - begin for one in group], pa.int64())
+        yield group, pa.Table.from_batches([batch.take(places)])
 
 
-def with_results(chunk: Chunk, results: Mapping[str, tuple[pa.DataType, Sequence[Any]]]) -> bytes:
-    """Encodes rows with their results as a message of Arrow's IPC format, behind the schema if they are the first.
-
-    `results` are the type and the values of each column behind those of the input.
-    """
-    rows, schema = chunk.rows, chunk.layout.schema
-    if any(row.record is not None for row in rows):
-        kept = pa.Table.from_batches([row.record for row in rows], schema)
-    else:
-        kept = pa.Table.from_pylist([_fitted(row.kept, schema) for row in rows], schema)
-    lines = {} if "line" in schema.names else {"line": pa.array([row.line for row in rows], pa.int64())}
-    columns = {name: pa.array(values, kind) for name, (kind, values) in results.items()}
-    whole = pa.table(lines | dict(zip(schema.names, kept.columns, strict=True)) | columns).combine_chunks()
-    begin = whole.schema.serialize().to_pybytes() if chunk.start == Position() else b""
-    return begin + b"".join(batch.serialize().to_pybytes() for batch in whole.to_batches())
-
-
-def make_parquet(partial: Path, target: Path) -> None:
-    """Writes a Parquet file of a stream of Arrow's IPC format."""
-    with (
-        pa.OSFile(str(partial), "rb") as file,
-        pa.ipc.open_stream(file) as stream,
-        pq.ParquetWriter(target, stream.schema, compression="zstd") as writer,
-    ):
-        waiting: list[pa.RecordBatch] = []
-        for batch in stream:
-            waiting.append(batch)
-            if sum(map(len, waiting)) >= ROW_GROUP_ROWS:
-                writer.write_table(pa.Table.from_batches(waiting))
-                waiting = []
-        if waiting:
-            writer.write_table(pa.Table.from_batches(waiting))
-
-
-def _without_dictionary(kind: pa.DataType) -> pa.DataType:
-    """Returns a type whose values stand in the column itself: a stream's dictionaries would all have to come first."""
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def _fitted(record: Mapping[str, Any], schema: pa.Schema) -> Mapping[str, Any]:
-    """Returns a record whose values have the types of a schema; the others are in OTHER_MEMBERS."""
-    if OTHER_MEMBERS not in schema.names:
-        return record
+def _fitted(members: Mapping[str, Any], kept: pa.Schema) -> dict[str, Any]:
+    """Returns members as columns hold them; those without a column are in OTHER_MEMBERS."""
     fitting: dict[str, Any] = {}
-    others: dict[str, Any] = {}
-    for name, value in record.items():
-        try:
-            kind = _MEMBER_TYPES[schema.field(name).type]
-            fitting[name] = msgspec.convert(value, kind | None)
-        except (KeyError, msgspec.ValidationError):
+    others = {}
+    for name, value in members.items():
+        if name not in kept.names:
             others[name] = value
-    if others:
-        fitting[OTHER_MEMBERS] = json.dumps(others, ensure_ascii=False)
-    return fitting
+        else:
+            fitting[name] = float(value) if kept.field(name).type == TYPES[float] and value is not None else value
+    return fitting | ({OTHER_MEMBERS: to_json(others).decode()} if others else {})
 
 
 def _as_values(batch: pa.RecordBatch) -> list[dict[str, Any]]:

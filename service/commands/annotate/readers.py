@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from service.commands.annotate.conllu import IDS, read_sentence
+from service.commands.annotate.conllu import read_sentence
 from service.commands.annotate.job import TEXT_COLUMN, InputFormat, Job
 from service.commands.annotate.rows import CUT, Layout, Lines, Row, UnreadableInput, import_extra, without_newline
 from service.commands.annotate.tables import SEPARATOR, Table, delimiter_of, header_of
@@ -25,8 +25,7 @@ SUFFIXES |= {f".{form}": form for form in ("csv", "tsv", "jsonl", "conllu", "par
 _ARRAY = re.compile(r"\s*\[\s*\{")
 _PARQUET = re.compile(rb"PAR1[\x00-\x1f]")
 _OBJECT = re.compile(r"\s*\{")
-_RAW_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])  # as they are encoded
-_MEMBERS = msgspec.json.Decoder(dict[str, Any])
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])  # as they are encoded
 
 
 def format_of(name: str, head: bytes, job: Job) -> InputFormat:
@@ -59,7 +58,7 @@ def format_of(name: str, head: bytes, job: Job) -> InputFormat:
 
 def make_reader(kind: InputFormat, lines: Lines, head: bytes, job: Job) -> tuple[Callable[[], Row], Layout]:
     """Returns what reads a row of a format, after reading the header of a table. Raises UnreadableInput."""
-    layout = Layout(lines.name, has_mark=head.startswith(BOM_UTF8), schema=_schema(kind, head, job))
+    layout = Layout(lines.name, has_mark=head.startswith(BOM_UTF8))
     if kind == "conllu":
         if job.task != "tag":
             advice = "write its texts to a file of lines"
@@ -73,18 +72,7 @@ def make_reader(kind: InputFormat, lines: Lines, head: bytes, job: Job) -> tuple
             raise UnreadableInput(f"{lines.name} has no column {job.text_column!r}, since it is {problem}")
         return partial(_read_text, lines, job), layout
     table = Table(lines, kind, decoded(head, job), job)
-    schema = import_parquet().strings(table.names) if job.is_typed else None
-    return table.read, Layout(lines.name, table.columns, table.csv, layout.has_mark, schema)
-
-
-def _schema(kind: InputFormat, head: bytes, job: Job) -> Any:
-    """Returns the schema of what is kept of an input other than a table; None if the output has none."""
-    if not job.is_typed:
-        return None
-    parquet = import_parquet()
-    if kind == "jsonl":
-        return parquet.schema_of_objects(decoded(head, job))
-    return parquet.strings(IDS if kind == "conllu" else [TEXT_COLUMN])
+    return table.read, Layout(lines.name, table.columns, table.csv, layout.has_mark)
 
 
 def decoded(head: bytes, job: Job) -> str:
@@ -98,9 +86,9 @@ def import_parquet() -> Any:
 
 
 def _read_text(lines: Lines, job: Job) -> Row:
-    """Reads a line, which an output with types keeps."""
+    """Reads a line, which Parquet keeps."""
     text = without_newline(lines.read(job.longest_text, CUT))
-    return lines.text_row(lines.position.lines, text, job, {TEXT_COLUMN: text} if job.is_typed else {})
+    return lines.text_row(lines.position.lines, text, job, {TEXT_COLUMN: text} if job.form == "parquet" else {})
 
 
 def _read_object(lines: Lines, job: Job) -> Row:
@@ -110,9 +98,8 @@ def _read_object(lines: Lines, job: Job) -> Row:
     if not content:
         return lines.text_row(number, "", job)
     try:
-        members = (_MEMBERS if job.is_typed else _RAW_MEMBERS).decode(content)
-        value = members.get(column)
-        value = msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+        members = _MEMBERS.decode(content)
+        value = msgspec.json.decode(members.get(column, b"null"))
     except (msgspec.DecodeError, RecursionError) as error:
         advice = "write one object in each line, as jq -c . does"
         if content.startswith("["):

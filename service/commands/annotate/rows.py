@@ -55,7 +55,6 @@ class Row(NamedTuple):
         tokens: the tokens of tokenized input, otherwise None.
         kept: what is kept of the input, by name: cells, members of a JSON object, comments; nothing of a blank line.
         block: the lines of a sentence of CoNLL-U, without newlines.
-        record: what is kept of a row of Parquet for an output with types, as a batch of Arrow.
     """
 
     line: int
@@ -63,7 +62,6 @@ class Row(NamedTuple):
     tokens: Sequence[str] | None = None
     kept: Mapping[str, Any] = NOTHING
     block: Sequence[str] = ()
-    record: Any = None
 
     @property
     def is_blank(self) -> bool:
@@ -89,14 +87,12 @@ class Layout:
         columns: of a table, by its header.
         csv: arguments of `csv.reader` and `csv.writer`, such as the delimiter.
         has_mark: whether the content begins with a byte order mark.
-        schema: for outputs with types, the schema of what is kept.
     """
 
     name: str = ""
     columns: Sequence[str] = ()
     csv: Mapping[str, Any] = field(default_factory=dict)
     has_mark: bool = False
-    schema: Any = None
 
 
 @dataclass(frozen=True, slots=True)

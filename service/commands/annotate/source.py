@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from itertools import count
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, cast
 
 from service.commands.annotate.job import STANDARD, InputFormat, Job
 from service.commands.annotate.readers import format_of, import_parquet, make_reader
@@ -83,6 +83,11 @@ class Source:
                 self._state = self._state_of(file)
                 return hashlib.file_digest(file, "sha256").hexdigest()
 
+    def open(self) -> BufferedReader:
+        """Opens the file, without decompressing it. Raises UnreadableInput."""
+        with self._errors():
+            return cast(BufferedReader, self._file())
+
     def chunks(self, start: Position, limit: int | None = None) -> Iterator[Chunk]:
         """Yields chunks of rows from a position on, `limit` rows at most; of a table at least one, which may be empty.
 
@@ -97,7 +102,7 @@ class Source:
             rows: list[Row] = []
             rejected: list[Rejected] = []
             characters = 0
-            is_first = start == Position() and (bool(layout.columns) or self._job.is_typed)
+            is_first = start == Position() and (bool(layout.columns) or self._job.form == "parquet")
             for _ in count() if limit is None else range(limit):
                 lines.row.clear()
                 try:
