@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AsyncExitStack, aclosing, nullcontext
+from contextlib import AsyncExitStack, aclosing, closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -65,7 +65,8 @@ class Annotator:
             changed = difference(target, self._version, self._job)
             say(self._console, f"{url_of(target)} is there already, and stays as it is{changed}")
         else:
-            manifest = self._write(source, target, which)
+            with closing(source):
+                manifest = self._write(source, target, which)
         if self._job.allow_bad_rows or not manifest.leaves_out_too_many:
             return False
         share = f"more than {100 * MOST_LEFT_OUT:g} % of its rows or lines are left out"

@@ -1,22 +1,20 @@
 """Reads and writes files that are not on this machine, in any file system of fsspec. Needs the extra `files`.
 
 Such a file has an address, s3://bucket/texts.csv for instance. `universal-pathlib` gives it the interface of
-`pathlib.Path`. An output is made on this machine, and copied when it is complete.
+`pathlib.Path`. An input is copied to this machine while it is annotated; an output is made on this machine, and copied
+when it is complete.
 """
 
 import hashlib
 import os
 import tempfile
-from io import SEEK_SET, BufferedReader, RawIOBase
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from service.commands.annotate.rows import UnreadableInput, import_extra
 
 ATOMIC_UPLOADS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"}  # an upload appears when it is complete
 TEMPORARY = ".uploading"
-BUFFER_BYTES = 2**20  # that are read at a time
-ACCESS_TIMES = {"access_time", "atime"}  # what file systems call the time of the last reading
 
 
 def path_of(text: str) -> Path:
@@ -59,44 +57,12 @@ def printable(name: str) -> str:
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
-def opened(path: Path) -> BufferedReader:
-    """Opens a remote file, whose own object need not do more than read, seek and tell."""
-    return BufferedReader(_File(path.open("rb")), BUFFER_BYTES)
-
-
-class _File(RawIOBase):
-    """A file that reads into a buffer, and whose `seek` returns the position."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        some = self._file.read(len(buffer))
-        buffer[: len(some)] = some
-        return len(some)
-
-    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
-        self._file.seek(offset, whence)
-        return int(self._file.tell())
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
-
-
-def content_key(path: Path) -> str:
-    """Returns what changes when a remote file is replaced or written: what is known of it but when it was read."""
-    remote = _remote(path)
+def download(path: Path, file: IO[bytes]) -> Path:
+    """Copies a remote file to an open file without a name; returns the path of that."""
+    remote, here = _remote(path), Path(f"/dev/fd/{file.fileno()}")
     remote.fs.invalidate_cache()
-    known = {name: value for name, value in remote.fs.info(remote.path).items() if name not in ACCESS_TIMES}
-    return hashlib.sha256(str(known).encode()).hexdigest()
+    remote.fs.get_file(remote.path, str(here))
+    return here
 
 
 def found(path: Path, pattern: str | None = None) -> list[PurePosixPath]:

@@ -8,17 +8,18 @@ import os
 import re
 import stat
 import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from itertools import count
 from pathlib import Path, PurePath
-from typing import Any, cast
+from typing import IO, Any, cast
 
 from service.commands.annotate.job import STANDARD, InputFormat, Job
 from service.commands.annotate.readers import format_of, import_parquet, make_reader
-from service.commands.annotate.remote import content_key, is_remote, opened, url_of
+from service.commands.annotate.remote import download, is_remote, url_of
 from service.commands.annotate.rows import BadRow, Chunk, Layout, Lines, Position, Rejected, Row, UnreadableInput
 from service.errors import TagwerkError
 
@@ -59,7 +60,9 @@ class Source:
         self.size: int | None = None
         self.format: InputFormat | None = None
         self._job = job
-        self._state: list[int | str] | None = None  # of the file when its digest was computed
+        self._state: list[int] | None = None  # of the file when its digest was computed
+        self._place = path  # where it is read
+        self._copy: IO[bytes] | None = None  # of a file elsewhere
 
     def __str__(self) -> str:
         return "standard input" if self.path == STANDARD else url_of(self.path)
@@ -72,7 +75,7 @@ class Source:
         if self.path == STANDARD:
             return None
         with self._errors():
-            facts = self.path.stat()
+            facts = self._here().stat()
             self.can_reread = stat.S_ISREG(facts.st_mode)
             if not self.can_reread:
                 return None
@@ -164,14 +167,25 @@ class Source:
         if problem:
             raise UnreadableInput(f"{self} {problem}")
 
+    def _here(self) -> Path:
+        """Returns the path of the file, or of the copy of one that is elsewhere, which has no name."""
+        if is_remote(self.path) and self._copy is None:
+            self._copy = tempfile.TemporaryFile()  # noqa: SIM115 (until `close`)
+            self._place = download(self.path, self._copy)
+        return self._place
+
+    def close(self) -> None:
+        """Removes the copy of a file that is elsewhere."""
+        if self._copy is not None:
+            self._copy.close()
+            self._copy = None
+
     def _file(self) -> Any:
         """Opens the file itself."""
-        return opened(self.path) if is_remote(self.path) else self.path.open("rb", buffering=HEAD_BYTES)
+        return self._here().open("rb", buffering=HEAD_BYTES)
 
-    def _state_of(self, file: BufferedReader) -> list[int | str]:
+    def _state_of(self, file: BufferedReader) -> list[int]:
         """Returns what changes when the file is replaced or written."""
-        if is_remote(self.path):
-            return [content_key(self.path)]
         facts = os.fstat(file.fileno())
         return [facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns]
 
