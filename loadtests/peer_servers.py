@@ -72,8 +72,7 @@ PEERS = {
     "bentoml": Peer(bentoml),
     # What its documentation advises for high throughput.
     "ray": Peer(
-        module("ray_server"),
-        environment={"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"},
+        module("ray_server"), environment={"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"}
     ),
     "spacy": Peer(uvicorn("spacy_fastapi"), ("tag",), (), DEF_OR_ASYNC, accuracy=spacy_model.accuracy),
 }

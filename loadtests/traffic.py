@@ -49,8 +49,7 @@ def prompts() -> list[Request]:
     """Returns the beginnings of the sentences, each to be continued."""
     return [
         Request(
-            "generate",
-            {"prompt": sentence.text[:PROMPT_CHARACTERS], "max_tokens": GENERATED_CHARACTERS, "seed": seed},
+            "generate", {"prompt": sentence.text[:PROMPT_CHARACTERS], "max_tokens": GENERATED_CHARACTERS, "seed": seed}
         )
         for seed, sentence in enumerate(running_text())
     ]

@@ -4,15 +4,7 @@ import random
 from collections import Counter
 from itertools import islice, pairwise
 
-from loadtests.text import (
-    TIMES_EWT,
-    WORD,
-    described,
-    endless_text,
-    ewt_lengths,
-    rare_words,
-    running_text,
-)
+from loadtests.text import TIMES_EWT, WORD, described, endless_text, ewt_lengths, rare_words, running_text
 from service.text.spacy_tokenizer import SpacyTokenizer
 
 

@@ -115,12 +115,7 @@ def tagging(lexicon: Lexicon | None = None, splits: dict[str, list[Tree]] | None
         "learning_rate": 0.02,
         "word_count": 1,
         "sizes": TaggerSizes(
-            word_embedding=8,
-            character_embedding=4,
-            character_units=4,
-            units=12,
-            input_dropout=0.1,
-            output_dropout=0.1,
+            word_embedding=8, character_embedding=4, character_units=4, units=12, input_dropout=0.1, output_dropout=0.1
         ),
     }
     recipe = TaggingRecipe(**(COMMON | CORPUS | settings | changes))

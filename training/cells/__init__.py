@@ -13,15 +13,4 @@ from training.cells.residual import Residual
 # Their names in recipes; arguments: input_size, units, directions. `training.course.cells` adds its own.
 KINDS: dict[str, Callable[..., ReadingCell]] = {"gru": GRU, "lstm": LSTM}
 
-__all__ = [
-    "GRU",
-    "KINDS",
-    "LSTM",
-    "MASKED_LOGIT",
-    "BasicCell",
-    "Cell",
-    "ReadingCell",
-    "Residual",
-    "State",
-    "Tensor",
-]
+__all__ = ["GRU", "KINDS", "LSTM", "MASKED_LOGIT", "BasicCell", "Cell", "ReadingCell", "Residual", "State", "Tensor"]

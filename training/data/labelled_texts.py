@@ -14,10 +14,7 @@ from training.data.sst import Phrase
 
 NEGATIVE, NEUTRAL, POSITIVE = 1, 2, 3  # the treebank's grades that stand for the labels
 NAMED = {"negative": NEGATIVE, "neutral": NEUTRAL, "positive": POSITIVE}  # no others, such as "mixed"
-GRADES = {
-    "imdb": {"0": NEGATIVE, "1": POSITIVE},
-    "tweets": {"0": NEGATIVE, "1": NEUTRAL, "2": POSITIVE},
-}
+GRADES = {"imdb": {"0": NEGATIVE, "1": POSITIVE}, "tweets": {"0": NEGATIVE, "1": NEUTRAL, "2": POSITIVE}}
 DEV_ROWS = 10  # every tenth row of train is dev, where a corpus has no dev part
 
 

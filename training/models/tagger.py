@@ -96,12 +96,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
         self.built = True
 
     def call(
-        self,
-        word_ids: Tensor,
-        char_ids: Tensor,
-        lengths: Tensor,
-        forms: Tensor | None = None,
-        training: bool = False,
+        self, word_ids: Tensor, char_ids: Tensor, lengths: Tensor, forms: Tensor | None = None, training: bool = False
     ) -> dict[str, Tensor]:
         """Returns logits, shape [B, T, K] for each head; in training those of a linear model apart, as `<head>_linear`.
 

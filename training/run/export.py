@@ -69,11 +69,7 @@ def export(task: ServedTask, model: keras.Model, metrics: Iterable[Metric], stor
             lengths=dict(sorted(task.lengths.items())),
             length_buckets=task.length_buckets,
             precision=_precision(model),
-            frameworks={
-                "python": platform.python_version(),
-                "tensorflow": tf.__version__,
-                "keras": keras.__version__,
-            },
+            frameworks={"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__},
             files={},
         )
         _write_rest(task, model, folder, manifest)
@@ -232,9 +228,14 @@ def _compare(goldens: Sequence[Golden], predict: Predict, manifest: Manifest, wh
                 raise ArtifactError(f"{manifest.name}, {what}, gives another {output} for {golden.source!r}")
 
 
+def _linked(address: str) -> str:
+    """Returns an address as Markdown has a link; other texts, such as "part of the project", as they are."""
+    return f"<{address}>" if "://" in address else address
+
+
 def _model_card(task: ServedTask, manifest: Manifest) -> str:
     settings = json.dumps(asdict(task.recipe), indent=2, ensure_ascii=False)
-    data = "\n".join(f"- {d.name}, {d.licence}: <{d.address}>, sha256 `{d.sha256}`" for d in manifest.data)
+    data = "\n".join(f"- {d.name}, {d.licence}: {_linked(d.address)}, sha256 `{d.sha256}`" for d in manifest.data)
     metrics = "\n".join(f"| {m.split} | {m.name} | {m.value:g} {m.unit} |" for m in manifest.metrics)
     labels = "\n".join(f"- {name}: {len(labels)} labels" for name, labels in manifest.labels.items())
     vocabularies = "\n".join(

@@ -19,11 +19,7 @@ class Step:
     """
 
     def __init__(
-        self,
-        task: Task,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        averages: Sequence[tf.Variable],
+        self, task: Task, model: keras.Model, optimizer: keras.optimizers.Optimizer, averages: Sequence[tf.Variable]
     ) -> None:
         self._task, self._model, self._optimizer, self._averages = task, model, optimizer, averages
         self._compiled: Any = None

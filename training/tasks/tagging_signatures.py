@@ -37,11 +37,5 @@ def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str
         return model.tag_from_table(**tensors, head=joined)
 
     step = Part(Endpoint(inputs=inputs, outputs=logits | best | confidence), run, tuple(joined.weights))
-    words = {
-        "word_ids": ints("W"),
-        "char_ids": ints("W", characters),
-    }
-    return {
-        "project": projection(model.project, words, ("W", model.projected_size), rounded),
-        "tag_from_table": step,
-    }
+    words = {"word_ids": ints("W"), "char_ids": ints("W", characters)}
+    return {"project": projection(model.project, words, ("W", model.projected_size), rounded), "tag_from_table": step}

@@ -18,10 +18,7 @@ Sentences = Sequence[tuple[str, ...]]
 
 
 def label(
-    sentences: Sentences,
-    run: Callable[[Sentences, WordVectors], dict[str, Array]],
-    folder: Path,
-    console: Console,
+    sentences: Sentences, run: Callable[[Sentences, WordVectors], dict[str, Array]], folder: Path, console: Console
 ) -> tuple[dict[str, Array], WordVectors]:
     """Runs teachers on all sentences, part by part, except on the parts that an earlier run has written.
 

@@ -172,9 +172,6 @@ def _label(teachers: Sequence[TaggingTeacher], sentences: Sentences, word_vector
             found[i] = {
                 name: array
                 for head, (share, ids) in best.items()
-                for name, array in (
-                    (head, ids[row, :length].astype(np.int32)),
-                    (f"{head}_shares", share[row, :length]),
-                )
+                for name, array in ((head, ids[row, :length].astype(np.int32)), (f"{head}_shares", share[row, :length]))
             }
     return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}

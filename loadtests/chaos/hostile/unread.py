@@ -127,9 +127,6 @@ ATTACKS = [
     Attack("the largest answer of each route", expensive, neighbour_may_get=OVER),
     Attack("400 times /openapi.json", lambda: [b"GET /openapi.json HTTP/1.1\r\n" + HEAD] * 400, together),
     Attack(
-        "6000 abandoned /metrics",
-        lambda: [b"GET /metrics HTTP/1.1\r\n" + HEAD] * 6000,
-        resets,
-        may_lack_answers=True,
+        "6000 abandoned /metrics", lambda: [b"GET /metrics HTTP/1.1\r\n" + HEAD] * 6000, resets, may_lack_answers=True
     ),
 ]

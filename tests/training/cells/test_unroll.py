@@ -14,8 +14,8 @@ from keras import ops
 from tests.training.cells.numpy_cells import Array, reference, unitary_matrix
 from training.cells import GRU, LSTM, Cell, Residual
 from training.cells.unroll import unroll, unroll_embedded
-from training.course.cells import ExtendedLSTM, IdentityRNN, LearnedState, MinimalGRU, SimpleRNN, UnitaryRNN
-from training.course.cells.plain_unroll import unroll_scan, unroll_static, windows
+from training.course.cells import ExtendedLSTM, IdentityRNN, MinimalGRU, SimpleRNN, UnitaryRNN
+from training.course.cells.plain_unroll import unroll_scan, unroll_static
 
 MakeCell = Callable[[int], Cell]  # directions -> a cell 3 wide, so that residual cells can be among them
 
@@ -154,17 +154,6 @@ def test_padding_changes_no_output_no_state_and_no_gradient(kind, directions, le
         np.testing.assert_allclose(one, other, atol=1e-10)
 
 
-@every_cell
-def test_a_sequence_in_two_parts_is_the_sequence(kind, inputs):
-    cell = random_cell(kind, 1)
-    whole, state = unroll(cell, inputs, FULL)
-    head, between = unroll(cell, inputs[:, :2], np.full(4, 2, np.int32))
-    tail, end = unroll(cell, inputs[:, 2:], np.full(4, 3, np.int32), between)
-    np.testing.assert_allclose(np.concatenate([head, tail], axis=1), whole, atol=1e-12)
-    for one, other in zip(end, state, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-12)
-
-
 @both_directions
 @every_cell
 def test_embedded_is_unroll_of_the_looked_up_rows(kind, directions):
@@ -176,42 +165,6 @@ def test_embedded_is_unroll_of_the_looked_up_rows(kind, directions):
     expected, expected_state = unroll(cell, table[ids], LENGTHS)
     np.testing.assert_allclose(outputs, expected, atol=1e-12)
     np.testing.assert_allclose(state[0], expected_state[0], atol=1e-12)
-
-
-def test_windows_hold_what_is_to_the_left():
-    inputs = np.arange(1.0, 7).reshape(2, 3, 1)
-    expected = [[0, 0, 1], [0, 1, 2], [1, 2, 3], [0, 0, 4], [0, 4, 5], [4, 5, 6]]
-    np.testing.assert_array_equal(windows(inputs, 3)[..., 0], expected)
-
-
-def test_fresh_cells_begin_as_their_papers_say():
-    cell = LSTM(3, 4, 2)
-    np.testing.assert_array_equal(cell.bias.numpy()[:, 4:8], 1)
-    assert cell.bias.numpy().sum() == 8
-    kernel, recurrent_kernel = cell.kernel.numpy(), cell.recurrent_kernel.numpy()
-    assert not np.allclose(kernel[0], kernel[1])
-    assert not np.allclose(recurrent_kernel[0], recurrent_kernel[1])
-    identity = IdentityRNN(3, 4, 2)
-    np.testing.assert_array_equal(identity.recurrent_kernel.numpy(), [np.eye(4)] * 2)
-    h = np.random.default_rng(0).uniform(size=(2, 1, 4))
-    np.testing.assert_array_equal(identity.step(np.zeros((2, 1, 4)), (h,))[0], h)  # it keeps what it has
-
-
-def test_a_learned_state_starts_at_zero_and_gets_a_gradient(inputs):
-    cell = random_cell("LSTM", 2)
-    start = LearnedState(cell)
-    with tf.GradientTape() as tape:
-        outputs, _ = unroll(cell, inputs, LENGTHS, start.repeated(4))
-        loss = ops.sum(outputs**2)
-    np.testing.assert_allclose(outputs, unroll(cell, inputs, LENGTHS)[0], atol=1e-12)
-    gradients = tape.gradient(loss, [weight.value for weight in start.trainable_weights])
-    assert [gradient.shape for gradient in gradients] == [(2, 1, 3), (2, 1, 3)]
-    assert all(np.abs(gradient).max() > 0 for gradient in gradients)
-
-
-def test_a_residual_cell_says_which_width_it_needs():
-    with pytest.raises(ValueError, match="3 wide adds its input, which is 2 wide"):
-        unroll(Residual(SimpleRNN(2, 3)), np.zeros((1, 1, 2)), np.ones(1, np.int32))
 
 
 def test_a_unitary_network_neither_forgets_nor_explodes():
@@ -234,15 +187,3 @@ def test_a_unitary_network_neither_forgets_nor_explodes():
     assert np.linalg.norm(gradient) == pytest.approx(np.sqrt(2 * 3), rel=1e-6)  # as at the end
     with pytest.raises(ValueError, match="units is 6"):
         UnitaryRNN(3, 6)
-
-
-def test_minimal_units_read_sequences_of_any_length_in_a_graph():
-    cell = random_cell("minimal", 2)
-    graph = tf.function(
-        lambda x, n: unroll(cell, x, n)[0],
-        input_signature=[tf.TensorSpec([None, None, 3], tf.float64), tf.TensorSpec([None], tf.int32)],
-    )
-    for time in (1, 2, 7, 33):
-        inputs = np.random.default_rng(time).normal(size=(2, time, 3))
-        lengths = np.array([time, time // 2], np.int32)
-        np.testing.assert_allclose(graph(inputs, lengths), reference(cell, inputs, lengths)[0], atol=1e-12)

@@ -76,8 +76,3 @@ def test_the_padding_of_a_memory_is_never_looked_at(attention, inputs, memory, s
     np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-12)
     for row, length in enumerate(MEMORY_LENGTHS):
         np.testing.assert_array_equal(weights[row, length:], 0)
-
-
-def test_attention_takes_a_cell_of_one_direction():
-    with pytest.raises(ValueError, match="one direction"):
-        Attention(LSTM(3, 4, 2), 6)

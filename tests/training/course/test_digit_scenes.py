@@ -44,13 +44,6 @@ def test_a_caption_says_what_is_where(number):
     assert len(scene.caption) <= LONGEST
 
 
-@given(numbers)
-def test_a_number_repeats_its_scene(number):
-    one, again = scene_of(*number), scene_of(*number)
-    assert one.digits == again.digits
-    np.testing.assert_array_equal(one.image, again.image)
-
-
 @pytest.mark.parametrize(
     ("squares", "caption"),
     [

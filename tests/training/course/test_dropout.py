@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from training.cells import GRU, LSTM, Cell, Residual
-from training.cells.unroll import unroll, unroll_embedded
+from training.cells import GRU, LSTM, Cell
+from training.cells.unroll import unroll
 from training.course.cells import Dropout, SimpleRNN
 
 WIDTH = 50
@@ -33,13 +33,6 @@ def copying() -> SimpleRNN:
     return cell
 
 
-def adding() -> SimpleRNN:
-    """Returns a cell that adds what it reads to what it has."""
-    cell = copying()
-    cell.recurrent_kernel.assign(np.eye(WIDTH)[None])
-    return cell
-
-
 @pytest.fixture
 def ones() -> Any:
     keras.utils.set_random_seed(1)
@@ -62,18 +55,3 @@ def test_masks_are_new_at_each_step_and_variational_ones_are_the_same(what, ones
         same_over_time = (np.asarray(outputs) == np.asarray(outputs)[:, :1]).all()
         assert same_over_time == variational
         assert not np.array_equal(outputs[0], outputs[1])  # each row has its own
-
-
-def test_a_variational_mask_of_the_state_forgets_the_same_units_at_every_step(ones):
-    outputs, _ = Layer(Dropout(adding(), state=0.5, variational=True))(ones, training=True)
-    forgotten = np.asarray(outputs)[:, -1] == 1  # the last input alone
-    assert 0.3 < forgotten.mean() < 0.7
-    np.testing.assert_array_equal(np.asarray(outputs)[:, 1] == 1, forgotten)
-
-
-def test_places_where_it_cannot_work_are_told():
-    with pytest.raises(ValueError, match="right around a cell with weights"):
-        Dropout(Residual(GRU(3, 3)), state=0.5)
-    cell, table, ids = Dropout(GRU(3, 3), inputs=0.5), np.zeros((7, 3), np.float32), np.zeros((1, 2), np.int32)
-    with pytest.raises(ValueError, match=r"needs inputs \[T, B, I\], not \(7, 3\)"):
-        unroll_embedded(cell, table, ids, np.ones(1, np.int32))

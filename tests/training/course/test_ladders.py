@@ -11,20 +11,17 @@ import pytest
 from rich.console import Console
 
 from service.artifact.manifest import Metric
-from service.errors import ConfigurationError
 from tests.training import tiny
 from training.course import ladder_names, load_ladder, load_recipe
 from training.course.ladders import Ladder, Rung
 from training.course.ladders.masking import Unsorted, UnsortedRecipe
-from training.course.models.counted import MarkovChainSizes
-from training.course.results import Results, Run, markdown, pack, unpack, write
+from training.course.results import Results, Run, markdown, pack, write
 from training.course.train_rungs import train_rungs
-from training.data.dataset import IGNORED, collate
+from training.data.dataset import collate
 from training.data.distillation import DistillationSet
 from training.data.treebank import Tree
-from training.metrics.predictions import Predictions, resampled
 from training.report.recipe import fingerprint
-from training.run.loop import dev_loss, load_best, make_predict, train
+from training.run.loop import load_best, make_predict, train
 from training.tasks.base import Recipe, ServedTask
 from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
 from training.tasks.sentiment import Sentiment, SentimentRecipe
@@ -88,14 +85,6 @@ def test_a_rung_bears_its_ladders_name_and_says_what_it_changes(rung):
     assert rung.change
 
 
-@pytest.mark.parametrize("name", LADDERS)
-def test_a_rung_stands_behind_the_one_that_it_is_compared_with(name):
-    names = [rung.name for rung in LADDERS[name].rungs]
-    assert len(set(names)) == len(names)
-    for i, rung in enumerate(LADDERS[name].rungs):
-        assert rung.below is None or rung.below.name in names[:i]
-
-
 @every_rung
 def test_a_rung_changes_one_thing(rung):
     below = rung.below
@@ -137,43 +126,6 @@ def test_every_rung_trains_and_answers_alike_however_it_is_padded(rung):
             alone = array[0]
             valid = alone.shape[0] if alone.ndim == 2 else None
             np.testing.assert_allclose(together[output][row][:valid], alone, atol=1e-5)
-
-
-def test_a_markov_chain_says_what_it_counted():
-    task = tiny.language_model("abab" * 250, sizes=MarkovChainSizes(order=2), epochs=0)
-    predict = make_predict(task, task.network())
-    assert task.evaluate(predict, "test")[0].value < 0.1
-    random = tiny.language_model(
-        "".join(np.random.default_rng(0).choice(list("ab"), 4000)), sizes=MarkovChainSizes(order=2)
-    )
-    assert random.evaluate(make_predict(random, random.network()), "test")[0].value == pytest.approx(
-        np.log(2), abs=0.02
-    )
-
-
-def test_padding_counts_in_an_unmasked_loss_alone():
-    losses = {}
-    for name in ("masked", "unmasked"):
-        task = small(LADDERS["masking"].rung(name))
-        model = task.network()
-        examples = sorted(task.examples("train"), key=len)  # type: ignore[attr-defined]
-        batch = collate([examples[0], examples[-1]])
-        assert (batch.targets["upos"] == IGNORED).any()
-        losses[name] = float(task.loss(model, batch.inputs, batch.targets, ())[0])
-        again = task.train_batches(np.random.default_rng(0))
-        assert sum(len(b.inputs["lengths"]) for b in again) == len(examples), "every sentence once"
-    assert losses["masked"] != pytest.approx(losses["unmasked"], rel=1e-3)
-
-
-def test_a_state_that_is_not_carried_is_empty_at_each_chunk():
-    after = {}
-    for name in ("chunk-32", "cut"):
-        task = small(LADDERS["truncation"].rung(name))
-        batch = next(iter(task.train_batches(np.random.default_rng(0))))
-        state = task.initial_state()
-        _, after[name] = task.loss(task.network(), batch.inputs, batch.targets, state)
-    assert np.any(after["chunk-32"])
-    assert not np.any(after["cut"])
 
 
 @pytest.fixture
@@ -269,53 +221,6 @@ def test_a_run_that_diverged_is_the_last_choice_and_is_shown_as_that(tmp_path):
     assert [run.learning_rate for run in results.summaries(other)[0].runs] == [2e-3]
 
 
-@pytest.mark.parametrize(
-    ("found", "files"),
-    [(measured(75.0, [5, 4, 3, 3]), ["depth.md", "depth.svg"]), ({}, ["depth.md"])],
-    ids=["not trained", "all diverged"],
-)
-def test_what_there_is_nothing_of_is_not_drawn(found, files, tmp_path):
-    ladder = LADDERS["depth"]
-    results = Results(tmp_path / "depth.jsonl")
-    results.add(run_of(ladder.rungs[0], ladder, epochs=0, losses=(), curve=(), **found))
-    assert [path.name for path in write(results.summaries(ladder), tmp_path, "depth")] == files
-
-
-def test_the_loss_on_dev_is_that_of_the_right_labels():
-    shares = np.array([[0.5, 0.5], [0.25, 0.75], [0.1, 0.9]])
-    given = Predictions(gold=np.array([0, 1, -2]), probabilities=shares, groups=np.zeros(3, int))
-    assert given.cross_entropy == pytest.approx(-(np.log(0.5) + np.log(0.75)) / 2), "what the model has not is left out"
-    task = small(LADDERS["tagging"].rung("window"))
-    predict = make_predict(task, task.network())
-    assert dev_loss(task, predict) == pytest.approx(
-        sum(p.cross_entropy for p in task.predictions(predict, "dev").values())
-    )
-    assert dev_loss(small(LADDERS["cells"].rung("gru")), predict) is None
-
-
-def test_two_rungs_are_compared_on_the_same_resampled_sentences(tmp_path):
-    ladder = LADDERS["depth"]
-    one, two = ladder.rungs[:2]
-    results = Results(tmp_path / "depth.jsonl")
-    results.add(run_of(one, ladder, **measured(50.0, [2, 3, 2, 3])))
-    results.add(run_of(two, ladder, **measured(70.0, [3, 4, 3, 4])))
-    difference = results.summaries(ladder)[1].difference
-    assert difference == pytest.approx((20.0, 20.0, 20.0)), "each sentence is better by one word of five"
-    assert resampled(100 * np.array([2, 3, 2, 3]), np.full(4, 5)) != pytest.approx((50.0, 50.0))
-
-
-@pytest.mark.parametrize("array", [np.array([0, 3, 8000]), np.array([1.5, 2.25])])
-def test_scores_are_packed_as_text(array):
-    np.testing.assert_array_equal(unpack(pack(array)), array)
-
-
-def test_a_fingerprint_tells_what_trains_differently():
-    recipe = EVERY_RUNG["tagging-window"].recipe
-    assert fingerprint(recipe) == fingerprint(replace(recipe, name="other", description="other"))
-    for changes in ({"seed": 2}, {"learning_rate": 1.0}, {"limit": 5}, {"sizes": replace(recipe.sizes, units=1)}):
-        assert fingerprint(recipe) != fingerprint(replace(recipe, **changes))
-
-
 def test_a_rung_whose_teacher_was_not_asked_is_left_out(monkeypatch, tmp_path):
     taught = LADDERS["tagging"].rung("vectors")
     monkeypatch.setattr(type(taught.recipe), "task", lambda recipe: DistillationSet.read(recipe.teacher))
@@ -332,10 +237,3 @@ def test_the_command_writes_the_results_of_its_rungs(run, tmp_path, monkeypatch,
     assert run("ladder", "tagging", "most-frequent", "--out", "out") == 0
     assert "minutes" in capsys.readouterr().out
     assert {path.name for path in Path("out").iterdir()} == {"tagging.jsonl", "tagging.md", "tagging.svg"}
-
-
-def test_a_ladder_or_a_rung_that_is_not_there_is_told():
-    with pytest.raises(ConfigurationError, match=r"no ladder is called 'step'; there are cells, clipping, depth, "):
-        load_ladder("step")
-    with pytest.raises(ConfigurationError, match=r"no rung is called 'top'; there are one, two, four, residual"):
-        LADDERS["depth"].rung("top")

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Any
 
-import keras
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,11 +10,9 @@ from hypothesis import strategies as st
 from service.text.vocabulary import PAD, UNK
 from tests.training import tiny
 from training.course.data.subwords import Subwords
-from training.course.models.translator import longest
 from training.course.recipes import translation as recipes
 from training.course.tasks.translation import Translation, translation_scores
 from training.data import corpora, translations
-from training.data.dataset import Batch, collate
 from training.data.translations import Pair
 from training.run.loop import make_predict
 from training.tasks.tagging import TaggingRecipe
@@ -42,42 +38,6 @@ def test_learns_twenty_translations_by_heart(learnt):
     assert task.samples(predict)["small tool for all of us"] == "outil petit pour nous tous"
 
 
-def test_what_is_generated_looks_at_what_it_translates(learnt):
-    task, model = learnt
-    read, generated, weights = task.attend(model, "small library for all of us")
-    assert "".join(generated) == "▁bibliothèque▁petit▁pour▁nous▁tousend"
-    assert weights.shape == (len(generated), len(read))
-    np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    """A network with random weights, large enough that its answers differ."""
-    keras.utils.set_random_seed(1)
-    network = tiny.translation().network()
-    for weight in network.trainable_variables:
-        weight.assign(3.0 * weight)
-    return network
-
-
-@pytest.fixture(scope="module")
-def batch() -> Batch:
-    return collate(tiny.translation()._examples)
-
-
-def test_each_generated_subword_is_the_most_probable_after_those_before_it(model, batch):
-    ids = np.asarray(model.translate(**batch.inputs))
-    assert len(np.unique(ids)) > 5
-    steps = np.full(len(ids), ids.shape[1], np.int32)
-    best = np.asarray(model(**batch.inputs, translation=ids, steps=steps)).argmax(axis=-1)
-    for row, expected, limit in zip(ids, best, longest(batch.inputs["lengths"]), strict=True):
-        end = row.tolist().index(PAD) if PAD in row else len(row)
-        assert end <= limit
-        np.testing.assert_array_equal(row[:end], expected[:end])
-        assert end == limit or expected[end] == PAD
-        assert (row[end:] == PAD).all()
-
-
 def test_a_kind_is_measured_by_its_own_pairs():
     pairs = [Pair("title", "", "a b c d"), Pair("paragraph", "", "e f g h")]
     metrics = {metric.name: metric.value for metric in translation_scores(["a b c d", "x"], pairs, "dev")}
@@ -85,13 +45,6 @@ def test_a_kind_is_measured_by_its_own_pairs():
     assert metrics["BLEU, paragraphs"] == metrics["chrF, paragraphs"] == 0
     assert 0 < metrics["BLEU"] < 100
     assert 0 < metrics["chrF"] < 100
-
-
-def test_pairs_that_are_too_long_are_not_learned_from():
-    whole, short = tiny.translation(), tiny.translation(longest=6)
-    assert 0 < len(short._examples) < len(whole._examples) == 20
-    for batch in short.train_batches(np.random.default_rng(0)):
-        assert max(batch.inputs["symbol_ids"].shape[1], batch.targets["translation_ids"].shape[1]) <= 6
 
 
 def test_the_recipe_is_trained_measured_and_drawn_but_not_exported(run, monkeypatch, capsys, tmp_path):
@@ -127,17 +80,6 @@ def test_a_text_of_known_characters_comes_back_as_it_was(text):
     assert UNK not in ids
     assert PAD not in ids
     assert SUBWORDS.decode(ids.tolist()) == text
-
-
-def test_what_is_frequent_is_one_subword_and_punctuation_stands_alone():
-    assert SUBWORDS.split("images, more images") == ["▁images", ",", "▁mor", "e", "▁images"]
-    assert [SUBWORDS.string(int(id)) for id in SUBWORDS.encode("d'images")] == ["▁d", "'", "images"]
-
-
-def test_what_is_behind_the_end_is_not_read():
-    ids = SUBWORDS.encode("shared").tolist()
-    assert SUBWORDS.decode([*ids, PAD, *ids]) == "shared"
-    assert SUBWORDS.decode([PAD]) == ""
 
 
 def test_a_line_is_a_pair_whatever_its_texts_hold(monkeypatch):

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from tests.training.tiny import tagging
 from training.data.dataset import Example
-from training.from_files import tagger
 from training.from_files.budget import BUDGET_SECONDS, QUICK_SECONDS, Speed, show_budget, training_budget
 from training.from_files.run import how_it_serves
 from training.metrics.predictions import Predictions
@@ -88,11 +87,6 @@ def test_epochs_are_as_many_as_the_time_allows(quick):
     assert epochs == 2
     assert limit is not None
     assert speed.seconds(10 * limit, epochs) == pytest.approx(seconds, abs=0.1)
-
-
-def test_a_quick_tagger_has_a_fraction_of_the_weights():
-    quick, whole = (tagging(sizes=sizes).network().count_params() for sizes in (tagger.QUICK_SIZES, tagger.SIZES))
-    assert quick < whole / 3
 
 
 def test_the_time_that_is_announced_is_that_of_the_whole_run():

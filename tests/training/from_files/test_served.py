@@ -1,7 +1,6 @@
 """From files to answers over HTTP: models of a tiny treebank and of a tiny table, served together."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from service.artifact.manifest import read_manifest
 from tests.conftest import start_server
 from tests.training.tiny import treebank
 from training.data.treebank import Tree
@@ -61,21 +59,6 @@ def test_models_of_files_are_served_and_compared(run, tmp_path, capsys, monkeypa
             assert {token["upos"] for token in tokens} <= {"ADP", "DET", "NOUN", "VERB", "ADV", "NUM"}
             assert all(token["lemma"] for token in tokens)
             assert set(ask("/classify", model="topics", text=TOPICS["law"])["scores"]) == set(TOPICS)
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
-def test_a_tagger_of_a_file_without_lemmas_gives_none(run, capsys, monkeypatch):
-    monkeypatch.setattr(export, "_check", lambda folder: None)
-    text = treebank_with_lemmas(treebank()["train"] * 2)
-    Path("lemmas.conllu").write_text(text)
-    Path("none.conllu").write_text(re.sub(r"^(\d+\t[^\t]+\t)[^\t]+", r"\1_", text, flags=re.MULTILINE))
-    assert run("train", "tagger", "--name", "plain", "--language", "nl", "--data", "none.conllu", *TINY) == 0
-    folder = Path("model_store/plain/1")
-    assert "lemma" not in read_manifest(folder).labels
-    assert not (folder / "lemmas.json").exists()
-    heads = {row[0] for row in said(run, capsys, "evaluate", "plain", "--data", "lemmas.conllu") if row}
-    assert "upos" in heads
-    assert "lemma" not in heads
 
 
 def said(run: Callable[..., int], capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:

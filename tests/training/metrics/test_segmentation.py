@@ -9,7 +9,7 @@ from service.text.languages import named_tokenizer
 from service.text.tokenizer import Sentence, Token
 from training.data import treebank
 from training.metrics.raw_text import Tags, evaluate, tag_scores
-from training.metrics.segmentation import Scores, score, spacy_alone
+from training.metrics.segmentation import Scores, score
 
 CONLLU = """# newdoc id = one
 # sent_id = 1
@@ -62,17 +62,8 @@ def test_scores():
     words = [Token(*token) for token in tokens]
     system = [Sentence(0, 9, tuple(words[:3])), Sentence(10, 15, tuple(words[3:5])), Sentence(17, 20, (words[5],))]
     assert score(gold, system) == Scores(
-        tokens=100,
-        sentences=near(100 * 2 * 2 / (4 + 3)),
-        words=near(100 * 2 * 5 / (7 + 6)),
+        tokens=100, sentences=near(100 * 2 * 2 / (4 + 3)), words=near(100 * 2 * 5 / (7 + 6))
     )
-
-
-def test_spacy_alone_keeps_the_offsets_of_the_whole_text():
-    text = "One here. Two.\n\nThree, four"
-    sentences = spacy_alone(text)
-    assert [text[s.start : s.end] for s in sentences] == ["One here.", "Two.", "Three, four"]
-    assert all(text[token.start : token.end] == token.text for s in sentences for token in s.tokens)
 
 
 FRENCH = """# sent_id = 1

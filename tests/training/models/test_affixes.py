@@ -40,20 +40,9 @@ def test_words_share_the_affixes_that_they_share(affixes, word, other, prefixes,
     assert same == [i < prefixes for i in range(PREFIXES)] + [i < suffixes for i in range(SUFFIXES)]
 
 
-def test_a_prefix_is_not_a_suffix(affixes):
-    assert len(set(rows(affixes, "aaaa"))) == PREFIXES + SUFFIXES
-
-
 def test_the_shape_tells_capitals_digits_and_marks_apart(affixes):
     words = ["word", "Word", "WORD", "wOrd", "w0rd", "1995", "19-95", "élan", "x"]
     ids = encode_characters(words, CHARACTERS, WIDTH)
     shapes = [tuple(shape) for shape in np.asarray(affixes(ids))[:, -8:].round(6)]
     assert shapes[0] == shapes[7]  # "word" and "élan"
     assert len(set(shapes)) == len(words) - 1
-
-
-def test_words_are_embedded_alike_in_any_shape(affixes):
-    ids = encode_characters(["one", "two", "Three", "four"], CHARACTERS, WIDTH)
-    flat = np.asarray(affixes(ids))
-    assert flat.shape == (4, affixes.width)
-    np.testing.assert_array_equal(np.asarray(affixes(ids.reshape(2, 2, WIDTH))).reshape(4, -1), flat)

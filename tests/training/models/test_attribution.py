@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from service.text.encoding import encode_tokens
-from service.text.vocabulary import UNK
 from tests.training.tiny import sentiment
-from training.course.models.text_classifier import TextClassifierSizes
-from training.data.dataset import Array, Example, collate
+from training.data.dataset import Array, collate
 from training.models.attribution import classify
 from training.tasks.sentiment import Sentiment
 
@@ -33,14 +30,6 @@ def test_contributions_and_baseline_sum_to_the_log_odds(scale):
     np.testing.assert_allclose(sums, log_odds(np.asarray(found.probabilities)), atol=1e-4)
     grades = np.asarray(ops.softmax(biases)).mean(axis=0) @ LABELS
     np.testing.assert_allclose(found.baseline, np.tile(log_odds(grades), (50, 1)), atol=1e-5)
-
-
-def test_a_word_that_speaks_for_a_label_alone_adds_what_it_adds_to_its_score():
-    """Two classes, one member: the log-odds are the difference of the two scores, which are sums."""
-    shares = np.array([[[[1.5, 0.0], [0.0, 0.5], [2.0, 2.0], [0.0, 0.0]]]], np.float32)
-    found = classify(shares, np.zeros((1, 2), np.float32), np.eye(2, dtype=np.float32))
-    np.testing.assert_allclose(np.asarray(found.contributions)[0, :, 0], [1.5, -0.5, 0.0, 0.0], atol=1e-6)
-    np.testing.assert_allclose(np.asarray(found.contributions)[0, :, 1], [-1.5, 0.5, 0.0, 0.0], atol=1e-6)
 
 
 def random_model() -> tuple[Sentiment, object]:
@@ -80,17 +69,3 @@ def test_contributions_do_not_depend_on_the_batch_nor_on_where_the_network_is_cu
     cut |= parts["explain"].compute(outputs=cut.pop("outputs"), **batch)
     for name, values in together.items():
         np.testing.assert_allclose(np.asarray(cut[name]), np.asarray(values), atol=2e-5, err_msg=name)
-
-
-def test_ladder_rungs_that_read_states_alone_have_no_contributions():
-    task = sentiment(sizes=TextClassifierSizes(embedding=4, units=4))
-    assert task.endpoint.outputs.keys() == {"probabilities"}
-    assert task.predict(task.network(), collate(task.goldens()).inputs).keys() == {"probabilities"}
-
-
-def test_unknown_words_have_their_share():
-    task, model = random_model()
-    ids = encode_tokens(["qwertz", "film"], task.vocabularies["words"])
-    assert ids[0] == UNK
-    outputs = task.predict(model, collate([Example(("qwertz", "film"), {"word_ids": ids})]).inputs)
-    assert np.abs(np.asarray(outputs["contributions"])[0, 0]).max() > 0

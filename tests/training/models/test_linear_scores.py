@@ -7,7 +7,6 @@ import tensorflow as tf
 from tests.training.tiny import LEXICON, tagging
 from training.data.dataset import collate
 from training.data.lexicon import Lexicon
-from training.models import tagger
 from training.models.affixes import PREFIXES, ROWS, SHAPES, SUFFIXES
 from training.models.linear_scores import LinearScores
 from training.models.tagger import Tagger, TaggerSizes
@@ -79,18 +78,6 @@ def test_the_parts_that_are_served_add_what_the_whole_adds(lexicon):
     np.testing.assert_allclose(found[: len(valid), : expected.shape[-1]], valid, atol=1e-4)
 
 
-def test_a_word_is_scored_by_its_class_in_a_lexicon():
-    plain, linear = (randomized(LinearScores(WORDS, LABELS, classes)) for classes in (0, 3))
-    for table, other in zip(plain.tables, linear.tables, strict=False):
-        other.embeddings.assign(table.embeddings)
-    assert linear.classes
-    words, shapes, classes = np.array([[1, 2, 4]]), np.array([[3, 0, 7]]), np.array([[2, 0, 1]])
-    affixes = list(np.random.default_rng(2).integers(0, ROWS, (PREFIXES + SUFFIXES, 1, 3)))
-    found = linear(words, linear.of_spelling(affixes, shapes, classes))
-    expected = plain(words, plain.of_spelling(affixes, shapes)) + np.asarray(linear.classes.embeddings)[classes]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
 @pytest.mark.parametrize("lexicon", [None, LEXICON], ids=["no lexicon", "a lexicon"])
 def test_in_training_the_network_and_the_linear_model_learn_apart(lexicon):
     task, model = with_linear_model(lexicon)
@@ -105,10 +92,3 @@ def test_in_training_the_network_and_the_linear_model_learn_apart(lexicon):
     assert tape.gradient(deep, of_linear) == [None] * len(of_linear)
     assert tape.gradient(linear, model.word_embedding.embeddings.value) is None
     assert None not in tape.gradient(linear, of_linear)
-
-
-def test_a_head_of_many_labels_is_left_to_the_network(monkeypatch):
-    task = tagging(sizes=SIZES)
-    monkeypatch.setattr(tagger, "MOST_SCORED", len(task.labels["upos"]) - 1)
-    model = task.network()
-    assert "upos" not in model.scored

@@ -73,10 +73,6 @@ def test_a_treebank_that_shows_nothing_leaves_all_to_the_rules():
     assert learn(plain, plain, RULES, (TOKENS, SENTENCES)) == Segmenter()
 
 
-def test_it_learns_the_same_each_time(learned):
-    assert learn(trees(), trees(5), RULES, (TOKENS, SENTENCES)) == learned
-
-
 def test_a_treebank_in_another_typography_shows_the_same():
     """What is learned of "l’été" in NFD is what the service reads of "l'été": the normal form."""
     sentences = "".join(

@@ -11,7 +11,7 @@ from service.text.vocabulary import Vocabulary
 from tests.training.tiny import SOURCE
 from training.data.lexicon import Lexicon
 from training.models.affixes import Affixes
-from training.models.word_classes import NONE, WIDTH, WordClasses
+from training.models.word_classes import NONE, WordClasses
 
 CHARACTERS = Vocabulary(list(string.ascii_letters + string.digits))
 LONGEST = 12
@@ -57,11 +57,3 @@ def test_a_word_with_characters_that_the_treebank_lacks_is_left_out():
     assert classes(layer, ["naïve", "naéve"]) == [NONE] * 2
     assert layer.size == 2
     assert classes(made({"naïve": ("adj",)}), ["naïve", "dog", ""]) == [NONE] * 3
-
-
-def test_classes_are_embedded():
-    layer = made({"run": ("noun", "verb"), "dog": ("noun",)})
-    embedded = np.asarray(layer(np.array([[1, 0], [1, 2]])))
-    assert embedded.shape == (2, 2, WIDTH)
-    np.testing.assert_array_equal(embedded[0, 0], embedded[1, 0])
-    assert not np.allclose(embedded[0, 0], embedded[1, 1])

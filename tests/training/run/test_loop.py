@@ -114,11 +114,6 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(runs):
         trained(task)
 
 
-def test_export_before_training_says_so():
-    with pytest.raises(CheckpointError, match="train the recipe first"):
-        load_best(tagging())
-
-
 def test_a_loss_that_is_no_number_stops_the_run():
     with pytest.raises(Diverged, match=r"the loss is nan in step \d+ of epoch \d+"):
         trained(small(learning_rate=float("nan")))
@@ -133,11 +128,6 @@ def test_a_run_ends_early_when_no_epoch_is_better(runs):
     assert "stopped early: no epoch since 1 was better" in said
     _, said = trained(task)  # and it does not go on when it is asked again
     assert "epoch 5/20" not in said
-
-
-def test_a_run_learns_from_as_many_sentences_as_it_is_told():
-    batches = tagging(limit=3).train_batches(np.random.default_rng(0))
-    assert sum(len(batch.inputs["lengths"]) for batch in batches) == 3
 
 
 def test_the_board_shows_curves(runs):

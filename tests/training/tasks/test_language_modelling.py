@@ -1,6 +1,5 @@
 """The language model: that it learns, that its state carries a text on, and that all of a text is measured."""
 
-import hashlib
 import math
 from dataclasses import replace
 from itertools import pairwise
@@ -11,17 +10,9 @@ import pytest
 
 from service.text.encoding import encode_tokens
 from tests.training.tiny import SOURCE, VERSE, language_model, trained
-from training.data import source_code
-from training.data.dataset import collate
 from training.metrics.scores import CROSS_ENTROPY
 from training.run.loop import make_predict
-from training.tasks.language_modelling import END, LanguageModelling, cut, words
-
-
-@pytest.fixture(scope="module")
-def fresh() -> tuple[LanguageModelling, Any]:
-    task = language_model()
-    return task, task.network()
+from training.tasks.language_modelling import END, LanguageModelling, words
 
 
 def ids_of(task: LanguageModelling, text: str) -> Any:
@@ -41,16 +32,6 @@ def test_learns_a_verse_by_heart(tmp_path):
         ids, state = outputs["logits"].argmax(axis=-1).astype(np.int32), outputs["state"]
         said += task.vocabularies["characters"].string(ids[0])
     assert said == VERSE[9:] + VERSE[:9]
-
-
-def test_the_endpoint_gives_the_logits_after_the_last_valid_position(fresh):
-    task, model = fresh
-    inputs = collate(task.goldens()).inputs
-    logits, state = model(**inputs)
-    outputs = task.predict(model, inputs)
-    rows = np.arange(len(inputs["lengths"]))
-    np.testing.assert_allclose(outputs["logits"], logits.numpy()[rows, inputs["lengths"] - 1], atol=1e-5)
-    np.testing.assert_allclose(outputs["state"], state, atol=1e-6)
 
 
 def test_each_chunk_goes_on_where_the_one_before_it_ended(fresh):
@@ -117,12 +98,6 @@ def test_windows_overlap_and_are_learnt_from_at_their_ends(overlap):
     assert losses[0] == losses[1]
 
 
-def test_each_text_of_a_corpus_is_cut_into_parts():
-    recipe = language_model(test_share=0.2, dev_share=0.25).recipe
-    parts = cut(["a" * 10, "b" * 20], recipe)
-    assert parts == {"dev": "aabbbb", "train": "aaaaaabbbbbbbbbbbb", "test": "aabbbb"}
-
-
 def test_words_are_learnt_and_their_perplexity_is_measured(tmp_path):
     recipe = replace(language_model().recipe, unit="word", epochs=10, learning_rate=0.05)
     verse = words(" the cat saw the dog \n the dog ran \n" * 30)
@@ -134,10 +109,3 @@ def test_words_are_learnt_and_their_perplexity_is_measured(tmp_path):
     assert perplexity.value == pytest.approx(math.exp(nats.value), abs=0.01)
     assert perplexity.value < 1.5
     assert "the dog ran" in task.samples(predict)[END]
-
-
-def test_the_interpreters_own_library_is_a_text() -> None:
-    text = source_code.read()
-    assert "class Counter(dict):" in text
-    assert len(text) > 3_000_000
-    assert source_code.sources()[0].sha256 == hashlib.sha256(text.encode()).hexdigest()

@@ -5,13 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.text.vocabulary import UNK
 from tests.training.tiny import SOURCE, sentences, sentiment, trained
 from training.data.dataset import collate
 from training.data.sst import Phrase
 from training.metrics.scores import SST2, sentiment_accuracy
 from training.run.loop import make_predict
-from training.tasks.corpus_tables import label_shift
 from training.tasks.sentiment import LABELS, Sentiment
 
 
@@ -31,16 +29,6 @@ def test_the_probabilities_of_a_label_are_those_of_its_grades():
     probabilities = task.predict(model, batch.inputs)["probabilities"]
     assert probabilities.shape == (len(task.goldens()), len(LABELS))
     np.testing.assert_allclose(probabilities, expected, atol=1e-6)
-
-
-def test_a_text_is_classified_alike_whatever_it_is_batched_with():
-    task = sentiment()
-    model = task.network()
-    examples = task.goldens()
-    together = task.predict(model, collate(examples).inputs)["probabilities"]
-    for example, row in zip(examples, together, strict=True):
-        alone = task.predict(model, collate([example]).inputs)["probabilities"]
-        np.testing.assert_allclose(alone[0], row, atol=1e-6)
 
 
 def test_each_phrase_is_learnt_once_in_lower_case_with_its_most_frequent_grade():
@@ -80,12 +68,6 @@ def test_where_labels_are_balanced_a_rare_one_counts_as_much_as_all_of_a_frequen
     ]
     one = 8 / 3 * (np.log(5) + np.log(2))  # of a label that is seen once; the neutral one has no other side
     np.testing.assert_allclose(losses, [one / 2] * 2 + [8 / 3 * np.log(5) / 4] * 4 + [one / 2] * 2, rtol=1e-5)
-
-
-def test_dropped_words_become_unknown_and_padding_stays():
-    for batch in sentiment(word_dropout=1.0).train_batches(np.random.default_rng(0)):
-        valid = np.arange(batch.inputs["word_ids"].shape[1]) < batch.inputs["lengths"][:, None]
-        assert np.array_equal(batch.inputs["word_ids"], np.where(valid, UNK, 0))
 
 
 def test_sst2_leaves_neutral_out_and_compares_negative_with_positive():
@@ -147,12 +129,6 @@ def test_a_label_of_three_stands_for_all_grades_of_its_side():
     positive, negative = shifted[3:].sum(), shifted[:2].sum()
     expected = -np.log(positive / shifted.sum()) - np.log(positive / (positive + negative))
     assert first == pytest.approx(2 * expected, rel=1e-5)
-
-
-def test_logits_are_shifted_by_the_shares_of_a_corpus_and_not_where_all_have_one_label():
-    shares = np.array([2, 3, 2]) / 7  # one negative, two neutral, one positive, and one more of each
-    np.testing.assert_allclose(several().tables.shifts[1], np.log(3 * shares)[[0, 0, 1, 2, 2]], rtol=1e-5)
-    assert not label_shift([2, 2, 2]).any()
 
 
 def test_what_a_teacher_alone_has_read_has_no_loss_of_a_label():

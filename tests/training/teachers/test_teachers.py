@@ -124,13 +124,6 @@ def test_taggers_learn_their_sentences_and_label_others(settings):
     assert made.sources[-1].name == "encoder, the teacher's pretrained weights"
 
 
-def test_classifiers_learn_their_phrases(settings):
-    made = teach(sentiment(teaching=replace(settings, batch_pieces=200)), console())
-    assert len(made.sentences) == len(made.outputs["logits"]) == len(made.lengths)
-    assert [made.sentences[i] for i in range(len(made.sentences) - 3, len(made.sentences))] == TEXTS
-    assert made.outputs["logits"].shape[1] == 5
-
-
 def test_classifiers_label_what_is_recombined_from_their_phrases(settings):
     teaching = replace(settings, batch_pieces=200, epochs=1, recombined_tokens=8)
     task = sentiment(teaching=teaching, limit=10)  # all twenty leave nothing new
@@ -191,11 +184,6 @@ def test_a_tagger_of_files_has_the_words_and_answers_of_its_teacher(
     assert task.data[-2:] == (source(text, "not stated"), pretrained.find(str(encoder)).source)
     tokens = sum(batch.tokens for batch in task.train_batches(np.random.default_rng(0)))
     assert tokens > sum(map(len, task.examples("train"))) + 30
-
-
-def test_teachers_of_other_settings_begin_anew(settings):
-    first, second = (tagging(teaching=replace(settings, epochs=epochs)).recipe for epochs in (1, 2))
-    assert tuning.teachers_folder(first) != tuning.teachers_folder(second)
 
 
 def test_a_folder_without_an_encoder_is_refused(tmp_path):

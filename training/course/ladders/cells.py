@@ -4,9 +4,7 @@ from training.course.ladders import Ladder, Rung, language
 from training.tasks.recipe import derive
 
 simple = Rung(
-    "simple",
-    "A simple RNN",
-    derive(language.simple.recipe, "cells-simple", limit=100_000, sizes={"units": 128}),
+    "simple", "A simple RNN", derive(language.simple.recipe, "cells-simple", limit=100_000, sizes={"units": 128})
 )
 identity = simple.then("identity", "ReLU, begun as the identity", sizes={"cell": "identity"})
 unitary = simple.then("unitary", "A unitary recurrence: the norm of the state is kept", sizes={"cell": "unitary"})

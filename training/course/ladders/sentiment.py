@@ -27,9 +27,7 @@ bag = Rung(
     ),
 )
 last_state = bag.then(
-    "last-state",
-    "The state of a simple RNN, begun as the identity, after the last word",
-    sizes={"cell": "identity"},
+    "last-state", "The state of a simple RNN, begun as the identity, after the last word", sizes={"cell": "identity"}
 )
 padding = last_state.then(
     "padding", "The state after the padding, as if all texts were as long", sizes={"reads_padding": True}

@@ -70,12 +70,7 @@ class WordTagger(keras.Model):  # type: ignore[misc]
         return Dropout(cell, inputs=sizes.dropout, outputs=sizes.dropout, state=state, variational=sizes.variational)
 
     def call(
-        self,
-        word_ids: Tensor,
-        char_ids: Tensor,
-        lengths: Tensor,
-        forms: Tensor | None = None,
-        training: bool = False,
+        self, word_ids: Tensor, char_ids: Tensor, lengths: Tensor, forms: Tensor | None = None, training: bool = False
     ) -> dict[str, Tensor]:
         """Returns logits, shape [B, T, K] for each head. Arguments as of Tagger.call."""
         outputs = self.word_embedding(word_ids)  # [B, T, E]

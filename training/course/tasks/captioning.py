@@ -60,8 +60,7 @@ class Captioning(Task):
         self.words = Vocabulary(WORDS)
         self.labels = {}
         self.endpoint = Endpoint(
-            inputs={"image": floats("B", SIZE, SIZE)},
-            outputs={"word_ids": ints("B", LONGEST + 1)},
+            inputs={"image": floats("B", SIZE, SIZE)}, outputs={"word_ids": ints("B", LONGEST + 1)}
         )
 
     def network(self) -> keras.Model:
