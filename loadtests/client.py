@@ -90,7 +90,7 @@ class Answers:
 
 
 class ClosedLoop(Answers):
-    """Each connection sends the next request at once, for that many seconds, or as long as there are any."""
+    """Sends a request on each connection once the last is answered, for some seconds or until none is left."""
 
     def free(self, connection: Connection) -> None:
         """Gives a connection its next request."""

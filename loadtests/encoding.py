@@ -2,7 +2,7 @@
 
     python -m loadtests.encoding
 
-The answer is that of /tag to a text of 5000 words. The encoders take turns, in one process; the table has medians.
+The answer is what /tag gives for a text of 5000 words. The encoders take turns, in one process; the table has medians.
 """
 
 import json

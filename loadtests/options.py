@@ -3,7 +3,7 @@
     python -m loadtests.options TAGWERK_BATCH_SIZES=1,4,16
     python -m loadtests.options TAGWERK_SLOTS=4 --traffic generate --clients 16
 
-The settings of the environment are those of both. The processor time of a request is that of all processes; a core does
+Both read the settings of the environment. The processor time of a request is that of all processes; a core does
 a thousand milliseconds a second.
 """
 

@@ -62,7 +62,7 @@ def name_of(pid: int) -> str:
 
 
 def _threads(pid: int) -> list[str]:
-    """Returns the threads of a process, each of which has children of its own."""
+    """Returns the threads of a process; each thread has its own list of child processes."""
     try:
         return [task.name for task in Path(f"/proc/{pid}/task").iterdir()]
     except (FileNotFoundError, ProcessLookupError):

@@ -123,7 +123,7 @@ class Service(Server):
     def seconds_until_replaced(self, ended: Collection[int], count: int, most_seconds: float) -> float | None:
         """Waits until so many processes are ready and some others are gone; returns the seconds; None after the most.
 
-        It looks twice: for a moment, the metrics are still those of a process that has ended.
+        It reads them twice: for a moment, the metrics still have a process that has ended.
         """
         began = time.monotonic()
         while (seconds := time.monotonic() - began) < most_seconds:

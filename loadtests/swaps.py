@@ -77,7 +77,7 @@ def add_version(store: Path, number: int) -> None:
 
 
 def wait_until_it_serves(service: Service, number: int, count: int) -> float:
-    """Waits until so many processes serve a version, and those of the one before it are gone; returns the seconds."""
+    """Waits until `count` processes serve a version and the old processes are gone; returns the seconds."""
     began = time.monotonic()
     while share(service, number) != 1.0 or not service.all_ready(count):
         if service.process.poll() is not None:

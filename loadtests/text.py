@@ -23,7 +23,7 @@ from statistics import mean, median
 from typing import NamedTuple
 
 EWT_LENGTHS = Path(__file__).with_name("ewt_lengths.json")  # words of a sentence: how many such in EWT's test part
-TIMES_EWT = 2  # so many sentences of each length as there are in EWT's test part, times this
+TIMES_EWT = 2  # sentences of each length, for each such sentence in EWT's test part
 ENDING = 3  # letters that a word keeps, so that it still looks like a noun or a verb
 WORD = re.compile(r"[A-Za-z]{4,}")
 FIELDS = {"text", "tokens", "prompt", "seed", "temperature", "lemmas"}  # of requests, which keep their names

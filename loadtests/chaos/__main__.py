@@ -3,7 +3,7 @@
     python -m loadtests.chaos                     everything
     python -m loadtests.chaos kill disk           the scenarios with one of these words in their names
     python -m loadtests.chaos hostile             the attacks of hostile clients alone, which have a table of their own
-    python -m loadtests.chaos trailers            those of them with this word in their names
+    python -m loadtests.chaos trailers            the attacks with this word in their names
 
 One service goes through all of it and ends by SIGTERM; the supervisor of another is killed. Progress goes to stderr,
 the tables to stdout. The exit status is 1 on a violation.
@@ -129,7 +129,7 @@ async def end(service: ServiceUnderTest, scenario: Scenario) -> Result:
 
 @contextmanager
 def started(folder: Path, environment: Mapping[str, str], log: Path | None) -> Iterator[ServiceUnderTest]:
-    """Starts a service; kills at the end of the block what is left of it, and adds its log to a file."""
+    """Starts a service; after the block, kills its remaining processes and adds its log to a file."""
     service = ServiceUnderTest(folder, environment)
     try:
         service.server.wait_until_ready()

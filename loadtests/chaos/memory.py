@@ -12,7 +12,7 @@ Bytes = dict[int, int]  # by process
 
 
 def resident(pids: Iterable[int]) -> Bytes:
-    """Returns the memory that processes have; those that have ended are left out."""
+    """Returns the memory of each process that still runs."""
     return _read(pids, "VmRSS")
 
 
@@ -31,7 +31,7 @@ def reset_peaks(pids: Iterable[int]) -> Bytes:
 
 
 def grown_most(before: Mapping[int, int], after: Mapping[int, int]) -> tuple[int, int]:
-    """Returns the memory before and after of the process that has grown most, of those that are in both."""
+    """Returns the memory, before and after, of the process that has grown most; it must be in both."""
     both = [(before[pid], after[pid]) for pid in before.keys() & after.keys()]
     return max(both, key=lambda sizes: sizes[1] - sizes[0], default=(0, 0))
 

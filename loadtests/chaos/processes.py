@@ -90,7 +90,7 @@ async def freeze_one(service: ServiceUnderTest, counts: RequestCounts) -> str:
 
 
 async def _before(service: ServiceUnderTest) -> tuple[list[int], Mapping[int, int], int]:
-    """Returns the server processes, that of each connection by the client's port, and the length of the log."""
+    """Returns the server processes, the process of each connection by the client's port, and the length of the log."""
     pids = await asyncio.to_thread(service.pids, SERVER)
     check(len(pids) > 1, f"there is no other server process: {pids}")
     return pids, await asyncio.to_thread(service.owners), service.log.stat().st_size

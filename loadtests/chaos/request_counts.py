@@ -51,7 +51,7 @@ class RequestCounts:
     def disagreements(self, counted: Counter[Outcome]) -> list[str]:
         """Returns where `counted`, what /metrics grew by, cannot be what the clients saw.
 
-        Of those that a client saw lost, one may have been counted before, or an answer before it not counted any more.
+        A lost request may have been counted before it was lost, and the answer before it may be missing in the count.
         """
         found = []
         for (path, status), number in sorted(self.answers.items()):

@@ -1,4 +1,4 @@
-"""Measures the time of `tagwerk annotate` for a token, over that of the bare step."""
+"""Measures the time of `tagwerk annotate` for a token, as a multiple of the bare step's."""
 
 import os
 import subprocess

@@ -32,7 +32,7 @@ from service.types import Ragged, joined
 
 
 def endless_chunks(seconds: float) -> Iterator[Chunk]:
-    """Yields the texts of the load for that long, as `service.commands.annotate.source` does those of a file."""
+    """Yields the texts of the load for some seconds, in the form that `service.commands.annotate.source` gives."""
     lines, done = cycle(running_text()), Position()
     ends = time.perf_counter() + seconds
     while time.perf_counter() < ends:

@@ -13,7 +13,7 @@ from loadtests.servers import Server
 
 
 def measure(service: Server, plan: Plan) -> list[Figure]:
-    """Returns the p50 of /tag at one client less that of the bare step, on the same sentences."""
+    """Returns the p50 of /tag at one client less the p50 of the bare step, on the same sentences."""
     whole, bare = [], []
     program = [sys.executable, "-m", "loadtests.figures.bare_step"]
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}

@@ -76,7 +76,7 @@ def measure(service: Server, plan: Plan) -> list[Figure]:
 
 
 def middle(rounds: Sequence[Step]) -> Step:
-    """Returns that of some rounds of a load which answered neither most nor least, with the other errors of all."""
+    """Returns the round with the median rate of answers, and with it the other errors of all rounds."""
     others = sum(step.others for step in rounds)
     return replace(sorted(rounds, key=lambda step: step.seen.requests_per_second)[len(rounds) // 2], others=others)
 

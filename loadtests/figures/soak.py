@@ -18,7 +18,7 @@ from loadtests.rounds import figure, load, say
 from loadtests.servers import Server
 
 CLIENTS = 16
-ROUNDS = 20  # the last half of which is compared with the second fifth: in the first, caches fill
+ROUNDS = 20  # the last half is compared with the second fifth: in the first fifth, caches fill
 SAMPLES_A_ROUND = 6
 
 HEADS = ["minute", "answered /s", "p50 ms", "p99 ms", "memory MB", "files MB", "descriptors", "threads"]
@@ -80,7 +80,7 @@ def check(rounds: Sequence[Round], gone: int) -> list[Figure]:
         Figure("file descriptors", descriptors, SOAK_DESCRIPTORS, f"{late[-1].descriptors} at the end"),
         Figure("threads", threads, SOAK_THREADS, f"{late[-1].threads} at the end"),
         Figure("requests that failed", errors, FAILED_REQUESTS, f"in {len(rounds)} rounds"),
-        Figure("processes that were started again", gone, NEW_PROCESSES, "of those of the start"),
+        Figure("processes that were started again", gone, NEW_PROCESSES, "of the processes at the start"),
     ]
 
 

@@ -110,7 +110,7 @@ async def replay(port: int, seed: int, number: int) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.fuzz", description="Sends mutated requests.")
-    parser.add_argument("--seed", type=int, default=1, help="the cases are those of this seed")
+    parser.add_argument("--seed", type=int, default=1, help="of the random cases")
     parser.add_argument("--cases", type=int, default=CASES, help="how many")
     parser.add_argument("--case", type=int, help="send this one alone, and show it")
     parser.add_argument("--port", type=int, help="of a service that runs; by default one is started")

@@ -13,7 +13,7 @@ AT_A_TIME = 4
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of a case. Moments are those of the monotonic clock."""
+    """The outcome of a case. Moments are of the monotonic clock, in seconds."""
 
     case: Case
     exchange: Exchange

@@ -1,4 +1,4 @@
-"""The app that one would write first: FastAPI, and one call of the SavedModel a request, in a batch of one.
+"""The simplest app: FastAPI, and a call of the SavedModel for each request, in a batch of one.
 
     uvicorn loadtests.peers.plain_fastapi:app
 

@@ -128,7 +128,7 @@ def as_arrays(outputs: dict[str, Any]) -> dict[str, Array]:
 
 
 def _best_of(probabilities: dict[str, Any]) -> dict[str, Any]:
-    """Returns the best label of each head, and its probability  # [B, T] each, from those of all  # [B, T, K]."""
+    """Returns the best label of each head and its probability, shape [B, T] each, from probabilities [B, T, K]."""
     return {
         **{f"{head}_id": tf.argmax(probabilities[head], -1, output_type=tf.int32) for head in HEADS},
         **{f"{head}_probability": tf.reduce_max(probabilities[head], -1) for head in HEADS},

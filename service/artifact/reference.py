@@ -15,8 +15,8 @@ class Reference(FileModel):
         items: how many words, texts or characters the split has.
         unknown: by vocabulary, the share of what it does not have.
         labels: by kind of label, how often each is the most probable one.
-        confidence: by kind of label, how often the probability of that one lies in each of CONFIDENCE_BINS equal bins
-            between 0 and 1.
+        confidence: by kind of label, how many words, texts or characters have a highest probability in each of
+            CONFIDENCE_BINS equal bins between 0 and 1.
     """
 
     items: int

@@ -14,16 +14,6 @@ SECONDS = st.fixed_dictionaries({shape: st.integers(1, 50).map(float) for shape 
 LENGTHS = st.lists(st.integers(1, 16), max_size=12)
 
 
-@given(LENGTHS, SECONDS)
-def test_every_sequence_is_in_one_batch_that_holds_it(lengths, seconds):
-    placed = []
-    for places, (size, length) in Cuts(GRID, seconds)(lengths):
-        assert 0 < len(places) <= size
-        assert all(lengths[place] <= length for place in places)
-        placed += places
-    assert sorted(placed) == list(range(len(lengths)))
-
-
 @given(LENGTHS.filter(bool), SECONDS)
 def test_no_way_to_join_buckets_costs_less(lengths, seconds):
     buckets = [(length, len(list(group))) for length, group in groupby(sorted(map(GRID.bucket, lengths)))]

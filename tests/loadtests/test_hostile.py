@@ -5,7 +5,7 @@ from collections import Counter
 
 from loadtests.chaos.hostile.attack import Attack
 from loadtests.chaos.hostile.report import Memory, Row
-from loadtests.neighbour import Waits
+from loadtests.neighbour import Sample, Waits, summarize
 
 ATTACK = Attack("an attack", list)
 
@@ -31,3 +31,8 @@ def test_each_fault_is_found():
     assert row(s500=2, s422=1).faults() == ["the attacker was answered 2 x 500"]
     assert row(s0=2).faults() == ["the attacker got no answer to 2 of its requests"]
     assert row(failures=["it did not come back"]).faults() == ["it did not come back"]
+
+
+def test_a_wait_does_not_count_what_the_host_stole():
+    waits = summarize([Sample(0, 2.0, 200, 1.8), Sample(2, 0.5, 200), Sample(3, 0.1, 200, 0.3)])
+    assert (waits.worst_seconds, waits.worst_undisturbed_seconds) == (2.0, 0.5)

@@ -1,9 +1,8 @@
 """The address, which follows the tab and the form, and is followed by them."""
 
-from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
-from tests.page.driving import answered, run, until
+from tests.page.driving import answered, run
 
 
 def address(page) -> tuple[str, dict[str, str]]:
@@ -40,15 +39,6 @@ def test_an_address_that_is_typed_is_followed(page):
     assert page.locator("#classify").is_visible()
 
 
-def test_typing_adds_one_entry_to_the_history(page):
-    field = page.get_by_label("Text to tag")
-    before = page.evaluate("history.length")
-    for text in ("One.", "One. Two.", "One. Two. Three."):
-        answered(page, "tag", partial(field.fill, text))
-    assert address(page) == ("tag", {"text": "One. Two. Three.", "model": "tagger-en"})
-    assert page.evaluate("history.length") == before + 1
-
-
 def test_a_text_too_long_for_an_address_is_gone_back_to(page):
     text = "A dog barks. " * 700
     run(page, "tag", text)
@@ -58,10 +48,3 @@ def test_a_text_too_long_for_an_address_is_gone_back_to(page):
     answered(page, "tag", page.locator("#tag .examples button").first.click)
     answered(page, "tag", page.go_back)
     assert page.get_by_label("Text to tag").input_value() == text
-
-
-def test_the_skip_link_leaves_the_address(page):
-    before = page.url
-    page.locator(".skip").press("Enter")
-    until(page, "document.activeElement.id === 'main'")
-    assert page.url == before

@@ -84,17 +84,6 @@ def test_log_odds_are_shown_as_what_they_are_and_add_up(page):
         assert "%" not in section.inner_text(), "log-odds are no shares"
 
 
-def test_words_are_for_or_against_positive_in_a_text_that_is_negative_as_a_whole(page):
-    result = result_of(page, "classify", TEXT)["results"][0]
-    assert (result["label"], result["contributions"]["label"]) == ("negative", "positive")
-    hues = {}
-    for kind, word in (("for", "superb"), ("against", "mess")):
-        mark = page.locator(f"#classify mark.{kind}", has_text=word)
-        assert number(mark.locator("sup").inner_text()) * (1 if kind == "for" else -1) > 0
-        hues[kind] = mark.evaluate("e => getComputedStyle(e).getPropertyValue('--hue')").strip()
-    assert hues == {"for": "155", "against": "30"}, "green and red"
-
-
 def test_the_score_magnitude_and_mixture_are_shown(page):
     result = result_of(page, "classify", TEXT)["results"][0]
     values = page.locator("#classify .strength dd").all_inner_texts()

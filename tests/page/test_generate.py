@@ -22,23 +22,6 @@ def test_it_writes_what_the_service_writes(page, client):
     assert "60 characters, ended at max tokens" in page.locator("#generate .facts").inner_text()
 
 
-def test_the_text_comes_piece_by_piece(page):
-    lengths = """() => new Promise((resolve) => {
-        const seen = [];
-        new MutationObserver(() => {
-            const text = document.querySelector("#generate .written")?.lastChild.data.length ?? 0;
-            if (seen.at(-1) !== text) seen.push(text);
-            if (text === 300) resolve(seen);
-        }).observe(document.querySelector("#generate .texts"), { childList: true, characterData: true, subtree: true });
-        document.querySelector("#generate .primary").click();
-    })"""
-    page.locator("#tab-generate").click()
-    page.locator("#generate [name=max_tokens]").fill("300")
-    seen = page.evaluate(lengths)
-    assert len(seen) > 10
-    assert seen == sorted(seen)
-
-
 def test_every_control_reaches_the_service(page):
     wish = {"max_tokens": 20, "temperature": 0.3, "top_k": 5, "top_p": 0.9, "seed": 3, "n": 2}
     with page.expect_request("**/generate") as request:
@@ -60,12 +43,6 @@ def test_a_seed_repeats_its_text(page):
     assert written(page) != first[1:], "without a seed, another text"
 
 
-def test_a_stop_string_ends_the_text(page):
-    run(page, "generate", "ROMEO:", max_tokens=300, seed=7, stop="\\n\\n")
-    assert "ended at a stop string" in page.locator("#generate .facts").inner_text()
-    assert "\n\n" not in written(page)[0]
-
-
 def test_stop_stops_the_work_and_keeps_what_is_written(page, client):
     def cancelled() -> float:
         lines = client.get("/metrics").text.splitlines()
@@ -84,15 +61,6 @@ def test_stop_stops_the_work_and_keeps_what_is_written(page, client):
             break
         page.wait_for_timeout(50)
     assert cancelled() == before + 1, "the service has stopped, too"
-
-
-def test_starting_again_leaves_one_text(page):
-    start(page, "generate", "ROMEO:", seed=7, **LONG)
-    until(page, f"{LENGTH} > 20")
-    run(page, "generate", "JULIET:", max_tokens=30, n=1, seed=1)
-    assert len(written(page)) == 1
-    assert page.locator("#generate .prompt").inner_text() == "JULIET:"
-    assert page.get_by_role("button", name="Stop", exact=True).is_hidden()
 
 
 @pytest.mark.parametrize(("field", "value"), [("temperature", "11"), ("top_p", "0"), ("max_tokens", "0"), ("n", "129")])

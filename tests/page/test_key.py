@@ -42,7 +42,3 @@ def test_a_key_is_asked_for_where_one_is_required(browser, server):
         assert page.evaluate(STORED) == [None, 0, ""]
         page.locator("#tag .primary").click()
         message.get_by_text("This service requires an API key.").wait_for()
-
-
-def test_no_key_is_asked_for_where_none_is_required(page):
-    assert page.locator("#key").is_hidden()

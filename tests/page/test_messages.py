@@ -36,9 +36,3 @@ def test_an_empty_text_says_what_to_do(page, panel, verb):
     assert page.locator(ANSWERS[panel]).count() == 0
     assert sent == []
     assert page.locator(f"#{panel}-text").get_attribute("placeholder") == "Type or paste a text"
-
-
-def test_an_empty_prompt_begins_with_a_new_line(page):
-    run(page, "generate", "", max_tokens=20, seed=7)
-    assert page.locator("#generate .written").inner_text().strip()
-    assert "if empty, the text begins with a new line" in page.locator("#generate-prompt").get_attribute("placeholder")

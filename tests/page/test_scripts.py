@@ -47,28 +47,6 @@ def test_metrics_are_read_and_compared(page):
     assert found == [3, 1, pytest.approx(0.1 + 0.1 * 2 / 3), pytest.approx(0.2 + 0.2 * 0.96), 0.4, None, 3]
 
 
-def test_a_timing_header_is_read(page):
-    header = 'queue;dur=1.5, total;desc="all, of it";dur=2, batch;desc="batch of 16", hit'
-    found = page.evaluate("async (h) => (await import('/page/cost.js')).readTimings(h)", header)
-    assert found == {
-        "queue": {"dur": "1.5"},
-        "total": {"desc": "all, of it", "dur": "2"},
-        "batch": {"desc": "batch of 16"},
-        "hit": {},
-    }
-
-
-def test_a_problem_document_becomes_sentences(page):
-    say = "async (p) => (await import('/page/api.js')).describeProblem(p)"
-    assert page.evaluate(say, {"title": "The device failed", "detail": "it is on fire"}) == (
-        "The device failed. It is on fire."
-    )
-    errors = [{"pointer": "/top_p", "problem": "got 0", "allowed": "greater than 0"}]
-    assert page.evaluate(say, {"title": "The request is not valid", "detail": "x", "errors": errors}) == (
-        "The request is not valid. Top p: got 0; allowed: greater than 0."
-    )
-
-
 def test_figures_are_written_with_their_units(page):
     """No share is rounded up to certainty or down to nothing, and log-odds are no share."""
     write = "async ([name, values]) => { const dom = await import('/page/dom.js'); return values.map(dom[name]) }"

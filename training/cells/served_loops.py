@@ -99,7 +99,7 @@ def per_position(
         lengths: valid positions of each row, from the left, int32, shape [B].
 
     Returns:
-        The arrays by name, each of shape [B * T, ...], of which the first sum(lengths) are valid.
+        The arrays by name, each of shape [B * T, ...]; the first sum(lengths) rows are valid.
     """
     flat = [ops.reshape(x, (-1, x.shape[-1])) for x in inputs]
     ends = ops.cumsum(lengths)

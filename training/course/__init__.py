@@ -36,7 +36,7 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str) -> "Recipe":
-    """Loads a recipe, or that of a rung, "tagging/lstm", by its name. Raises ConfigurationError if there is none."""
+    """Loads a recipe by its name, or a rung's recipe by "tagging/lstm". Raises ConfigurationError if there is none."""
     ladder, _, rung = name.rpartition("/")
     if ladder:
         return load_ladder(ladder).rung(rung).recipe

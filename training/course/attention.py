@@ -40,7 +40,7 @@ def draw_translations(task: Translation, model: keras.Model, texts: Sequence[str
 def draw_captions(task: Captioning, model: keras.Model, out: Path) -> None:
     """Plots scenes of dev, and beside each a panel per generated word with the weights over the scene.
 
-    The scenes are the first of dev with as many digits as there can be, since they have the longest captions.
+    The scenes are the first of dev with the most digits: these have the longest captions.
     """
     most = max(len(scene.digits) for scene in task.splits["dev"])
     scenes = [scene for scene in task.splits["dev"] if len(scene.digits) == most][:SCENES]

@@ -51,7 +51,7 @@ def senti4sd(file: Path) -> bytes:
 
 
 def newsmtsc(file: Path) -> bytes:
-    """Returns lines of the polarity that a sentence's targets have in common, that of each, the targets, and text."""
+    """Returns lines: the polarity that the targets share, the polarity of each target, the targets, the sentence."""
     rows = []
     for line in _lines(file.read_bytes().decode()):
         sentence = json.loads(line)

@@ -1,1 +1,1 @@
-"""Models of one's own data: from a file to a version in the model store, without a recipe."""
+"""Makes models from a user's files: from a file to a version in the model store, without a recipe."""

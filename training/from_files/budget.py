@@ -42,7 +42,7 @@ def training_budget(
         least, most: bounds of the number of epochs.
 
     Returns:
-        The number of epochs, and that of the examples that are used; None for all examples.
+        The number of epochs, and the number of examples to use; None for all examples.
     """
     seconds = QUICK_SECONDS if quick else BUDGET_SECONDS
     possible = (seconds - FIXED_SECONDS) / tokens

@@ -1,4 +1,4 @@
-"""A classifier of one's own texts."""
+"""Reads a user's labelled texts and makes the task of a classifier from them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

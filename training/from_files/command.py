@@ -29,7 +29,7 @@ def add_commands(kinds: Any) -> None:
             kind.add_argument("--lexicon", metavar="FILE", default="", help=what)
             what = "multilingual, all-mpnet-base-v2 for English, or a folder: a large network that teaches the tagger"
             kind.add_argument("--teacher", metavar="NAME", default="", help=what)
-            what = "plain text of the language, of which the tagger learns what its teacher answers"
+            what = "plain text of the language: the teacher labels it, and the tagger learns from these labels"
             kind.add_argument("--unlabelled", type=Path, metavar="FILE", help=what)
         if name != "language-model":
             for split in ("dev", "test"):

@@ -1,4 +1,4 @@
-"""A language model of one's own text."""
+"""Reads a user's text and makes the task of a language model from it."""
 
 from rich.console import Console
 

@@ -32,7 +32,7 @@ class Options:
         teacher: a name of training.teachers.pretrained, or a folder; "" for none.
         unlabelled: plain text for the teacher to label.
         text_column, label_column: of a classifier's tables.
-        changes: settings of the recipe as text, `sizes.units` for those of the network.
+        changes: settings of the recipe and their values as text; `sizes.units` is a setting of the network.
         command: the command line with these options.
     """
 

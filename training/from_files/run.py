@@ -1,4 +1,4 @@
-"""Trains a task of one's own data, compares it with simple models, and exports it."""
+"""Trains a task on a user's files, compares it with simple models, and exports it."""
 
 import json
 from collections.abc import Mapping

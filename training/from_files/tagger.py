@@ -1,4 +1,4 @@
-"""A tagger of one's own treebank."""
+"""Reads a user's treebank and makes the task of a tagger from it."""
 
 from collections.abc import Sequence
 from dataclasses import replace

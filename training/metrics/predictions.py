@@ -77,7 +77,7 @@ def interval(predictions: Predictions) -> tuple[float, float]:
 
 
 def difference_interval(one: Predictions, other: Predictions) -> tuple[float, float]:
-    """Returns the 95 % interval of the accuracy of `other` less that of `one`, in percentage points.
+    """Returns the 95 % interval of the accuracy gained from `one` to `other`, in percentage points.
 
     Both are predictions for the same items. Each resampled split is the same for both, so that what is hard for both
     does not count (paired bootstrap, Koehn 2004).

@@ -96,7 +96,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
         return self._scores(states), _flat(states)
 
     def round_weights(self) -> list[str]:
-        """Turns the weights of the step into integers; returns the names of those that stay floats."""
+        """Turns the weights of the step into integers; returns the names of weights that stay floats."""
         limits = [None, *(cell.output_limit for cell in self.cells)]
         kept = [name for cell, limit in zip(self.cells, limits, strict=False) for name in cell.round_weights(limit)]
         return kept + self.head.round_weights(limits[-1])
@@ -131,7 +131,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
         return outputs, states
 
     def _layered(self, state: Tensor) -> list[State]:
-        """Cuts flat states [B, S] into those of each layer, each [1, B, H]."""
+        """Cuts flat states [B, S] into the states of each layer, each [1, B, H]."""
         layers, start = [], 0
         for cell in self.cells:
             ends = np.cumsum([start, *cell.state_sizes]).tolist()

@@ -7,11 +7,11 @@ from training.cells import Tensor
 from training.models.affixes import PREFIXES, ROWS, SHAPES
 
 PLACES = 3  # a word adds scores to the word before it, to itself, and to the word behind it
-NEIGHBOURS = slice(PREFIXES + 1, PREFIXES + 3)  # of the affixes, those that add to the neighbours: suffixes of 2 and 3
+NEIGHBOURS = slice(PREFIXES + 1, PREFIXES + 3)  # the affixes that add to the neighbours: suffixes of 2 and 3 characters
 
 
 class LinearScores(keras.layers.Layer):  # type: ignore[misc]
-    """Scores labels by sums of weights of features: the word, its affixes and its shape, and those of its neighbours.
+    """Scores labels by sums of weights: of the word, its affixes and its shape, and of its neighbours.
 
     It errs on other words than a recurrent network that has learned from the same few sentences, so that the mean of
     both is right more often than either (Hansen and Salamon 1990). The scores that a word adds to its neighbours and
@@ -55,7 +55,7 @@ class LinearScores(keras.layers.Layer):  # type: ignore[misc]
         return scores + self.classes(classes) if self.classes else scores
 
     def call(self, word_ids: Tensor, of_spelling: Tensor) -> Tensor:
-        """Returns the scores that words add: ids, [...], and those of their spelling, [..., 3 * K] -> [..., 3 * K]."""
+        """Returns the scores that words add: ids, [...], and scores of their spelling, [..., 3 * K] -> [..., 3 * K]."""
         return (self.words(word_ids) + of_spelling) * ops.concatenate([self.scale] * PLACES)
 
     def total(self, added: Tensor) -> Tensor:

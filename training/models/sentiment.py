@@ -32,7 +32,7 @@ class SentimentSizes:
     weighed: bool = False
 
     def network(self, words: int, classes: int) -> "SentimentClassifier":
-        """Builds the classifier; arguments as there."""
+        """Builds a SentimentClassifier of these sizes."""
         return SentimentClassifier(words, classes, self)
 
 
@@ -110,7 +110,7 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         return ops.stack([read, SCALE / ops.sqrt(counts) * found["pairs"] + self.word_pairs.bias]), outputs
 
     def round_weights(self) -> list[str]:
-        """Turns the recurrent weights into integers; returns the names of those that stay floats."""
+        """Turns the recurrent weights into integers; returns the names of weights that stay floats."""
         return self.reader.gru.round_weights()
 
     def restore_weights(self) -> None:

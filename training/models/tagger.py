@@ -45,7 +45,7 @@ class TaggerSizes:
     def network(
         self, words: int, characters: int, labels: Mapping[str, int], classes: WordClasses | None = None
     ) -> "Tagger":
-        """Builds the tagger; arguments as there."""
+        """Builds a Tagger of these sizes."""
         return Tagger(words, characters, labels, self, classes)
 
 
@@ -98,7 +98,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
     def call(
         self, word_ids: Tensor, char_ids: Tensor, lengths: Tensor, forms: Tensor | None = None, training: bool = False
     ) -> dict[str, Tensor]:
-        """Returns logits, shape [B, T, K] for each head; in training those of a linear model apart, as `<head>_linear`.
+        """Returns logits, shape [B, T, K] for each head; in training, a linear model's apart, as `<head>_linear`.
 
         Args:
             word_ids: [B, T] int32.
@@ -165,7 +165,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
         return self.word_lstm.recurrent_kernel_scale is not None
 
     def round_weights(self) -> list[str]:
-        """Turns the weights of the step into integers; returns the names of those that stay floats."""
+        """Turns the weights of the step into integers; returns the names of weights that stay floats."""
         kept = self.word_lstm.round_weights()
         return kept + [name for head in self.heads.values() for name in head.round_weights(self.word_lstm.output_limit)]
 
@@ -201,7 +201,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
             scales: of a table that is rounded, shape [W, 2].
 
         Returns:
-            For all words, row after row, of which the first sum(lengths) are valid: `logits`, [B * T, S]; for each head
+            For all words, row after row (the first sum(lengths) are valid): `logits`, [B * T, S]; for each head
             `<head>_id`, [B * T] int32, and `<head>_probability`, [B * T]; and for lemma rules what `next_best` returns.
         """
         ends = np.cumsum([head.units for head in self.heads.values()]).tolist()
@@ -251,7 +251,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
         return ops.concatenate([self.word_embedding(word_ids), spelling[0]], axis=-1)
 
     def _totals(self, added: Tensor) -> Tensor:
-        """Returns the scores of words with those of their neighbours in a linear model, shape [B, T, N]."""
+        """Returns the scores of words, with what neighbours add in a linear model, shape [B, T, N]."""
         if self.linear is None:
             return added
         linear = self.linear.total(added[..., : self.linear.size])

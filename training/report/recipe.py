@@ -16,7 +16,7 @@ TEXT = ("name", "description", "limits", "licence")  # said in words, not settin
 
 
 def show(task: Task, console: Console, note: str = "") -> None:
-    """Prints the settings of a task's recipe, those that differ from the defaults marked, and its network's weights.
+    """Prints the settings of a task's recipe, with a mark at each changed default, and its network's weights.
 
     Args:
         note: on the network.
@@ -47,7 +47,7 @@ def fingerprint(recipe: Recipe) -> str:
 
 
 def _settings(settings: Any, prefix: str = "") -> Iterator[tuple[str, str, str | None]]:
-    """Yields each setting's name, value and default, None if it has none; those of a part by "part."."""
+    """Yields each setting's name, value and default (None without one). Settings of a part begin with "part."."""
     for field in fields(settings):
         value = getattr(settings, field.name)
         if is_dataclass(value):

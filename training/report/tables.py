@@ -100,7 +100,7 @@ def show_features(console: Console, labels: Sequence[str], own: Predictions, exa
         rows.append((len(wrong), (attribute, f"{words:,}", share, worst, example)))
     if not rows:
         return
-    table = new_table("features on dev, those that are wrong most often first")
+    table = new_table("features on dev, most errors first")
     for title in ("attribute", "words", "right, %", "most often"):
         table.add_column(title, no_wrap=True)
     table.add_column("such as")

@@ -55,7 +55,7 @@ class Rounded(Protocol):
     """A network whose served step can multiply states in integers, see `training.cells.integers`."""
 
     def round_weights(self) -> list[str]:
-        """Turns the weights of the step into integers; returns the names of those that stay floats."""
+        """Turns the weights of the step into integers; returns the names of weights that stay floats."""
 
     def restore_weights(self) -> None:
         """Turns integers into floats again."""

@@ -16,7 +16,7 @@ SIDES = np.array(  # of a corpus with three labels  # [5, 5]
 
 @dataclass(frozen=True)
 class CorpusTables:
-    """Tables by the number of a corpus; the last is that of texts that only a teacher has read.
+    """Tables by the number of a corpus. The last row is for texts without a label, which only a teacher has read.
 
     Attributes:
         weights: of a text in the loss, shape [C].

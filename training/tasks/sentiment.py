@@ -102,7 +102,7 @@ class Sentiment(Classification):
         further: the splits of the recipe's other corpora, by name, whose trees have one phrase each.
 
     Attributes:
-        train_trees: those of the train split.
+        train_trees: the sentences of the train split, with their phrases.
         tables: what the labels of each corpus say, by its number: 0 the first, then the others.
     """
 
@@ -184,7 +184,7 @@ class Sentiment(Classification):
         return self._batches(Examples.of(labelled) + distilled.sample(self.recipe.distillation_tokens, rng), rng)
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
-        """Returns the cross-entropy of the grade plus, where it is not neutral, that of positive against negative.
+        """Returns the cross-entropy of the grade; for a grade that is not neutral, adds positive against negative.
 
         With a distillation set, the cross-entropy of the teacher's probabilities is added. The members share no loss.
         """
@@ -253,7 +253,7 @@ class Sentiment(Classification):
 
 
 def _texts(splits: Mapping[str, Trees], corpus: int, longest: int) -> dict[str, list[Text]]:
-    """Returns the texts of each split; train without those that dev or test has, and cut to `longest` words."""
+    """Returns the texts of each split. Leaves texts of dev and test out of train, and cuts those of train."""
     found = {
         split: [Text(tree[-1].tokens, tree[-1].grade, corpus) for tree in trees] for split, trees in splits.items()
     }

@@ -17,7 +17,7 @@ from training.data.dataset import Array
 MAGIC = b"E5S1"
 BLOCK = np.dtype([("scale", "<f2"), ("halves", "u1", 16)])
 WEIGHTS_OF_A_BLOCK = 32
-EMBEDDINGS = {  # the name in the file: that of Transformers
+EMBEDDINGS = {  # name in the file: name in Transformers
     "emb.word": "embeddings.word_embeddings.weight",
     "emb.pos": "embeddings.position_embeddings.weight",
     "emb.type": "embeddings.token_type_embeddings.weight",

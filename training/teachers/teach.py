@@ -15,7 +15,7 @@ def teach(task: Task, console: Console, text: Text | None = None) -> Distillatio
     """Fine-tunes the teachers of a task's recipe on its train split and runs them on unlabelled text.
 
     Args:
-        text: that of the recipe by default.
+        text: to label; by default the text that the recipe names.
 
     Raises:
         ConfigurationError: the recipe has no teachers.

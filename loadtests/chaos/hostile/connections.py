@@ -199,7 +199,7 @@ def generations() -> list[bytes]:
 
 
 def half_begun() -> list[bytes]:
-    """Returns the beginnings of streams, in half of which a line has begun."""
+    """Returns the beginnings of streams; half of them end within a line."""
     start = head("/tag", LONG_STREAM, NDJSON)
     return [start, start + chunk(b"{")] * 25
 

@@ -11,7 +11,7 @@ ORIGIN = "https://page.example"
 
 
 def write_keys(path: Path) -> None:
-    """Writes a file with two keys, of which one has a rate limit."""
+    """Writes a file with two keys, one with a rate limit."""
     keys = [key("neighbour", KEY), key("limited", LIMITED_KEY) | {"requests_per_second": LIMITED_PER_SECOND}]
     path.write_text(json.dumps(keys))
     path.chmod(0o600)

@@ -27,7 +27,7 @@ GIVE_UP_SECONDS = 60.0  # without an answer to the neighbour
 
 
 def chosen(words: Sequence[str]) -> list[Attack]:
-    """Returns the attacks with one of these words in their names, all of them where it is in that of the scenario."""
+    """Returns the attacks whose names have one of these words; all of them if the scenario's name has one."""
     everything = not words or any(word in NAME for word in words)
     return [attack for attack in ATTACKS if everything or any(word in attack.name for word in words)]
 

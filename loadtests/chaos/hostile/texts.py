@@ -24,7 +24,7 @@ UNBROKEN = {
     "slashes": "a/b",
     "abbreviations": "U.S.",
 }
-SOON = "X-Request-Timeout-Ms: 2000\r\n"  # the device would take tens of seconds, of which these attacks need none
+SOON = "X-Request-Timeout-Ms: 2000\r\n"  # the device would take tens of seconds; these attacks do not need its answers
 BEST = {"n_best": 5}
 WHY = {"contributions": True, "sentences": True}
 
@@ -63,7 +63,7 @@ def new_words(path: str, count: int, make: Callable[[list[str]], dict[str, Any]]
 
 
 def stop_strings() -> list[bytes]:
-    """Returns requests with the most and longest stop strings, of which all but the last character come often."""
+    """Returns requests with the most and longest stop strings; all but their last characters are frequent."""
     stops = ["e" * 99 + chr(97 + number) for number in range(16)]
     return [
         request("/generate", {"prompt": "e" * 100, "max_tokens": 300, "n": 16, "stop": stops, "temperature": 0})

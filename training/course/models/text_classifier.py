@@ -33,7 +33,7 @@ class TextClassifierSizes:
     dropout: float = 0.3
 
     def network(self, words: int, classes: int) -> "TextClassifier":
-        """Builds the classifier; arguments as there."""
+        """Builds a TextClassifier of these sizes."""
         return TextClassifier(words, classes, self)
 
 

@@ -38,7 +38,7 @@ class WordTaggerSizes:
     spelling: int = 0
 
     def network(self, words: int, characters: int, labels: Mapping[str, int]) -> "WordTagger":
-        """Builds the tagger; arguments as there."""
+        """Builds a WordTagger of these sizes."""
         return WordTagger(words, characters, labels, self)
 
 
