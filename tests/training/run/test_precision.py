@@ -18,11 +18,9 @@ from training.tasks.base import Task
 pytestmark = pytest.mark.usefixtures("runs")
 
 TASKS: dict[str, Callable[..., Task]] = {
-    "tagger": tiny.tagging,
     "classifier": tiny.sentiment,
     "language": tiny.language_model,
     "tagger with lemma rules": partial(tiny.tagging, splits=tiny.treebank_with_lemmas()),
-    "translator": tiny.translation,
 }
 
 
