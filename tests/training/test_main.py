@@ -32,12 +32,6 @@ def test_mistakes_are_one_line(run, capsys, arguments, message):
     assert error.count("\n") == 1
 
 
-def test_a_recipe_that_is_not_there_is_told_at_once(run, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        run("train", "nothing")
-    assert "'nothing' (choose from" in capsys.readouterr().err
-
-
 def test_an_interruption_says_how_to_go_on(run, capsys, monkeypatch):
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -85,14 +79,6 @@ def test_the_extras_that_are_named_exist_and_no_index_is_needed():
     assert named >= {"cpu", "files", "ray", "otel", "sign"}
     assert named | {name for names in command.MODULES for name in names.split(",")} <= extras.keys()
     assert "tagwerk[" not in sources, "pip finds no package of that name"
-
-
-def test_help_is_quick_because_it_loads_neither_keras_nor_tensorflow():
-    script = (
-        "import sys; from training.__main__ import parser; parser().format_help();"
-        "assert not {'keras', 'tensorflow'} & sys.modules.keys()"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import keras
 import numpy as np
 from keras import ops
 
-from service.text.lemmatizer import LEMMA, NEXT_RULES
+from service.text.lemmatizer import LEMMA
 from training.cells import LSTM, Tensor
 from training.cells.integers import restore_rows, round_rows
 from training.cells.served_loops import per_position, unroll_rows
 from training.cells.unroll import project, unroll, unroll_projected
+from training.models.added_scores import AddedScores
 from training.models.affixes import Affixes
+from training.models.best_labels import best_labels
 from training.models.layers import Head, read_characters, valid_positions
 from training.models.linear_scores import LinearScores
 from training.models.word_classes import WordClasses
@@ -90,8 +91,8 @@ class Tagger(keras.Model):  # type: ignore[misc]
         self.output_dropout = keras.layers.SpatialDropout1D(sizes.output_dropout)
         self.heads = {name: Head(2 * sizes.units, size, name) for name, size in labels.items()}
         self.word_embedding.build()
-        self.added = sum(part.size for part in (self.linear, self.rules) if part)  # scores that depend on a word alone
-        self.passed = -(-self.added // 2)  # of them, behind each direction
+        self.scores = AddedScores(self.linear, self.rules, self.scored, labels)
+        self.passed = -(-self.scores.size // 2)  # scores of a word behind the product of each direction
         self.projected_size = 2 * (LSTM.gates * sizes.units + self.passed)
         self.built = True
 
@@ -112,12 +113,12 @@ class Tagger(keras.Model):  # type: ignore[misc]
             spelling = self._spelling(char_ids, forms)
             inputs = self.input_dropout(self._embedding(word_ids, spelling), training=training)
             outputs, _ = unroll(self.word_lstm, inputs, lengths)
-            added = self._scores_of_words(word_ids, inputs, spelling, training)
+            added = self.scores.of_words(word_ids, inputs, spelling, training)
         outputs = self.output_dropout(outputs, training=training)
         logits = {name: head(outputs) for name, head in self.heads.items()}
         if added is None:
             return logits
-        scores = self._by_head(ops.where(valid_positions(word_ids, lengths), added, 0.0))
+        scores = self.scores.by_head(ops.where(valid_positions(word_ids, lengths), added, 0.0))
         if training and self.linear:  # it learns from a loss of its own
             linear = {f"{name}_linear": scores.pop(name) for name in self.scored}
             return logits | {name: logits[name] + found for name, found in scores.items()} | linear
@@ -131,20 +132,12 @@ class Tagger(keras.Model):  # type: ignore[misc]
         spelling = self._spelling(char_ids)
         embedded = self._embedding(word_ids, spelling)
         projected = project(self.word_lstm, embedded)
-        added = self._scores_of_words(word_ids, embedded, spelling)
+        added = self.scores.of_words(word_ids, embedded, spelling)
         if added is None:
             return projected
-        added = ops.pad(added, [(0, 0)] * (added.ndim - 1) + [(0, 2 * self.passed - self.added)])
+        added = ops.pad(added, [(0, 0)] * (added.ndim - 1) + [(0, 2 * self.passed - self.scores.size)])
         halves = zip(ops.split(projected, 2, axis=-1), ops.split(added, 2, axis=-1), strict=True)
         return ops.concatenate([part for half in halves for part in half], axis=-1)
-
-    def _scores_of_words(
-        self, word_ids: Tensor, embedded: Tensor, spelling: Sequence[Tensor], training: bool = False
-    ) -> Tensor | None:
-        """Returns the scores that depend on a word alone, of a linear model and of lemma rules: [..., N], or None."""
-        scores = [self.linear(word_ids, spelling[1])] if self.linear else []
-        scores += [self.rules(embedded, training=training)] if self.rules else []
-        return ops.concatenate(scores, axis=-1) if scores else None
 
     def _read_rounded(self, word_ids: Tensor, char_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         """Returns the outputs of the LSTM over products that are rounded as the service keeps them, and what is passed.
@@ -157,7 +150,14 @@ class Tagger(keras.Model):  # type: ignore[misc]
         gates = LSTM.gates * self.word_lstm.units
         halves = ops.split(products, 2, axis=-1)
         outputs, _ = unroll_projected(self.word_lstm, ops.concatenate([h[..., :gates] for h in halves], -1), lengths)
-        return outputs, ops.concatenate([half[..., gates:] for half in halves], axis=-1) if self.added else None
+        return outputs, ops.concatenate([half[..., gates:] for half in halves], axis=-1) if self.scores.size else None
+
+    @property
+    def tables(self) -> list[keras.layers.Embedding]:
+        """The tables of embeddings and of the linear model, which an exported model has in 8 bits."""
+        tables = [self.word_embedding, *([self.affixes.table] if self.affixes else [])]
+        tables += [self.classes.table] if self.classes else []
+        return tables + (self.linear.tables if self.linear else [])
 
     @property
     def rounded(self) -> bool:
@@ -209,15 +209,10 @@ class Tagger(keras.Model):  # type: ignore[misc]
         def score(outputs: Tensor, *added: Tensor) -> dict[str, Tensor]:
             logits = head(outputs)
             if added:
-                logits = logits + self._beside_others(added[0], logits.shape[-1])
+                logits = logits + self.scores.beside_others(added[0], logits.shape[-1])
             found = {"logits": logits}
             for name, part in zip(self.heads, ops.split(logits, ends, axis=-1), strict=False):
-                highest = ops.max(part, axis=-1, keepdims=True)
-                odds = ops.exp(part - highest)  # 1 of the best label
-                found[f"{name}_id"] = first_equal(part, highest)
-                found[f"{name}_probability"] = 1 / ops.sum(odds, axis=-1)
-                if name == LEMMA:
-                    found |= next_best(part, found[f"{name}_id"])
+                found |= best_labels(name, part)
             return found
 
         rounded = head.kernel_scale is not None
@@ -226,7 +221,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
         )
         if added is None:
             return per_position(score, [outputs], lengths)
-        return per_position(score, [outputs, self._totals(added)], lengths)
+        return per_position(score, [outputs, self.scores.totals(added)], lengths)
 
     def _spelling(self, char_ids: Tensor, forms: Tensor | None = None) -> tuple[Tensor, ...]:
         """Returns what is read of the characters of words: for the network, and for a linear model.
@@ -249,53 +244,3 @@ class Tagger(keras.Model):  # type: ignore[misc]
     def _embedding(self, word_ids: Tensor, spelling: Sequence[Tensor]) -> Tensor:
         """Returns each word as the LSTM reads it, of what `_spelling` gives: [..., I]."""
         return ops.concatenate([self.word_embedding(word_ids), spelling[0]], axis=-1)
-
-    def _totals(self, added: Tensor) -> Tensor:
-        """Returns the scores of words, with what neighbours add in a linear model, shape [B, T, N]."""
-        if self.linear is None:
-            return added
-        linear = self.linear.total(added[..., : self.linear.size])
-        return ops.concatenate([linear, added[..., self.linear.size :]], axis=-1)
-
-    def _by_head(self, added: Tensor) -> dict[str, Tensor]:
-        """Returns the scores that depend on words and their neighbours by head, each [B, T, K]."""
-        return self._split(self._totals(added))
-
-    def _split(self, totals: Tensor) -> dict[str, Tensor]:
-        sizes = self.scored | ({LEMMA: self.rules.size} if self.rules else {})
-        ends = accumulate(sizes.values())
-        return {name: totals[..., end - size : end] for (name, size), end in zip(sizes.items(), ends, strict=True)}
-
-    def _beside_others(self, totals: Tensor, width: int) -> Tensor:
-        """Returns scores at the columns of their heads, shape [..., width], and 0 elsewhere."""
-        scored = self._split(totals)
-        columns = [
-            scored[name] if name in scored else ops.zeros((*ops.shape(totals)[:-1], head.units), totals.dtype)
-            for name, head in self.heads.items()
-        ]
-        found = ops.concatenate(columns, axis=-1)
-        return ops.pad(found, [(0, 0)] * (found.ndim - 1) + [(0, width - found.shape[-1])])
-
-
-def next_best(logits: Tensor, best: Tensor) -> dict[str, Tensor]:
-    """Returns the lemma rules that follow the best one, as NEXT_RULES, each of shape [...] int32.
-
-    Args:
-        logits: [..., K].
-        best: their argmax, [...] int32.
-    """
-    found = {}
-    rules = ops.arange(logits.shape[-1])
-    for name in NEXT_RULES:
-        logits = ops.where(rules == ops.expand_dims(best, -1), -np.inf, logits)
-        best = found[name] = first_equal(logits, ops.max(logits, axis=-1, keepdims=True))
-    return found
-
-
-def first_equal(values: Tensor, value: Tensor) -> Tensor:
-    """Returns the first index of a value, int32: [..., K] and [..., 1] -> [...].
-
-    Of the highest value that is its argmax, which XLA on a processor computes an element at a time.
-    """
-    count = values.shape[-1]
-    return ops.min(ops.where(values == value, ops.arange(count, dtype="int32"), count), axis=-1)

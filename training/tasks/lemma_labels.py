@@ -1,7 +1,7 @@
 """The lemma rules of a treebank as labels of its words."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from service.text.lemmatizer import RULES_TRIED
 from training.data.dataset import Array
 from training.data.lexicon import Lexicon
 from training.data.treebank import NOTHING, Tree, Word
-from training.models.lemmatizer import labels_of
+from training.models.lemmatizer import LearnedLemmatizer, TaggedWord, labels_of
 
 LEAST_RULE = 3  # words of the train split that have a lemma rule
 KEPT_CAPITALS = 0.95  # share of the words of a part of speech that are names
@@ -54,6 +54,32 @@ def lemmas_by_form(lexicon: Lexicon, tags: Collection[str]) -> dict[str, dict[st
     for (form, kind), lemma in lexicon.lemmas.items():
         if (upos := kind.upper()) in tags:
             found.setdefault(form, {})[upos] = lemma
+    return found
+
+
+def words_with_lemmas(trees: Iterable[Tree], finer: str) -> Iterator[tuple[TaggedWord, str]]:
+    """Yields each word that has a lemma, with its tags, and the lemma. finer: the column of the finer tag."""
+    for tree in trees:
+        for word in tree.words:
+            if word.lemma != NOTHING:
+                yield TaggedWord(word.form, word.upos, getattr(word, finer)), word.lemma
+
+
+def exceptions(
+    lemmatizer: LearnedLemmatizer, lemmas: Mapping[str, Mapping[str, str]], rules: Mapping[str, list[int]]
+) -> dict[str, dict[str, list[str]]]:
+    """Returns the forms whose lemma in a lexicon is not what their rules make, by UPOS and the rule for that lemma.
+
+    Args:
+        lemmas: of the lexicon, by form and UPOS.
+        rules: of each form, the most probable ones.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for form, tried in rules.items():
+        by_rules = lemmatizer.by_rules(form, tried)
+        for upos, lemma in lemmas[form].items():
+            if lemma != by_rules:
+                found.setdefault(upos, {}).setdefault(labels_of(form, lemma)[0], []).append(form)
     return found
 
 

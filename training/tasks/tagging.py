@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -16,29 +16,28 @@ from service.text.languages import make_tokenizer, named_tokenizer
 from service.text.lemmatizer import LEMMA, finer_column
 from service.text.normalization import normalize_form
 from service.text.tokenizer import Tokenizer
-from service.text.vocabulary import UNK, Vocabulary
+from service.text.vocabulary import Vocabulary
 from training.cells import Tensor
 from training.data import corpora, treebank
 from training.data.buckets import best_buckets
-from training.data.dataset import IGNORED, Array, Batch, Batches, Example, Examples, bucketed, of_lengths
+from training.data.dataset import IGNORED, Array, Batches, Example, Examples, bucketed, of_lengths
 from training.data.distillation import DistillationSet
 from training.data.lexicon import Lexicon
-from training.data.running_text import CASES
 from training.data.treebank import NOTHING
 from training.data.vocabularies import counted
 from training.metrics import raw_text
 from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
-from training.models.lemmatizer import TaggedWord, labels_of
 from training.models.lemmatizer import learn as learn_lemmatizer
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_classes import WordClasses
 from training.tasks.base import Counted, Predict, Recipe, ServedTask, State, predict_all
-from training.tasks.lemma_labels import LemmaLabels, lemmas_by_form, most_probable
+from training.tasks.lemma_labels import LemmaLabels, exceptions, lemmas_by_form, most_probable, words_with_lemmas
 from training.tasks.losses import label_cross_entropy
 from training.tasks.parts import Part, Tensors
+from training.tasks.tagging_batches import restyled, with_dropped_words, with_shares, word_dropout
 from training.tasks.tagging_signatures import served_parts, tagging_endpoint
 
 FEATURES = "feats"  # the labels of words that are several attributes in one
@@ -46,7 +45,6 @@ HEADS = {"upos": "UPOS", "xpos": "XPOS", FEATURES: "UFeats"}  # column -> the na
 EVALUATION_TOKENS = 2000  # positions in a batch
 UNSEEN = -2  # the target where a label does not occur in the train split: no prediction equals it
 BUCKETS = 16
-TEACHER_LABELS = 4  # the most probable labels of each head that a teacher gives for a word
 EMBEDDING_SCALE = 0.1
 GOLDEN_LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34)
 
@@ -134,15 +132,7 @@ class Tagging(ServedTask):
         self._lemma_labels = LemmaLabels(train if recipe.lemmas else ())
         if rules := self._lemma_labels.labels:
             self.labels[LEMMA] = rules
-            self.lemmatizer = learn_lemmatizer(
-                (
-                    (TaggedWord(w.form, w.upos, getattr(w, self._finer)), w.lemma)
-                    for t in train
-                    for w in t.words
-                    if w.lemma != NOTHING
-                ),
-                rules,
-            )
+            self.lemmatizer = learn_lemmatizer(words_with_lemmas(train, self._finer), rules)
         self._measured = [head for head in HEADS if len(self.labels[head]) > 1]  # not a column of "_"
         self.chosen_by = recipe.chosen_by
         if self.chosen_by not in (metrics := [*(HEADS[head] for head in self._measured), ALL_TAGS]):
@@ -159,14 +149,10 @@ class Tagging(ServedTask):
         self._splits = {
             split: [self._example(tree) for tree in trees] for split, trees in (splits | {"train": train}).items()
         }
-        seen = np.zeros(len(words))
-        for word, count in counts.items():
-            seen[words.id(word)] += count
-        self._drop = np.where(seen > 0, recipe.word_dropout / np.maximum(recipe.word_dropout + seen, 1.0), 0.0)
-        self._drop[UNK] = 0.0
+        self._drop = word_dropout(counts, words, recipe.word_dropout)
         self._train = Examples.of(self._splits["train"])
         if self._distillation:
-            self._train = Examples.of([self._with_shares(example) for example in self._splits["train"]])
+            self._train = Examples.of([with_shares(example) for example in self._splits["train"]])
             self._distilled = Examples(self._distillation.lengths, self._distilled_example)
 
     def network(self) -> keras.Model:
@@ -191,7 +177,9 @@ class Tagging(ServedTask):
         examples = self._train + Examples.of(self._restyled(rng))
         if self._distillation:
             examples += self._distilled.sample(self.recipe.distillation_tokens, rng)
-        return bucketed(examples, self.recipe.batch_tokens, rng).map(lambda batch: self._with_dropped_words(batch, rng))
+        return bucketed(examples, self.recipe.batch_tokens, rng).map(
+            lambda batch: with_dropped_words(batch, self._drop, rng)
+        )
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         logits, smoothing = model(**inputs, training=True), self.recipe.label_smoothing
@@ -256,15 +244,9 @@ class Tagging(ServedTask):
             return
         lemmas = lemmas_by_form(self._lexicon, self.labels["upos"])
         examples = [Example((form,), self.inputs((form,))) for form in lemmas]
-        exceptions: dict[str, dict[str, list[str]]] = {}
-        for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS):
-            form = examples[i].source[0]
-            found = self.lemmatizer.by_rules(form, most_probable(outputs[LEMMA][0]))
-            for upos, lemma in lemmas[form].items():
-                if lemma != found:
-                    rule = labels_of(form, lemma)[0]
-                    exceptions.setdefault(upos, {}).setdefault(rule, []).append(form)
-        self.lemmatizer = self.lemmatizer.with_lexicon(exceptions)
+        read = predict_all(predict, examples, EVALUATION_TOKENS)
+        rules = {examples[i].source[0]: most_probable(outputs[LEMMA][0]) for i, outputs in read}
+        self.lemmatizer = self.lemmatizer.with_lexicon(exceptions(self.lemmatizer, lemmas, rules))
 
     def tag(self, predict: Predict, sentences: Sequence[Sequence[str]]) -> list[list[raw_text.Tags]]:
         """Returns the tags of each word of each sentence."""
@@ -298,10 +280,7 @@ class Tagging(ServedTask):
 
     def compact(self, model: keras.Model) -> None:
         if isinstance(model, Tagger):
-            tables = [model.word_embedding, *([model.affixes.table] if model.affixes else [])]
-            tables += [model.classes.table] if model.classes else []
-            tables += model.linear.tables if model.linear else []
-            for table in tables:
+            for table in model.tables:
                 table.quantize("int8")
 
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
@@ -355,23 +334,9 @@ class Tagging(ServedTask):
 
     def _restyled(self, rng: np.random.Generator) -> list[Example]:
         """Returns sentences of the train split in another case, with the labels that their words have so."""
-        count = round(self.recipe.restyled * len(self._splits["train"]))
-        rows = rng.permutation(len(self._splits["train"]))[:count].tolist()
-        found = []
-        for i, case in zip(rows, rng.choice(list(CASES), count).tolist(), strict=True):
-            tree = self._trees["train"][i]
-            words = tuple(word._replace(form=CASES[case](word.form)) for word in tree.words)
-            example = self._example(replace(tree, words=words))
-            found.append(self._with_shares(example) if self._distillation else example)
-        return found
-
-    def _with_shares(self, example: Example) -> Example:
-        """Returns an example of the train split in the form of a distilled one: its label has the probability 1."""
-        targets = {}
-        for head, ids in example.targets.items():
-            targets[head] = np.stack([ids] * TEACHER_LABELS, axis=-1)
-            targets[f"{head}_shares"] = np.eye(1, TEACHER_LABELS, dtype=np.float32).repeat(len(ids), axis=0)
-        return replace(example, targets=targets)
+        trees = restyled(self._trees["train"][: len(self._splits["train"])], self.recipe.restyled, rng)
+        examples = map(self._example, trees)
+        return [with_shares(example) if self._distillation else example for example in examples]
 
     def _distilled_example(self, i: int) -> Example:
         assert self._distillation  # noqa: S101 (otherwise there are no distilled examples)
@@ -385,11 +350,3 @@ class Tagging(ServedTask):
             "word_ids": encode_tokens(forms, words),
             "char_ids": encode_characters(forms, characters, self.recipe.characters),
         }
-
-    def _with_dropped_words(self, batch: Batch, rng: np.random.Generator) -> Batch:
-        """Replaces words, rare ones more often, by UNK, so that its embedding is trained; lists each form once."""
-        word_ids, char_ids = batch.inputs["word_ids"], batch.inputs["char_ids"]
-        word_ids = np.where(rng.random(word_ids.shape) < self._drop[word_ids], UNK, word_ids).astype(np.int32)
-        char_ids, forms = np.unique(char_ids.reshape(-1, char_ids.shape[-1]), axis=0, return_inverse=True)
-        forms = forms.reshape(word_ids.shape).astype(np.int32)
-        return Batch(batch.inputs | {"word_ids": word_ids, "char_ids": char_ids, "forms": forms}, batch.targets)

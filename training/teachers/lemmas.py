@@ -13,7 +13,8 @@ import numpy as np
 
 from service.text.lemmatizer import LEMMA, finer_column
 from training.data.dataset import Array
-from training.tasks.tagging import TEACHER_LABELS, Tagging
+from training.tasks.tagging import Tagging
+from training.tasks.tagging_batches import TEACHER_LABELS
 
 KNOWN = 20.0  # factor of the share of a lemma that is a word of the text or of the treebank
 UNCHANGED = 5.0  # factor of the share of a lemma that is the form itself

@@ -18,7 +18,8 @@ from training.data.distillation import DistillationSet
 from training.metrics.scores import LEMMA_RULES, tagging_accuracy, word_accuracy
 from training.report.progress import figures
 from training.tasks.recipe import TeacherSettings
-from training.tasks.tagging import HEADS, TEACHER_LABELS, Tagging
+from training.tasks.tagging import HEADS, Tagging
+from training.tasks.tagging_batches import TEACHER_LABELS
 from training.teachers import pretrained
 from training.teachers.encoder import Encoder, Pieces
 from training.teachers.labelling import Sentences, label

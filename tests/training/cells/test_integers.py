@@ -9,13 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
-from service.errors import ConfigurationError
 from tests.training.cells.test_served_loops import as_served, random
 from training.cells import GRU, LSTM
 from training.cells.integers import LARGEST, MOST_TERMS, product, restore_rows, round_rows, rounded
 from training.cells.served_loops import per_position, unroll_rows
 from training.cells.unroll import unroll, unroll_projected
-from training.course.cells import ExtendedLSTM, IdentityRNN
 from training.models.language_model import LanguageModel, LanguageModelSizes
 from training.models.layers import Head
 
@@ -128,15 +126,6 @@ def test_a_table_of_integers_gives_what_its_floats_give(passed):
     assert (found[2] is None) == (not passed)
 
 
-def test_weights_of_states_without_a_limit_stay_floats_and_are_named():
-    for cell in (IdentityRNN(5, 4), ExtendedLSTM(5, 4, projection=2)):
-        (kept,) = cell.round_weights()
-        assert kept.endswith("/recurrent_kernel")
-        assert cell.recurrent_kernel.dtype == "float32"
-    head = Head(4, 2, "tags")
-    assert head.round_weights(None) == ["tags/kernel"]
-
-
 def test_layers_above_another_multiply_its_output_in_integers_too():
     model = LanguageModel(9, LanguageModelSizes(embedding=5, units=4, layers=3, residual=True))
     ids, lengths = np.array([[3, 4, 5], [2, 3, 0]], np.int32), np.array([3, 2], np.int32)
@@ -150,11 +139,3 @@ def test_layers_above_another_multiply_its_output_in_integers_too():
     np.testing.assert_allclose(after, before, atol=0.05)
     model.restore_weights()
     assert {weight.dtype for weight in model.weights} == {"float32"}
-
-
-def test_sums_that_may_not_be_exact_are_refused():
-    with pytest.raises(ConfigurationError, match=r'1041 terms.* 1040 at most.*served_precision="float32"'):
-        Head(MOST_TERMS + 1, 2).round_weights(1.0)
-    head = Head(MOST_TERMS, 2)
-    head.round_weights(1.0)
-    assert head.kernel.dtype == "int8"

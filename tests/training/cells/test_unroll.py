@@ -94,29 +94,6 @@ def with_gradients(kind: str, directions: int) -> tuple[list[Any], Callable[...,
 
 @both_directions
 @every_cell
-def test_gradients_agree_with_finite_differences(kind, directions, inputs):
-    weights, compute = with_gradients(kind, directions)
-    start = [tf.Variable(part) for part in random_state(CELLS[kind](directions))]
-    rng, x = np.random.default_rng(2), tf.Variable(inputs)
-    shares = rng.normal(size=(4, 5, directions * start[0].shape[-1]))
-
-    def loss() -> Any:
-        return compute(x, LENGTHS, tuple(start), shares)[1]
-
-    _, _, gradients = compute(x, LENGTHS, tuple(start), shares)
-    step = 1e-6
-    for variable, gradient in zip([*weights, x, *start], gradients, strict=True):
-        way = rng.normal(size=variable.shape)
-        variable.assign_add(step * way)
-        above = loss()
-        variable.assign_sub(2 * step * way)
-        below = loss()
-        variable.assign_add(step * way)
-        np.testing.assert_allclose(np.sum(gradient * way), (above - below) / (2 * step), rtol=1e-6, atol=1e-7)
-
-
-@both_directions
-@every_cell
 def test_the_three_unrolls_agree_on_full_rows(kind, directions, inputs):
     cell = random_cell(kind, directions)
     start = random_state(cell)

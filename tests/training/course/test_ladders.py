@@ -19,7 +19,6 @@ from training.course.ladders.masking import Unsorted, UnsortedRecipe
 from training.course.results import Results, Run, markdown, pack, write
 from training.course.train_rungs import train_rungs
 from training.data.dataset import collate
-from training.data.distillation import DistillationSet
 from training.data.treebank import Tree
 from training.report.recipe import fingerprint
 from training.run.loop import make_predict
@@ -225,17 +224,6 @@ def test_a_run_that_diverged_is_the_last_choice_and_is_shown_as_that(tmp_path):
     results.add(run_of(free, other, learning_rate=1e-3))
     results.add(run_of(free, other, learning_rate=2e-3, **measured(75.0, [5, 4, 3, 3])))
     assert [run.learning_rate for run in results.summaries(other)[0].runs] == [2e-3]
-
-
-def test_a_rung_whose_teacher_was_not_asked_is_left_out(monkeypatch, tmp_path):
-    taught = LADDERS["tagging"].rung("vectors")
-    monkeypatch.setattr(type(taught.recipe), "task", lambda recipe: DistillationSet.read(recipe.teacher))
-    said = io.StringIO()
-    results = Results(tmp_path / "tagging.jsonl")
-    train_rungs(LADDERS["tagging"], [taught], results, Console(file=said, width=200))
-    assert results.summaries(LADDERS["tagging"]) == []
-    assert "left out: " in said.getvalue()
-    assert "run `tagwerk-train teach sentiment-en` first" in said.getvalue()
 
 
 def test_the_command_writes_the_results_of_its_rungs(run, tmp_path, monkeypatch, capsys):

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import re
-import resource
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -107,25 +106,6 @@ def test_a_fault_is_one_clear_message_and_leaves_nothing(content, cut, message, 
     assert names(folder) == []
 
 
-def test_no_network_is_one_clear_message(folder, offer):
-    offer()
-    with pytest.raises(DownloadError, match=r"http://127\.0\.0\.1:9/toy\.txt cannot be downloaded"):
-        corpora.fetch(["toy"])
-    assert names(folder) == []
-
-
-def test_a_full_disk_leaves_nothing(server, folder, offer):
-    offer(server)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # the disk takes 10 000 bytes a file
-    try:
-        with pytest.raises(DownloadError, match=r"toy\.txt cannot be written: File too large"):
-            corpora.fetch(["toy"])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert names(folder) == []
-
-
 def test_keeps_only_the_lines_that_are_wanted(server, offer):
     used = b"".join(CONTENT.splitlines(keepends=True)[:500])
     offer(server, lines=500, used=used)
@@ -169,13 +149,6 @@ def test_what_is_missing_names_the_command(offer, monkeypatch):
         corpora.path("toy", "text")
 
 
-def test_what_is_made_by_hand_is_not_downloaded_and_says_how_it_is_made(folder, monkeypatch, capsys):
-    file = File("toy.txt", "https://example.org/toy", 1, "0" * 64, by_hand="the lines of all its files")
-    monkeypatch.setattr(corpora, "CORPORA", {"toy": Corpus("Toy", "toy", "CC0", "", {"text": file})})
-    corpora.fetch(["toy"])
-    assert "is made by hand from https://example.org/toy: the lines of all its files" in capsys.readouterr().out
-
-
 def test_every_corpus_is_pinned_and_described():
     for name, corpus in CORPORA.items():
         for source, file in zip(corpora.sources(name), corpus.files.values(), strict=True):
@@ -184,9 +157,3 @@ def test_every_corpus_is_pinned_and_described():
             assert re.search(pinned, source.address), "an address names a version"
             assert source.licence == corpus.licence != ""
             assert file.size > 0
-
-
-def test_the_sources_of_a_part_are_those_of_one_file():
-    assert len(corpora.sources("kjv_sicp")) == 2
-    (source,) = corpora.sources("kjv_sicp/sicp")
-    assert source.sha256 == CORPORA["kjv_sicp"].files["sicp"].sha256

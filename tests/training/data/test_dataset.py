@@ -43,16 +43,6 @@ def test_an_epoch_holds_each_example_once_within_the_budget():
     assert padding < 0.15
 
 
-def test_the_order_of_an_epoch_is_its_seeds():
-    made = Examples.of(examples(list(range(1, 40))))
-    one, same, other = (
-        [batch.targets["kind"].tolist() for batch in bucketed(made, 60, np.random.default_rng(seed))]
-        for seed in (1, 1, 2)
-    )
-    assert one == same
-    assert one != other
-
-
 def test_an_example_over_the_budget_is_a_batch_of_its_own():
     assert length_sorted([7, 1, 90], 10) == [[1], [0], [2]]
 
@@ -99,11 +89,6 @@ def test_each_label_is_in_each_split_and_nothing_is_lost():
     assert labels["test"] == {"rare": 1, "common": 10}
     assert labels["dev"] == {"rare": 1, "common": 9}
     assert labels["train"] == {"rare": 1, "common": 81}
-
-
-def test_a_seed_repeats_a_split_and_another_makes_another():
-    one, again, other = (complete({"train": TEXTS}, by_label(lambda text: text[1]), seed) for seed in (1, 1, 2))
-    assert one == again != other
 
 
 def test_a_split_that_is_given_stays_as_it_is():

@@ -21,7 +21,8 @@ from training.data.distillation import DistillationSet
 from training.data.files import DataFileError
 from training.data.treebank import Tree, read
 from training.run import export
-from training.tasks.tagging import TEACHER_LABELS, Tagging
+from training.tasks.tagging import Tagging
+from training.tasks.tagging_batches import TEACHER_LABELS
 from training.teachers.unlabelled import Text, of_file
 
 TOPICS = {"sport": "the team won a match", "law": "the court heard a case"}

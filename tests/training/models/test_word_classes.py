@@ -28,15 +28,6 @@ def classes(layer: WordClasses, words: list[str]) -> list[int]:
     return list(np.asarray(layer.of_characters(AFFIXES.in_lower_case(ids))))
 
 
-def test_words_that_may_be_the_same_are_of_one_class_in_any_case():
-    layer = made({"run": ("noun", "verb"), "walk": ("noun", "verb"), "dog": ("noun",), "nationalization": ("noun",)})
-    run, walk, dog, long, *others = classes(layer, ["Run", "walk", "DOG", "Nationalization", "ru", "runs", "gdo", "a"])
-    assert run == walk != dog == long
-    assert NONE not in (run, dog)
-    assert others == [NONE] * 4
-    assert layer.size == 3
-
-
 @pytest.mark.parametrize("count", [1, 2, 3, 64, 65, 5000])
 def test_every_word_of_a_lexicon_is_found_and_no_other(count):
     rng = random.Random(count)

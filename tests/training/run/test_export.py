@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -36,25 +35,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tagging, Any, Pa
     model = task.network()
     metrics = task.evaluate(make_predict(task, model), "test")
     return task, model, export.export(task, model, metrics, tmp_path_factory.mktemp("store"))
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
-def test_a_rounded_table_is_a_quarter_as_large_and_hardly_changes_an_answer():
-    task = tagging()
-    model = task.network()
-    predict = make_predict(task, model)
-    inputs = collate(task.goldens()).inputs
-    before = predict(inputs)["upos"]
-    table = model.word_embedding.embeddings
-    values = table.numpy()
-    assert keras.backend.standardize_dtype(table.dtype) == "float32"
-    task.compact(model)
-    after = make_predict(task, model)(inputs)["upos"]
-    np.testing.assert_allclose(after, before, atol=0.01)
-    assert not np.array_equal(after, before)
-    rounded = np.asarray(model.word_embedding(np.arange(len(values))))
-    np.testing.assert_allclose(rounded, values, atol=np.abs(values).max() / 127)
-    assert keras.backend.standardize_dtype(model.word_embedding.embeddings.dtype) == "int8"
 
 
 def test_a_version_is_complete(exported):
@@ -154,13 +134,6 @@ def test_a_version_in_integers_says_so_and_is_restored_in_floats(in_integers):
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_parts_of_a_version_in_integers_make_up_the_whole(in_integers):
-    task, _, folder = in_integers
-    expected, outputs = whole_and_in_parts(task, folder)
-    for name in task.endpoint.outputs:
-        np.testing.assert_allclose(outputs[f"{name}_probability"], expected[name].max(-1), atol=0.01)
-
-
 def test_the_service_accepts_goldens_within_the_tolerance_of_the_precision(in_integers, tmp_path):
     folder = in_integers[2]
     manifest = artifact.read_manifest(folder)
@@ -216,18 +189,6 @@ def test_the_model_card_says_what_it_was_made_of(exported):
     for part in ("tagger-tiny", "CC0", "https://example.org/tiny", "It is tiny.", "| test | UPOS |"):
         assert part in card
     assert "tagwerk-train train tagger-tiny" in card
-
-
-def test_goldens_are_what_the_network_gives(exported):
-    task, model, folder = exported
-    goldens = artifact.read_goldens(folder)
-    assert [golden.source for golden in goldens] == [example.source for example in task.goldens()]
-    for golden, example in zip(goldens, task.goldens(), strict=True):
-        outputs = task.predict(model, collate([example]).inputs)
-        assert golden.outputs.keys() == {"upos", "xpos", "feats"}
-        for name, output in outputs.items():
-            np.testing.assert_allclose(golden.outputs[name], output[0], atol=1e-6)
-            assert np.array(golden.outputs[name]).shape[0] == len(golden.source)
 
 
 def test_a_model_that_does_not_give_its_goldens_is_not_exported(exported, tmp_path, monkeypatch):

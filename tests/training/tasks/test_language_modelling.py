@@ -44,20 +44,6 @@ def test_each_chunk_goes_on_where_the_one_before_it_ended(fresh):
         assert np.array_equal(before.targets["ids"][:, -1], after.inputs["ids"][:, 0])
 
 
-def test_dev_is_the_beginning_of_the_text_and_test_is_its_end():
-    task = language_model("b" * 45 + "a" * 855 + "c" * 100)
-    characters = task.vocabularies["characters"]
-    assert characters.entries == ("a",)
-
-    def always_a(inputs: Any) -> dict[str, Any]:
-        logits = np.full((len(inputs["ids"]), len(characters)), -50.0)
-        logits[:, characters.id("a")] = 0
-        return {"logits": logits, "state": inputs["state"]}
-
-    for split in ("dev", "test"):
-        assert task.evaluate(always_a, split)[0].value == 50  # no "a" in it
-
-
 @pytest.mark.parametrize("length", [30, 200, 3000])
 def test_measures_each_character_once_as_one_reader_from_the_start_would(length):
     text = "".join(np.random.default_rng(0).choice(list("abcd"), 10 * length))

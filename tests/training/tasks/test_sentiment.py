@@ -8,7 +8,6 @@ import pytest
 from tests.training.tiny import SOURCE, sentences, sentiment, trained
 from training.data.dataset import collate
 from training.data.sst import Phrase
-from training.metrics.scores import SST2, sentiment_accuracy
 from training.run.loop import make_predict
 from training.tasks.sentiment import LABELS, Sentiment
 
@@ -70,16 +69,6 @@ def test_where_labels_are_balanced_a_rare_one_counts_as_much_as_all_of_a_frequen
     np.testing.assert_allclose(losses, [one / 2] * 2 + [8 / 3 * np.log(5) / 4] * 4 + [one / 2] * 2, rtol=1e-5)
 
 
-def test_sst2_leaves_neutral_out_and_compares_negative_with_positive():
-    probabilities = np.array([[0.1, 0.7, 0.2], [0.3, 0.5, 0.2], [0.6, 0.1, 0.3], [0.2, 0.6, 0.2]])
-    metrics = sentiment_accuracy(probabilities, np.array([2, 0, 2, 1]), "test")
-    assert {metric.name: metric.value for metric in metrics} == {
-        SST2: 66.67,
-        "accuracy of three labels": 25.0,
-        "macro recall": 33.33,
-    }
-
-
 def test_calibration_makes_the_labels_of_dev_more_probable_and_changes_no_answer_of_a_member():
     task = sentiment()
     model = task.network()
@@ -129,20 +118,6 @@ def test_a_label_of_three_stands_for_all_grades_of_its_side():
     positive, negative = shifted[3:].sum(), shifted[:2].sum()
     expected = -np.log(positive / shifted.sum()) - np.log(positive / (positive + negative))
     assert first == pytest.approx(2 * expected, rel=1e-5)
-
-
-def test_what_a_teacher_alone_has_read_has_no_loss_of_a_label():
-    task = several()
-    assert loss(task, [1, 2, 3, 4, 5], -1, task.tables.unlabelled) == 0
-
-
-def test_a_corpus_without_neutral_texts_says_little_of_how_neutral_one_is():
-    task = several()
-    changes = [loss(task, [0, 0, neutral, 1, 1], 3, 2) - loss(task, [0, 0, 0, 1, 1], 3, 2) for neutral in (0.5, 1)]
-    others = [
-        loss(task, [0, 0, neutral, 1, 1], 3, 1) / 2 - loss(task, [0, 0, 0, 1, 1], 3, 1) / 2 for neutral in (0.5, 1)
-    ]
-    assert all(0 < change < other for change, other in zip(changes, others, strict=True))
 
 
 def test_all_corpora_are_measured_and_choose_the_epoch():

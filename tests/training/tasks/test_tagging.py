@@ -7,9 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from service.artifact import manifest as artifact
 from service.backend.saved_model import TensorFlowBackend
@@ -20,13 +17,11 @@ from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.slices import finish
 from service.text.tokenizer import Token
 from tests.training import tiny
-from training.data.dataset import IGNORED, collate
+from training.data.dataset import IGNORED
 from training.data.treebank import Tree, Word
-from training.models.tagger import Tagger, next_best
 from training.run import export, loop
 from training.run.loop import make_predict
-from training.tasks.losses import label_cross_entropy
-from training.tasks.tagging import TEACHER_LABELS, UNSEEN, Tagging
+from training.tasks.tagging import UNSEEN, Tagging
 
 RULES = ("lower", "lower|end-1+", "=be", "=not")
 Learned = tuple[Tagging, Any, Path]
@@ -107,22 +102,6 @@ def test_the_service_gives_the_lemmas_that_training_measured(learned):
     for rank, name in enumerate((f"{LEMMA}_id", *NEXT_RULES)):  # of some, the probability is 0 in 32 bits
         probabilities = np.take_along_axis(outputs[LEMMA], outputs[name][:, None], axis=-1)[:, 0]
         np.testing.assert_array_equal(probabilities, best[:, rank], err_msg=name)
-
-
-@settings(deadline=None)
-@given(st.data(), st.integers(1, 6), st.integers(1, 4))
-def test_the_next_best_rules_are_the_next_in_order_of_their_logits(data, labels, words):
-    """Of fewer than three labels, one is given again: it has not fitted, or it comes earlier."""
-    orders = [data.draw(st.permutations(range(labels))) for _ in range(words)]
-    logits = np.zeros((words, labels), np.float32)
-    for row, order in zip(logits, orders, strict=True):
-        row[order] = -np.arange(labels)
-    found = next_best(tf.constant(logits), tf.argmax(logits, -1, tf.int32))
-    ranks = [np.argmax(logits, -1), *(np.asarray(found[name]) for name in NEXT_RULES)]
-    for word, order in enumerate(orders):
-        given_ids = [int(ids[word]) for ids in ranks]
-        assert given_ids[: min(labels, 3)] == order[:3]
-        assert set(given_ids) <= set(order)
 
 
 @pytest.mark.parametrize(
@@ -214,50 +193,3 @@ def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_par
 
 def tiny_sizes() -> Any:
     return tiny.tagging().recipe.sizes
-
-
-SOME = st.lists(st.sampled_from([IGNORED, UNSEEN, 0, 1, 2]), min_size=1, max_size=8).filter(lambda x: max(x) >= 0)
-
-
-@settings(deadline=None)
-@given(targets=SOME, smoothing=st.sampled_from([0.0, 0.1]), shared=st.booleans(), seed=st.integers(0, 9))
-def test_words_whose_rule_is_unseen_or_ignored_give_no_loss(targets, smoothing, shared, seed):
-    def loss(ids: list[int], logits: Any) -> tuple[float, Any]:
-        labels, shares = np.array([ids], np.int32), None
-        if shared:
-            labels = np.stack([labels] * TEACHER_LABELS, axis=-1)
-            shares = np.eye(1, TEACHER_LABELS, dtype=np.float32).repeat(len(ids), axis=0)[None]
-        variable = tf.constant(logits[None])
-        with tf.GradientTape() as tape:
-            tape.watch(variable)
-            value = label_cross_entropy(labels, shares, variable, smoothing)
-        return float(value), tape.gradient(value, variable).numpy()[0]
-
-    logits = np.random.default_rng(seed).normal(size=(len(targets), 3)).astype(np.float32)
-    kept = [i for i, target in enumerate(targets) if target >= 0]
-    value, gradient = loss(targets, logits)
-    expected, of_kept = loss([targets[i] for i in kept], logits[kept])
-    assert value == pytest.approx(expected, rel=1e-5)
-    np.testing.assert_allclose(gradient[kept], of_kept, atol=1e-6)
-    assert not gradient[[i for i in range(len(targets)) if i not in kept]].any()
-
-
-def test_calibration_divides_the_scores_of_lemma_rules_by_one_temperature():
-    task = tiny.tagging(splits=tiny.treebank_with_lemmas())
-    model = task.network()
-    assert isinstance(model, Tagger)
-    assert model.rules is not None
-    model.rules.scores.assign(np.random.default_rng(1).normal(size=model.rules.scores.shape))
-    inputs = collate(task.goldens()).inputs
-    before = model(**inputs, training=False)
-
-    def predict(inputs: Any) -> Any:
-        return {name: np.asarray(value) for name, value in task.predict(model, inputs).items()}
-
-    task.calibrate(model, predict)
-    after = model(**inputs, training=False)
-    for head in task.labels:
-        logits = np.asarray(before[head])
-        ratio = logits[logits != 0] / np.asarray(after[head])[logits != 0]  # those of padding are 0
-        np.testing.assert_allclose(ratio, np.median(ratio), rtol=1e-2, err_msg=head)
-        assert not np.isclose(np.median(ratio), 1.0)

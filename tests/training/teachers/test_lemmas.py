@@ -4,7 +4,7 @@ import numpy as np
 
 from service.text.lemmatizer import LEMMA
 from tests.training import tiny
-from training.tasks.tagging import TEACHER_LABELS
+from training.tasks.tagging_batches import TEACHER_LABELS
 from training.teachers.lemmas import agreeing
 
 

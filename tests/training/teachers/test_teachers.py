@@ -93,20 +93,6 @@ def test_what_a_batch_is_padded_with_changes_no_vector(encoder):
     assert starts[1, :3].tolist() == alone_starts[0].tolist()
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_bfloat16_is_left_to_devices_that_have_it(encoder, there, monkeypatch):
-    monkeypatch.setattr("training.teachers.encoder.DEVICE", torch.device("cpu"))
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_bf16": there})
-    network = Encoder(encoder).eval()
-    ids, mask, _ = (part.cpu() for part in Pieces(encoder).batch(TEXTS))
-    with torch.inference_mode():
-        exact = network.network(ids, attention_mask=mask).last_hidden_state
-        computed = network(ids, mask)[-1]
-    assert computed.dtype == torch.float32
-    assert torch.equal(computed, exact) is not there
-    torch.testing.assert_close(computed, exact, atol=0.05, rtol=0)
-
-
 def test_taggers_learn_their_sentences_and_label_others(settings):
     task, out = tagging(teaching=replace(settings, count=2)), console()
     made = teach(task, out)
@@ -184,11 +170,6 @@ def test_a_tagger_of_files_has_the_words_and_answers_of_its_teacher(
     assert task.data[-2:] == (source(text, "not stated"), pretrained.find(str(encoder)).source)
     tokens = sum(batch.tokens for batch in task.train_batches(np.random.default_rng(0)))
     assert tokens > sum(map(len, task.examples("train"))) + 30
-
-
-def test_a_folder_without_an_encoder_is_refused(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"no config\.json, tokenizer\.json, model\.safetensors"):
-        pretrained.find(str(tmp_path))
 
 
 def test_a_recipe_without_teachers_is_refused():
