@@ -34,8 +34,8 @@ def test_learns_a_verse_by_heart(tmp_path):
     assert said == VERSE[9:] + VERSE[:9]
 
 
-def test_each_chunk_goes_on_where_the_one_before_it_ended(fresh):
-    task, _ = fresh
+def test_each_chunk_goes_on_where_the_one_before_it_ended():
+    task = language_model()
     batches = task.train_batches(np.random.default_rng(0))
     assert {batch.inputs["ids"].shape for batch in batches} == {(4, 16)}
     for batch in batches:
