@@ -9,7 +9,6 @@ import time
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.conftest import SMALL, start_server
 from tests.telemetry.test_logs import TIME
@@ -44,8 +43,7 @@ def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tm
         assert all(re.match(f"{TIME} ", line) for line in log.splitlines()), "one format in all processes"
 
 
-@pytest.mark.parametrize("processes", ["1", "2"])
-def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path, processes):
+def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path):
     """Clients send without a pause, each on a connection that is kept; SIGTERM comes in the midst of it."""
 
     async def scenario(url: str, stop) -> tuple[int, list[str]]:
@@ -91,9 +89,9 @@ def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path, proce
         return answered, lost
 
     settings = {"TAGWERK_DRAIN_DELAY_SECONDS": "1.0", "TAGWERK_MODEL_STORE": str(small_store)}
-    with start_server(tmp_path / "log", **settings, TAGWERK_PROCESSES=processes) as server:
+    with start_server(tmp_path / "log", **settings, TAGWERK_PROCESSES="2") as server:
         server.wait_until_ready()
-        wait_until(lambda: metric(server.url, "tagwerk_ready_processes") == int(processes))
+        wait_until(lambda: metric(server.url, "tagwerk_ready_processes") == 2)
         answered, lost = asyncio.run(scenario(server.url, lambda: server.process.send_signal(signal.SIGTERM)))
         assert server.process.wait(60) == 0
         assert lost == []
@@ -129,21 +127,21 @@ def test_texts_that_outlast_the_drain_are_cut_and_say_so(generator_store, tmp_pa
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def test_a_second_start_reads_the_executables_of_the_first(small_store, tmp_path):
+def test_a_second_start_reads_the_executables_of_the_first(tiny_versions, tmp_path):
     cache = tmp_path / "cache"
     kept, answers = [], []
     for number, sizes in enumerate(["1,8", "1,8", "8"]):
         settings = {
             "TAGWERK_BATCH_SIZES": sizes,
             "TAGWERK_XLA_CACHE": str(cache),
-            "TAGWERK_MODEL_STORE": str(small_store),
+            "TAGWERK_MODEL_STORE": str(tiny_versions),
         }
         with start_server(tmp_path / f"log{number}", **settings) as server:
             server.wait_until_ready()
             answers.append(httpx.post(f"{server.url}/tag", json=SENTENCE).json())
             assert server.stop() == 0
         kept.append({p: p.stat().st_mtime_ns for p in cache.rglob("*.pb")})
-    assert len(kept[0]) >= 2 + 1 + 2, "batches of the tagger, words that are read, generation"
+    assert len(kept[0]) >= 2 + 1 + 2, "batches of the tagger, words that are read, batches of the classifier"
     assert kept[0] == kept[1], "something was compiled again"
     assert kept[0] == kept[2], "something was compiled again since there was less before it"
     assert answers[0] == answers[1]

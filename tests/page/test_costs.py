@@ -115,7 +115,7 @@ class Scrapes:
         return self.count == before
 
 
-def test_nobody_scrapes_for_a_page_that_is_hidden_or_paused(open_page):
+def test_a_hidden_or_paused_page_does_not_scrape(open_page):
     page = open_page(clock=True)
     hide = "h => { Object.defineProperty(document, 'hidden', { value: h, configurable: true });"
     hide += " document.dispatchEvent(new Event('visibilitychange')) }"

@@ -56,7 +56,7 @@ def test_tokens_run_from_right_to_left_and_their_tags_from_left_to_right(answers
     assert answers.locator("#tag [role=option]:focus .word").inner_text() == "שלום"
 
 
-def test_signs_stand_before_their_numbers(answers):
+def test_signs_are_left_of_their_numbers(answers):
     run(answers, "classify", TEXT)
     assert answers.locator("#classify .shaded").evaluate("e => getComputedStyle(e).direction") == "rtl"
     for figure in (*answers.locator("#classify sup").all(), *answers.locator("#classify .largest .number").all()):

@@ -53,7 +53,7 @@ def test_an_error_midway_leaves_what_is_written(page):
     assert page.locator("#generate .stop").is_hidden()
 
 
-def test_a_network_that_is_gone_is_said_and_found_again(page):
+def test_a_lost_network_is_reported_and_found_again(page):
     page.context.set_offline(True)
     start(page, "tag", "Dogs bark.")
     message(page, "tag", "The service cannot be reached. The page keeps trying.")

@@ -14,7 +14,7 @@ def written(page) -> list[str]:
     return texts
 
 
-def test_it_writes_what_the_service_writes(page, client):
+def test_the_page_shows_the_text_that_the_service_generates(page, client):
     run(page, "generate", "ROMEO:", **SHORT)
     wanted = client.post("/generate", json={"prompt": "ROMEO:", **SHORT}).json()["results"][0]
     assert written(page) == [wanted["text"]]

@@ -49,7 +49,7 @@ def test_nothing_is_wider_than_the_window(open_page, width):
         assert page.evaluate(f"{outside}.map(e => e.outerHTML.slice(0, 80))") == []
 
 
-def test_everything_can_be_done_by_keyboard(open_page):
+def test_the_keyboard_reaches_every_function(open_page):
     page = open_page()
     page.wait_for_selector("#tag .cost:not([hidden])")
 
@@ -90,7 +90,7 @@ def test_everything_can_be_done_by_keyboard(open_page):
     assert page.evaluate("document.activeElement.matches('.primary')"), "the focus is not lost with the button"
 
 
-def test_who_cannot_see_hears_what_happens(open_page):
+def test_a_screen_reader_is_told_what_happens(open_page):
     page = open_page()
     run(page, "tag", "The dog sees it.")
     tree = page.locator("body").aria_snapshot()
@@ -111,7 +111,7 @@ def test_who_cannot_see_hears_what_happens(open_page):
 
 
 @pytest.mark.parametrize(("wish", "moves"), [("reduce", False), ("no-preference", True)])
-def test_nothing_moves_for_those_who_do_not_want_it(open_page, wish, moves):
+def test_animations_follow_the_reduced_motion_setting(open_page, wish, moves):
     page = open_page(reduced_motion=wish)
     start(page, "generate", "ROMEO:", **LONG)
     page.locator(".writing").first.wait_for()
@@ -132,7 +132,7 @@ def test_each_example_is_answered(open_page, panel):
         assert page.locator(f"#{panel} .message").is_hidden()
 
 
-def test_it_is_light_and_asks_nobody_else(browser, server):
+def test_the_page_is_small_and_requests_its_own_service_alone(browser, server):
     with opened(browser, server.url) as (page, seen):
         page.on("response", lambda response: seen.bodies.update({response.url: len(response.body())}))
         page.goto("/", wait_until="networkidle")

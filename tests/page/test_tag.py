@@ -138,14 +138,14 @@ def test_the_legend_counts_and_singles_out(tagged):
     assert tagged.locator("#tag .faded").count() == 0
 
 
-def test_typing_is_enough(page):
+def test_typing_tags_without_a_button(page):
     field = page.get_by_label("Text to tag")
     field.fill("")
     answered(page, "tag", lambda: field.press_sequentially("Cats sleep."))
     page.locator("#tag .word", has_text="sleep").wait_for()
 
 
-def test_text_beyond_the_basic_plane_is_not_torn(page):
+def test_characters_beyond_the_basic_plane_stay_whole(page):
     run(page, "tag", "I ❤ 🙂 and 𝒜𝒷 <b>bold</b> &amp; co.")
     words = "".join(page.locator("#tag .word").all_inner_texts())
     assert words == "I❤🙂and𝒜𝒷<b>bold</b>&amp;co."

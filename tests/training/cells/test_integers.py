@@ -90,7 +90,7 @@ def test_a_served_step_gives_a_sequence_the_same_bytes_in_any_batch_order_and_si
                 np.testing.assert_array_equal(part[:, place], wanted[:, 0])
 
 
-def test_what_is_served_in_integers_is_what_the_network_computes():
+def test_served_integers_give_the_outputs_of_the_network():
     cell, lengths = LSTM(5, UNITS, 2), np.array([7, 3], np.int32)
     table, rows = random(WORDS, 8 * UNITS), np.random.default_rng(1).integers(0, WORDS, (2, 7)).astype("int32")
     cell.round_weights()

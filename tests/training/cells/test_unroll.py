@@ -133,7 +133,7 @@ def test_padding_changes_no_output_no_state_and_no_gradient(kind, directions, le
 
 @both_directions
 @every_cell
-def test_embedded_is_unroll_of_the_looked_up_rows(kind, directions):
+def test_unroll_embedded_is_unroll_of_looked_up_rows(kind, directions):
     cell = random_cell(kind, directions)
     rng = np.random.default_rng(2)
     table = rng.normal(size=(7, 3))

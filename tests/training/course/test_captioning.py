@@ -39,7 +39,7 @@ def test_learns_twenty_scenes_by_heart(learnt):
 
 
 @pytest.mark.parametrize("attention", [True, False])
-def test_what_is_generated_is_the_most_probable_after_itself(attention):
+def test_greedy_decoding_gives_the_most_probable_words(attention):
     """Of a network that has learnt nothing, too: greedy decoding and teacher forcing are one computation."""
     keras.utils.set_random_seed(1)
     task = tiny.captioning(attention=attention)

@@ -18,7 +18,7 @@ CHAPTERS = [page for page in PAGES if page.stem not in ("9-translation", "10-cap
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=[chapter.stem for chapter in CHAPTERS])
 
 
-def test_the_cell_of_ones_own_runs(tmp_path, capsys):
+def test_the_example_of_a_new_cell_runs(tmp_path, capsys):
     blocks = re.findall(r"^```python\n(.*?)^```", (COURSE / "2-unrolling.md").read_text(), re.MULTILINE | re.DOTALL)
     (code,) = [block for block in blocks if block.startswith("import")]
     file = tmp_path / "cell.py"

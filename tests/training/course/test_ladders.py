@@ -76,7 +76,7 @@ every_task = pytest.mark.parametrize("rung", TASKS.values(), ids=[rung.recipe.na
 
 
 @every_rung
-def test_a_rung_bears_its_ladders_name_and_says_what_it_changes(rung):
+def test_a_rung_has_the_name_of_its_ladder_and_a_description(rung):
     name = rung.recipe.name.removesuffix(f"-{rung.name}")
     if rung.model:
         assert rung.recipe == load_recipe(rung.model)
@@ -206,7 +206,7 @@ def measured(value: float, sums: list[int]) -> dict[str, Any]:
     return {"metrics": (metric,), "sums": pack(100 * np.array(sums)), "sizes": pack(np.full(4, 5))}
 
 
-def test_a_run_that_diverged_is_the_last_choice_and_is_shown_as_that(tmp_path):
+def test_a_diverged_run_is_chosen_last_and_shown_as_diverged(tmp_path):
     ladder = LADDERS["clipping"]
     free, clipped = ladder.rungs[:2]
     results = Results(tmp_path / "clipping.jsonl")

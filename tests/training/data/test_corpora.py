@@ -138,7 +138,7 @@ def test_refuses_an_altered_file(name, content, folder, offer):
         corpora.path("toy", "text")
 
 
-def test_what_is_missing_names_the_command(offer, monkeypatch):
+def test_a_missing_corpus_names_the_command_that_fetches_it(offer, monkeypatch):
     offer()
     with pytest.raises(CorpusError, match="tagwerk-train fetch toy"):
         corpora.path("toy", "text")

@@ -98,7 +98,7 @@ def test_a_split_that_is_given_stays_as_it_is():
     assert sorted(splits["train"] + splits["dev"]) == sorted(given["train"])
 
 
-def test_documents_are_not_divided_unless_they_are_few():
+def test_documents_stay_whole_unless_there_is_only_one():
     sentences = [(i, i // 5) for i in range(200)]  # 40 documents of 5
 
     def document_of(sentence: tuple[int, int]) -> int:
@@ -113,7 +113,7 @@ def test_documents_are_not_divided_unless_they_are_few():
     assert one.sum() == 5
 
 
-def test_what_is_in_two_splits_is_left_out_of_the_one_that_is_learned_from():
+def test_examples_of_dev_and_test_are_left_out_of_train():
     splits = {"train": ["a", "b", "c", "c"], "dev": ["b", "d", "e"], "test": ["a", "d"]}
     kept, left_out = without_overlap(splits, str)
     assert kept == {"train": ["c", "c"], "dev": ["b", "e"], "test": ["a", "d"]}

@@ -66,7 +66,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "published"
 
 
-def test_emotions_of_one_side_and_doubt_are_of_that_side(file):
+def test_emotions_become_positive_negative_mixed_or_ambiguous(file):
     file.write_text(
         "Fine!\t0,22\ta\r\nOdd.\t22\tb\r\nWell…\t4,27\tc\r\nOh\t7,27\td\r\nno\t2,17\te\r\n", encoding="utf-8"
     )
@@ -116,7 +116,7 @@ def test_pros_are_positive_and_cons_negative(file):
     assert sentiment_tables.pros_cons(file).decode() == "label\ttext\nnegative\tDear\npositive\tSmall &amp; light\n"
 
 
-def test_what_is_mixed_or_ambiguous_is_left_out_and_entities_are_characters(monkeypatch):
+def test_mixed_and_ambiguous_texts_are_left_out_and_entities_are_decoded(monkeypatch):
     table = "label\ttext\nmixed\tGood and bad.\nneutral\tA &amp;amp; B\nambiguous\tOh?\npositive\tGood\n"
     monkeypatch.setattr(corpora, "read", lambda corpus, file: table)
     found = list(labelled_texts.read("pros_cons", "train", SpacyTokenizer(), 0))

@@ -35,7 +35,7 @@ def rows(affixes: Affixes, word: str) -> list[int]:
         ("ab", "b", 0, 1),
     ],
 )
-def test_words_share_the_affixes_that_they_share(affixes, word, other, prefixes, suffixes):
+def test_words_with_common_affixes_have_common_rows(affixes, word, other, prefixes, suffixes):
     same = [a == b for a, b in zip(rows(affixes, word), rows(affixes, other), strict=True)]
     assert same == [i < prefixes for i in range(PREFIXES)] + [i < suffixes for i in range(SUFFIXES)]
 

@@ -42,7 +42,7 @@ def random_model() -> tuple[Sentiment, object]:
     return task, model
 
 
-def test_the_shares_of_the_words_are_all_that_the_classifier_reads_in_them():
+def test_the_shares_of_words_add_up_to_the_logits():
     task, model = random_model()
     inputs = collate(task.goldens()).inputs
     shares, biases = model.shares(**inputs)  # type: ignore[attr-defined]
@@ -53,7 +53,7 @@ def test_the_shares_of_the_words_are_all_that_the_classifier_reads_in_them():
         assert not np.asarray(shares)[:, row, length:].any(), "padding has a share"
 
 
-def test_contributions_do_not_depend_on_the_batch_nor_on_where_the_network_is_cut():
+def test_contributions_are_the_same_alone_in_a_batch_and_in_served_parts():
     task, model = random_model()
     examples = task.goldens()
     together = task.predict(model, collate(examples).inputs)

@@ -62,7 +62,7 @@ def test_a_word_is_scored_by_itself_its_affixes_its_shape_and_its_neighbours():
 
 
 @pytest.mark.parametrize("lexicon", [None, LEXICON], ids=["no lexicon", "a lexicon"])
-def test_the_parts_that_are_served_add_what_the_whole_adds(lexicon):
+def test_served_parts_give_the_logits_of_the_whole_network(lexicon):
     task, model = with_linear_model(lexicon)
     inputs = collate(task.goldens()).inputs
     whole = model(**inputs, training=False)
@@ -79,7 +79,7 @@ def test_the_parts_that_are_served_add_what_the_whole_adds(lexicon):
 
 
 @pytest.mark.parametrize("lexicon", [None, LEXICON], ids=["no lexicon", "a lexicon"])
-def test_in_training_the_network_and_the_linear_model_learn_apart(lexicon):
+def test_the_network_and_the_linear_model_have_separate_gradients(lexicon):
     task, model = with_linear_model(lexicon)
     inputs = collate(task.goldens()).inputs
     apart = model(**inputs, training=True)

@@ -16,7 +16,7 @@ from training.tasks.sentiment import Sentiment
 GOOD, BAD, THE, ONCE, NEVER = range(5)
 
 
-def test_what_is_said_on_one_side_tells_much_and_what_is_said_on_both_or_once_nothing():
+def test_log_count_ratios_are_large_for_words_of_one_side_and_zero_for_words_of_both():
     texts = [([GOOD, THE, THE], True), ([GOOD, THE, ONCE], True), ([BAD, THE], False), ([BAD, THE], False)]
     found = log_count_ratios([(np.array(ids), first) for ids, first in texts], 5)
     # Of texts, not of words, and one more each: 3 1 3 2 1 of 10, against 1 3 3 1 1 of 9.
@@ -24,7 +24,7 @@ def test_what_is_said_on_one_side_tells_much_and_what_is_said_on_both_or_once_no
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_a_classifier_moves_by_what_tells_alone():
+def test_a_weighed_classifier_scores_words_by_their_log_count_ratios():
     said = {"the good one": POSITIVE, "the good end": POSITIVE, "the bad one": NEGATIVE, "the bad end": NEGATIVE}
     trees = [[Phrase(tuple(text.split()), grade)] for text, grade in said.items()]
     recipe = sentiment().recipe

@@ -48,7 +48,7 @@ def learned() -> Segmenter:
     return learn(trees(), trees(5), RULES, (TOKENS, SENTENCES))
 
 
-def test_it_finds_what_the_rules_do_not(learned):
+def test_a_learned_segmenter_splits_where_the_rules_do_not(learned):
     text, gold = raw_text(trees(3))
     rules, own = score(gold, RULES.sentences(text)), score(gold, LearnedTokenizer(RULES, learned).sentences(text))
     assert rules.sentences < 80
@@ -61,19 +61,19 @@ def test_a_token_that_is_several_words_in_some_places_has_a_classifier(learned):
     assert list(learned.choices) == ["du"]
 
 
-def test_what_is_not_asked_for_is_left_to_the_rules():
+def test_parts_that_are_not_learned_stay_with_the_rules():
     ends = learn(trees(), trees(5), RULES, (SENTENCES,))
     assert ends.ends is not None
     assert (ends.boundaries, ends.continuations, ends.multiwords) == (None, None, {})
     assert learn(trees(), trees(5), RULES, (TOKENS,)).ends is None
 
 
-def test_a_treebank_that_shows_nothing_leaves_all_to_the_rules():
+def test_nothing_is_learned_from_a_treebank_without_evidence():
     plain = list(treebank.read(lines("Oui") * 3))
     assert learn(plain, plain, RULES, (TOKENS, SENTENCES)) == Segmenter()
 
 
-def test_a_treebank_in_another_typography_shows_the_same():
+def test_normal_forms_and_apostrophes_do_not_change_what_is_learned():
     """What is learned of "l’été" in NFD is what the service reads of "l'été": the normal form."""
     sentences = "".join(
         lines("d'été", "jusqu'à=jusqu'+à", "été", "vient", NAMES[i % 8], "-", NOUNS[i % 5], ".") for i in range(30)

@@ -19,7 +19,7 @@ def test_a_tagger_is_compared_in_each_column_of_tags(runs):
             assert metrics[f"{column}, {model}, from"] <= 100 <= metrics[f"{column}, {model}, to"]
 
 
-def test_a_classifier_is_compared_in_what_is_not_neutral(runs):
+def test_a_classifier_is_compared_on_texts_that_are_not_neutral(runs):
     said = io.StringIO()
     metrics = baselines.evaluate(tiny.sentiment(), "test", Console(file=said, width=120))
     values = {metric.name: metric.value for metric in metrics}
@@ -30,6 +30,6 @@ def test_a_classifier_is_compared_in_what_is_not_neutral(runs):
     assert (runs / "sentiment-tiny" / READINGS).exists()
 
 
-def test_what_has_no_simple_models_is_refused():
+def test_a_language_model_has_no_simple_models():
     with pytest.raises(ConfigurationError, match="lm-tiny has no simple models; right: a tagger or a classifier"):
         baselines.evaluate(tiny.language_model(), "dev", Console(quiet=True))

@@ -104,7 +104,7 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(runs):
         trained(task)
 
 
-def test_a_loss_that_is_no_number_stops_the_run():
+def test_a_loss_that_is_not_a_number_stops_the_run():
     with pytest.raises(Diverged, match=r"the loss is nan in step \d+ of epoch \d+"):
         trained(small(learning_rate=float("nan")))
 
@@ -128,7 +128,7 @@ train(small(epochs=10**6), Console(width=200))
 """
 
 
-def test_kill_9_leaves_a_checkpoint_to_go_on_from(runs):
+def test_a_killed_run_resumes_from_its_checkpoint(runs):
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     environment = inherited | {"TAGWERK_RUNS_DIR": str(runs), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": "."}
     command = [sys.executable, "-u", "-c", TRAIN]
@@ -148,7 +148,7 @@ def test_kill_9_leaves_a_checkpoint_to_go_on_from(runs):
     assert Checkpoints(runs, task.recipe).restore([]).epochs >= 8
 
 
-def test_a_checkpoint_that_finds_no_room_leaves_the_old_one(runs):
+def test_a_full_disk_keeps_the_old_checkpoint(runs):
     task = small(epochs=1)
     trained(task)
     checkpoints, limits = Checkpoints(runs, task.recipe), resource.getrlimit(resource.RLIMIT_FSIZE)

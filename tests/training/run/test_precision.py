@@ -55,7 +55,7 @@ def test_a_task_learns_in_mixed_precision_and_keeps_its_weights_in_32_bits(kind)
     assert mixed[-1] < mixed[0]
 
 
-def test_a_run_is_of_the_precision_of_its_recipe_and_leaves_none_behind():
+def test_a_run_uses_the_precision_of_its_recipe_and_restores_the_default():
     said = {}
     for name in ("float32", "mixed_bfloat16"):
         task = tiny.tagging(

@@ -26,13 +26,13 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
         ("plateau", (2, 2, 2, 2, 2)),
     ],
 )
-def test_falls_as_its_name_says(schedule, rates):
+def test_each_schedule_lowers_the_rate(schedule, rates):
     given = [learning_rate(2.0, 0.0, schedule, done, []) for done in SHARES]
     np.testing.assert_allclose(given, rates, atol=1e-12)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_rises_from_nothing_first(schedule):
+def test_a_warm_up_raises_the_rate_from_zero(schedule):
     rates = [learning_rate(1.0, 0.1, schedule, done, []) for done in (0.0, 0.05, 0.1)]
     np.testing.assert_allclose(rates, [0, 0.5, 1], atol=1e-12)
 
@@ -43,7 +43,7 @@ def test_a_plateau_is_two_epochs_in_a_row_that_are_no_better():
     assert rates == [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125]
 
 
-def test_a_schedule_that_is_not_there_is_told():
+def test_an_unknown_schedule_is_refused():
     with pytest.raises(ConfigurationError, match=r"no schedule is called 'cosin'; there are constant, cosine"):
         learning_rate(1.0, 0.0, "cosin", 0.5, [])
 

@@ -34,7 +34,7 @@ def test_learns_a_verse_by_heart(tmp_path):
     assert said == VERSE[9:] + VERSE[:9]
 
 
-def test_each_chunk_goes_on_where_the_one_before_it_ended():
+def test_each_chunk_continues_the_chunk_before_it():
     task = language_model()
     batches = task.train_batches(np.random.default_rng(0))
     assert {batch.inputs["ids"].shape for batch in batches} == {(4, 16)}
@@ -45,7 +45,7 @@ def test_each_chunk_goes_on_where_the_one_before_it_ended():
 
 
 @pytest.mark.parametrize("length", [30, 200, 3000])
-def test_measures_each_character_once_as_one_reader_from_the_start_would(length):
+def test_the_loss_of_windows_is_the_loss_of_one_pass_over_the_text(length):
     text = "".join(np.random.default_rng(0).choice(list("abcd"), 10 * length))
     task = language_model(text, test_share=0.1, dev_share=0.5)
     ids = ids_of(task, text[-length:])
@@ -68,7 +68,7 @@ def test_measures_each_character_once_as_one_reader_from_the_start_would(length)
 
 
 @pytest.mark.parametrize("overlap", [0, 5])
-def test_windows_overlap_and_are_learnt_from_at_their_ends(overlap):
+def test_overlapping_windows_have_a_loss_at_their_new_positions_alone(overlap):
     task = language_model(overlap=overlap)
     batches = task.train_batches(np.random.default_rng(0))
     assert {batch.inputs["ids"].shape for batch in batches} == {(4, overlap + 16)}

@@ -38,7 +38,7 @@ def test_each_phrase_is_learnt_once_in_lower_case_with_its_most_frequent_grade()
     assert batch.targets["class_id"].tolist() == [3]
 
 
-def test_a_part_of_a_corpus_that_is_sorted_by_grade_has_all_grades():
+def test_a_limit_takes_a_random_sample_with_all_grades():
     trees = [[Phrase((f"w{i}",), 4 if i < 50 else 0)] for i in range(100)]
     splits = {"train": trees, "dev": trees, "test": trees}
     learned = []
@@ -52,7 +52,7 @@ def test_a_part_of_a_corpus_that_is_sorted_by_grade_has_all_grades():
     assert learned[0] == learned[1]
 
 
-def test_where_labels_are_balanced_a_rare_one_counts_as_much_as_all_of_a_frequent_one():
+def test_balanced_labels_have_equal_weight_in_the_loss():
     trees = [[Phrase((word,), grade)] for word, grade in zip("abcdefgh", (0, 1, 2, 2, 2, 2, 4, 4), strict=True)]
     recipe = replace(sentiment().recipe, balanced=True)
     task = Sentiment(recipe, {"train": trees, "dev": trees, "test": trees}, (SOURCE,))
@@ -109,7 +109,7 @@ def loss(task: Sentiment, logits: list[float], grade: int, corpus: int) -> float
     return float(task.loss(model, {}, targets, ())[0])
 
 
-def test_a_label_of_three_stands_for_all_grades_of_its_side():
+def test_a_label_of_three_allows_all_grades_of_its_side():
     task = several()
     shares = np.log([[0.05, 0.15, 0.1, 0.3, 0.4], [0.15, 0.05, 0.1, 0.4, 0.3]])
     first, second = (loss(task, row.tolist(), 3, 1) for row in shares)
@@ -129,7 +129,7 @@ def test_all_corpora_are_measured_and_choose_the_epoch():
     assert metrics[task.chosen_by] == pytest.approx(np.mean(both), abs=0.01)
 
 
-def test_a_long_text_is_cut_where_it_is_learned_from_and_measured_whole():
+def test_a_long_text_is_cut_in_train_and_measured_whole():
     trees = [[Phrase(tuple("abcdef"), 3)]]
     further = {"products": {"train": trees, "dev": [[Phrase(tuple("ghijkl"), 1)]], "test": []}}
     recipe = replace(sentiment().recipe, longest=3)
@@ -138,7 +138,7 @@ def test_a_long_text_is_cut_where_it_is_learned_from_and_measured_whole():
     assert [example.source for example in task.measured("dev")["products"]] == [tuple("ghijkl")]
 
 
-def test_what_dev_has_is_not_learned_from():
+def test_texts_of_dev_are_left_out_of_train():
     trees = [[Phrase(("red",), 2)], [Phrase(("Cheap",), 3)]]
     further = {"products": {"train": trees, "dev": [[Phrase(("cheap",), 3)]], "test": []}}
     task = Sentiment(

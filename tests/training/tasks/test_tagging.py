@@ -48,7 +48,7 @@ def test_learns_the_lemma_rules_of_its_sentences_by_heart(learned):
     assert (metrics["Lemmas"], metrics["Lemmas, known words"], metrics["AllTags"]) == (100, 100, 100)
 
 
-def test_a_word_without_a_lemma_is_right_with_any_and_one_that_no_rule_makes_with_none(learned):
+def test_any_lemma_is_right_for_a_word_without_one_and_none_where_no_rule_makes_it(learned):
     task, model, _ = learned
     predict = make_predict(task, model)
     mice, nothing = task.examples("test")[-1].targets[LEMMA].tolist()
@@ -138,7 +138,7 @@ def rare() -> list[Tree]:
     ]
 
 
-def test_words_count_with_their_variants_in_the_vocabulary_and_in_what_is_dropped():
+def test_spelling_variants_are_counted_as_one_word():
     variants = ["n't", "n’t", "n't", unicodedata.normalize("NFD", "été"), "été"]
     trees = [Tree((Word(form, "X", "_", "_", form), Word("run", "VERB", "_", "_", "run"))) for form in variants]
     task = tiny.tagging(splits=dict.fromkeys(("train", "dev", "test"), trees), word_dropout=1.0)
@@ -153,7 +153,7 @@ def test_words_count_with_their_variants_in_the_vocabulary_and_in_what_is_droppe
         np.testing.assert_array_equal(others[0].inputs[name], others[1].inputs[name])
 
 
-def test_of_rules_that_differ_in_casing_the_one_of_most_words_with_the_part_of_speech_counts():
+def test_names_keep_their_capitals_in_lemma_rules_and_other_words_do_not():
     words = [Word(form, "PROPN", "NNP", "_", form) for form in ("Anna", "Rome", "lisa", "NASA")]
     words += [Word(form, "NOUN", "NN", "_", form.lower()) for form in ("Dog", "cat", "bird", "USA")]
     trees = [Tree((word, Word("runs", "VERB", "VBZ", "_", "run"))) for word in words]

