@@ -76,7 +76,7 @@ def test_the_extras_that_are_named_exist_and_no_index_is_needed():
     sources = "".join(file.read_text() for top in ("service", "training") for file in (ROOT / top).rglob("*.py"))
     found = re.findall(r"""\binstall\(["'](\w+)["']\)|\bimport_extra\("[\w.]+", "(\w+)\"""", sources)
     named = {extra for pair in found for extra in pair if extra}
-    assert named >= {"cpu", "files", "ray", "otel", "sign"}
+    assert named >= {"cpu", "files", "otel", "sign"}
     assert named | {name for names in command.MODULES for name in names.split(",")} <= extras.keys()
     assert "tagwerk[" not in sources, "pip finds no package of that name"
 
