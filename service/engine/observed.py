@@ -49,6 +49,8 @@ class Observed:
         values += [(LABEL, label_name(i, label)) for i, label in enumerate(self._names)]
         self._counts = np.zeros(len(values), np.int64)
         self._series = [metrics.model_observed.labels(*version.key, *value) for value in values]
+        for counter in (metrics.model_texts, metrics.model_cut):
+            counter.labels(*version.key)  # from 0 on, so that the first texts are an increase
         if version.reference is not None:
             for value, share in reference_shares(version.reference, head, self._names).items():
                 metrics.model_reference.labels(*version.key, *value).set(share)

@@ -22,10 +22,10 @@ RULES = [
 ALERTS = [rule for rule in RULES if "alert" in rule]
 DASHBOARD = json.loads((DOCKER / "grafana" / "dashboards" / "tagwerk.json").read_text())
 PANELS = DASHBOARD["panels"]
-QUERIES = [target["expr"] for panel in PANELS for target in panel["targets"]]
+QUERIES = [target["expr"] for panel in PANELS for target in panel.get("targets", ())]  # a row has none
 QUERIES += [annotation["expr"] for annotation in DASHBOARD["annotations"]["list"]]
 
-WORDS = {"by", "without", "on", "or", "and", "unless", "offset", "ignoring", "bool"}
+WORDS = {"by", "without", "on", "or", "and", "unless", "offset", "ignoring", "bool", "group_left"}
 PROMETHEUS_OWN = {"up", "ALERTS"}
 
 
