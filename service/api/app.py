@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
@@ -22,16 +22,16 @@ EXPOSED = (tensors.HEADER, "Retry-After", "Server-Timing", "X-Request-ID")  # he
 DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."
 
 
-def create_app(context: Context, ready_seconds: float = 0.0, tasks: Sequence[APIRouter] = (infer.router,)) -> ASGIApp:
+def create_app(context: Context, waits: bool = False, tasks: Sequence[APIRouter] = (infer.router,)) -> ASGIApp:
     """Builds the application. Until its engine is ready, /readyz and the tasks answer 503.
 
     The middleware wraps FastAPI's application, so that most requests can bypass that.
 
     Args:
-        ready_seconds: how long its start waits for the models, before connections are accepted all the same.
+        waits: its start waits for the models, before connections are accepted.
         tasks: the routes of tasks, see `Dispatcher`.
     """
-    app: ASGIApp = create_routes(context, ready_seconds, tasks)
+    app: ASGIApp = create_routes(context, waits, tasks)
     routes = [route for router in tasks for route in router.routes]
     app = Dispatcher(app, context, routes)
     if context.settings.cors_origins:  # outermost: a preflight has no key, and a page must be able to read a 401
@@ -40,20 +40,16 @@ def create_app(context: Context, ready_seconds: float = 0.0, tasks: Sequence[API
     return RequestContextMiddleware(app, context)
 
 
-def create_routes(
-    context: Context, ready_seconds: float = 0.0, tasks: Sequence[APIRouter] = (infer.router,)
-) -> FastAPI:
+def create_routes(context: Context, waits: bool = False, tasks: Sequence[APIRouter] = (infer.router,)) -> FastAPI:
     """Builds FastAPI's application: every route, the documentation, and the lifespan. See `create_app`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        ready = asyncio.Event()
-        starting = asyncio.create_task(start(context, ready))
+        starting = asyncio.create_task(start(context))
         # In a thread: it takes 0.3 s, for which the first request for it would block all others.
         documented = asyncio.create_task(asyncio.to_thread(page.openapi_asset, app))
-        if ready_seconds:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(ready.wait(), ready_seconds)
+        if waits:
+            await starting
         yield
         await context.engine.close()
         starting.cancel()
@@ -75,14 +71,10 @@ def create_routes(
     return app
 
 
-async def start(context: Context, ready: asyncio.Event) -> None:
-    """Starts the engine, and offers its models as they are loaded. An error of its start ends the process.
-
-    Sets `ready` when all are loaded, or the start has failed.
-    """
+async def start(context: Context) -> None:
+    """Starts the engine, and offers its models as they are loaded. An error of its start ends the process."""
     try:
         await context.engine.start(context.update_models)
     except Exception as error:
         context.failure = error
     context.loaded = True
-    ready.set()

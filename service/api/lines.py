@@ -34,7 +34,6 @@ from service.telemetry import request_ids
 from service.telemetry.timing import Timing
 
 WINDOW_BYTES = 65_536  # of the lines in progress, or one longer line
-SHORTEST_PAUSE_SECONDS = 0.01  # before a line is retried after the queue was full
 LONGEST_PAUSE_SECONDS = 1.0  # between checks whether the key is still valid
 TURN_BYTES = 4096  # of the lines that start in one turn of the event loop, or one longer line
 LEAST_BYTES = 512  # counted for a shorter line, which bounds a window to 128 lines
@@ -217,7 +216,7 @@ class LinesResponse(Response):
             except Overloaded as full:
                 if time.monotonic() + full.retry_after_seconds >= run.deadline:
                     raise
-                await asyncio.sleep(max(full.retry_after_seconds, SHORTEST_PAUSE_SECONDS))
+                await asyncio.sleep(full.retry_after_seconds)
 
     def _zipped(self, line: bytes) -> bytes:
         return self._zip.compress(line) + self._zip.flush(zlib.Z_SYNC_FLUSH) if self._zip else line

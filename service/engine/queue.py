@@ -12,6 +12,7 @@ from service.errors import Overloaded, TagwerkError
 from service.types import ModelKey
 
 SPREAD = 8  # how far a request's sequences are spread: this many long requests leave time for a short one
+LONGEST_SECONDS = 0.05  # that others may wait: for a step, for batches planned together, for tokens sent in groups
 MAX_RETRY_SECONDS = 60.0  # upper bound of Retry-After
 
 

@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 
 from service.engine.padding import Grid
 from service.engine.plan import StepTimes, cut
-from service.engine.queue import EngineRequest, OnDone, Place, Queue, QueuedSequence
+from service.engine.queue import LONGEST_SECONDS, EngineRequest, OnDone, Place, Queue, QueuedSequence
 from service.engine.requests import ANONYMOUS, Requests
 from service.errors import ModelNotFound, TagwerkError
 from service.types import ModelKey
@@ -15,7 +15,6 @@ from service.types import ModelKey
 # Full batches that are planned together, so that those of a batch have about the same length; one if several clients
 # wait, so that none waits for another's.
 PLANNED_BATCHES = 2
-LONGEST_SECONDS = 0.05  # of a step, for which other models wait, and of the batches that are planned together
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from service.backend.base import GENERATION_INPUTS
-from service.engine.queue import MAX_RETRY_SECONDS
+from service.engine.queue import LONGEST_SECONDS, MAX_RETRY_SECONDS
 from service.engine.requests import ANONYMOUS, Generation
 from service.errors import Overloaded, TagwerkError
 from service.types import Array, Sampled, Tensors
-
-GATHER_SECONDS = 0.05  # maximum delay of tokens that may arrive in groups
 
 
 @dataclass(slots=True, eq=False)
@@ -153,7 +151,7 @@ class Slots:
                 stream.pending = np.array([id], np.int32)
                 stream.generated += 1
                 stream.held.append(_token(step, row, id, sampled))
-                if stream.request.at_once or stream.done or now - stream.handed >= GATHER_SECONDS:
+                if stream.request.at_once or stream.done or now - stream.handed >= LONGEST_SECONDS:
                     due.append((stream, stream.held))
                     stream.held, stream.handed = [], now
         return due

@@ -24,15 +24,15 @@ from service.http.exchange import Exchange
 from service.http.handlers import Handler
 from service.pipelines.run import SMALL_BYTES, Resources
 from service.text import conllu
-from service.text.slices import Sliced, advance
+from service.text.slices import SLICE_SECONDS, Sliced, advance
 
 log = logging.getLogger("tagwerk.server")
 
 MOST_BYTES = 16_384  # of a plain request's body
 GROUP_BYTES = 16_384  # of the requests that are handled together
-FIRST_SECONDS = 0.004  # for which work runs at once
-SLICE_SECONDS = 0.002  # for which it goes on in a later iteration
-MOST_SECONDS = 0.01  # of an iteration, after which work on further requests begins in a later one
+# In slices, each of which is what a group of requests has of a later iteration:
+FIRST_SLICES = 2  # for which work on a group runs at once
+MOST_SLICES = 5  # of an iteration, after which work on further requests begins in a later one
 MOST_KINDS = 64  # some may be of versions that have been replaced
 DEADLINE, CLIENT = attrgetter("deadline"), attrgetter("client")  # of an exchange
 
@@ -85,9 +85,9 @@ class PlainRequests:
                     small.append((kind, some))
                 some.append(exchange)
                 open_groups[kind] = some, bytes_of_group + size
-            end = time.monotonic() + MOST_SECONDS
+            end = time.monotonic() + MOST_SLICES * SLICE_SECONDS
             for kind, some in small + large:
-                seconds = FIRST_SECONDS if time.monotonic() < end else 0.0
+                seconds = FIRST_SLICES * SLICE_SECONDS if time.monotonic() < end else 0.0
                 self._work(self._encode(kind, some), some, seconds)
         return bool(self._works)
 
@@ -160,7 +160,7 @@ class PlainRequests:
                 good.append(request)
                 exchanges.append(exchange)
         if good:
-            self._work(handler.answer(exchanges, outputs_of(good)), exchanges, FIRST_SECONDS)
+            self._work(handler.answer(exchanges, outputs_of(good)), exchanges, FIRST_SLICES * SLICE_SECONDS)
 
     def _fail(self, exchange: Exchange, error: TagwerkError) -> None:
         """Answers an exchange with an error, and counts that."""

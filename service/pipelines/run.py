@@ -18,14 +18,12 @@ from service.settings import Settings
 from service.store.loading import AnyTask
 from service.telemetry.metrics import Metrics
 from service.telemetry.timing import Timing
-from service.text.slices import Sliced, advance
+from service.text.slices import SLICE_SECONDS, Sliced, advance
 from service.types import Array, Ragged, Sampled
 
 SMALL_BYTES = 2048  # of a request that is begun whatever else is in progress
-FIRST_SLICE_SECONDS = 0.001  # enough for nearly all requests
-FIRST_SLICES = 4  # per event loop iteration, of a client's requests
+FIRST_SLICES = 4  # of half the time, per event loop iteration, of a client's requests
 MOST_FIRST_SLICES = 8  # of all requests
-SLICE_SECONDS = 0.002
 T = TypeVar("T")
 
 
@@ -125,7 +123,7 @@ class PipelineRun:
 
         Raises DeadlineExceeded once the deadline has passed.
         """
-        done = advance(work, FIRST_SLICE_SECONDS) if self.resources.first_slices.take(self.client) else None
+        done = advance(work, SLICE_SECONDS / 2) if self.resources.first_slices.take(self.client) else None
         try:
             while done is None:
                 async with self.resources.long_work:

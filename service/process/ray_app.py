@@ -30,7 +30,6 @@ from service.telemetry.metrics import Metrics
 
 ONGOING = 64  # requests that wait or run in a replica, above which there is to be another: enough for full batches
 MOST_ONGOING = 1024  # beyond, they wait in Ray Serve's proxies; fewer than the engine's queue holds
-LOADING_SECONDS = 600.0  # that a replica waits for its models before it takes requests
 
 
 class Replica:
@@ -69,7 +68,7 @@ def application(settings: Settings) -> ASGIApp:
     context = Context(settings, metrics, engine, catalog, authenticator, ProcessGroup(names))
     Replica.context, Replica.engine = context, engine
     Replica.queue = Gauge("tagwerk_queue_entries", "Sequences that wait in a replica.")
-    return create_app(context, LOADING_SECONDS)
+    return create_app(context, waits=True)
 
 
 def build(options: dict[str, str]) -> Application:

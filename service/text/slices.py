@@ -9,6 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 Sliced = Generator[None, None, T]
+SLICE_SECONDS = 0.002  # for which long work runs in an iteration of the event loop
 TEXTS_AT_ONCE = 4  # short texts processed per slice
 SENTENCES_AT_ONCE = 8  # sentences processed per slice
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from service.engine.padding import Grid
 from service.engine.plan import StepTimes
-from service.engine.queue import EngineRequest
+from service.engine.queue import LONGEST_SECONDS, EngineRequest
 from service.engine.requests import ANONYMOUS, Requests
-from service.engine.scheduler import LONGEST_SECONDS, PLANNED_BATCHES, Batch, Scheduler
+from service.engine.scheduler import PLANNED_BATCHES, Batch, Scheduler
 from service.errors import Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
 from tests.fakes import Clock

@@ -82,7 +82,7 @@ async def test_every_kind_of_answer_has_the_headers_that_all_have(keys, tmp_path
         cors_origins=(ORIGIN.split()[1],),
         max_body_bytes=1000,
         model_store=tmp_path / "store",
-        serving_file=str(tmp_path / "missing" / "serving.json"),
+        serving_file="/proc/nowhere/serving.json",
     )
     app = create_app(context)
     walk = Walk(context, app)

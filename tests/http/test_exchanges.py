@@ -17,7 +17,7 @@ from service.http import plain_requests
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key, client_of, read_keys
 from service.security.rate_limiter import RateLimiter
-from service.text.slices import Sliced, advance
+from service.text.slices import SLICE_SECONDS, Sliced, advance
 from tests.engine.running import until
 from tests.fakes import failing
 from tests.http.plain import Answer, Service, answers, run, running
@@ -239,7 +239,7 @@ async def test_a_long_text_delays_a_short_one_by_a_slice_of_each_iteration_in_wh
             _, short = service.send(post("/classify", FINE))
             while not answers(short):
                 await asyncio.sleep(0)
-            of_long = slices.count(plain_requests.SLICE_SECONDS)
+            of_long = slices.count(SLICE_SECONDS)
             most, count = max(most, of_long), count + of_long
         assert most == (2 if overlaps else 1)
         assert count > 100
@@ -264,7 +264,7 @@ async def test_of_many_long_texts_few_are_begun_in_an_iteration_and_short_ones_c
         _, short = service.send(post("/tag", FINE))
         service.context.plain.run()
         assert service.queued == 1, "the short one"
-        assert begun.count(plain_requests.FIRST_SECONDS) <= 4
+        assert begun.count(plain_requests.FIRST_SLICES * SLICE_SECONDS) <= 4
         await until(lambda: all(answers(wire) for wire in long))
         assert {answers(wire)[0].status for wire in (*long, short)} == {200}
 

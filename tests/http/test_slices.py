@@ -35,7 +35,6 @@ LINES = ("a\n\n" * CHARACTERS)[:CHARACTERS]
 @pytest.fixture
 def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes each slice as short as the work can be cut, whatever the speed of the machine."""
-    monkeypatch.setattr(run_module, "FIRST_SLICE_SECONDS", 0.0)
     monkeypatch.setattr(run_module, "SLICE_SECONDS", 0.0)
 
 
