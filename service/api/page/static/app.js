@@ -2,6 +2,7 @@
 
 import { readAddress, writeAddress } from "./address.js";
 import { Classify } from "./classify.js";
+import { read } from "./api.js";
 import { make } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
 import { Generate } from "./generate.js";
@@ -91,6 +92,12 @@ async function updateStatus() {
   }
 }
 
+/** Offers to correct answers, if the service stores corrections. */
+async function offerFeedback() {
+  const on = (await read("models"))?.feedback ?? false;
+  for (const panel of [panels.tag, panels.classify]) panel.feedback.offer(on);
+}
+
 const address = readAddress();
 if (Object.hasOwn(panels, address.tab)) {
   open(address.tab);
@@ -98,9 +105,11 @@ if (Object.hasOwn(panels, address.tab)) {
 }
 window.addEventListener("popstate", restore); // Back, Forward, and an address that was typed or followed
 onKeyChange(() => {
+  offerFeedback();
   if (!panels[current].message.hidden) panels[current].submit(); // its request was refused
 });
 await updateStatus();
+offerFeedback();
 new Strip(find(".strip"), updateStatus).resume();
 if (panels[current].automatic) panels[current].run("load");
 else writeAddress(current, panels[current].addressFields, "load");

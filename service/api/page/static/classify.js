@@ -3,7 +3,8 @@
 import { requestWithOptional } from "./api.js";
 import { showCost } from "./cost.js";
 import { bar, count, figure, inSlices, make, percent, signed } from "./dom.js";
-import { MissingInput, Panel } from "./panel.js";
+import { LabelFeedback } from "./feedback.js";
+import { answerOf, MissingInput, Panel } from "./panel.js";
 
 const SIGNS = { positive: "▲", neutral: "■", negative: "▼" };
 const MOST_LISTED = 8; // tokens in the list of the largest contributions
@@ -15,6 +16,7 @@ export class Classify extends Panel {
   constructor(element, onRequest) {
     super(element, onRequest);
     this.verdict = element.querySelector(".verdict");
+    this.feedback = new LabelFeedback(element.querySelector(".feedback"));
     this.form.elements.text.addEventListener("input", () => this.runAfterPause());
   }
 
@@ -34,12 +36,14 @@ export class Classify extends Panel {
     if (result.sentences?.length > 1) parts.push(await sentenceList(result.sentences, signal));
     this.verdict.replaceChildren(...parts);
     this.setResult(answer);
+    this.feedback.begin(answerOf(answer, response, text), Object.keys(result.scores), result.label);
     this.summary.textContent = `${result.label}, ${percent(result.scores[result.label])}`;
     showCost(this.cost, response, roundTripMs);
   }
 
   clear() {
     super.clear();
+    this.feedback.begin(null);
     this.verdict.replaceChildren();
   }
 }

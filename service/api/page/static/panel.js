@@ -10,6 +10,11 @@ const MAX_TYPING_PAUSE_MS = 2500;
 /** The form lacks something that the request needs. */
 export class MissingInput extends Error {}
 
+/** Returns what a correction says of an answer to a text. */
+export function answerOf({ model, version }, response, text) {
+  return { model, version, text, requestId: response.headers.get("X-Request-ID") };
+}
+
 export class Panel {
   task = ""; // as the API names it
   automatic = true; // whether changes of the form and the address are sent without a click

@@ -4,7 +4,8 @@ import { request, requestWithOptional } from "./api.js";
 import { saveFile } from "./clipboard.js";
 import { showCost } from "./cost.js";
 import { count, duration, make } from "./dom.js";
-import { MissingInput, Panel } from "./panel.js";
+import { TagFeedback } from "./feedback.js";
+import { answerOf, MissingInput, Panel } from "./panel.js";
 import { sentenceSvg } from "./svg.js";
 import { Tokens } from "./tokens.js";
 import { UPOS } from "./upos.js";
@@ -19,6 +20,7 @@ export class Tag extends Panel {
   constructor(element, onRequest, card) {
     super(element, onRequest);
     this.tokens = new Tokens(element.querySelector(".tokens"), card, () => this.updateSvgButton());
+    this.feedback = new TagFeedback(element.querySelector(".feedback"), this.tokens);
     this.form.elements.text.addEventListener("input", () => this.runAfterPause());
     this.copyConlluButton = element.querySelector(".copy-conllu");
     this.copyConlluButton.addEventListener("click", () => this.copyConllu());
@@ -59,6 +61,7 @@ export class Tag extends Panel {
     this.tokens.highlight(this.highlighted);
     this.conlluBody = body;
     this.setResult(result);
+    this.feedback.begin(answerOf(result, response, text));
     const tokens = sentences.flatMap((sentence) => sentence.tokens);
     this.showCounts(tokens);
     this.summary.textContent = `${count(sentences.length, "sentence")}, ${count(tokens.length, "token")}`;
@@ -67,6 +70,7 @@ export class Tag extends Panel {
 
   clear() {
     super.clear();
+    this.feedback.begin(null);
     this.tokens.clear();
     this.showCounts([]);
   }

@@ -13,7 +13,10 @@ export class Tokens {
     this.card = card;
     this.onSelect = onSelect;
     this.clear();
+    this.busy = false; // whether a form about a token is open, which the card would cover
+    this.onPress = () => {}; // called with a token's element that is clicked, or on Enter and the space bar
     list.addEventListener("keydown", (event) => this.onKey(event));
+    list.addEventListener("click", ({ target }) => target.closest("[role=option]") && this.onPress(target.closest("[role=option]")));
     list.addEventListener("focusin", ({ target }) => this.select(target.closest("[role=option]")));
     list.addEventListener("focusout", () => this.hide());
     list.addEventListener("pointerover", ({ target }) => this.hover(target.closest("[role=option]")));
@@ -27,7 +30,7 @@ export class Tokens {
   clear() {
     this.list.replaceChildren();
     this.hide();
-    this.details = new Map(); // of each token's element: { index, sentence, token, word }
+    this.details = new Map(); // of each token's element: { index, sentence, position, token, word }
     this.options = []; // the tokens' elements
     this.firsts = []; // the index of each sentence's first token
     this.selected = null;
@@ -61,7 +64,7 @@ export class Tokens {
         box.append(inside);
       }
       const option = tokenElement(token);
-      this.details.set(option, { index: this.options.length, sentence: number, token, word });
+      this.details.set(option, { index: this.options.length, sentence: number, position: i, token, word });
       this.options.push(option);
       inside.append(option);
       if (word && i === word.last) [inside, word] = [box, null];
@@ -78,6 +81,10 @@ export class Tokens {
   onKey(event) {
     const here = this.details.get(event.target);
     if (!here || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      this.onPress(event.target);
+    }
     const step = getComputedStyle(event.target).direction === "rtl" ? -1 : 1;
     const next = {
       ArrowRight: here.index + step,
@@ -90,6 +97,16 @@ export class Tokens {
     if (!(event.key.startsWith("Arrow") || event.key === "Home" || event.key === "End")) return;
     event.preventDefault();
     this.options[next]?.focus();
+  }
+
+  /** Shows a token with tags that are right instead of its own; with its own if there are none. */
+  correct(option, right) {
+    const here = this.details.get(option);
+    const made = tokenElement({ ...here.token, ...right }, Object.keys(right).length > 0);
+    option.replaceChildren(...made.childNodes);
+    option.dataset.upos = made.dataset.upos;
+    option.classList.toggle("corrected", Object.keys(right).length > 0);
+    option.setAttribute("aria-label", made.getAttribute("aria-label"));
   }
 
   /** Selects a token, which becomes the one that Tab moves to, and shows its details. */
@@ -110,7 +127,7 @@ export class Tokens {
   }
 
   hover(option) {
-    if (option) this.showDetails(option);
+    if (option && !this.busy) this.showDetails(option);
     else this.hideAfterDelay();
   }
 
@@ -144,10 +161,10 @@ export class Tokens {
   }
 }
 
-function tokenElement(token) {
+function tokenElement(token, corrected = false) {
   const name = UPOS[token.upos] ?? "";
-  const label = [token.text, token.upos, name, percent(token.confidence)].filter(Boolean).join(", ");
-  const confidence = token.confidence < CONFIDENT ? make("i", {}, `${Math.round(token.confidence * 100)}%`) : null;
+  const label = [token.text, token.upos, name, corrected ? "corrected" : percent(token.confidence)].filter(Boolean).join(", ");
+  const confidence = corrected ? make("i", {}, "✎") : token.confidence < CONFIDENT ? make("i", {}, `${Math.round(token.confidence * 100)}%`) : null;
   return make(
     "span",
     { role: "option", tabindex: "-1", "aria-selected": "false", "data-upos": token.upos, "aria-label": label },
