@@ -16,12 +16,12 @@ from service.api import request_schemas
 from service.api.openapi.problems import INFER, responses
 from service.api.request_schemas import Strict
 from service.api.route import JsonRoute
-from service.api.texts import UnicodeText, at_most
-from service.api.validation import MOST_ERRORS
 from service.artifact.version import ModelVersion
 from service.corrections.records import COLUMNS, CorrectedToken, Correction, as_text
 from service.errors import Forbidden, InvalidFields, InvalidInput, TooLarge, shortened
 from service.http.context import context_of, pipeline_run
+from service.http.texts import UnicodeText, at_most
+from service.http.validation import MOST_ERRORS
 from service.pipelines.classification import classify
 from service.pipelines.tagging import TaggedText, tag
 from service.security.keys import Key

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
 
 from service.api.request_schemas import Strict
-from service.api.texts import has_lone_surrogates
+from service.http.texts import has_lone_surrogates
 from service.pipelines.run import PipelineRun
 
 MEDIA_TYPE = "application/x-ndjson"

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validat
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from service.api.texts import Stop, Texts, TokenLists
-from service.api.validation import MOST_ERRORS, Faults
+from service.http.texts import Stop, Texts, TokenLists
+from service.http.validation import MOST_ERRORS, Faults
 from service.pipelines.generation import GenerationOptions
 from service.text.offsets import Unit
 

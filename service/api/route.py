@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 
 from service.api.line_schemas import MEDIA_TYPE, OPENAPI, line_of
 from service.api.lines import LinesResponse
-from service.api.parsing import read
 from service.formats.pieces import JSON
 from service.http.context import headers_of
 from service.http.negotiation import wanted
+from service.http.parsing import read
 
 _JSON = JSON.encode()
 

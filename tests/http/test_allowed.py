@@ -6,10 +6,10 @@ import pytest
 from pydantic import BaseModel
 
 from service.api import admin, line_schemas, request_schemas
-from service.api.parsing import validate
 from service.api.protocols.openai import CompletionRequest, StreamOptions
 from service.api.protocols.tensors import InferenceRequest, RequestInput, RequestOutput
 from service.errors import InvalidFields, InvalidInput
+from service.http.parsing import validate
 from service.settings import Settings
 
 SCHEMAS: list[type[BaseModel]] = [

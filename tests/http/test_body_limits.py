@@ -12,11 +12,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from service.api import parsing, request_schemas
-from service.api.parsing import parse
+from service.api import request_schemas
 from service.api.protocols.openai import CompletionRequest
 from service.errors import TagwerkError
-from service.http import problem
+from service.http import parsing, problem
+from service.http.parsing import parse
 from service.settings import Settings
 from tests.http.scene import post, scene
 from tests.http.test_problems import check

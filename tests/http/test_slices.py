@@ -13,10 +13,11 @@ import httpx
 import numpy as np
 import pytest
 
-from service.api import line_schemas, lines, parsing
+from service.api import line_schemas, lines
 from service.engine.requests import Generation
 from service.errors import DeadlineExceeded
 from service.formats import pieces
+from service.http import parsing
 from service.pipelines import run as run_module
 from service.pipelines.generation import PROMPTS_AT_ONCE, begin
 from service.pipelines.run import PipelineRun

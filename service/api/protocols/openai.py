@@ -14,11 +14,11 @@ from service.api import events, request_schemas
 from service.api.openapi.problems import INFER, READ, responses
 from service.api.protocols.completion import Answer
 from service.api.route import JsonRoute
-from service.api.texts import Texts, at_most
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
 from service.http.compression import respond
 from service.http.context import Context, context_of, pipeline_run
+from service.http.texts import Texts, at_most
 from service.pipelines.generation import generate_and_write
 from service.tasks.generation import TextGeneration
 

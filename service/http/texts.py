@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Val
 from pydantic_core import PydanticCustomError, PydanticKnownError
 from typing_extensions import TypeAliasType
 
-from service.api.validation import MOST_ERRORS, TOO_MANY, Faults
 from service.errors import shortened
+from service.http.validation import MOST_ERRORS, TOO_MANY, Faults
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_UNICODE = PydanticCustomError("lone_surrogate", "Input should be Unicode text, without lone surrogates")

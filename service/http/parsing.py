@@ -9,10 +9,10 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from service.api.validation import not_valid
 from service.errors import InvalidJson, TooLarge
 from service.http.body import content_of
 from service.http.context import Context, context_of
+from service.http.validation import not_valid
 from service.settings import Settings
 
 LARGE_BYTES = 65_536  # larger bodies are parsed one at a time
