@@ -61,8 +61,12 @@ def prepend(members: dict[str, Any], pieces: list[bytes]) -> list[bytes]:
 
 def write_answer(version: ModelVersion, results: Iterable[Sequence[bytes]]) -> list[bytes]:
     """Encodes a response in pieces from its encoded results. Its schema is checked by tests only."""
-    pieces = join_list(results)
-    pieces[0], pieces[-1] = _beginning(version.key), b"]}"
+    pieces = [_beginning(version.key)]
+    for result in results:
+        if len(pieces) > 1:
+            pieces.append(b",")
+        pieces += result
+    pieces.append(b"]}")
     return pieces
 
 

@@ -82,10 +82,6 @@ class Context(Resources):
         if self.authenticator is not None and key is not None:
             self.authenticator.release(key)
 
-    def closes_connection(self) -> bool:
-        """Returns whether an answer should close its connection."""
-        return self.draining or self.group.gives_up_connection()
-
     def own_ready(self) -> bool:
         """Returns whether this process accepts requests for every valid model."""
         states = {model.state for model in self.engine.models()}

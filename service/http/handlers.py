@@ -18,8 +18,7 @@ from service.http.exchange import Exchange
 from service.pipelines import classification, tagging
 from service.pipelines.run import Resources
 from service.tasks.sentiment import EXPLANATION, Sentiment
-from service.tasks.tagging import Tagging
-from service.tasks.windows import windows
+from service.tasks.tagging import Tagging, windows
 from service.text import conllu
 from service.text.slices import Sliced
 from service.types import Ragged

@@ -34,7 +34,7 @@ class RequestContextMiddleware:
             if scope["type"] == "lifespan":
                 await self._context.recorder.close()  # the lifespan ends with the app
             return
-        timing = Timing(time.monotonic())
+        context, timing = self._context, Timing(time.monotonic())
         headers = dict(scope["headers"])
         ids = request_ids.ids_from(headers)
         request_ids.current.set(ids)
@@ -56,7 +56,7 @@ class RequestContextMiddleware:
                     (b"x-content-type-options", b"nosniff"),
                 ]
                 # The rest of the body will not be read.
-                if self._context.closes_connection() or status in (408, 413):
+                if context.draining or context.group.gives_up_connection() or status in (408, 413):
                     added.append((b"connection", b"close"))
                 message["headers"] = [*message["headers"], *added]
             await send(message)

@@ -208,8 +208,11 @@ class PlainRequests:
             if exchange.client not in with_room:
                 self._resources.check_room(exchange.client)
                 with_room.add(exchange.client)
-            self._resources.begin(len(exchange.body))
-            exchange.in_progress = len(exchange.body)
+            if (size := len(exchange.body)) > SMALL_BYTES:
+                self._resources.begin(size)
+            else:
+                self._resources.bytes_in_progress += size
+            exchange.in_progress = size
             return kind
         except TagwerkError as error:
             exchange.connection.fail(exchange, error)

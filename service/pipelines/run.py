@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
@@ -22,25 +21,13 @@ from service.text.slices import SLICE_SECONDS, Sliced, advance
 from service.types import Array, Ragged, Sampled
 
 SMALL_BYTES = 2048  # of a request that is begun whatever else is in progress
+<<<<<<< HEAD
 FIRST_SLICES = 4  # of half the time, per event loop iteration, of a client's requests
 MOST_FIRST_SLICES = 8  # of all requests
+=======
+SLICE_SECONDS = 0.002
+>>>>>>> 42deeca (Plain requests take fewer calls; long work of other requests has one slice an iteration and no first ones)
 T = TypeVar("T")
-
-
-class FirstSlices:
-    """Counts the first slices of an event loop iteration, which a burst of requests would make long."""
-
-    def __init__(self) -> None:
-        self._taken: Counter[int] = Counter()  # by client
-
-    def take(self, client: int) -> bool:
-        """Returns whether this iteration may run one more of a client."""
-        if self._taken[client] >= FIRST_SLICES or self._taken.total() >= MOST_FIRST_SLICES:
-            return False
-        if not self._taken.total():
-            asyncio.get_running_loop().call_soon(self._taken.clear)  # in the next iteration
-        self._taken[client] += 1
-        return True
 
 
 @dataclass(slots=True)
@@ -48,8 +35,7 @@ class Resources:
     """The resources shared by the pipelines of a process.
 
     Attributes:
-        first_slices: those of this event loop iteration, which run at once.
-        long_work: held during a further slice of long work, so that an event loop iteration runs one of them at most.
+        long_work: held during a slice of long work, so that an event loop iteration runs one of them at most.
         bytes_in_progress: of the bodies of requests in progress. Their tokens and results take up to a hundred times as
             much memory, and are in no queue while they are made.
     """
@@ -58,7 +44,6 @@ class Resources:
     metrics: Metrics
     engine: Engine
     catalog: Catalog
-    first_slices: FirstSlices = field(init=False, default_factory=FirstSlices)
     long_work: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
     bytes_in_progress: int = field(init=False, default=0)
 
@@ -109,7 +94,7 @@ class PipelineRun:
             )
 
     async def do(self, work: Sliced[T]) -> T:
-        """Runs work: at once if it is short, otherwise in slices; see `do_in_turns`."""
+        """Runs work: at once if it has no pause, otherwise in slices; see `do_in_turns`."""
         try:
             next(work)
         except StopIteration as done:
@@ -119,11 +104,15 @@ class PipelineRun:
             return await self.do_in_turns(work)
 
     async def do_in_turns(self, work: Sliced[T]) -> T:
-        """Runs work in slices; of all long work of the process, a few first slices and one other per loop iteration.
+        """Runs work in slices; of all long work of the process, one per event loop iteration.
 
         Raises DeadlineExceeded once the deadline has passed.
         """
+<<<<<<< HEAD
         done = advance(work, SLICE_SECONDS / 2) if self.resources.first_slices.take(self.client) else None
+=======
+        done: tuple[T] | None = None
+>>>>>>> 42deeca (Plain requests take fewer calls; long work of other requests has one slice an iteration and no first ones)
         try:
             while done is None:
                 async with self.resources.long_work:

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, repeat
+from itertools import chain, pairwise, repeat
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from service.artifact.version import ModelVersion
-from service.tasks.windows import kept_of, windows
 from service.text.emoji import is_emoji
 from service.text.encoding import encode_characters
 from service.text.english import READ_AS
@@ -27,6 +26,7 @@ TOKENS_AT_ONCE = 64  # encoded per slice
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
 CACHED_LEMMAS = 15_500  # at most 14 MB
 LONGEST_CACHED = 32  # characters
+OVERLAP = 32  # tokens of adjacent windows of a long sentence
 LEMMA_ID = f"{LEMMA}_id"
 text_of = attrgetter("text")  # of a token
 
@@ -249,3 +249,42 @@ class Tagging:
 def parse_features(label: str) -> dict[str, str]:
     """Parses CoNLL-U features, `Number=Sing|Person=3`, or `_` for none."""
     return dict(pair.split("=", 1) for pair in label.split("|")) if label != NO_FEATURES else {}
+
+
+class Window(NamedTuple):
+    """A part [start, end) of a long sentence; the tags of [keep_start, keep_end) are used."""
+
+    start: int
+    end: int
+    keep_start: int
+    keep_end: int
+
+
+def windows(length: int, longest: int) -> list[Window]:
+    """Covers a sentence of `length` tokens with windows of at most `longest`.
+
+    Windows overlap, and the tags change over in the middle of an overlap, so each token has context on both sides.
+    """
+    if length <= longest:
+        return [Window(0, length, 0, length)]
+    overlap = min(OVERLAP, longest // 2)
+    starts = [*range(0, length - longest, longest - overlap), length - longest]
+    seams = [(left + longest + right) // 2 for left, right in pairwise(starts)]
+    return [
+        Window(start, start + longest, keep_start, keep_end)
+        for start, keep_start, keep_end in zip(starts, [0, *seams], [*seams, length], strict=True)
+    ]
+
+
+def kept_of(length: int, longest: int, start: int) -> tuple[list[slice], int]:
+    """Returns the slices of a sentence's used tags among the cells of all windows, and the end of its windows.
+
+    `start` is the start of its first window.
+    """
+    if length <= longest:
+        return [slice(start, start + length)], start + length
+    kept = []
+    for window in windows(length, longest):
+        kept.append(slice(start + window.keep_start - window.start, start + window.keep_end - window.start))
+        start += window.end - window.start
+    return kept, start

@@ -60,7 +60,7 @@ def write_to_record(record: str) -> None:
     A metric for which there is no room on the disk is counted in this process alone: no exposition has it.
     """
     values.MmapedDict = MetricFile  # type: ignore[attr-defined, assignment]
-    in_file = values.MultiProcessValue(lambda: record)  # type: ignore[no-untyped-call]
+    in_file = values.MultiProcessValue(record.__str__)  # type: ignore[no-untyped-call]
     failed = False
 
     def value(*arguments: Any, **more: Any) -> Any:

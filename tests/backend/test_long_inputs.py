@@ -7,8 +7,7 @@ from service.artifact.version import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
 from service.engine.padding import Grid, pad, unpad
 from service.tasks.sentiment import Sentiment
-from service.tasks.tagging import Tag, Tagging
-from service.tasks.windows import windows
+from service.tasks.tagging import Tag, Tagging, windows
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Token

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from service.artifact.manifest import Endpoint, TensorSpec
 from service.artifact.version import ModelVersion
 from service.tasks import tagging
-from service.tasks.tagging import LONGEST_CACHED, Tagging, parse_features
-from service.tasks.windows import kept_of, windows
+from service.tasks.tagging import LONGEST_CACHED, Tagging, kept_of, parse_features, windows
 from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer
 from service.text.slices import finish
 from service.text.tokenizer import Token

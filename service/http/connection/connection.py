@@ -248,7 +248,8 @@ class Connection(BoundedProtocol):
             return
         exchange.over, self._exchange = True, None
         ids, context = request_ids.ids_from(exchange.headers), self._context
-        closes, size = not self._keep_alive or context.closes_connection(), sum(map(len, body))
+        closes = not self._keep_alive or context.draining or context.group.gives_up_connection()
+        size = sum(map(len, body))
         origin = b""
         if self._settings.cors_origins:  # an answer for another origin has further headers
             if "Vary" in headers:
