@@ -2,32 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS
-from service.errors import TagwerkError
 from service.security.keys import Key
 from service.telemetry.timing import Timing
-from service.text.slices import Sliced
+
+if TYPE_CHECKING:
+    from service.http.connection.connection import Connection
 
 Headers = Mapping[bytes, bytes]
-
-
-class Waiting(Protocol):
-    """The connection of an exchange."""
-
-    def authenticate(self, exchange: "Exchange") -> None:
-        """Admits the request by its API key, if keys are required. Raises Unauthorized, Forbidden, RateLimited."""
-
-    def respond(self, exchange: "Exchange", content: list[bytes]) -> Sliced[None]:
-        """Answers an exchange with status 200, and a body in pieces."""
-
-    def fail(self, exchange: "Exchange", error: TagwerkError | None) -> None:
-        """Answers an exchange with the problem document of an error; without one, of an unexpected error."""
-
-    def redirect(self, exchange: "Exchange") -> None:
-        """Has the application handle an exchange, which is not plain after all."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +33,7 @@ class Exchange:
         over: answered, redirected, or its client has gone.
     """
 
-    connection: Waiting
+    connection: "Connection"
     made: Any
     headers: Headers
     body: bytes

@@ -36,22 +36,6 @@ def test_what_follows_the_end_of_a_gzip_stream_ends_the_reading(chunks, limit):
         asyncio.run(read())
 
 
-def test_a_gzip_stream_ends_with_its_last_piece():
-    async def read() -> bytes:
-        messages = [{"type": "http.request", "body": LARGE, "more_body": False}]
-
-        async def receive():
-            return messages.pop(0)
-
-        body, content, more = Body(GZIP, receive, 4_000_000, no_hold), b"", True
-        while more:
-            message = await body.receive()
-            content, more = content + message["body"], message["more_body"]
-        return content
-
-    assert asyncio.run(read()) == b"\n" * 300_000
-
-
 def received(messages: list[dict[str, Any]], limit: int) -> bytes:
     async def receive():
         return messages.pop(0)

@@ -276,14 +276,6 @@ def test_answers_do_not_depend_on_how_the_bytes_come(requests, sizes):
     asyncio.run(test())
 
 
-async def test_requests_behind_one_that_asks_for_another_protocol_are_answered():
-    connection, wire = connect(made_context())
-    connection.data_received(ODD["h2c"][0] + GET + ODD["WebSocket"][0] + GET)
-    while len(wire.statuses()) < 4:
-        await turns()
-    assert wire.statuses() == [200, 200, 400, 200]
-
-
 async def test_only_the_end_of_the_lifespan_closes_the_record_of_requests(monkeypatch):
     context, closed = made_context(), []
 
@@ -307,28 +299,6 @@ async def test_only_the_end_of_the_lifespan_closes_the_record_of_requests(monkey
     assert (closed, [message["type"] for message in sent]) == ([], ["websocket.close"])
     await RequestContextMiddleware(app, context)({"type": "lifespan"}, receive, send)
     assert closed == [True]
-
-
-async def test_the_authenticated_key_is_in_the_state_of_its_request(tmp_path):
-    from service.security.authenticator import Authenticator
-    from service.security.keys import add_key
-    from service.security.rate_limiter import RateLimiter
-
-    secret = add_key(tmp_path / "keys.json", "web", ["infer"], None, None)
-    context, seen = made_context(authenticator=Authenticator(tmp_path / "keys.json", RateLimiter())), []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(scope["state"].get("key"))
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
-
-    connection, wire = connect(context, RequestContextMiddleware(Dispatcher(app, context, ()), context))
-    connection.data_received(
-        b"GET /models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n\r\n" % secret.encode() + GET
-    )
-    while len(wire.statuses()) < 2:
-        await turns()
-    assert [key and key.id for key in seen] == ["web", None]
 
 
 async def test_the_drained_service_says_so_to_a_request_that_it_gives_up():

@@ -1,7 +1,6 @@
 """What words contribute to a judgement, over HTTP, from a model that is trained here."""
 
 import io
-import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -129,11 +128,3 @@ def test_sentences_are_judged_as_if_they_stood_alone(explaining, unit):
         assert part["scores"] == pytest.approx(expected["scores"], abs=2e-5)
     (whole,) = classify(explaining, TEXT)
     assert result["scores"] == pytest.approx(whole["scores"], abs=2e-5)
-
-
-def test_lines_have_them_too(explaining):
-    body = '{"text": "A lovely film", "contributions": true}\n{"text": "A lovely film", "sentences": true}\n'
-    answer = explaining.post("/classify", content=body, headers={"Content-Type": "application/x-ndjson"})
-    first, second = (line["results"][0] for line in map(json.loads, answer.text.splitlines()))
-    assert len(first["contributions"]["tokens"]) == 3
-    assert len(second["sentences"]) == 1

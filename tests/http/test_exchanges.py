@@ -151,17 +151,6 @@ async def test_a_request_whose_deadline_passes_in_the_queue_is_answered_504_with
         assert (await service.answer(way(post("/classify", FINE, one)))).status == 200, "its key is free"
 
 
-async def test_a_request_whose_deadline_has_passed_when_it_is_encoded_is_answered_504():
-    async with running() as service:
-        await service.hold()
-        _, wire = service.send(post("/classify", FINE, "X-Request-Timeout-Ms: 1"))
-        await asyncio.sleep(0.005)
-        service.device.go.set()
-        await until(lambda: answers(wire))
-        assert list(problem_of(answers(wire)[0])["timing_ms"]) == ["tokenize", "queue", "inference"]
-        assert service.metric("expired_total") == 1
-
-
 @pytest.mark.parametrize(("waiting", "texts", "tokenized"), [(4, 1, False), (3, 3, True)], ids=["full", "too small"])
 async def test_a_request_that_does_not_fit_the_queue_is_answered_429_on_both_ways(waiting, texts, tokenized):
     async with running(**SMALL_QUEUE) as service:

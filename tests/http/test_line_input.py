@@ -234,24 +234,6 @@ def test_what_arrives_while_the_event_loop_stands_still_is_read_before_a_timeout
             asyncio.run(read())
 
 
-def test_chunks_that_unzip_to_nothing_give_a_stream_no_more_time():
-    looks = 0
-
-    async def empty() -> Any:
-        nonlocal looks
-        looks += 1
-        await asyncio.sleep(0)
-        return request(b"", more=True)
-
-    async def read() -> None:
-        async for _ in LineInput(empty, 100, 0.01, lambda: 1.0, no_hold).lines():
-            pass
-
-    with pytest.raises(NotReceived):
-        asyncio.run(read())
-    assert looks > 1
-
-
 class SteppedRateLimiter(RateLimiter):
     """Its clock moves by a quarter of a second at each look."""
 

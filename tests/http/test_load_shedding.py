@@ -94,27 +94,6 @@ async def test_a_request_larger_than_the_room_that_is_left_is_refused_by_the_eng
         await here.wait(2)
 
 
-async def test_a_full_queue_refuses_no_request_that_does_not_wait_in_it():
-    async with crowd() as here:
-        await here.wait(QUEUE)
-        assert check(await here.client.post("/tag", json=FINE), 429)
-        wrong = await here.client.post("/generate", json={"prompt": 7})
-        check(wrong, 422)
-        assert (await here.client.get("/livez")).status_code == 200
-        assert (await here.client.get("/readyz")).status_code == 200, "full is not unavailable"
-
-
-async def test_once_there_is_room_again_requests_are_answered():
-    async with crowd() as here:
-        await here.wait(QUEUE)
-        check(await here.client.post("/classify", json=FINE), 429)
-        last = here.waiting.pop()
-        last.cancel()
-        await asyncio.gather(last, return_exceptions=True)
-        await here.wait(1)
-        check(await here.client.post("/classify", json=FINE), 429)
-
-
 def bearer(secret: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"}
 

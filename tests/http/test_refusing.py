@@ -10,7 +10,7 @@ from service.security.rate_limiter import RateLimiter
 from service.types import State
 from tests.engine.running import until
 from tests.http.scene import made_context
-from tests.http.wire import GET, application, connect, post, turns
+from tests.http.wire import application, connect, post, turns
 
 FINE = b'{"text": "fine"}'
 PAGE = "https://example.org"
@@ -52,16 +52,6 @@ async def test_every_way_to_the_engine_answers_503_while_it_is_away(path, body):
     assert ("error" in document) == path.startswith("/v")
 
 
-async def test_what_needs_no_engine_is_answered_while_it_is_away():
-    context = made_context()
-    away(context)
-    connection, wire = connect(context)
-    for request in (GET, post("/nothing"), GET.replace(b"/livez", b"/tag"), GET):
-        connection.data_received(request)
-        await turns()
-    assert wire.statuses() == [200, 404, 405, 200]
-
-
 async def test_a_request_with_a_wrong_key_is_told_so_and_one_with_a_right_key_is_refused(tmp_path):
     key = add_key(tmp_path / "keys.json", "web", ["infer"], None, 1)
     context = made_context(authenticator=Authenticator(tmp_path / "keys.json", RateLimiter()), cors_origins=(PAGE,))
@@ -94,17 +84,6 @@ async def test_a_refusal_has_the_headers_for_pages_of_other_origins_that_every_a
     (refused, own, _), (missing, usual, _) = wire.answers()
     assert (refused, missing) == (503, 404)
     assert of_origins(own) == of_origins(usual)
-
-
-async def test_answers_keep_the_order_of_their_requests():
-    context = made_context()
-    away(context)
-    connection, wire = connect(context)
-    tag = application(post("/tag", FINE))
-    connection.data_received(tag + tag + GET + tag + GET + post("/nothing"))
-    await until(lambda: len(wire.statuses()) == 6)
-    assert wire.statuses() == [503, 503, 200, 503, 200, 404]
-    assert not wire.closed
 
 
 async def test_a_client_that_is_refused_while_the_service_drains_is_told_that_the_connection_closes():

@@ -4,7 +4,7 @@ import pytest
 
 from service.http.context import Context
 from tests.http.scene import made_context
-from tests.http.wire import GET, connect, post, turns
+from tests.http.wire import GET, connect, turns
 
 
 @pytest.mark.parametrize("path", ["/models", "/v1/models", "/v2/models/classifier", "/readyz"])
@@ -29,14 +29,3 @@ async def test_it_is_a_problem_document(path, monkeypatch, caplog):
     assert next_status == 200
     assert not wire.closed
     assert len([record for record in caplog.records if record.exc_info]) == 1
-
-
-async def test_post_below_v2():
-    context = made_context()
-    context.catalog.all = None  # type: ignore[method-assign, assignment]
-    connection, wire = connect(context)
-    connection.data_received(post("/v2/models/classifier/infer", b"{}"))
-    for _ in range(50):
-        await turns()
-    ((status, headers, _),) = wire.answers()
-    assert (status, headers["content-type"]) == (500, "application/problem+json")

@@ -184,12 +184,12 @@ class Connection(BoundedProtocol):
         return True
 
     def authenticate(self, exchange: Exchange) -> None:
-        """Admits an exchange by its API key; see `Waiting`."""
+        """Admits an exchange by its API key, if keys are required. Raises Unauthorized, Forbidden, RateLimited."""
         exchange.key = self._context.admit(exchange.made.route, exchange.headers, exchange.timing)
         exchange.client = client_of(exchange.key)
 
     def respond(self, exchange: Exchange, content: list[bytes]) -> Sliced[None]:
-        """Answers an exchange with status 200; see `Waiting`."""
+        """Answers an exchange with status 200, and a body in pieces."""
         headers: Mapping[str, str] = {}
         if sum(map(len, content)) >= WORTH_BYTES:
             headers = VARY
@@ -198,14 +198,14 @@ class Connection(BoundedProtocol):
         self._send(exchange, 200, headers, CONTENT_TYPES[exchange.media_type], content)
 
     def fail(self, exchange: Exchange, error: TagwerkError | None) -> None:
-        """Answers an exchange with the problem document of an error; see `Waiting`."""
+        """Answers an exchange with the problem document of an error; without one, of an unexpected error."""
         document = problem.UNEXPECTED if error is None else problem.document(error, exchange.timing)
         headers = {} if error is None else problem.headers_of(error)
         body = json.dumps(document).encode()
         self._send(exchange, document["status"], headers, problem.MEDIA_TYPE.encode(), [body])
 
     def redirect(self, exchange: Exchange) -> None:
-        """Has the application handle an exchange; see `Waiting`."""
+        """Has the application handle an exchange, which is not plain after all."""
         exchange.over, self._exchange = True, None
         scope: Any = {
             "type": "http",

@@ -1,6 +1,5 @@
 """Rules of HTTP that the parser does not check, and answers to clients that speak HTTP/1.0."""
 
-import httptools
 import pytest
 
 from service.http.connection.http_rules import fault_of
@@ -43,12 +42,3 @@ async def test_a_stream_in_http_1_0_ends_with_its_connection_and_has_no_chunks()
         _, wire = service.send(GET.replace(b"HTTP/1.1", b"HTTP/1.0"))
         await until(lambda: wire.closed)
         assert wire.answers()[0][2] == {"status": "alive"}
-
-
-async def test_what_answers_to_http_1_0_are_made_of_is_read_by_a_parser():
-    async with running() as service:
-        _, wire = service.send(post("/generate", EVENTS).replace(b"HTTP/1.1", b"HTTP/1.0"))
-        await until(lambda: wire.closed)
-        parser = httptools.HttpResponseParser(object())
-        parser.feed_data(b"".join(wire.written))
-        assert parser.get_status_code() == 200

@@ -8,7 +8,6 @@ import openai
 import pytest
 
 from tests.conftest import Server
-from tests.e2e.test_server import metric, wait_until
 from tests.http.test_generate import generate
 from tests.http.test_problems import check
 
@@ -82,13 +81,6 @@ def test_logprobs_have_openais_shape_whole_and_streamed(ai, streaming, client):
         ai.completions.create(model=MODEL, prompt="A", logprobs=1, echo=True)
 
 
-def test_a_stop_string_ends_it(ai):
-    (whole,) = ai.completions.create(model=MODEL, prompt="ROMEO:", max_tokens=100, seed=7).choices
-    stop = whole.text[50:53]
-    (cut,) = ai.completions.create(model=MODEL, prompt="ROMEO:", max_tokens=100, seed=7, stop=stop).choices
-    assert (cut.text, cut.finish_reason) == (whole.text[: whole.text.index(stop)], "stop")
-
-
 def test_a_stream_has_the_same_text_and_the_usage(ai, streaming):
     wish = {"model": MODEL, "prompt": ["ROMEO:", "A"], "max_tokens": 30, "seed": 7, "echo": True}
     whole = ai.completions.create(**wish)
@@ -105,13 +97,6 @@ def test_a_stream_has_the_same_text_and_the_usage(ai, streaming):
     assert texts == [choice.text for choice in whole.choices]
     assert reasons == {0: "length", 1: "length"}
     assert usage == whole.usage
-
-
-def test_a_stream_that_is_closed_frees_its_slot(server, streaming):
-    with streaming.completions.create(model=MODEL, prompt="A", max_tokens=4096, stream=True) as pieces:
-        next(iter(pieces))
-        wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 1)
-    wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 0)
 
 
 def test_an_error_midway_is_raised(streaming):
