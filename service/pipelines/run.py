@@ -21,12 +21,6 @@ from service.text.slices import SLICE_SECONDS, Sliced, advance
 from service.types import Array, Ragged, Sampled
 
 SMALL_BYTES = 2048  # of a request that is begun whatever else is in progress
-<<<<<<< HEAD
-FIRST_SLICES = 4  # of half the time, per event loop iteration, of a client's requests
-MOST_FIRST_SLICES = 8  # of all requests
-=======
-SLICE_SECONDS = 0.002
->>>>>>> 42deeca (Plain requests take fewer calls; long work of other requests has one slice an iteration and no first ones)
 T = TypeVar("T")
 
 
@@ -108,11 +102,7 @@ class PipelineRun:
 
         Raises DeadlineExceeded once the deadline has passed.
         """
-<<<<<<< HEAD
-        done = advance(work, SLICE_SECONDS / 2) if self.resources.first_slices.take(self.client) else None
-=======
         done: tuple[T] | None = None
->>>>>>> 42deeca (Plain requests take fewer calls; long work of other requests has one slice an iteration and no first ones)
         try:
             while done is None:
                 async with self.resources.long_work:
