@@ -82,7 +82,7 @@ def test_the_first_default_is_kept_whatever_comes_and_goes(store):
 
 
 def test_a_default_that_cannot_be_written_holds_while_the_process_runs(store, caplog):
-    with scene(store, serving_file=str(store / "missing" / "serving.json")) as here:
+    with scene(store, serving_file="/proc/nowhere/serving.json") as here:
         write_version(store, "a-first-by-name")
         here.look()
         assert here.service.defaults == ("healthy",)
