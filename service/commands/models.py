@@ -1,4 +1,4 @@
-"""The command `tagwerk models`: lists and describes the versions in the store, and selects those that serve."""
+"""The command `tagwerk models`: lists the versions in the store, and selects those that serve."""
 
 import argparse
 import re
@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.artifact.manifest import SIGNATURE, read_manifest
+from service.artifact.manifest import SIGNATURE
 from service.artifact.signing import sign
-from service.errors import ModelNotFound, NotPossible
+from service.errors import ModelNotFound
 from service.settings import Settings
 from service.store.registry import Registry
 from service.store.serving import Serving, ServingController, resolve
@@ -39,8 +39,6 @@ def add_parser(commands: Any) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     actions.add_parser("list", help="list the versions, and verify their files (the default)")
-    show = actions.add_parser("show", help="describe a version, with its metrics")
-    show.add_argument("model", help="tagger-en/3; tagger-en alone is the version that serves")
     use = actions.add_parser("use", help="serve a version, even if there are newer ones")
     use.add_argument("model", help="tagger-en/2; tagger-en alone follows the newest again")
     back = actions.add_parser("rollback", help="serve the previous valid version")
@@ -74,8 +72,6 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Runs the command; returns its exit status. Raises ConfigurationError, ModelNotFound, NotPossible."""
     if parsed.action in (None, "list"):
         return list_models(settings)
-    if parsed.action == "show":
-        return show_model(parsed.model, settings)
     if parsed.action == "sign":
         return sign_version(parsed.model, parsed.key, settings)
     return change_serving(parsed, ServingController(settings))
@@ -155,36 +151,6 @@ def _standing(key: ModelKey, serving: Serving, refused: Mapping[ModelKey, str]) 
         return "not loaded", "", "", ""
     defaults = [task for task, name in serving.defaults.items() if name == key.name]
     return "serves" if share else "on request", f"{share:.0%}", ", ".join(defaults if share else ()), ""
-
-
-def show_model(model: str, settings: Settings) -> int:
-    """Prints the description and the metrics of a version, by default of the one that serves; returns 0.
-
-    Raises ModelNotFound for what is not in the store, NotPossible for an invalid version.
-    """
-    controller = ServingController(settings)
-    name, _, version = model.partition("/")
-    controller.check(name, version or None)
-    chosen = version or controller.serving(name)
-    if chosen is None:
-        raise NotPossible(f"no version of {name} is valid: see tagwerk models")
-    manifest = read_manifest(settings.model_store / name / chosen)
-    facts = {
-        "task": manifest.task,
-        "language": manifest.language,
-        "recipe": manifest.recipe,
-        "created": manifest.created.isoformat(timespec="seconds"),
-        "licence": manifest.licence,
-    }
-    console = Console()
-    console.print(Text(f"{name}/{chosen}: {manifest.description}"), soft_wrap=True)
-    for fact, value in facts.items():
-        console.print(Text(f"{fact}: {value}"), soft_wrap=True)
-    table = make_table("split", "metric", "value", "unit")
-    for metric in manifest.metrics:
-        add_row(table, metric.split, metric.name, f"{metric.value:g}", metric.unit)
-    console.print(table)
-    return 0
 
 
 def make_table(*columns: str) -> Table:

@@ -254,25 +254,6 @@ def test_the_default_of_a_task_is_shown_and_set(store, monkeypatch, capsys):
     assert "no version of a-tagger in the store is valid" in capsys.readouterr().err
 
 
-def test_a_version_is_shown_with_its_metrics(store, monkeypatch, capsys):
-    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
-    path = store / "tagger-en/3/manifest.json"
-    metrics = [{"name": "UPOS", "value": 96.68, "unit": "%", "split": "test"}]
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": metrics}))
-    assert main(["models", "list"]) == 0
-    assert "UPOS" not in capsys.readouterr().out
-    for model in ("tagger-en/3", "tagger-en"):
-        assert main(["models", "show", model]) == 0
-        output = capsys.readouterr().out
-        assert output.startswith("tagger-en/3: for tests\ntask: tag\n")
-        assert ["test", "UPOS", "96.68", "%"] in rows(output)
-    (store / "tagger-en/2/words.json").unlink()
-    assert main(["models", "show", "tagger-en/2"]) == 1
-    assert "tagger-en/2 cannot serve: words.json is missing" in capsys.readouterr().err
-    assert main(["models", "show", "nobody"]) == 1
-    assert "no model 'nobody' is in the store" in capsys.readouterr().err
-
-
 def test_defaults_that_were_decided_are_written_once_and_hold(store):
     settings = Settings(model_store=store)
 

@@ -30,14 +30,13 @@ def chunk(lines: int) -> Chunk:
     return Chunk([], Position(), Position(lines, 5 * lines), rejected=bad)
 
 
-def interrupted(path: Path, *, tail: bytes = b"") -> None:
+def interrupted(path: Path) -> None:
     """Leaves what a process leaves that is killed: three lines, of which two are kept, and something more."""
     with opened(path) as output:
         output.write(b"one\n", chunk(1))
         output.write(b"two\n", chunk(2))
         kept = read_bytes(path.parent, ".manifest.json")
         output.write(b"three\n", chunk(3))
-        output.write(tail, chunk(4))
         left = {file: file.read_bytes() for file in path.parent.iterdir()} | kept
     for file, content in left.items():
         file.write_bytes(content)
@@ -62,29 +61,6 @@ def assert_whole(path: Path, why: object = "") -> None:
     rejected = path.with_name("out.rejected.jsonl")
     assert rejected.read_bytes() == b'{"line":1,"reason":"bad","content":"x","lines":1}\n', why
     assert files_in(path.parent) == [path, rejected], why
-
-
-@pytest.mark.parametrize("tail", [b"", b"fo", b"four\n"])
-def test_a_run_goes_on_behind_what_is_good(tmp_path, tail):
-    path = tmp_path / "out"
-    interrupted(path, tail=tail)
-    assert not path.exists(), "half a file has not its name"
-    with opened(path) as output:
-        assert output.manifest.position == Position(2, 10)
-        output.write(b"three\n", chunk(3))
-        output.finish()
-    assert path.read_bytes() == b"one\ntwo\nthree\n"
-    assert files_in(tmp_path) == [path, tmp_path / "out.rejected.jsonl"]
-
-
-def test_what_an_error_interrupts_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("service.commands.annotate.output.CHECKPOINT_SECONDS", 99.0)
-    with suppress(KeyboardInterrupt), opened(tmp_path / "out") as output:
-        output.write(b"one\n", chunk(1))
-        output.write(b"two\n", chunk(2))
-        raise KeyboardInterrupt
-    with opened(tmp_path / "out") as output:
-        assert output.manifest.position == Position(2, 10)
 
 
 def test_a_run_that_is_killed_at_any_change_of_the_disk_ends_in_the_same_file(tmp_path, monkeypatch):
