@@ -17,8 +17,8 @@ import pydantic_core
 from loadtests.peers.texts import tagged_answer
 from loadtests.traffic import sentences
 from service.api import answer_schemas
-from service.formats.pieces import to_json
-from service.formats.tagging import write_json
+from service.pipelines.formats.pieces import to_json
+from service.pipelines.formats.tagging import write_json
 from service.pipelines.tagging import TaggedText
 from service.settings import load_settings
 from service.store.serving import served

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from loadtests.peers.answers import ENDPOINT, MOST, Answers
 from loadtests.peers.workers import WORKERS
-from service.formats import pieces  # Ray pickles what this module names itself, and an encoder cannot be
+from service.pipelines.formats import pieces  # Ray pickles what this module names itself, and an encoder cannot be
 
 WAIT_SECONDS = 0.001
 

@@ -13,12 +13,12 @@ from service.api.openapi.problems import INFER, responses
 from service.api.route import JsonRoute
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
-from service.formats import classification, generation, tagging
-from service.formats.pieces import JSON, write_answer
 from service.http.compression import respond
 from service.http.context import pipeline_run
 from service.http.negotiation import wanted
 from service.pipelines.classification import classify
+from service.pipelines.formats import classification, generation, tagging
+from service.pipelines.formats.pieces import JSON, write_answer
 from service.pipelines.generation import Finish, Next, generate_and_write
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import TaggedText, tag

@@ -20,7 +20,6 @@ from starlette.types import Receive, Scope, Send
 from service.api.line_input import LineInput
 from service.api.line_schemas import MEDIA_TYPE, Id, Work, id_of
 from service.errors import Overloaded, TagwerkError, TooLarge
-from service.formats.pieces import prepend, to_json
 from service.http import problem
 from service.http.body import Body
 from service.http.compression import LEVEL, joined
@@ -28,6 +27,7 @@ from service.http.connection.connection import Connection
 from service.http.context import context_of, headers_of, timeout_seconds
 from service.http.negotiation import accepts_gzip
 from service.http.parsing import in_turn, parse_json, validate
+from service.pipelines.formats.pieces import prepend, to_json
 from service.pipelines.run import PipelineRun
 from service.security.keys import client_of
 from service.telemetry import request_ids

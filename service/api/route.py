@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 
 from service.api.line_schemas import MEDIA_TYPE, OPENAPI, line_of
 from service.api.lines import LinesResponse
-from service.formats.pieces import JSON
 from service.http.context import headers_of
 from service.http.negotiation import wanted
 from service.http.parsing import read
+from service.pipelines.formats.pieces import JSON
 
 _JSON = JSON.encode()
 

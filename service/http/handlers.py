@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from service.engine.padding import Outputs
-from service.formats import classification as classification_format
-from service.formats import tagging as tagging_format
-from service.formats.pieces import JSON
 from service.http.exchange import Exchange
 from service.pipelines import classification, tagging
+from service.pipelines.formats import classification as classification_format
+from service.pipelines.formats import tagging as tagging_format
+from service.pipelines.formats.pieces import JSON
 from service.pipelines.run import Resources
 from service.tasks.sentiment import EXPLANATION, Sentiment
 from service.tasks.tagging import Tagging, windows

@@ -19,9 +19,9 @@ from service.engine.padding import Outputs
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Requests
 from service.errors import DeadlineExceeded, EngineUnavailable, Overloaded, TagwerkError
-from service.formats.pieces import JSON
 from service.http.exchange import Exchange
 from service.http.handlers import Handler
+from service.pipelines.formats.pieces import JSON
 from service.pipelines.run import SMALL_BYTES, Resources
 from service.text import conllu
 from service.text.slices import SLICE_SECONDS, Sliced, advance

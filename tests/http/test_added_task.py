@@ -12,10 +12,10 @@ from service.api import answer_schemas, line_schemas, request_schemas
 from service.api.app import create_app, create_routes
 from service.api.openapi.problems import INFER, responses
 from service.api.route import JsonRoute
-from service.formats.pieces import to_json, write_answer
 from service.http.compression import respond
 from service.http.context import pipeline_run
 from service.http.texts import Texts
+from service.pipelines.formats.pieces import to_json, write_answer
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import tag
 from service.security.authenticator import Authenticator

@@ -172,7 +172,7 @@ async def test_a_request_that_does_not_fit_the_queue_is_answered_429_on_both_way
 BROKEN = {
     "encode": "service.pipelines.classification.encode",
     "decode": "service.pipelines.classification.decode",
-    "write": "service.formats.classification.write_json",
+    "write": "service.pipelines.formats.classification.write_json",
     "make": "service.pipelines.classification.check_explains",
 }
 

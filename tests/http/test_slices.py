@@ -16,9 +16,9 @@ import pytest
 from service.api import line_schemas, lines
 from service.engine.requests import Generation
 from service.errors import DeadlineExceeded
-from service.formats import pieces
 from service.http import parsing
 from service.pipelines import run as run_module
+from service.pipelines.formats import pieces
 from service.pipelines.generation import PROMPTS_AT_ONCE, begin
 from service.pipelines.run import PipelineRun
 from service.telemetry.timing import Timing

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from service.errors import InvalidInput
-from service.formats.classification import write_json
 from service.pipelines.classification import ClassifiedText, check_explains, decode, encode
+from service.pipelines.formats.classification import write_json
 from service.tasks.sentiment import Sentiment
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer

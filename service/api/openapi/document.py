@@ -14,9 +14,9 @@ from pydantic.json_schema import models_json_schema
 from service.api import line_schemas
 from service.api.openapi import problems
 from service.api.protocols.tensors import InferenceRequest
-from service.formats.pieces import JSON
 from service.http.context import TIMEOUT_HEADER
 from service.http.problem import Problem
+from service.pipelines.formats.pieces import JSON
 from service.security.authenticator import is_open
 
 KEY = "key"  # name of the security scheme

@@ -14,9 +14,9 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from service.formats.pieces import JSON, to_json
 from service.http.context import headers_of
 from service.http.negotiation import accepts_gzip
+from service.pipelines.formats.pieces import JSON, to_json
 
 FOLDER = Path(__file__).parent / "static"
 SWAGGER = Path(fastapi_offline.__file__).parent / "static"

@@ -7,8 +7,8 @@ from typing import Any
 
 from service.api import events
 from service.artifact.version import ModelVersion
-from service.formats.pieces import join_list, to_json, write_list, write_object
 from service.http import problem
+from service.pipelines.formats.pieces import join_list, to_json, write_list, write_object
 from service.pipelines.generation import Finish, GeneratedText, GenerationOptions, Next
 from service.pipelines.run import PipelineRun
 from service.tasks.generation import START, Choice

@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field
 from service.api import request_schemas
 from service.api.protocols.tensors import Tensor, strings
 from service.errors import InvalidInput
-from service.formats.tagging import write_result
 from service.http.parsing import validate
 from service.pipelines.catalog import Catalog, not_found
 from service.pipelines.classification import classify
+from service.pipelines.formats.tagging import write_result
 from service.pipelines.generation import generate
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import TaggedText, tag

@@ -12,9 +12,9 @@ from service.artifact.version import ModelVersion
 from service.commands.annotate.conllu import write_block
 from service.commands.annotate.job import Job
 from service.commands.annotate.rows import Chunk, Position, Row, UnreadableInput
-from service.formats import tagging
-from service.formats.pieces import to_json
 from service.pipelines.classification import classify
+from service.pipelines.formats import tagging
+from service.pipelines.formats.pieces import to_json
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import TaggedText, tag
 from service.tasks.sentiment import SCORE, Classification, Sentiment

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any, cast
 
 from service.errors import InvalidInput, TagwerkError
-from service.formats.pieces import JSON
 from service.http import problem
 from service.http.compression import HEADERS, PIECE_BYTES, WORTH_BYTES, joined, zipped
 from service.http.connection.bounded_protocol import BoundedProtocol
@@ -18,6 +17,7 @@ from service.http.exchange import Exchange
 from service.http.handlers import HANDLERS, Handler
 from service.http.negotiation import accepts_gzip
 from service.http.plain_requests import MOST_BYTES
+from service.pipelines.formats.pieces import JSON
 from service.security.keys import client_of
 from service.telemetry import request_ids
 from service.telemetry.metrics import UNMATCHED

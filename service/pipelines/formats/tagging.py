@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from service.artifact.version import ModelVersion
-from service.formats.pieces import ITEMS_AT_ONCE, join_list, to_json, write_answer, write_list, write_object
+from service.pipelines.formats.pieces import ITEMS_AT_ONCE, join_list, to_json, write_answer, write_list, write_object
 from service.pipelines.tagging import TaggedText
 from service.text import conllu
 from service.text.offsets import Unit, positions

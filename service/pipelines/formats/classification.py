@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from service.artifact.version import ModelVersion
-from service.formats.pieces import to_json, write_answer, write_list, write_object
 from service.pipelines.classification import ClassifiedText
+from service.pipelines.formats.pieces import to_json, write_answer, write_list, write_object
 from service.tasks.sentiment import Classification, Explanation
 from service.text.offsets import Unit, positions
 from service.text.slices import SENTENCES_AT_ONCE, Sliced

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.formats.pieces import to_json, write_list, write_object
+from service.pipelines.formats.pieces import to_json, write_list, write_object
 from service.pipelines.generation import GeneratedText
 from service.tasks.generation import Choice
 from service.text.slices import Sliced
