@@ -1,22 +1,32 @@
 """Padded batches of examples, and their outputs example by example."""
 
 from collections.abc import Mapping, Sequence
-
-import numpy as np
+from typing import NamedTuple
 
 from service.artifact.manifest import TensorSpec
-from service.engine.padding import PaddedBatch, pad, unpad
+from service.engine.padding import pad
 from service.types import Array, Ragged, Tensors
 
 
-def padded(examples: Sequence[Tensors], specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> PaddedBatch:
+class Padded(NamedTuple):
+    """A batch of examples: its inputs, and the length of each example."""
+
+    inputs: dict[str, Array]
+    lengths: list[int]
+
+
+def padded(examples: Sequence[Tensors], specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> Padded:
     """Pads examples, whose inputs are [T, ...] each, to the shape (B, T)."""
-    return pad(Ragged.of([{n: v.astype(specs[n].dtype) for n, v in one.items()} for one in examples]), shape)
+    ragged = Ragged.of([{n: v.astype(specs[n].dtype) for n, v in one.items()} for one in examples])
+    return Padded(pad(ragged, shape), ragged.lengths.tolist())
 
 
-def rows_of(outputs: Tensors, batch: PaddedBatch, timed: frozenset[str]) -> list[dict[str, Array]]:
+def rows_of(outputs: Tensors, batch: Padded, timed: frozenset[str]) -> list[dict[str, Array]]:
     """Returns the outputs of each example: [T, ...] of its length for the `timed` ones, [...] for the others."""
-    with_time, others = unpad(outputs, batch, timed)
-    ends = np.cumsum(batch.real.sum(axis=1))[:-1]
-    parts = {name: np.split(values, ends) for name, values in with_time.items()}
-    return [{name: values[i] for name, values in (parts | others).items()} for i in range(len(batch.real))]
+    rows: list[dict[str, Array]] = []
+    start = 0
+    for i, length in enumerate(batch.lengths):
+        cells = slice(start, start + length)
+        rows.append({name: values[cells if name in timed else i] for name, values in outputs.items()})
+        start += length
+    return rows

@@ -132,7 +132,8 @@ class Echo:
         def fetch() -> dict[str, Array]:
             self._device.finish_step()
             self._device.fetched.append(extra_outputs)
-            outputs = {"ids": inputs["ids"].copy(), "sum": inputs["ids"].sum(axis=1), "twice": 2 * inputs["ids"]}
+            ids = inputs["ids"][np.arange(inputs["ids"].shape[1]) < inputs["lengths"][:, None]]
+            outputs = {"ids": ids, "sum": inputs["ids"].sum(axis=1), "twice": 2 * ids}
             return {name: values for name, values in outputs.items() if name != "twice" or name in extra_outputs}
 
         return fetch

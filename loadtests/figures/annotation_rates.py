@@ -20,7 +20,7 @@ from service.commands.annotate.forms import tag_conllu
 from service.commands.annotate.job import Job, choose
 from service.commands.annotate.rows import Chunk, Position, Row
 from service.commands.annotate.source import CHUNK_ROWS
-from service.engine.padding import Grid, PaddedBatch, pad
+from service.engine.padding import Grid, pad
 from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.settings import Settings, load_settings
 from service.store.serving import served
@@ -28,7 +28,7 @@ from service.tasks.tagging import Tagging
 from service.text.languages import ENGLISH, named_tokenizer
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.types import Ragged, joined
+from service.types import Array, Ragged, joined
 
 
 def endless_chunks(seconds: float) -> Iterator[Chunk]:
@@ -52,7 +52,7 @@ async def annotation_rate(pipelines: AsyncPipelines, seconds: float) -> float:
     return lines * tokens_of_a_line / (time.perf_counter() - began)
 
 
-def full_batches(version: ModelVersion, settings: Settings, grid: Grid) -> list[PaddedBatch]:
+def full_batches(version: ModelVersion, settings: Settings, grid: Grid) -> list[dict[str, Array]]:
     """Returns the sentences of the load in full batches of a length; those too few for one are left out."""
     tagging, tokenizer = Tagging(version, grid.lengths[-1]), SpacyTokenizer()
     rows = grid.batch_sizes[-1]
@@ -83,15 +83,15 @@ def main() -> None:
             pass
         batches = full_batches(version, settings, grid)
         for batch in batches:
-            model.start(batch.inputs)()
+            model.start(batch)()
         runner.run(annotation_rate(pipelines, 1.0))
         print("ready", flush=True)
         for line in sys.stdin:
             whole = runner.run(annotation_rate(pipelines, float(line)))
             tokens, began = 0, time.perf_counter()
             for batch in cycle(batches):
-                model.start(batch.inputs)()
-                tokens += int(batch.real.sum())
+                model.start(batch)()
+                tokens += int(batch["lengths"].sum())
                 if time.perf_counter() - began > float(line):
                     break
             print(whole, tokens / (time.perf_counter() - began), flush=True)

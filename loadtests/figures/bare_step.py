@@ -36,7 +36,7 @@ def main() -> None:
         for sentence in tokenizer.sentences(text):
             sequences = finish(tagging.encode([[token.text for token in sentence.tokens]]))
             for one in sequences.split([1] * len(sequences)):
-                batch = pad(one, (1, one.tokens)).inputs
+                batch = pad(one, (1, one.tokens))
                 began = time.perf_counter()
                 model.start(batch)()
                 seconds += time.perf_counter() - began

@@ -19,7 +19,7 @@ from loadtests.peers.cuts import Cuts, Shape
 from loadtests.peers.texts import grid_for, version_for
 from service.artifact.version import ModelVersion
 from service.backend.cache import ExecutableCache
-from service.engine.padding import Grid, pad, sizes_of, unpad
+from service.engine.padding import Grid, pad, sizes_of
 from service.settings import load_settings
 from service.types import Array, Ragged, Tensors
 
@@ -58,10 +58,10 @@ class Model:
         outputs: list[Tensors] = [{}] * len(examples)
         for places, shape in self._cut([len(example["word_ids"]) for example in examples]):
             sequences = Ragged.of([examples[place] for place in places])
-            batch = pad(sequences, shape)
-            timed, others = unpad(self._step(batch.inputs), batch, self._timed)
-            ends = np.cumsum(sequences.lengths)[:-1]
-            rows = {name: np.split(values, ends) for name, values in timed.items()} | others
+            ends = np.cumsum(sequences.lengths)
+            rows: dict[str, Any] = self._step(pad(sequences, shape))
+            for name in self._timed & rows.keys():
+                rows[name] = np.split(rows[name], ends)
             for row, place in enumerate(places):
                 outputs[place] = {name: values[row] for name, values in rows.items()}
         return outputs
@@ -141,7 +141,7 @@ class Reading:
             pass
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Runs a batch: the endpoint's inputs, padded  # [B, T, ...] -> its outputs  # [B, capacity]."""
+        """Runs a batch: the endpoint's inputs, padded  # [B, T, ...] -> its outputs  # [positions]."""
         parts = [inputs[name] for name in self._names]
         b, t = parts[0].shape[:2]
         cells = np.concatenate([part.reshape(b * t, -1) for part in parts], axis=1)  # [B * T, C]

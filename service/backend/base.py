@@ -26,7 +26,7 @@ class SequenceModel(Protocol):
 
     @property
     def timed_outputs(self) -> frozenset[str]:
-        """The outputs that have a time axis, [B, T, ...]; the others are [B, ...]."""
+        """The outputs that have a time axis; the others are [B, ...]."""
 
     def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
         """Compiles a step of each batch size B for sequences of up to `capacity`.
@@ -38,8 +38,8 @@ class SequenceModel(Protocol):
         """Starts a batch [B, T], T up to the capacity. Returns what fetches the default outputs and `extra_outputs`.
 
         `extra_outputs` may include, for each head, the `candidate_outputs` of the manifest: each token's most probable
-        labels, N = 5 or all, the lower id first of equals. Outputs with a time axis have T or capacity in it. Both
-        raise DeviceFailed, also for a B that is not compiled.
+        labels, N = 5 or all, the lower id first of equals. Outputs with a time axis are concatenated, without padding:
+        [sum of lengths, ...]. Both raise DeviceFailed, also for a B that is not compiled.
         """
 
 

@@ -35,7 +35,12 @@ def on_device(device: str) -> Iterator[None]:
         with tf.device(device):
             yield
     except tf.errors.OpError as error:
-        raise DeviceFailed(f"the device failed: {error.message}") from system_error(error)
+        raise device_failed(error) from system_error(error)
+
+
+def device_failed(error: tf.errors.OpError) -> DeviceFailed:
+    """Returns what TensorFlow has raised as an error of the service."""
+    return DeviceFailed(f"the device failed: {error.message}")
 
 
 def system_error(error: Exception) -> Exception:

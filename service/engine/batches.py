@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from service.backend.base import Fetch, SequenceModel
-from service.engine.padding import Outputs, PaddedBatch, pad
+from service.engine.padding import Outputs, pad
 from service.engine.queue import EngineRequest, Place, QueuedSequence
 from service.engine.scheduler import Batch
 from service.errors import DeviceFailed, InternalError, TagwerkError
@@ -29,10 +29,24 @@ def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
     return Ragged(np.array(lengths, np.int32), joined)
 
 
-def start_batch(model: SequenceModel, batch: Batch) -> tuple[PaddedBatch, Fetch]:
-    """Starts a batch; returns it padded, with what fetches its outputs, see `unpad`. Both raise DeviceFailed."""
-    padded = pad(gather(batch.sequences), batch.shape)
-    return padded, model.start(padded.inputs, batch.extra_outputs)
+def start_batch(model: SequenceModel, batch: Batch) -> tuple[dict[str, Array], Fetch]:
+    """Starts a batch; returns its padded inputs, and what fetches its outputs. Both raise DeviceFailed."""
+    inputs = pad(gather(batch.sequences), batch.shape)
+    return inputs, model.start(inputs, batch.extra_outputs)
+
+
+def without_filler(outputs: Tensors, batch: Batch, timed: frozenset[str]) -> Outputs:
+    """Returns the outputs of a batch, of its sequences alone; the `timed` ones have a time axis.
+
+    Raises ValueError if there are fewer.
+    """
+    found = Outputs({}, {})
+    for name, values in outputs.items():
+        count, of_kind = (batch.tokens, found.timed) if name in timed else (len(batch.sequences), found.others)
+        if len(values) < count:
+            raise ValueError(f"{name} has {len(values)} values, not {count}")
+        of_kind[name] = values[:count]
+    return found
 
 
 def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[EngineRequest]:

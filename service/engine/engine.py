@@ -11,9 +11,8 @@ from dataclasses import replace
 
 from service.artifact.version import ModelVersion
 from service.backend.base import Fetch
-from service.engine.batches import assign_outputs, log_failure, outputs_of, start_batch
+from service.engine.batches import assign_outputs, log_failure, outputs_of, start_batch, without_filler
 from service.engine.loader import Generator, ModelLoading, Sequences
-from service.engine.padding import PaddedBatch, unpad
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Generation, Outcome, Requests, check_generation
 from service.engine.scheduler import Batch, Scheduler
@@ -21,7 +20,7 @@ from service.engine.streams import Streams
 from service.errors import DeadlineExceeded, EngineUnavailable, ModelNotFound, Overloaded, TagwerkError
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey, ModelState, Sampled, State
+from service.types import ModelKey, ModelState, Sampled, State, Tensors
 
 log = logging.getLogger("tagwerk.engine")
 
@@ -62,7 +61,7 @@ class Engine:
         self._sequences: dict[ModelKey, Sequences] = {}
         self._streams = Streams(metrics, clock, self.wake)
         self._states = {version.key: starting(version) for version in loading.versions}
-        self._running: tuple[Batch, float, PaddedBatch, Fetch] | None = None  # started at a time
+        self._running: tuple[Batch, float, Tensors, Fetch] | None = None  # started at a time
         self._overlaps = False
         self._shown = 0, 0  # sequences and tokens in the queue, in the metrics
         self._scheduled = False
@@ -293,12 +292,12 @@ class Engine:
         if self._streams.steps:
             self._report(self._streams.finish_steps())
 
-    def _finish_batch(self, batch: Batch, started: float, padded: PaddedBatch, fetch: Fetch) -> None:
+    def _finish_batch(self, batch: Batch, started: float, inputs: Tensors, fetch: Fetch) -> None:
         loaded = self._sequences[batch.model]
         try:
-            outputs = unpad(fetch(), padded, loaded.model.timed_outputs)
+            outputs = without_filler(fetch(), batch, loaded.model.timed_outputs)
             seconds = self._clock() - started
-            loaded.observed.add(padded.inputs, outputs)
+            loaded.observed.add(inputs, outputs)
             finished = assign_outputs(batch, outputs, seconds)
         except Exception as error:
             self._fail_batch(batch, error)

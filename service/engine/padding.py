@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from service.artifact.manifest import TensorSpec
-from service.types import Array, Ragged, Tensors
+from service.types import Array, Ragged
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,6 @@ class Grid:
         return self.lengths[-1]
 
 
-@dataclass(frozen=True, slots=True)
-class PaddedBatch:
-    """Rows of a batch, right-padded with zeros.
-
-    Attributes:
-        inputs: each [B, T, ...], and `lengths`  # [B] int32, 1 in filler rows.
-        real: True for the cells of sequences, which are the first rows  # [N, T] bool.
-    """
-
-    inputs: dict[str, Array]
-    real: Array
-
-
 class Outputs(NamedTuple):
     """The outputs of N sequences, without padding.
 
@@ -67,10 +54,10 @@ class Outputs(NamedTuple):
         return Outputs(timed, {name: values[rows] for name, values in self.others.items()})
 
 
-def pad(sequences: Ragged, shape: tuple[int, int]) -> PaddedBatch:
-    """Pads sequences, at most B of them, to the shape (B, T).
+def pad(sequences: Ragged, shape: tuple[int, int]) -> dict[str, Array]:
+    """Pads N sequences, at most B, with zeros to the shape (B, T); returns inputs [B, T, ...], and lengths [B] int32.
 
-    Filler rows are all padding and have length 1: a row of length 0 would have no last step.
+    Filler rows, the last ones, are all padding and have length 1: a row of length 0 would have no last step.
     """
     b, t = shape
     rows = len(sequences.lengths)
@@ -81,14 +68,7 @@ def pad(sequences: Ragged, shape: tuple[int, int]) -> PaddedBatch:
         inputs[name][:rows][real] = values
     inputs["lengths"] = np.ones(b, np.int32)
     inputs["lengths"][:rows] = sequences.lengths
-    return PaddedBatch(inputs, real)
-
-
-def unpad(outputs: Tensors, batch: PaddedBatch, timed: frozenset[str]) -> Outputs:
-    """Removes the padding. The `timed` outputs are [B, T or more, ...], the others [B, ...]."""
-    rows, t = batch.real.shape
-    with_time = {name: values[:rows, :t][batch.real] for name, values in outputs.items() if name in timed}
-    return Outputs(with_time, {name: values[:rows] for name, values in outputs.items() if name not in timed})
+    return inputs
 
 
 def full_rows(specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> dict[str, Array]:

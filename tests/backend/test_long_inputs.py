@@ -5,7 +5,7 @@ import pytest
 
 from service.artifact.version import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
-from service.engine.padding import Grid, pad, unpad
+from service.engine.padding import Grid, pad
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging, windows
 from service.text.slices import finish
@@ -31,9 +31,7 @@ def tokens_of(clauses: int) -> list[str]:
 def outputs_of(version: ModelVersion, model, grid: Grid, sequences: Ragged) -> dict[str, Array]:
     found: list[dict[str, Array]] = []
     for one in sequences.split([1] * len(sequences)):
-        batch = pad(one, (1, grid.bucket(one.tokens)))
-        timed, others = unpad(model.start(batch.inputs)(), batch, model.timed_outputs)
-        found.append(timed | others)
+        found.append(model.start(pad(one, (1, grid.bucket(one.tokens))))())
     return {name: np.concatenate([output[name] for output in found]) for name in found[0]}
 
 

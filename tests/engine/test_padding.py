@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.artifact.manifest import TensorSpec
-from service.engine.padding import Grid, full_rows, pad, unpad
+from service.engine.padding import Grid, full_rows, pad
 from service.types import Ragged, joined
 
 SPECS = {
@@ -34,19 +34,11 @@ def test_rows_are_rounded_up_to_the_grid_and_stop_at_its_largest():
 
 def test_rows_are_padded_on_the_right_and_fillers_have_length_one():
     batch = pad(Ragged.of([example(2), example(4)]), (3, 5))
-    assert batch.inputs["ids"].tolist() == [[1, 2, 0, 0, 0], [1, 2, 3, 4, 0], [0, 0, 0, 0, 0]]
-    assert batch.inputs["characters"].shape == (3, 5, 3)
-    assert batch.inputs["characters"][1, :, 0].tolist() == [4, 4, 4, 4, 0]
-    assert batch.inputs["lengths"].tolist() == [2, 4, 1]
-    assert all(values.dtype == np.int32 for values in batch.inputs.values())
-
-
-def test_outputs_are_cut_to_the_rows_and_lengths_that_are_real():
-    batch = pad(Ragged.of([example(2), example(4)]), (3, 5))
-    outputs = {"tags": np.arange(15).reshape(3, 5), "scores": np.arange(6).reshape(3, 2)}
-    timed, others = unpad(outputs, batch, frozenset({"tags"}))
-    assert timed["tags"].tolist() == [0, 1, 5, 6, 7, 8]
-    assert others["scores"].tolist() == [[0, 1], [2, 3]]
+    assert batch["ids"].tolist() == [[1, 2, 0, 0, 0], [1, 2, 3, 4, 0], [0, 0, 0, 0, 0]]
+    assert batch["characters"].shape == (3, 5, 3)
+    assert batch["characters"][1, :, 0].tolist() == [4, 4, 4, 4, 0]
+    assert batch["lengths"].tolist() == [2, 4, 1]
+    assert all(values.dtype == np.int32 for values in batch.values())
 
 
 def test_full_rows_have_no_padding():
