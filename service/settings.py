@@ -31,6 +31,7 @@ def _parts(value: object) -> object:
 
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_parts)]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_parts)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_parts)]
 
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
         0, ge=0, le=MOST_PROCESSES, description="Processes that serve; 0 is one a core as memory allows, 2 with a GPU."
     )
     model_store: Path = Field(Path("model_store"), description="Folder of the models.")
+    load: Names = Field((), description="Names of the models to load, comma-separated; empty loads all in the store.")
     store_interval_seconds: float = Field(
         2.0, ge=0, description="Interval between polls for new model versions; 0 serves those of the start only."
     )

@@ -15,6 +15,7 @@ from training.commands import (
     fetch,
     import_tensorflow,
     ladder,
+    language,
     segmentation,
     show,
     teach,
@@ -39,7 +40,20 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tagwerk-train", description=__doc__)
     added = parser.add_subparsers(required=True, metavar="COMMAND")
     commands: dict[str, argparse.ArgumentParser] = {}
-    for run in (fetch, show, teach, train, evaluate, baseline, export, export_again, ladder, attention, segmentation):
+    for run in (
+        fetch,
+        show,
+        teach,
+        train,
+        evaluate,
+        baseline,
+        export,
+        export_again,
+        ladder,
+        attention,
+        segmentation,
+        language,
+    ):
         name, about = run.__name__.replace("_", "-"), run.__doc__
         commands[name] = added.add_parser(name, help=about, description=about)
         commands[name].set_defaults(run=run)
@@ -97,7 +111,7 @@ def main() -> int:
     """Runs the command line; returns the exit status."""
     arguments = parser().parse_args()
     try:
-        if arguments.run is not fetch:
+        if arguments.run not in (fetch, language):
             import_tensorflow()
         arguments.run(arguments)
     except TagwerkError as error:

@@ -209,6 +209,15 @@ def segmentation(arguments: argparse.Namespace) -> None:
     report(read_segmenter(folder, read_manifest(folder)))
 
 
+def language(arguments: argparse.Namespace) -> None:
+    """Trains the model that identifies the language of a text, measures it, and writes it into the package."""
+    from rich.console import Console
+
+    from training.models.languages import train
+
+    train(Console(width=160))
+
+
 def import_tensorflow() -> None:
     """Imports TensorFlow without the messages that it prints to stderr whatever its log level."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised as exceptions as well

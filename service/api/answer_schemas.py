@@ -59,6 +59,16 @@ class Sentence(Span):
 class Tagged(BaseModel):
     """The sentences of one input; none for a blank text."""
 
+    language: str | None = Field(
+        None,
+        description="With the language auto: the language that the text is identified as; `und` without letters.",
+        examples=["en"],
+    )
+    probability: float | None = Field(
+        None, description="With the language auto: the probability of the language, 0 to 1.", examples=[0.998721]
+    )
+    model: str | None = Field(None, description="With the language auto: the model that has tagged the text.")
+    version: str | None = Field(None, description="With the language auto: its version.")
     sentences: list[Sentence] = Field(description="The sentences in order.")
 
 

@@ -95,10 +95,11 @@ class TagRequest(Request):
     )
     language: str | None = Field(
         None,
-        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
+        pattern=r"^(auto|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)$",
         max_length=35,
         description="Language of the texts, a tag of BCP 47 such as fr: a tagger of this language answers. Instead of"
-        " `model`.",
+        " `model`. auto identifies the language of each text; texts in languages without a tagger are then tagged by"
+        " `model`, or without one refused.",
     )
     offsets: OffsetUnit = OFFSETS
     n_best: int = Field(
@@ -123,7 +124,7 @@ class TagRequest(Request):
             raise PydanticCustomError(
                 "one_of", "Input should be an object with exactly one of the fields text and tokens"
             )
-        if self.model is not None and self.language is not None:
+        if self.model is not None and self.language not in (None, "auto"):
             raise PydanticCustomError(
                 "one_of", "Input should be an object with at most one of the fields model and language"
             )

@@ -12,6 +12,8 @@ from service.api.openapi.problems import ANY, READ, responses
 from service.http.context import Context, context_of
 from service.http.problem import RETRY_AFTER
 from service.pipelines.catalog import not_found
+from service.tasks.tagging import Tagging
+from service.text.identifier import identifier
 from service.types import ModelState, State
 
 router = APIRouter(tags=["Service"])
@@ -71,6 +73,21 @@ class ModelDetail(ModelSummary):
     )
 
 
+class Language(BaseModel):
+    """A language that texts can be tagged in."""
+
+    language: str = Field(description="Tag of BCP 47.", examples=["en"])
+    model: str = Field(description="The tagger that serves it.", examples=["tagger-en"])
+    default: bool = Field(description="Whether its tagger serves requests that name neither.", examples=[True])
+
+
+class LanguageList(BaseModel):
+    """The languages that texts can be tagged in, and those that can be identified."""
+
+    languages: list[Language] = Field(description="Those that are served.")
+    identified: list[str] = Field(description="Those that `auto` tells apart.", examples=[["da", "de", "en", "fr"]])
+
+
 class Readiness(BaseModel):
     """Whether the service accepts requests, and the state of each model."""
 
@@ -97,6 +114,16 @@ async def models(request: Request) -> ModelList:
     )
     states = map(summary, context.model_states())
     return ModelList(models=list(states), limits=limits, feedback=context.corrections is not None)
+
+
+@router.get("/languages", operation_id="list_languages", summary="Languages", responses=responses(*READ))
+async def languages(request: Request) -> LanguageList:
+    """Lists the languages of the taggers that are ready, and those that texts are identified as."""
+    context = context_of(request)
+    defaults = {state.key.name for state in context.catalog.states if state.default}
+    found = {(task.version.manifest.language, task.version.key.name) for task in context.catalog.all(Tagging)}
+    served = [Language(language=tag, model=name, default=name in defaults) for tag, name in sorted(found)]
+    return LanguageList(languages=served, identified=sorted(identifier().languages))
 
 
 @router.get("/models/{name}", operation_id="get_model", summary="One model", responses=responses(404, *READ))

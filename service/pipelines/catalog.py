@@ -107,6 +107,10 @@ class Catalog:
         """Returns the ready tasks of a type, by model name, each model's newest version first."""
         return [task for task in self._ready if isinstance(task, kind)]
 
+    def languages(self, kind: type[T]) -> list[str]:
+        """Returns the primary languages of the ready tasks of a type, "pt" of "pt-BR"."""
+        return sorted({task.version.manifest.language.lower().partition("-")[0] for task in self.all(kind)})
+
     def tokenizer(self, version: ModelVersion) -> Tokenizer:
         """Returns the tokenizer that a version has learned with."""
         return self._built[version.key][1]

@@ -46,12 +46,14 @@ class AsyncPipelines:
         """Returns a new run without a deadline."""
         return PipelineRun(self.resources, Timing(time.monotonic()), deadline=math.inf)
 
-    async def tag(self, texts: str | Sequence[str], *, model: str | None = None) -> list[TaggedText]:
+    async def tag(
+        self, texts: str | Sequence[str], *, model: str | None = None, language: str | None = None
+    ) -> list[TaggedText]:
         """Splits texts into sentences and tokens, and tags each token; returns a result per text.
 
-        Raises ModelNotFound.
+        For `language` see `service.pipelines.tagging.tag`. Raises ModelNotFound, InvalidInput.
         """
-        _, results = await tag(self.run(), _as_list(texts), model=model)
+        _, results = await tag(self.run(), _as_list(texts), model=model, language=language)
         return results
 
     async def tag_tokens(self, sentences: Sequence[Sequence[str]], *, model: str | None = None) -> list[TaggedText]:

@@ -1,17 +1,22 @@
 """Tags texts, or tokens: splits, encodes, infers, decodes."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from service.artifact.version import ModelVersion
+from service.errors import InvalidInput
 from service.pipelines.run import PipelineRun
 from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging, text_of
 from service.text.emoji import has_emoji
+from service.text.identifier import UNDETERMINED, Identified, identifier
 from service.text.slices import TEXTS_AT_ONCE, Sliced
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
+
+AUTO = "auto"  # the language that is identified
 
 
 class SplitText(NamedTuple):
@@ -21,14 +26,23 @@ class SplitText(NamedTuple):
     sentences: Sequence[Sentence]
 
 
+class Identification(NamedTuple):
+    """The language that a text is identified as, its probability, and the model version that has tagged the text."""
+
+    language: str
+    probability: float
+    version: ModelVersion
+
+
 @dataclass(frozen=True, slots=True)
 class TaggedText:
-    """A text, its sentences, and the tags of their tokens; next best tags on request."""
+    """A text, its sentences, and the tags of their tokens; on request next best tags, and the language of the text."""
 
     text: str
     sentences: Sequence[Sentence]
     tags: Sequence[Sequence[Tag]]
     candidates: Sequence[Candidates] | None = None
+    identified: Identification | None = None
 
 
 async def tag(
@@ -46,8 +60,13 @@ async def tag(
     Without a model, the tagger is one of `language`, or the default. Returns its version, and a result per text or
     sentence. Tags have no lemmas if they are not wanted, or the tagger gives none.
 
-    Raises ModelNotFound, TooLarge, and what `Engine.infer` raises.
+    With AUTO as the language, each text is tagged by a model of the language that it is identified as; in languages
+    without a model, by `model` if it is named. Returns the version for the first text.
+
+    Raises ModelNotFound, TooLarge, and what `Engine.infer` raises; with AUTO also InvalidInput.
     """
+    if language == AUTO:
+        return await _tag_identified(run, texts, tokens, model, lemmas, candidates)
     task = run.resources.catalog.find(Tagging, model, language)
     run.resources.check_room(run.client)
     began = time.monotonic()
@@ -66,6 +85,63 @@ async def tag(
         extra_outputs = task.candidate_outputs if candidates else frozenset[str]()
         outputs = await run.infer(task.version, sequences, extra_outputs)
     return task.version, await run.do(decode(task, split, outputs, lemmas=lemmas, candidates=candidates))
+
+
+async def _tag_identified(
+    run: PipelineRun,
+    texts: Sequence[str] | None,
+    tokens: Sequence[Sequence[str]],
+    model: str | None,
+    lemmas: bool,
+    candidates: bool,
+) -> tuple[ModelVersion, list[TaggedText]]:
+    """Tags each text by a model of its language, those of one model together; texts without letters by the default."""
+    catalog, spent = run.resources.catalog, Counter[str]()
+    items = [" ".join(words) for words in tokens] if texts is None else texts
+    name = "tokens" if texts is None else "text"
+    run.check_size(name, items, len)
+    languages = catalog.languages(Tagging)
+    identified = await run.do(_identify(items, languages))
+    of_model: dict[tuple[str | None, str | None], list[int]] = {}  # name and language -> texts
+    for i, (language, probability) in enumerate(identified):
+        if language not in languages and language != UNDETERMINED and model is None:
+            catalog.check_loaded()
+            problem = f"it seems to be in {language!r}, with a probability of {probability:.2f}; no tagger is for that"
+            allowed = f"texts in {', '.join(languages)}, or a model for texts in other languages"
+            raise InvalidInput(f"/{name}/{i}" if len(items) > 1 else f"/{name}", problem, allowed)
+        of_model.setdefault((None, language) if language in languages else (model, None), []).append(i)
+    results: dict[int, TaggedText] = {}
+    for (named, tag_of_language), own in of_model.items():
+        run.timing.stages.clear()
+        own_texts = None if texts is None else [texts[i] for i in own]
+        own_tokens = [tokens[i] for i in own] if texts is None else ()
+        version, tagged = await tag(
+            run,
+            own_texts,
+            tokens=own_tokens,
+            model=named,
+            language=tag_of_language,
+            lemmas=lemmas,
+            candidates=candidates,
+        )
+        spent.update(run.timing.stages)
+        for i, text in zip(own, tagged, strict=True):
+            results[i] = replace(text, identified=Identification(*identified[i], version))
+    run.timing.stages |= spent
+    run.timing.notes["languages"] = ",".join(sorted({language for language, _ in identified}))
+    first = results[0].identified
+    assert first is not None  # noqa: S101 (set above)
+    return first.version, [results[i] for i in range(len(items))]
+
+
+def _identify(texts: Sequence[str], languages: Collection[str]) -> Sliced[list[Identified]]:
+    """Identifies the language of each text; see `Identifier.identify`."""
+    found: list[Identified] = []
+    for text in texts:
+        found.append(identifier().identify(text, languages))
+        if not len(found) % TEXTS_AT_ONCE:
+            yield
+    return found
 
 
 def split_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> Sliced[list[SplitText]]:

@@ -26,7 +26,7 @@ class StoreWatch:
     def __init__(self, settings: Settings) -> None:
         """Resolves once, synchronously. Raises ConfigurationError if the store is missing or empty."""
         self._settings = settings
-        self._registry = Registry(settings.model_store, settings.model_signers)
+        self._registry = Registry(settings.model_store, settings.model_signers, settings.load)
         place = settings.model_store.absolute()
         self._config = ServingConfig()
         self._adopt(read_serving(settings))

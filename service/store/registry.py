@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,19 +34,29 @@ class Check:
 class Registry:
     """The versions in a store. Verifies the files of each once, and again when they change.
 
-    `refuse` may be called from another thread.
+    `refuse` may be called from another thread. `only` has the names of the models that it is limited to, if any.
     """
 
-    def __init__(self, store: Path, signers: Sequence[Path] = ()) -> None:
-        """Raises ConfigurationError if there is no store."""
+    def __init__(self, store: Path, signers: Sequence[Path] = (), only: Sequence[str] = ()) -> None:
+        """`only` has the names of models; all others are left out, none if it is empty.
+
+        Raises ConfigurationError if there is no store, or no model of such a name.
+        """
         if not store.is_dir():
             raise ConfigurationError(f"there is no model store at {store.absolute()}: set TAGWERK_MODEL_STORE")
         self._store = store
         self._signers = signers
+        self.only: Collection[str] = ()
         self._checks: dict[ModelKey, Check] = {}
         self._recheck: set[ModelKey] = set()  # to be verified again
         self._refusals: dict[ModelKey, tuple[Fingerprint, str]] = {}
         self._unlisted: set[str] = set()  # model folders that cannot be listed
+        if only:
+            there = self.keys()
+            if missing := sorted(set(only) - there.keys()):
+                allowed = ", ".join(there) or "none"
+                raise ConfigurationError(f"TAGWERK_LOAD names {', '.join(missing)}; in the store {store} is: {allowed}")
+            self.only = frozenset(only)
 
     def keys(self) -> dict[str, list[ModelKey]]:
         """Returns all versions by model, newest first, valid or not.
@@ -55,7 +65,7 @@ class Registry:
         """
         found: dict[str, list[ModelKey]] = {}
         for model in sorted(self._store.iterdir()):
-            if model.name.startswith(".") or not model.is_dir():
+            if model.name.startswith(".") or not model.is_dir() or (self.only and model.name not in self.only):
                 continue
             try:
                 if not model.name.isprintable():

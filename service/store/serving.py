@@ -40,6 +40,8 @@ class Serving:
 def resolve(registry: Registry, config: ServingConfig, known: Mapping[Task, str] | None = None) -> Serving:
     """Determines which valid versions should serve. `known` are the defaults determined before.
 
+    Of a registry that is limited to some models, defaults are among these.
+
     Raises OSError if the store cannot be listed.
     """
     shares: dict[ModelKey, float] = {}
@@ -51,7 +53,8 @@ def resolve(registry: Registry, config: ServingConfig, known: Mapping[Task, str]
     for key in sorted(shares, key=lambda key: key.name):
         if (task := registry.task(key)) is not None:
             first.setdefault(task, key.name)
-    defaults = first | dict(known or {}) | dict(config.defaults)
+    configured = dict(known or {}) | dict(config.defaults)
+    defaults = first | {task: name for task, name in configured.items() if not registry.only or name in registry.only}
     about = {key: (registry.task(key), registry.description(key)) for key in shares}
     canaries = [ModelKey(name, one.canary.version) for name, one in config.models.items() if one.canary]
     awaited = tuple(key for key in canaries if key not in in_store.get(key.name, ()))
@@ -81,9 +84,11 @@ def _resolve_model(
 def write_defaults(settings: Settings, serving: Serving, config: ServingConfig) -> None:
     """Writes new default models to `serving.json`, unless another process has set them first.
 
+    A service that loads only some of the models writes none: other services may load others.
+
     Raises NotPossible if it cannot be written, ConfigurationError if it cannot be read.
     """
-    if serving.defaults.keys() - config.defaults.keys():
+    if not settings.load and serving.defaults.keys() - config.defaults.keys():
 
         def add(before: ServingConfig) -> ServingConfig:
             return before.model_copy(update={"defaults": dict(serving.defaults) | dict(before.defaults)})
@@ -96,7 +101,7 @@ def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
 
     Raises ConfigurationError, ArtifactError.
     """
-    registry = Registry(settings.model_store, settings.model_signers)
+    registry = Registry(settings.model_store, settings.model_signers, settings.load)
     serving = resolve(registry, read_serving(settings))
     defaults = set(serving.defaults.values())
     keys = sorted((key for key, share in serving.shares.items() if share), key=lambda key: key.name not in defaults)

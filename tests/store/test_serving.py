@@ -270,3 +270,24 @@ def test_defaults_that_were_decided_are_written_once_and_hold(store):
     assert start() == {"tag": "tagger-en"}, "a folder that goes does not change it either"
     (store / "serving.json").unlink()
     assert start(known={"tag": "tagger-en"}) == {"tag": "tagger-en"}, "what a running service has decided stays"
+
+
+def test_a_service_may_load_some_of_the_models(store):
+    write_version(store, "tagger-fr")
+    change_serving(Settings(model_store=store), lambda before: ServingConfig(defaults={"tag": "tagger-en"}))
+    for load, expected in ((("tagger-fr",), "tagger-fr"), (("tagger-fr", "tagger-en"), "tagger-en"), ((), "tagger-en")):
+        settings = Settings(model_store=store, load=load)
+        versions, defaults = chosen_to_serve(settings)
+        assert {version.key.name for version in versions} == set(load or ("tagger-en", "tagger-fr"))
+        assert (versions[0].key.name, defaults) == (expected, {"tag": expected})
+
+
+def test_a_service_that_loads_some_of_the_models_writes_no_defaults(store):
+    settings = Settings(model_store=store, load=("tagger-en",))
+    write_defaults(settings, resolve(Registry(store, (), settings.load), ServingConfig()), ServingConfig())
+    assert read_serving(settings) == ServingConfig()
+
+
+def test_a_model_to_load_that_is_not_in_the_store_is_an_error(store):
+    with pytest.raises(ConfigurationError, match=r"TAGWERK_LOAD names tager-en; in the store .* is: tagger-en"):
+        chosen_to_serve(Settings(model_store=store, load=("tagger-en", "tager-en")))

@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from training.data import imdb, masc, sentiment_tables
+from training.data import django_messages, imdb, masc, sentiment_tables
 from training.data.download import File
 
 MAKERS: dict[str, Callable[..., bytes]] = {  # of a file that is not used as it is published
     "masc": masc.plain_text,
+    "django_messages": django_messages.table,
     "goemotions": sentiment_tables.goemotions,
     "senti4sd": sentiment_tables.senti4sd,
     "newsmtsc": sentiment_tables.newsmtsc,

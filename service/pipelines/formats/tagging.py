@@ -7,7 +7,15 @@ from operator import attrgetter
 from typing import Any
 
 from service.artifact.version import ModelVersion
-from service.pipelines.formats.pieces import ITEMS_AT_ONCE, join_list, to_json, write_answer, write_list, write_object
+from service.pipelines.formats.pieces import (
+    ITEMS_AT_ONCE,
+    join_list,
+    prepend,
+    to_json,
+    write_answer,
+    write_list,
+    write_object,
+)
 from service.pipelines.tagging import TaggedText
 from service.text import conllu
 from service.text.offsets import Unit, positions
@@ -56,7 +64,11 @@ def write_result(tagged: TaggedText, unit: Unit = "code_points", n_best: int = 1
             pieces += write_object(members, tokens=join_list(blocks), multiword_tokens=joined)
         if not (i + 1) % SENTENCES_AT_ONCE:
             yield
-    return [*pieces, b"]", b"}"]
+    pieces += (b"]", b"}")
+    if (found := tagged.identified) is not None:
+        (name, number), members = found.version.key, {"language": found.language, "probability": found.probability}
+        return prepend({**members, "model": name, "version": number}, pieces)
+    return pieces
 
 
 def _tokens(
@@ -114,7 +126,8 @@ def write_conllu(
 ) -> Sliced[list[bytes]]:
     """Encodes texts as CoNLL-U documents, in pieces; a blank text has none.
 
-    `numbers` are the documents' ids, by default from 1. The first comment says what has generated the tags. With
+    `numbers` are the documents' ids, by default from 1. The first comment says what has generated the tags; that of
+    each document does, and its language, where languages have been identified. With
     `chain`, words have heads, see `conllu.write_sentence`.
     """
     pieces: list[bytes] = []
@@ -123,6 +136,8 @@ def write_conllu(
         end = 0  # of the sentence before
         for i, (sentence, tags) in enumerate(zip(tagged.sentences, tagged.tags, strict=True), start=1):
             comments = {"generator": generator_of(model)} if not pieces and with_generator else {}
+            if (found := tagged.identified) is not None and i == 1:
+                comments |= {"generator": generator_of(found.version), "language": found.language}
             comments |= {"newdoc id": str(number)} if i == 1 else {}
             comments |= {"newpar": ""} if i > 1 and BLANK_LINE.search(tagged.text, end, sentence.start) else {}
             comments |= {"sent_id": f"{number}-{i}"}

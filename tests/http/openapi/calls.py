@@ -25,6 +25,7 @@ CALLS: dict[str, tuple[dict[str, str], dict[str, Any] | None]] = {  # by operati
     "generate": ({}, {"prompt": "a", "max_tokens": 3, "logprobs": 1, "stop": ["zz"]}),
     "feedback": ({}, {"text": "fine", "tags": [{"token": 0, "upos": "VERB", "feats": {"Number": "Sing"}}]}),
     "list_models": ({}, None),
+    "list_languages": ({}, None),
     "get_model": ({"name": "tagger"}, None),
     "get_model_version": ({"name": "tagger", "version": "1"}, None),
     "liveness": ({}, None),

@@ -153,7 +153,7 @@ def test_every_corpus_is_pinned_and_described():
     for name, corpus in CORPORA.items():
         for source, file in zip(corpora.sources(name), corpus.files.values(), strict=True):
             assert re.fullmatch(r"[0-9a-f]{64}", source.sha256)
-            pinned = r"/(r\d\.\d+|[0-9a-f]{12,40}|\d{8}T\d{6}Z)/|_v\d\.|part of the project"
+            pinned = r"/(r\d\.\d+|[0-9a-f]{12,64}|\d{8}T\d{6}Z)/|_v\d\.|part of the project"
             assert re.search(pinned, source.address), "an address names a version"
             assert source.licence == corpus.licence != ""
             assert file.size > 0

@@ -1,0 +1,116 @@
+"""Requests to /tag whose texts do not say in which language they are, with taggers for English and French."""
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from service.api import answer_schemas
+from service.api.app import create_app
+from service.artifact.version import ModelVersion
+from tests.engine.running import until
+from tests.http import scene
+
+ENGLISH = "The children were playing in the garden."
+FRENCH = "Les enfants jouaient dans le jardin."
+DANISH = "Børnene legede ude i haven hele dagen."
+
+
+def french() -> ModelVersion:
+    version = scene.tagger()
+    return replace(version, manifest=version.manifest.model_copy(update={"name": "zz-fr", "language": "fr"}))
+
+
+def send(*requests: tuple[str, str, dict[str, Any]]) -> list[httpx.Response]:
+    """Returns the answers to requests (method, path, arguments of httpx), one after another."""
+
+    async def test() -> list[httpx.Response]:
+        context = scene.made_context(more=[french()])
+        app = create_app(context)
+        async with scene.lifespan(app):
+            await until(context.ready)
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+                return [await client.request(method, path, **arguments) for method, path, arguments in requests]
+
+    return asyncio.run(test())
+
+
+def tag(**body: Any) -> httpx.Response:
+    (answer,) = send(("POST", "/tag", {"json": {"language": "auto", **body}}))
+    return answer
+
+
+@pytest.mark.parametrize("by", ["text", "tokens"])
+def test_each_text_is_tagged_by_a_model_of_its_language(by: str) -> None:
+    texts = [FRENCH, ENGLISH, "", "1 + 1", FRENCH.upper()][: 5 if by == "text" else 2]
+    answer = tag(**{by: texts if by == "text" else [text.split() for text in texts]})
+    body = answer.json()
+    answer_schemas.TagAnswer.model_validate(body, strict=True, extra="forbid")
+    expected = [("fr", "zz-fr"), ("en", "tagger"), ("und", "tagger"), ("und", "tagger"), ("fr", "zz-fr")]
+    assert [(one["language"], one["model"]) for one in body["results"]] == expected[: len(texts)]
+    assert [" ".join(s["text"] for s in one["sentences"]) for one in body["results"]] == texts
+    assert [one["probability"] > 0.9 for one in body["results"]] == [tag != "und" for tag, _ in expected[: len(texts)]]
+    assert (body["model"], body["version"]) == ("zz-fr", "1")
+    assert {"tokenize", "queue", "inference"} <= {part.split(";")[0] for part in server_timing(answer)}
+
+
+def server_timing(answer: httpx.Response) -> list[str]:
+    return answer.headers["server-timing"].replace(" ", "").split(",")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"text": DANISH}, "/text"),
+        ({"text": [ENGLISH, DANISH]}, "/text/1"),
+        ({"tokens": [DANISH.split()]}, "/tokens"),
+    ],
+)
+def test_a_text_in_a_language_without_a_model_is_refused_unless_a_model_is_named(
+    body: dict[str, Any], pointer: str
+) -> None:
+    refused, tagged = send(
+        ("POST", "/tag", {"json": {"language": "auto", **body}}),
+        ("POST", "/tag", {"json": {"language": "auto", "model": "zz-fr", **body}}),
+    )
+    assert refused.status_code == 422
+    (fault,) = refused.json()["errors"]
+    assert fault["pointer"] == pointer
+    assert fault["problem"].startswith("it seems to be in 'da', with a probability of ")
+    assert fault["allowed"] == "texts in en, fr, or a model for texts in other languages"
+    result = tagged.json()["results"][-1]
+    assert (result["language"], result["model"]) == ("da", "zz-fr")
+
+
+def test_conllu_names_the_model_and_language_of_each_text() -> None:
+    answer = tag(text=[FRENCH, ENGLISH], format="conllu")
+    comments = [line for line in answer.text.split("\n") if line.startswith("# ") and "text" not in line]
+    found = [line.rpartition(", ")[2] if "generator" in line else line for line in comments]
+    assert found == [
+        *("zz-fr/1", "# language = fr", "# newdoc id = 1", "# sent_id = 1-1"),
+        *("tagger/1", "# language = en", "# newdoc id = 2", "# sent_id = 2-1"),
+    ]
+
+
+def test_lines_may_leave_their_language_open() -> None:
+    lines = [{"text": text, "language": "auto"} for text in (ENGLISH, DANISH, FRENCH)]
+    content = "".join(json.dumps(line) + "\n" for line in lines)
+    (answer,) = send(("POST", "/tag", {"content": content, "headers": {"Content-Type": "application/x-ndjson"}}))
+    first, second, third = map(json.loads, answer.text.splitlines())
+    assert [first["results"][0]["language"], third["results"][0]["language"]] == ["en", "fr"]
+    assert second["error"]["status"] == 422
+
+
+def test_languages_lists_those_that_are_served_and_those_that_are_identified() -> None:
+    (answer,) = send(("GET", "/languages", {}))
+    body = answer.json()
+    assert {(one["language"], one["model"]) for one in body["languages"]} == {("en", "tagger"), ("fr", "zz-fr")}
+    assert set("en fr es pt de nl sv da it pl fi".split()) <= set(body["identified"])
+
+
+def test_a_named_language_excludes_a_model() -> None:
+    answer = tag(text=ENGLISH, language="fr", model="tagger")
+    assert answer.status_code == 422
