@@ -27,10 +27,9 @@ def most_connections() -> int:
 class Acceptor:
     """Accepts connections in an event loop.
 
-    A process that has more connections than the ready one with the fewest leaves a new one to it for a few
-    milliseconds, and then takes it itself: no connection depends on another process being alive or awake. While
-    another process is ready and this one is not, it leaves all to that. A process that has as many connections as it
-    may closes those that have been idle for the longest.
+    A process leaves a new connection for a few milliseconds to the ready process with the fewest, if that has fewer,
+    and then takes it itself: no connection depends on another process being alive or awake. A process that is not ready
+    takes none while another is. A process with as many connections as it may have closes the longest idle ones.
     """
 
     def __init__(

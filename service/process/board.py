@@ -16,7 +16,7 @@ import msgspec
 from service.files import make_shared_file
 from service.types import ModelKey, ModelState, State
 
-SPARE_SLOTS = 2  # for a process that loads new versions, and one that has just died
+SPARE_SLOTS = 2  # for a process that loads new versions, and a process that has just died
 RECORD_BYTES = 1_048_576  # of a process's record; memory that is not written is not allocated
 SUPERVISOR_BYTES = 16_777_216
 BEAT_SECONDS = 0.025  # between heartbeats of a process
@@ -33,10 +33,10 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     """What a process loads and serves.
 
     Attributes:
-        loading: the one that it is loading; if the process dies, that one is the cause.
-        ready: those that it serves.
-        refused: those that it refuses.
-        unread: those that it could not load, though it may later: a file could not be read, the disk was full.
+        loading: the version that it is loading; if the process dies, this version is the cause.
+        ready: the versions that it serves.
+        refused: the versions that it refuses.
+        unread: the versions that it could not load for a fault of the machine: an unreadable file, a full disk.
     """
 
     loading: ModelKey | None = None
@@ -50,7 +50,7 @@ class ServiceStatus(msgspec.Struct, frozen=True):
 
     Attributes:
         load: the versions that a new process loads, with their shares of requests.
-        shares: the versions that requests may name, with their shares; those that all processes have.
+        shares: the versions that requests may name, since all processes have them, with their shares.
         refused: the versions that are refused; one of them may still serve as its files were before.
         defaults: names of the models that serve requests for their task without a model name.
         about: the task and the description of each version, by its name and version.
@@ -91,7 +91,7 @@ class Record(Generic[T]):
         self._HEAD.pack_into(self._memory, 0, sequence + 1, len(content))
 
     def read(self) -> T:
-        """Returns the value; the last one that was read while another is being written."""
+        """Returns the value; while a new one is being written, the value that was read before."""
         for _ in range(READS):
             sequence, length = self._HEAD.unpack_from(self._memory)
             if sequence == self._known[0]:
@@ -106,7 +106,7 @@ class Record(Generic[T]):
         return self._known[1]
 
     def clear(self) -> None:
-        """Removes the value, also one that a process which has died was writing."""
+        """Removes the value, also if a process has died while it wrote it."""
         self._HEAD.pack_into(self._memory, 0, (self.sequence | 1) + 1, 0)
 
 
@@ -199,7 +199,7 @@ class Board:
         fewest = self.fewest_connections()
         if fewest is None:
             slot.surplus = 0
-        else:  # one that is ready may have a late heartbeat itself
+        else:  # a ready process may have a late heartbeat itself
             slot.surplus = (slot.connections - fewest) // 2 if slot.ready else slot.connections
 
     def ready(self) -> bool:

@@ -18,7 +18,7 @@ M_ARENA_MAX = -8  # of malloc.h
 
 
 def limit_arenas() -> None:
-    """Limits the heaps of threads started from now on: those that compile a model leave much free memory behind."""
+    """Limits the heaps of threads started from now on. Threads that compile models leave much free memory behind."""
     getattr(ctypes.CDLL(None), "mallopt", lambda option, value: 0)(M_ARENA_MAX, ARENAS)
 
 

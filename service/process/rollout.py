@@ -1,8 +1,8 @@
 """Keeps as many server processes running as there should be, and the versions that they serve in step with the store.
 
-A new set of versions is loaded by a new process, beside those that serve. Once that is ready, an old one drains; one
-after the other. Compilation disturbs no requests, a version that cannot be loaded never gets a request, and the memory
-of old versions is freed when the old processes end.
+A new set of versions is loaded by a new process, beside the processes that serve. Once it is ready, an old process
+drains; one after the other. Compilation disturbs no requests, a version that cannot be loaded never gets a request, and
+the memory of old versions is freed when the old processes end.
 """
 
 import logging
@@ -34,8 +34,8 @@ class Rollout:
     """Starts, replaces and retires server processes.
 
     Attributes:
-        processes: those that are to serve.
-        ending: those that have been told to end.
+        processes: the processes that are to serve.
+        ending: the processes that have been told to end.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class Rollout:
         process.slot.reset()
 
     def _retire(self, process: SupervisedProcess) -> None:
-        """Has a process drain and end, or one that loads end at once; others have taken its place."""
+        """Has a process drain and end, or end at once if it still loads; others have taken its place."""
         if process.loaded:
             log.info("%s is replaced, and drains", process.child.name)
             process.slot.retiring = True

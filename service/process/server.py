@@ -43,7 +43,7 @@ class Server(uvicorn.Server):
     The first signal makes the process not ready. It still answers, and closes each connection with its response, so
     that clients and proxies move away. Then it finishes requests in flight; generated texts that exceed the drain
     timeout are cut, with a finish reason that says so. A second signal stops at once. A process that is replaced
-    leaves new connections to the others meanwhile; if the whole service stops, each still accepts those that wait.
+    leaves new connections to the others meanwhile; if the whole service stops, each accepts waiting connections.
 
     Attributes:
         orphaned: the supervisor has died.
@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
         """Returns the exit status. Raises the error that kept the engine from starting."""
         # Processes share this flag. `dup` would clear it for a moment, in which another could block in `accept`.
         listening.setblocking(False)
-        listening.listen(BACKLOG)  # as before, if one that has stopped alone has shrunk it
+        listening.listen(BACKLOG)  # as before, if a process that stopped alone has shrunk it
         self.run([listening])
         if self._context.failure is not None:
             raise self._context.failure

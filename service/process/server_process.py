@@ -53,8 +53,8 @@ class BoardGroup(ProcessGroup):
     def offered(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
         """Returns the states of this process's versions with their shares.
 
-        A model none of whose versions with a share is here has new versions that the others do not have yet: those
-        have the shares that they will have.
+        If this process has no version of a model that has a share, it has new versions, which the others do not have
+        yet: these get the shares that they will have.
         """
         status = self._board.service.read()
         shares, coming = dict(status.shares), dict(status.load)
@@ -154,7 +154,7 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
     group = BoardGroup(board, slot, unread)
     own = settings.of_process(settings.processes)
     metrics, catalog = Metrics("server", record=str(number)), Catalog()
-    # A process that takes the place of a dead one is in a hurry; one that loads new versions is not.
+    # A process that replaces a dead one is in a hurry; a process that loads new versions is not.
     complete = sum(slot.ready for slot in board.slots) >= settings.processes
     hooks = LoadHooks(prepare=catalog.prepare, on_progress=group.note_loading, on_unread=group.note_unread)
     engine = make_engine(own, versions, metrics, hooks, low_priority=complete)
@@ -171,7 +171,7 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
 
 
 def read_versions(settings: Settings, keys: Iterable[ModelKey], slot: Slot) -> tuple[list[ModelVersion], list[Refused]]:
-    """Reads the versions to load; returns them, and those that cannot be read, with the reason.
+    """Reads the versions to load; returns them, and the versions that cannot be read, with the reason.
 
     Verifies everything but the SavedModels, which are verified when they are loaded.
     """
@@ -204,7 +204,7 @@ def watch_lifeline(lifeline: int, server: Server) -> None:
 
 
 def use_own_temporary_folder(number: int) -> None:
-    """Has this process write temporary files to a folder of its slot, without those of one that was killed there."""
+    """Has this process write temporary files to a folder of its slot; removes what a killed process left there."""
     tempfile.tempdir = None
     folder = Path(tempfile.gettempdir(), f"process-{number}")
     shutil.rmtree(folder, ignore_errors=True)
@@ -222,7 +222,7 @@ def set_process_name(name: str) -> None:
     """Sets what `ps` and `top` show for this process, its name and its command line; on Linux alone.
 
     The name may have 15 characters. The command line is the memory of the arguments that the process was started with
-    (proc(5), arg_start and arg_end): a forked process has those of the one that it was forked from.
+    (proc(5), arg_start and arg_end): a forked process has the arguments of its parent.
     """
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(name)

@@ -116,7 +116,7 @@ class StoreWatch:
         self._failures[what] = failure
 
     def _update_defaults(self, found: Serving) -> None:
-        """Stores the default models, and writes those that were determined here to `serving.json` where possible."""
+        """Stores the default models, and writes the new ones to `serving.json` where possible."""
         for task, name in found.defaults.items():
             if (before := self._defaults.get(task)) != name:
                 by = serving_path(self._settings) if self._config.defaults.get(task) == name else "the first by name"

@@ -25,7 +25,7 @@ class SupervisedProcess:
     """
 
     def __init__(self, child: Child, slot: Slot, number: int, versions: Collection[ModelKey]) -> None:
-        """`number` is that of the slot; `versions` are those that it is to load."""
+        """`number` is the slot's; `versions` are to be loaded."""
         self.child = child
         self.slot = slot
         self.number = number
@@ -66,7 +66,7 @@ class SupervisedProcess:
 
     @property
     def serves(self) -> frozenset[ModelKey]:
-        """The versions that it serves; before all are loaded, those that it is to load."""
+        """The versions that it serves; before all are loaded, the versions that it is to load."""
         return frozenset(self.status.ready) if self.loaded else self.versions
 
 

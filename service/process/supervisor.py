@@ -1,4 +1,4 @@
-"""Starts the server processes, and restarts those that die."""
+"""Starts the server processes, and replaces dead ones."""
 
 import logging
 import os

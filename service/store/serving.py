@@ -26,7 +26,7 @@ log = logging.getLogger("tagwerk")
 class Serving:
     """The versions to load, each version's share of its model's requests, and why versions are refused.
 
-    `defaults` has the default model of each task, which may be one that is not loaded; `about` the task and the
+    `defaults` has the default model of each task, loaded or not; `about` the task and the
     description of each version to load; `awaited` the canaries that are not in the store yet.
     """
 

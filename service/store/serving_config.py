@@ -7,8 +7,8 @@
 }
 ```
 
-It is in the model store, or where TAGWERK_SERVING_FILE says. As long as there is no file at that place, the one in the
-store applies; the first change writes one there.
+It is in the model store, or where TAGWERK_SERVING_FILE says. As long as there is no file at that place, the store's
+file applies; the first change writes one there.
 """
 
 import os
@@ -106,7 +106,7 @@ def change_serving(
                 write_whole(path, after.model_dump_json(indent=2, exclude_none=True) + "\n")
             return after
     except OSError as error:
-        reason = f"{path} cannot be written ({error.strerror}): set TAGWERK_SERVING_FILE to one that can"
+        reason = f"{path} cannot be written ({error.strerror}): set TAGWERK_SERVING_FILE to a file that can"
         raise NotPossible(reason) from error
 
 

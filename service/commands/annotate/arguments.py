@@ -69,7 +69,7 @@ def _encoding(name: str) -> str:
 
 
 def _delimiter(text: str) -> str:
-    """Returns a delimiter, a tab for `\\t`. Raises ArgumentTypeError for one that csv does not take."""
+    """Returns a delimiter, a tab for `\\t`. Raises ArgumentTypeError if csv does not take it."""
     character = "\t" if text == "\\t" else text
     if len(character) != 1 or character in '"\r\n':
         raise argparse.ArgumentTypeError(f"{text!r} is no single character such as ';' or '|', nor \\t for a tab")

@@ -65,7 +65,7 @@ def _problem(cells: Sequence[str], expected: int) -> str | None:
 def write_block(block: Iterable[str], columns: Iterable[Columns], generator: str | None) -> str:
     """Returns a sentence with the lemmas and tags of its words replaced, and all other lines and columns as they are.
 
-    A lemma of None keeps the one there is. `generator` becomes the first comment, in place of the one there is.
+    A lemma of None leaves the sentence's lemma. `generator` becomes the first comment, and replaces an earlier one.
     """
     lines = [f"# generator = {generator}"] if generator is not None else []
     words = iter(columns)

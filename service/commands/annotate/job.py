@@ -23,7 +23,7 @@ class Job:
         files: none means standard input.
         form: the format of outputs.
         output_is_folder: whether `output` is a folder also if it does not exist, or if there is one file.
-        shard: index and number of the shares of the files, of which this run has one; by a checksum of their names.
+        shard: the index of this run's share of the files, and the number of shares; by a checksum of their names.
         longest_text: characters of a text, at most: an option of the service.
     """
 

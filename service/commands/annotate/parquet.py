@@ -24,7 +24,7 @@ from service.tasks.sentiment import SCORE, has_score
 
 BATCH_ROWS = 256
 GROUP_ROWS = 65_536
-OTHER_MEMBERS = "other_members"  # of a JSON object, whose values differ in type or have none of the types below
+OTHER_MEMBERS = "other_members"  # of JSON objects, if their values differ in type or have a type that is not below
 TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 

@@ -59,7 +59,7 @@ def _found(argument: Path) -> Sequence[tuple[Path, PurePath]]:
 
 
 def _names(folder: Path, pattern: Path | None) -> Sequence[PurePath]:
-    """Returns the names of the files in a folder and below, or of those that match a pattern."""
+    """Returns the names of the files in a folder and below, or of the files that match a pattern."""
     if is_remote(folder):
         return remote.found(folder, None if pattern is None else str(pattern))
     paths = folder.glob("**/*" if pattern is None else str(pattern.relative_to(folder)))

@@ -29,7 +29,7 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])  # as they are encoded
 
 
 def format_of(name: str, head: bytes, job: Job) -> InputFormat:
-    """Returns the format of an input: the one of the job, or by its name, or by the beginning of its content.
+    """Returns the format of an input: the job's, or by the input's name, or by the beginning of its content.
 
     Content is a table if the first line has the text column beside others, without spaces around delimiters, and JSON
     Lines if the first line begins an object that has such a member; otherwise it is plain text.

@@ -29,7 +29,7 @@ class UnusableOutput(TagwerkError):  # noqa: N818 (says what happened)
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """The contents of `<output>.manifest.json`, from which a run resumes; after it, what was made of which input.
+    """The contents of `<output>.manifest.json`. A run resumes from it; afterwards it records how the output was made.
 
     Attributes:
         input: the input's path.

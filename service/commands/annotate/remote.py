@@ -66,7 +66,7 @@ def download(path: Path, file: IO[bytes]) -> Path:
 
 
 def found(path: Path, pattern: str | None = None) -> list[PurePosixPath]:
-    """Returns the names of the files in a remote folder and below, or of those that match a pattern."""
+    """Returns the names of the files in a remote folder and below, or of the files that match a pattern."""
     remote = _remote(path)
     paths: list[Any] = remote.fs.find(remote.path) if pattern is None else remote.fs.glob(pattern)
     root = remote.fs._strip_protocol(remote.path)

@@ -153,7 +153,7 @@ class Lines:
         return text
 
     def _next(self, most: int) -> RawLine:
-        """Reads a line, of which `most` bytes are kept."""
+        """Reads a line, and keeps its first `most` bytes."""
         content = rest = self._file.readline(most)
         size = len(content)
         while len(content) == most and rest and not rest.endswith(b"\n"):

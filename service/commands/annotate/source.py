@@ -150,7 +150,7 @@ class Source:
                 yield file, lines, *make_reader(self.format, lines, head, self._job)
                 return
             if self.size is None:
-                raise UnreadableInput(f"{self} is a Parquet file, of which the end is read first: give it as a file")
+                raise UnreadableInput(f"{self} is a Parquet file, whose end is read first: give it as a file")
             rows = import_parquet().ParquetRows(file, str(self), self.size, self._job)
             yield file, rows, rows.read_row, rows.layout
 
@@ -168,14 +168,14 @@ class Source:
             raise UnreadableInput(f"{self} {problem}")
 
     def _here(self) -> Path:
-        """Returns the path of the file, or of the copy of one that is elsewhere, which has no name."""
+        """Returns the path of the file; of a file elsewhere, that of a copy without a name."""
         if is_remote(self.path) and self._copy is None:
             self._copy = tempfile.TemporaryFile()  # noqa: SIM115 (until `close`)
             self._place = download(self.path, self._copy)
         return self._place
 
     def close(self) -> None:
-        """Removes the copy of a file that is elsewhere."""
+        """Removes the copy of a file elsewhere."""
         if self._copy is not None:
             self._copy.close()
             self._copy = None

@@ -55,7 +55,7 @@ class Table(Iterator[str]):
         self._records = csv.reader(self, **self.csv)
 
     def read(self) -> Row:
-        """Reads a record; returns a row of which nothing is kept for a blank line. Raises StopIteration, and BadRow."""
+        """Reads a record; for a blank line returns a row that keeps nothing. Raises StopIteration, and BadRow."""
         lines, is_read_again = self._lines, bool(self._lines.again)
         self._start, self._most = lines.position, RECORD_BYTES + self._job.longest_text
         line = self._start.lines + 1
@@ -99,7 +99,7 @@ def column_of(columns: Sequence[str], name: str, source: str) -> int:
 
 
 def delimiter_of(text: str, column: str) -> str:
-    """Returns the delimiter of a table: the one by which the header has a column, or else the most columns."""
+    """Returns the delimiter by which a table's header has a column, or else the most columns."""
     headers = {delimiter: [cell.strip() for cell in header_of(text, delimiter)] for delimiter in DELIMITERS}
     return max(DELIMITERS, key=lambda delimiter: (column in headers[delimiter], len(headers[delimiter])))
 
