@@ -1,40 +1,37 @@
 """POST /feedback: stores what a client says is right of a model's answer, where TAGWERK_FEEDBACK_DIR is set."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Annotated, Self
+from itertools import groupby
+from operator import itemgetter
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
-from typing_extensions import TypeAliasType
 
 from service.api import request_schemas
 from service.api.openapi.problems import INFER, responses
 from service.api.request_schemas import Strict
 from service.api.route import JsonRoute
 from service.artifact.version import ModelVersion
-from service.corrections.records import COLUMNS, CorrectedToken, Correction, as_text
 from service.errors import Forbidden, InvalidFields, InvalidInput, TooLarge, shortened
 from service.http.context import context_of, pipeline_run
 from service.http.texts import UnicodeText, at_most
 from service.http.validation import MOST_ERRORS
 from service.pipelines.classification import classify
 from service.pipelines.tagging import TaggedText, tag
-from service.security.keys import Key
+from service.store.corrections import CorrectedToken, Correction
+from service.text.conllu import write_features
 
 LONGEST_TEXT = 20_000  # characters
 MOST_TOKENS = 1000  # that a request corrects
-MOST_LABELS = 20  # that an error lists; of more, the most similar ones
-SIMILAR = 3
+SIMILAR = 3  # labels that an error names
 
 router = APIRouter(route_class=JsonRoute, responses=responses(507, *INFER), tags=["Feedback"])
-Feats = TypeAliasType(
-    "Feats", Annotated[dict[str, str], at_most(MOST_LABELS), Field(description="Universal features.")]
-)
 
 
 class TokenCorrection(Strict):
@@ -47,7 +44,9 @@ class TokenCorrection(Strict):
     )
     upos: str | None = Field(None, description="Its universal part-of-speech tag.", examples=["VERB"])
     xpos: str | None = Field(None, description="Its part-of-speech tag of the treebank.", examples=["VB"])
-    feats: Feats | None = Field(None, description="Its universal features, all of them.")
+    feats: str | None = Field(
+        None, description="Its universal features as CoNLL-U writes them, `_` for none.", examples=["VerbForm=Inf"]
+    )
     lemma: UnicodeText | None = Field(None, description="Its dictionary form.", examples=["book"])
 
 
@@ -114,119 +113,79 @@ async def feedback(body: FeedbackRequest, request: Request) -> Response:
     run = pipeline_run(request)
     if body.label is not None:
         version, (classified,) = await classify(run, [text], model=body.model)
-        correction = labelled(body, version, classified.classification.label, key)
+        right = check_label(body.label, version, classified.classification.label)
     else:
         tokens = () if body.tokens is None else [body.tokens]
         version, (tagged,) = await tag(run, None if tokens else [text], tokens=tokens, model=body.model)
-        correction = await asyncio.to_thread(corrected, body, version, tagged, key)
-    await asyncio.to_thread(files.append, correction)
-    answer = FeedbackAnswer(
-        model=correction.model, version=correction.version, changed=sum(1 for _ in correction.changes())
+        right = await asyncio.to_thread(check_tags, body.tags or (), version, tagged)
+    correction = Correction(
+        time=datetime.now(UTC),
+        model=version.key.name,
+        version=version.key.version,
+        text=text,
+        spaced=body.tokens is None,
+        request_id=body.request_id,
+        key=None if key is None else key.id,
+        **right,
     )
+    await asyncio.to_thread(files.append, correction)
+    changed = len(correction.changes())
+    answer = FeedbackAnswer(model=version.key.name, version=version.key.version, changed=changed)
     return JSONResponse(answer.model_dump(), 201)
 
 
-def labelled(body: FeedbackRequest, version: ModelVersion, given: str, key: Key | None) -> Correction:
-    """Returns the correction of a label. Raises InvalidInput for one that the model does not have."""
+def check_label(label: str, version: ModelVersion, given: str) -> dict[str, Any]:
+    """Returns the fields of a correction of a label. Raises InvalidInput for one that the model does not have."""
     (labels,) = version.manifest.labels.values()
-    label = body.label or ""
     if label not in labels:
         raise _no_label("/label", label, labels)
-    return _correction(version, body.text or "", body, key).model_copy(
-        update={"label": label, "was": given if given != label else None}
-    )
+    return {"label": label, "was": given if given != label else None}
 
 
-def corrected(body: FeedbackRequest, version: ModelVersion, tagged: TaggedText, key: Key | None) -> Correction:
-    """Returns the correction of the tags of a text. Raises InvalidInput."""
-    sentences = [
-        [
-            CorrectedToken(
-                text=token.text,
-                start=token.start,
-                end=token.end,
-                continues=token.continues,
-                upos=tags.upos,
-                xpos=tags.xpos,
-                feats=tags.feats,
-                lemma=tags.lemma,
-            )
-            for token, tags in zip(sentence.tokens, of_sentence, strict=True)
-        ]
-        for sentence, of_sentence in zip(tagged.sentences, tagged.tags, strict=True)
-    ]
-    if not sentences:
-        raise InvalidInput("/text", "it has no tokens", "a text with words")
+def check_tags(tags: Sequence[TokenCorrection], version: ModelVersion, tagged: TaggedText) -> dict[str, Any]:
+    """Returns the fields of a correction of tags. Raises InvalidInput."""
+    tokens = {
+        (i, j): CorrectedToken(
+            **token._asdict(), upos=tag.upos, xpos=tag.xpos, feats=write_features(tag.feats), lemma=tag.lemma
+        )
+        for i, sentence in enumerate(tagged.sentences)
+        for j, (token, tag) in enumerate(zip(sentence.tokens, tagged.tags[i], strict=True))
+    }
     faults: list[InvalidInput] = []
-    seen = set()
-    for i, right in enumerate(body.tags or ()):
-        place, where = f"/tags/{i}", (right.sentence, right.token)
-        if right.sentence >= len(sentences):
-            faults.append(InvalidInput(f"{place}/sentence", f"got {right.sentence}", _below(len(sentences))))
-        elif right.token >= len(tokens := sentences[right.sentence]):
-            faults.append(InvalidInput(f"{place}/token", f"got {right.token}", _below(len(tokens))))
-        elif where in seen:
-            faults.append(InvalidInput(f"{place}/token", f"got {right.token} twice", "each token once"))
-        elif right.text not in (None, form := tokens[right.token].text):
-            shown = shortened(right.text or "")
-            faults.append(InvalidInput(f"{place}/text", f"got {shown!r}", f"{shortened(form)!r}, the token there"))
+    for i, right in enumerate(tags):
+        place, there = f"/tags/{i}", tokens.get((right.sentence, right.token))
+        if there is None:
+            problem = f"there is no token {right.token} in sentence {right.sentence}"
+            faults.append(InvalidInput(f"{place}/token", problem, "a token of the text, counted from 0"))
+        elif there.was or right.text not in (None, there.text):
+            problem = f"the token is {shortened(there.text)!r}" + (", which is corrected already" if there.was else "")
+            faults.append(InvalidInput(f"{place}/text", problem, "each token once, with its text"))
         else:
-            seen.add(where)
-            tokens[right.token] = _with_tags(tokens[right.token], right, version, place, faults)
+            tokens[right.sentence, right.token] = _with_tags(there, right, version, place, faults)
+    if not tokens:
+        faults.append(InvalidInput("/text", "it has no tokens", "a text with words"))
     if faults:
         fields = [field for fault in faults[:MOST_ERRORS] for field in fault.fields]
         raise InvalidFields("; ".join(map(str, faults[:3])), fields, len(faults))
-    return _correction(version, tagged.text, body, key).model_copy(
-        update={"sentences": tuple(map(tuple, sentences)), "spaced": body.tokens is None}
-    )
+    return {"sentences": [[tokens[place] for place in places] for _, places in groupby(tokens, itemgetter(0))]}
 
 
 def _with_tags(
     token: CorrectedToken, right: TokenCorrection, version: ModelVersion, place: str, faults: list[InvalidInput]
 ) -> CorrectedToken:
     """Returns a token with the tags that are right; adds a fault for each that the model does not have."""
-    changes, was = {}, {}
-    for column in COLUMNS:
-        value, given = getattr(right, column), getattr(token, column)
+    given = right.model_dump(exclude={"sentence", "token", "text"}, exclude_none=True)
+    was = {column: getattr(token, column) for column, value in given.items() if value != getattr(token, column)}
+    for column, value in given.items():
         if column == "lemma":
-            if value is not None and given is None:
+            if token.lemma is None:
                 faults.append(InvalidInput(f"{place}/lemma", "got a lemma", "none: the model gives no lemmas"))
-        elif value is not None:
-            labels = version.manifest.labels[column]
-            value = _ordered(value, labels)
-            if as_text(value) not in labels:
-                faults.append(_no_label(f"{place}/{column}", as_text(value), labels))
-        if value not in (None, given):
-            changes[column], was[column] = value, given
-    return token.model_copy(update=changes | {"was": was})
+        elif value not in version.manifest.labels[column]:
+            faults.append(_no_label(f"{place}/{column}", value, version.manifest.labels[column]))
+    return token.model_copy(update={**given, "was": was})
 
 
-def _ordered(value: str | dict[str, str], labels: Iterable[str]) -> str | dict[str, str]:
-    """Returns features in the order of the label that has the same ones, if any; a tag as it is."""
-    if isinstance(value, str):
-        return value
-    pairs = set(map("=".join, value.items()))
-    same = next((label for label in labels if set(label.split("|")) == pairs), "")
-    return dict(pair.split("=", 1) for pair in same.split("|")) if same else value
-
-
-def _correction(version: ModelVersion, text: str, body: FeedbackRequest, key: Key | None) -> Correction:
-    return Correction(
-        time=datetime.now(UTC),
-        model=version.key.name,
-        version=version.key.version,
-        text=text,
-        request_id=body.request_id,
-        key=None if key is None else key.id,
-    )
-
-
-def _below(count: int) -> str:
-    return "0 alone" if count == 1 else f"0 to {count - 1}"
-
-
-def _no_label(place: str, got: str, labels: Iterable[str]) -> InvalidInput:
+def _no_label(place: str, got: str, labels: Sequence[str]) -> InvalidInput:
     """Returns the error of a label that the model does not have."""
-    every = sorted(labels)
-    shown = every if len(every) <= MOST_LABELS else [*get_close_matches(got[:200], every, SIMILAR, 0), "…"]
-    return InvalidInput(place, f"got {shortened(got)!r}", f"a label of the model: {', '.join(shown)}")
+    similar = ", ".join(get_close_matches(got[:200], labels, SIMILAR, 0))
+    return InvalidInput(place, f"got {shortened(got)!r}", f"one that /models/{{name}} lists, such as {similar}")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from fastapi import Request
 
-from service.corrections.files import CorrectionFiles
 from service.errors import InvalidInput
 from service.http.client_memory import ClientMemory
 from service.http.exposition import Exposition
@@ -16,6 +15,7 @@ from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
 from service.security.keys import Key, client_of
 from service.settings import Settings
+from service.store.corrections import CorrectionFiles
 from service.store.loading import AnyTask
 from service.telemetry.request_record import RequestRecorder
 from service.telemetry.timing import Timing

@@ -21,11 +21,6 @@ def is_open(path: str) -> bool:
     return path in OPEN or path.startswith(OPEN_BELOW)
 
 
-def scope_of(path: str) -> Scope:
-    """Returns the scope that a path needs."""
-    return "admin" if path.startswith("/admin/") else "feedback" if path == "/feedback" else "infer"
-
-
 class Authenticator:
     """Authenticates requests with the keys of a file, and enforces their limits. Rereads the file when it changes.
 
@@ -57,7 +52,8 @@ class Authenticator:
         key = find(self._keys, secret)
         if key is None:
             raise Unauthorized("the API key is not known")
-        needed = scope_of(path)
+        admin, feedback = path.startswith("/admin/"), path == "/feedback"
+        needed: Scope = "admin" if admin else "feedback" if feedback else "infer"
         if needed not in key.scopes:
             raise Forbidden(f"the key {key.id!r} is for {', '.join(sorted(key.scopes))}; this needs {needed}")
         self._rate_limiter.acquire(key)

@@ -1,6 +1,6 @@
 """The fields of requests, as keyword arguments of the client's methods."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, Required, TypedDict
 
 Offsets = Literal["code_points", "utf16", "utf8"]
@@ -47,7 +47,7 @@ class TokenCorrection(TypedDict, total=False):
     text: str
     upos: str
     xpos: str
-    feats: Mapping[str, str]
+    feats: str
     lemma: str
 
 

@@ -23,7 +23,7 @@ CALLS: dict[str, tuple[dict[str, str], dict[str, Any] | None]] = {  # by operati
     "tag": ({}, {"text": ["Dogs bark.", "fine"], "n_best": 2}),
     "classify": ({}, {"text": "A fine film.", "sentences": True}),
     "generate": ({}, {"prompt": "a", "max_tokens": 3, "logprobs": 1, "stop": ["zz"]}),
-    "feedback": ({}, {"text": "fine", "tags": [{"token": 0, "upos": "VERB", "feats": {"Number": "Sing"}}]}),
+    "feedback": ({}, {"text": "fine", "tags": [{"token": 0, "upos": "VERB", "feats": "Number=Sing"}]}),
     "list_models": ({}, None),
     "list_languages": ({}, None),
     "get_model": ({"name": "tagger"}, None),

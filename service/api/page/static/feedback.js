@@ -175,9 +175,7 @@ export class TagFeedback extends Feedback {
     const tags = [];
     for (const [option, right] of this.rights) {
       const { token, sentence, position } = this.tokens.details.get(option);
-      const tag = { sentence, token: position, text: token.text, ...right };
-      if (right.feats !== undefined) tag.feats = asFeatures(right.feats);
-      tags.push(tag);
+      tags.push({ sentence, token: position, text: token.text, ...right });
     }
     this.show(false);
     await this.send({ tags }, tags.length > 0 ? `Stored: ${count(tags.length, "token")} corrected.` : "Stored: all tags are right.");
@@ -203,8 +201,4 @@ function titleOf(column, label) {
 function asText(value) {
   if (typeof value !== "object") return value;
   return Object.entries(value).map((pair) => pair.join("=")).join("|") || "_";
-}
-
-function asFeatures(text) {
-  return text === "_" ? {} : Object.fromEntries(text.split("|").map((pair) => pair.split("=")));
 }

@@ -1,24 +1,59 @@
-"""The files of corrections: MODEL.1.jsonl, MODEL.2.jsonl and so on, of which the last is appended to.
+"""Corrections of models' answers, in the files MODEL.1.jsonl, MODEL.2.jsonl and so on; the last is appended to.
 
-Several processes append, each a whole line in one write under a lock. One that is killed within the write leaves a line
-without an end, which readers skip; the next correction begins a line of its own.
+Several processes append, each a whole line of JSON in one write under a lock. One that is killed within the write
+leaves a line without an end, which readers skip; the next correction begins a line of its own.
 """
 
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from service.corrections.records import Correction
 from service.errors import ConfigurationError, NotPossible, NotStored
-from service.files import first_fault, locked
+from service.files import FileModel, first_fault, locked
 
 FILE_BYTES = 16 * 2**20  # of a file, at most
 MOST_FILES = 16  # of a model; then no more are accepted until some are moved away
 _NAME = re.compile(r"(.+)\.([1-9][0-9]*)\.jsonl")
+
+
+class CorrectedToken(FileModel):
+    """A token and its offsets in code points, with the tags that are right: the model's own, but for those in `was`."""
+
+    text: str
+    start: int
+    end: int
+    continues: bool = False  # see `Token`
+    upos: str
+    xpos: str
+    feats: str = "_"
+    lemma: str | None = None
+    was: Mapping[str, str] = {}
+
+
+class Correction(FileModel):
+    """A text with what is right of it: the tags of its tokens, or a label. `was` is a label that the model gave."""
+
+    time: datetime
+    model: str
+    version: str
+    text: str
+    spaced: bool = True  # whether the text was sent, rather than its tokens, joined here by spaces
+    sentences: tuple[tuple[CorrectedToken, ...], ...] = ()
+    label: str | None = None
+    was: str | None = None
+    request_id: str | None = None
+    key: str | None = Field(None, description="The id of the API key that sent it.")
+
+    def changes(self) -> list[tuple[str, str, str, str]]:
+        """Returns what the model gave wrongly: the token or "", the column or "label", what was, and what is right."""
+        of_label = [("", "label", self.was, self.label or "")] if self.was is not None else []
+        tokens = (token for sentence in self.sentences for token in sentence)
+        return of_label + [(t.text, column, was, getattr(t, column)) for t in tokens for column, was in t.was.items()]
 
 
 class CorrectionFiles:
@@ -46,11 +81,8 @@ class CorrectionFiles:
         file = -1
         try:
             with locked(self._folder / correction.model):
-                file = os.open(
-                    self._current(correction.model, len(line)),
-                    os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC,
-                    0o600,
-                )
+                path = self._current(correction.model, len(line))
+                file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 _write(file, line)
             os.fsync(file)
         except (OSError, NotPossible) as error:
