@@ -30,15 +30,6 @@ def test_an_answer_is_copied_as_a_link_and_as_json(open_page, panel):
     assert "didn%27t" in link
 
 
-def test_a_generated_text_is_copied_as_json(open_page, client):
-    page = open_page(permissions=["clipboard-read", "clipboard-write"])
-    options = {"max_tokens": 20, "seed": 7, "temperature": 0.7}
-    run(page, "generate", "ROMEO:", **options)
-    answer = client.post("/generate", json={"prompt": "ROMEO:", **options}).json()
-    found = json.loads(copied(page, "generate", "Copy as JSON", "Copied as JSON"))
-    assert found == {"model": answer["model"], "results": answer["results"]}
-
-
 def test_a_sentence_is_saved_as_svg(page):
     run(page, "tag", TEXT)
     page.locator("#tag [role=option]", has_text="bark").click()

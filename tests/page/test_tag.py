@@ -6,6 +6,7 @@ import pytest
 from tests.page.driving import answered, result_of, run
 
 TEXT = "She didn't see it. Dogs bark loudly!"
+LONG = "The quick brown fox didn't jump over the lazy dog near the old river bank today. " * 313  # 5 008 words
 
 
 @pytest.fixture
@@ -150,3 +151,20 @@ def test_characters_beyond_the_basic_plane_stay_whole(page):
     words = "".join(page.locator("#tag .word").all_inner_texts())
     assert words == "I❤🙂and𝒜𝒷<b>bold</b>&amp;co."
     assert page.locator("#tag .tokens b").count() == 0
+
+
+def test_five_thousand_tokens_are_one_tab_stop_and_all_reachable(page):
+    run(page, "tag", LONG)
+    options = page.locator("#tag [role=option]")
+    assert options.count() > 5000
+    assert page.locator("#tag [role=option][tabindex='0']").count() == 1
+    options.first.focus()
+    page.keyboard.press("End")
+    last = page.locator("#tag [role=option]:focus")
+    assert last.inner_text().startswith(".")
+    assert last.is_visible()
+    box = last.bounding_box()
+    assert 0 <= box["y"] <= 900, "the page has scrolled to it"
+    page.get_by_label("Text to tag").press("End")
+    page.keyboard.type(" Yes")
+    assert page.get_by_label("Text to tag").input_value().endswith(" Yes")

@@ -1,5 +1,6 @@
 """Functions that several networks share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -70,3 +71,10 @@ def read_characters(cell: Cell, embedding: Tensor, char_ids: Tensor) -> Tensor:
     lengths = ops.sum(ops.cast(flat != PAD, "int32"), axis=1)
     _, (last, *_) = unroll_embedded(cell, embedding, flat, lengths)
     return ops.reshape(ops.concatenate([last[0], last[1]], axis=-1), (*places, 2 * last.shape[-1]))
+
+
+def divide_heads(heads: Mapping[str, Any], temperatures: Mapping[str, float]) -> None:
+    """Divides the weights of heads, and with them their logits, each by its temperature."""
+    for name, temperature in temperatures.items():
+        for weight in (heads[name].kernel, heads[name].bias):
+            weight.assign(weight / temperature)

@@ -15,7 +15,7 @@ from training.cells.unroll import project, unroll, unroll_projected
 from training.models.added_scores import AddedScores
 from training.models.affixes import Affixes
 from training.models.best_labels import best_labels
-from training.models.layers import Head, read_characters, valid_positions
+from training.models.layers import Head, divide_heads, read_characters, valid_positions
 from training.models.linear_scores import LinearScores
 from training.models.word_classes import WordClasses
 from training.models.word_rules import WordRules
@@ -174,6 +174,15 @@ class Tagger(keras.Model):  # type: ignore[misc]
         self.word_lstm.restore_weights()
         for head in self.heads.values():
             head.restore_weights()
+
+    def divide_logits(self, temperatures: Mapping[str, float]) -> None:
+        """Divides the logits of each head by its temperature."""
+        divide_heads(self.heads, temperatures)
+        if self.linear:
+            scale = [1 / temperatures.get(head, 1.0) for head, size in self.scored.items() for _ in range(size)]
+            self.linear.scale.assign(scale)
+        if self.rules:
+            self.rules.scores.assign(self.rules.scores / temperatures[LEMMA])
 
     def joined_head(self) -> Head:
         """Returns the heads as one, padded to a multiple for SIMD: one product of S columns takes less than several."""

@@ -1,7 +1,7 @@
 """Tagging the words of sentences with UPOS, XPOS, features and lemma rules, on a treebank of Universal Dependencies."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -252,30 +252,34 @@ class Tagging(ServedTask):
         """Returns the tags of each word of each sentence."""
         examples = [Example(tuple(forms), self.inputs(forms)) for forms in sentences]
         columns = self._probabilities(predict, examples)
-        labels = [[[self.labels[h][i] for i in rows.argmax(-1)] for rows in columns[h]] for h in HEADS]
-        tags = [[raw_text.Tags(*tags) for tags in zip(*heads, strict=True)] for heads in zip(*labels, strict=True)]
-        if self.lemmatizer is None:
-            return tags
-        return [
-            [self._with_lemma(*word) for word in zip(forms, row, rules, strict=True)]
-            for forms, row, rules in zip(sentences, tags, columns[LEMMA], strict=True)
-        ]
+        found = []
+        for i, forms in enumerate(sentences):
+            tags = self._tags({head: columns[head][i].argmax(-1) for head in HEADS})
+            found.append(tags if self.lemmatizer is None else self._with_lemmas(forms, tags, columns[LEMMA][i]))
+        return found
 
-    def _with_lemma(self, form: str, tags: raw_text.Tags, rules: Array) -> raw_text.Tags:
-        """Returns the tags of a word with its lemma. rules: the probability of each, shape [K]."""
+    def _tags(self, ids: Mapping[str, Array]) -> list[raw_text.Tags]:
+        """Returns the tags of words. ids: of the label of each head, shape [N]."""
+        columns = [[self.labels[head][i] for i in ids[head]] for head in HEADS]
+        return [raw_text.Tags(*tags) for tags in zip(*columns, strict=True)]
+
+    def _with_lemmas(
+        self, forms: Iterable[str], tags: Iterable[raw_text.Tags], rules: Iterable[Array]
+    ) -> list[raw_text.Tags]:
+        """Returns the tags of words with their lemmas. rules: the probability of each for a word, shape [K]."""
         assert self.lemmatizer  # noqa: S101 (there are rules)
-        return tags._replace(
-            lemma=self.lemmatizer.lemma(form, tags.upos, getattr(tags, self._finer), most_probable(rules))
-        )
+        found = []
+        for form, own, row in zip(forms, tags, rules, strict=True):
+            lemma = self.lemmatizer.lemma(form, own.upos, getattr(own, self._finer), most_probable(row))
+            found.append(own._replace(lemma=lemma))
+        return found
 
     def _right_lemmas(self, predictions: Mapping[str, Predictions], split: str) -> Array:
         """Returns whether the lemma of each word of a split is right, bool, shape [N]; any is, where there is none."""
         words = [word for tree in self._trees[split][: len(self._splits[split])] for word in tree.words]
-        ids = [predictions[h].labels if h in predictions else np.zeros(len(words), int) for h in HEADS]
-        columns = [[self.labels[head][i] for i in labels] for head, labels in zip(HEADS, ids, strict=True)]
-        tags = map(raw_text.Tags, *columns)
-        rules = predictions[LEMMA].probabilities
-        found = [self._with_lemma(word.form, *given) for word, *given in zip(words, tags, rules, strict=True)]
+        zeros = np.zeros(len(words), int)
+        tags = self._tags({head: predictions[head].labels if head in predictions else zeros for head in HEADS})
+        found = self._with_lemmas((word.form for word in words), tags, predictions[LEMMA].probabilities)
         return np.array([word.lemma in (tags.lemma, NOTHING) for word, tags in zip(words, found, strict=True)])
 
     def compact(self, model: keras.Model) -> None:
@@ -285,15 +289,7 @@ class Tagging(ServedTask):
 
     def calibrate(self, model: keras.Model, predict: Predict) -> None:
         """Divides the weights of each head, and with them its logits, by its best temperature on dev."""
-        temperatures = {h: label_temperature(found) for h, found in self.predictions(predict, "dev").items()}
-        for head, temperature in temperatures.items():
-            for weight in (model.heads[head].kernel, model.heads[head].bias):
-                weight.assign(weight / temperature)
-        if isinstance(model, Tagger) and model.linear:
-            scale = [1 / temperatures.get(head, 1.0) for head, size in model.scored.items() for _ in range(size)]
-            model.linear.scale.assign(scale)
-        if isinstance(model, Tagger) and model.rules:
-            model.rules.scores.assign(model.rules.scores / temperatures[LEMMA])
+        model.divide_logits({h: label_temperature(found) for h, found in self.predictions(predict, "dev").items()})
 
     def _probabilities(self, predict: Predict, examples: Sequence[Example]) -> dict[str, list[Array]]:
         """Returns the probabilities of each head for the words of each example, each of shape [T, K]."""

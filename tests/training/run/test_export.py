@@ -14,11 +14,10 @@ from rich.console import Console
 
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Metric
-from service.artifact.reference import CONFIDENCE_BINS, REFERENCE, Reference
 from service.backend.saved_model import check_goldens
 from service.errors import ArtifactError
 from service.text.segmenter import Segmenter
-from service.text.vocabulary import UNK, Vocabulary
+from service.text.vocabulary import Vocabulary
 from tests.training.tiny import tagging, treebank
 from training.data.dataset import collate
 from training.data.treebank import Tree
@@ -168,27 +167,14 @@ def test_an_old_version_is_exported_again_in_integers_with_goldens_of_its_own(ex
     assert old != new
 
 
-def test_a_version_says_what_the_model_makes_of_its_dev_split(exported):
-    task, _, folder = exported
-    found = Reference.model_validate_json((folder / REFERENCE).read_text(encoding="utf-8"))
-    words = [form for example in task.examples("dev") for form in example.source]
-    assert found.items == len(words)
-    known = task.vocabularies["words"]
-    assert found.unknown["words"] == pytest.approx(np.mean([known.id(word) == UNK for word in words]), abs=1e-6)
-    assert set(found.unknown) == {"words", "characters"}
-    assert set(found.labels) == set(found.confidence) == {"upos", "xpos", "feats"}
-    for head, counts in found.labels.items():
-        assert counts.keys() <= set(task.labels[head])
-        assert sum(counts.values()) == sum(found.confidence[head]) == len(words)
-        assert len(found.confidence[head]) == CONFIDENCE_BINS
-
-
 def test_the_model_card_says_what_it_was_made_of(exported):
     folder = exported[2]
     card = (folder / artifact.MODEL_CARD).read_text(encoding="utf-8")
     for part in ("tagger-tiny", "CC0", "https://example.org/tiny", "It is tiny.", "| test | UPOS |"):
         assert part in card
     assert "tagwerk-train train tagger-tiny" in card
+    assert "<https://example.org/tiny>" in card, "a link"
+    assert export._linked("part of the project") == "part of the project", "no link"
 
 
 def test_a_model_that_does_not_give_its_goldens_is_not_exported(exported, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from training.cells import KINDS, Cell, Tensor
 from training.cells.unroll import unroll
 from training.course.cells import Dropout, LearnedState
 from training.course.cells.plain_unroll import unroll_static, windows
-from training.models.layers import read_characters
+from training.models.layers import divide_heads, read_characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,3 +89,7 @@ class WordTagger(keras.Model):  # type: ignore[misc]
         batch, time, _ = ops.shape(inputs)
         _, (last, *_) = unroll_static(layer, windows(inputs, self.sizes.window))
         return ops.reshape(last[0], (batch, time, self.sizes.units))
+
+    def divide_logits(self, temperatures: Mapping[str, float]) -> None:
+        """Divides the logits of each head by its temperature."""
+        divide_heads(self.heads, temperatures)
