@@ -167,7 +167,7 @@ def _write_saved_model(task: ServedTask, model: keras.Model, folder: Path) -> No
     whole = Part(task.endpoint, lambda **inputs: task.predict(model, inputs))
     parts = {task.endpoint_name: whole, **task.parts(model)}
     signatures = {
-        name: tf.function(part.compute).get_concrete_function(**_signature(part.endpoint))
+        name: tf.function(part.compute, autograph=False).get_concrete_function(**_signature(part.endpoint))
         for name, part in parts.items()
     }
     module = tf.Module()
