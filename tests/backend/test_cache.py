@@ -68,13 +68,6 @@ def test_a_process_that_stops_waits_no_longer(tmp_path, monkeypatch):
         assert len(pauses) == 2
 
 
-def test_versions_and_models_have_locks_of_their_own(tmp_path):
-    keys = [FIRST, ModelKey("tagger", "2"), SECOND]
-    first, second, third = (ExecutableCache(tmp_path).first_free(keys, never) for _ in keys)
-    with first as one, second as other, third as last:
-        assert [one, other, last] == keys
-
-
 def test_without_a_cache_nothing_is_locked():
     with NO_CACHE.first_free(KEYS, never) as one, NO_CACHE.first_free(KEYS, never) as other:
         assert one == other == FIRST

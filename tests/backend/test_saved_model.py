@@ -1,7 +1,6 @@
 """The committed models through the service's backend: goldens, batches, slots."""
 
 import shutil
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -265,21 +264,6 @@ def test_asking_for_a_gpu_that_is_not_there_is_an_error():
         pytest.skip("there is a GPU")
     with pytest.raises(ConfigurationError, match="TAGWERK_DEVICE=gpu"):
         choose_device("gpu")
-
-
-def test_a_model_that_a_thread_has_loaded_runs_in_another(backend):
-    """Models are loaded beside the event loop, which runs them."""
-    version = newest("sentiment-en")
-    models = []
-
-    def load():
-        models.append(backend.load_sequence_model(version.folder, version.manifest))
-        list(models[0].warm_up([1], 8))
-
-    thread = threading.Thread(target=load)
-    thread.start()
-    thread.join()
-    assert models[0].start(full_rows(version.manifest.endpoint.inputs, (1, 8)))().keys() == {"probabilities"}
 
 
 @pytest.mark.parametrize("name", ["sentiment-en", "tagger-en"])

@@ -30,17 +30,6 @@ async def test_what_a_request_leaves_behind_needs_no_search_for_garbage(made):
         gc.enable()
 
 
-async def test_requests_that_wait_together_share_a_batch(device, made):
-    held = await hold(device, made)
-    waiting = [asyncio.create_task(made.infer(request([i]))) for i in range(4)]
-    await asyncio.sleep(0)
-    device.go.set()
-    outcomes = await asyncio.gather(held, *waiting)
-    assert [int(outcome.outputs["sum"][0]) for outcome in outcomes] == [99, 0, 1, 2, 3]
-    assert device.shapes[-1] == (4, 1)
-    assert [outcome.batch_size for outcome in outcomes] == [1, 4, 4, 4, 4]
-
-
 async def test_extra_outputs_are_fetched_for_the_batches_with_requests_for_them(device, made):
     held = await hold(device, made)
     plain = asyncio.create_task(made.infer(request(*[[i] for i in range(6)])))

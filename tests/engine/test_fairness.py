@@ -274,16 +274,6 @@ async def test_an_engine_knows_the_client_of_each_text():
     assert OTHER in order[:3], "it has one of the two slots first"
 
 
-def test_while_several_keys_have_something_waiting_a_batch_is_planned_at_a_time():
-    waiting = Waiting()
-    for client in (FLOODS, OTHER):
-        for _ in range(12):
-            waiting.admit(client, 3)
-    assert [(len(waiting.take()), waiting.planned) for _ in range(5)] == [(4, 0)] * 5
-    waiting.admit(3, 3)
-    assert (3, 3) in waiting.take()
-
-
 def test_the_tokens_of_a_key_are_limited_as_its_sequences_are():
     waiting = Waiting(max_tokens=1000)
     assert waiting.fill(FLOODS, 10) == 50

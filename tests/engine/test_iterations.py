@@ -5,13 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-import pytest
-
 from service.artifact.version import ModelVersion
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
 from service.engine.queue import EngineRequest
-from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
 from service.errors import DeadlineExceeded
 from service.settings import Settings
@@ -19,7 +16,7 @@ from service.telemetry.metrics import Metrics
 from service.types import ModelKey
 from tests.engine.running import LM, SETTINGS, prompt, request, turns
 from tests.engine.test_engine import Ended
-from tests.fakes import Clock, Device, failing, version_of
+from tests.fakes import Clock, Device, version_of
 
 # Requests take their deadlines from the real clock, which starts at 0 with the machine; a bench has its own clock.
 NO_DEADLINE = 1e9
@@ -177,18 +174,6 @@ async def test_neither_batches_nor_generation_steps_wait_for_more_than_one_of_th
         assert [await text for text in texts] == [[2, 3, 4, 5], [3, 4, 5, 6]]
 
 
-async def test_a_failed_batch_ends_each_of_its_requests_once_and_is_not_measured(monkeypatch):
-    monkeypatch.setattr(Scheduler, "measured", lambda self, batch, seconds: pytest.fail("it was measured"))
-
-    async with started(Bench()) as bench:
-        bench.failure = failing()
-        requests = [bench.submit([1], [2]), bench.submit([3])]
-        await bench.finish()
-        assert bench.seen == [None], "all in one batch"
-        assert bench.ended.groups == [requests]
-        assert [request.error for request in requests] == [bench.failure] * 2
-
-
 async def test_a_batch_is_measured_from_its_start_to_its_outputs():
     async with started(Bench()) as bench:
         requests = [bench.submit([1, 2, 3]), bench.submit([5])]
@@ -279,14 +264,3 @@ async def test_language_models_take_turns_and_the_slots_of_a_models_versions_are
         assert [step["ids"][0].tolist() for step in bench.steps] == [[10], [20], [30], [11], [21], [31]]
         assert [await text for text in texts] == [[11, 12], [21, 22], [31, 32]]
         assert [seen for seen in bench.seen if seen is not None] == [[2, 1], [2, 1], [0, 0]]
-
-
-async def test_the_scheduler_is_told_what_each_batch_took(monkeypatch):
-    told = []
-    monkeypatch.setattr(Scheduler, "measured", lambda self, batch, seconds: told.append((batch.shape, seconds)))
-
-    async with started(Bench()) as bench:
-        for row in ([1, 2, 3], [5]):
-            bench.submit(row)
-            await bench.finish()
-    assert told == [((1, 3), STEP_SECONDS), ((1, 1), STEP_SECONDS)]

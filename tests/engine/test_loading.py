@@ -180,24 +180,6 @@ def test_a_low_priority_is_that_of_its_thread_alone():
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == usual
 
 
-def test_what_loading_costs_is_measured_and_logged(monkeypatch, caplog):
-    resident = iter([350.0, 340.0, 410.0])  # after each model, which may be less than before, and after all
-    monkeypatch.setattr(loader, "resident_megabytes", lambda: next(resident))
-    bench = Bench()
-    with caplog.at_level(logging.INFO, logger="tagwerk"):
-        bench.run()
-    steps = 3 * 2 * 3  # each of three batch sizes with two lengths, three times
-    assert bench.metric("model_load_duration_seconds", model="tagger", version="1") == steps * STEP_SECONDS
-    assert bench.metric("model_load_duration_seconds", model="lm", version="1") == 0
-    assert caplog.messages == [
-        "loads tagger/1 (1 of 2)",
-        "tagger/1: 3 executables, 0.6 s; 350 MB in all",
-        "loads lm/1 (2 of 2)",
-        "lm/1: 2 executables, 0.0 s; 340 MB in all",
-        "ready on test device: tagger/1, lm/1; 0.6 s, 410 MB in all",
-    ]
-
-
 @pytest.mark.parametrize("during", [TAGGER, LM], ids=["the first", "the last"])
 def test_loading_that_is_stopped_compiles_nothing_more_and_is_not_ready(during, caplog):
     def on_progress(progress: LoadProgress) -> None:

@@ -126,12 +126,3 @@ def test_a_size_that_was_measured_too_slow_is_chosen_all_the_same(slow):
     for rows in SIZES:
         seconds.fit(rows, {length: slow.get(rows, 1.0) * 1e-6 * (60 + rows * length) for length in LENGTHS})
     assert cut([16] * 16, SIZES, seconds) == [0]
-
-
-@pytest.mark.parametrize("cell", [0.0, 1.0])
-def test_a_step_that_took_no_time_by_the_clock_changes_nothing(cell):
-    seconds = times(cell=cell)
-    before = seconds.seconds(4, 16)
-    seconds.measured((4, 16), 0.0)
-    seconds.measured((4, 16), 1.0)
-    assert seconds.seconds(4, 16) == before

@@ -214,20 +214,6 @@ def test_a_model_has_no_credit_after_a_pause():
     assert order.count(CLASSIFIER) == 4, "two backlogs share the device evenly from now on"
 
 
-def test_a_planned_batch_waits_for_another_clients_batches_of_a_cheaper_model_as_long_as_a_step_took():
-    slow, quick = step_times(1e-5, 1e-4), step_times(1e-5, 1e-7)
-    queue = scheduler(max_sequences=10_000, max_tokens=100_000, tagger=slow, classifier=quick)
-    request = admit(queue, *[4] * 96, 1, 1, 16, 16, client=1)  # the last plan has two batches
-    admit(queue, *[4] * 2000, client=2, model=CLASSIFIER)
-    while request.taken < 98:  # both clients get as many tokens, in unequal time
-        taken(queue)
-    assert len(queue._models[TAGGER].planned) == 1
-    waited = 0.0
-    while (batch := taken(queue)).model is CLASSIFIER:
-        waited += quick.seconds(*batch.shape)
-    assert waited == pytest.approx(slow.seconds(2, 1), rel=0.1)
-
-
 # Admission
 
 
@@ -241,17 +227,6 @@ def test_a_full_queue_rejects_requests_and_says_when_to_come_again():
     assert queue.queue.sequences == 2
     taken(queue)
     admit(queue, 1)
-
-
-def test_sequences_that_are_planned_take_up_the_queue_until_they_run():
-    queue = scheduler(max_sequences=8)
-    admit(queue, *[4] * 8)
-    taken(queue)
-    assert (queue.queue.sequences, queue.queue.tokens) == (4, 16)
-    with pytest.raises(Overloaded, match="4 of at most 8 sequences"):
-        admit(queue, *[4] * 5)
-    taken(queue)
-    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
 
 
 def retry_after(measurements: int, tokens: int, seconds: float) -> float:
@@ -282,17 +257,6 @@ def test_a_sequence_has_its_share_of_the_time_of_a_full_batch():
     assert [fixed + per_token * length for length in (4, 16)] == pytest.approx([2.0, 4.0])
 
 
-def test_of_requests_that_come_together_each_has_its_own_sequences_and_deadline():
-    sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in (3, 4, 7, 2, 5, 1)])
-    requests = scheduler().admit(Requests(TAGGER, sequences, [2, 1, 3], [1e9, 2e9, 3e9], [0, 0, 0]), ignore)
-    found = [
-        (request.lengths, request.starts, request.deadline)
-        for request in requests
-        if isinstance(request, EngineRequest)
-    ]
-    assert found == [([3, 4], [0, 3], 1e9), ([7], [7], 2e9), ([2, 5, 1], [14, 16, 21], 3e9)]
-
-
 def test_the_bound_on_tokens_counts_too_but_an_empty_queue_admits_any_request():
     queue = scheduler(max_tokens=10)
     admit(queue, 16)
@@ -302,33 +266,6 @@ def test_the_bound_on_tokens_counts_too_but_an_empty_queue_admits_any_request():
 
 
 # The end of requests
-
-
-def test_an_abandoned_request_frees_the_queue_at_once_and_never_runs():
-    queue = scheduler(max_sequences=3)
-    gone, stays = admit(queue, 4, 4), admit(queue, 3)
-    queue.queue.discard(gone)
-    assert queue.queue.sequences == 1
-    admit(queue, 2, 2)
-    batch = taken(queue)
-    assert lengths(batch) == [2, 2, 3]
-    assert batch.sequences[-1].request is stays
-    queue.queue.discard(stays)
-    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0), "a sequence that runs is not in the queue"
-
-
-def test_a_sequence_that_is_planned_never_runs_once_its_request_has_ended():
-    queue = scheduler()
-    admit_each(queue, 16, 16, 16, 16)
-    ends, stays = admit(queue, 2, 2, *[16] * 8), admit(queue, 2, 2)
-    assert lengths(taken(queue)) == [16] * 4
-    assert sum(map(len, queue._models[TAGGER].planned)) == 4
-    queue.queue.discard(ends)
-    batch = taken(queue)
-    assert ([sequence.request for sequence in batch.sequences], batch.shape) == ([stays, stays], (2, 2))
-    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
-    assert queue.take() is None
-    assert ends.taken == 0
 
 
 def test_the_time_in_the_queue_is_recorded_and_that_in_a_plan_is_part_of_it():

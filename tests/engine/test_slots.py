@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from service.engine.requests import Generation
-from service.engine.slots import Slots, SlotStep, Stream
+from service.engine.slots import Slots, Stream
 from service.errors import InternalError, Overloaded
 from service.types import ModelKey, Sampled
 from tests.engine.running import SAMPLING
@@ -116,25 +116,15 @@ def test_a_prompt_that_is_read_does_not_stall_a_text_that_is_written():
         assert [owner for owner, _ in tokens] == [writer]
 
 
-def test_a_cancelled_or_expired_stream_frees_its_slot_at_the_next_step():
-    slots = Slots(2, prefill=4, max_waiting=9)
-    cancelled, late, next_one = stream([1], 99), stream([1], 99, deadline=5.0), stream([1], 99)
-    for text in (cancelled, late, next_one):
+def test_a_cancelled_failed_or_expired_stream_frees_its_slot_at_the_next_step():
+    slots = Slots(3, prefill=4, max_waiting=9)
+    cancelled, late, failed, next_one = stream([1], 99), stream([1], 99, 5.0), stream([1], 99), stream([1], 99)
+    for text in (cancelled, late, failed, next_one):
         slots.admit(text)
     step(slots, now=1.0)
     cancelled.cancelled = True
-    _, tokens = step(slots, now=6.0)
-    assert [owner for owner, _ in tokens] == [next_one]
-
-
-def test_a_text_that_failed_frees_its_slot_at_the_next_step():
-    slots = Slots(1, prefill=4, max_waiting=9)
-    failed, next_one = stream([1], 99), stream([1], 99)
-    slots.admit(failed)
-    slots.admit(next_one)
-    step(slots)
     failed.error = InternalError("the step failed")
-    _, tokens = step(slots)
+    _, tokens = step(slots, now=6.0)
     assert [owner for owner, _ in tokens] == [next_one]
 
 
@@ -203,6 +193,7 @@ def test_the_prompts_that_wait_may_have_as_many_tokens_as_the_bound_and_no_more(
     with pytest.raises(Overloaded) as refusal:
         slots.admit(stream([1]))
     assert refusal.value.retry_after_seconds == 60.0
+    assert "10 of at most 10 tokens of prompts (TAGWERK_MAX_QUEUE_TOKENS) wait for a slot" in str(refusal.value)
     assert slots.waiting == 2
 
 
@@ -225,31 +216,3 @@ def test_when_to_come_again_follows_from_what_is_to_be_generated_and_how_fast_th
     assert foretold(6, 49, 0.01) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
     assert foretold(2, 49, 0.02) == pytest.approx(2 * foretold(2, 49, 0.01), rel=0.01)
     assert foretold(2, 10**6, 1.0) == 60.0, "what lies further off is not foretold"
-
-
-def test_the_prompts_that_wait_are_bounded_but_one_of_any_length_may():
-    slots = Slots(1, prefill=4, max_waiting=9, max_waiting_tokens=10)
-    slots.admit(stream([1], max_tokens=10**6))
-    step(slots)
-    slots.admit(stream([1] * 99))
-    full = r"^99 of at most 10 tokens of prompts \(TAGWERK_MAX_QUEUE_TOKENS\) wait for a slot$"
-    with pytest.raises(Overloaded, match=full):
-        slots.admit(stream([1]))
-
-
-def test_when_to_come_again_counts_what_is_still_to_be_generated_and_the_last_speeds():
-    def foretold(steps: int, measurements: int) -> float:
-        slots = Slots(1, prefill=4, max_waiting=1)
-        slots.admit(stream([1], max_tokens=10))
-        for _ in range(steps):
-            step(slots)
-        slots.admit(stream([1], max_tokens=10))
-        for _ in range(measurements):
-            slots.measured(SlotStep([stream([1])], {}), 0.0005)
-        with pytest.raises(Overloaded) as refusal:
-            slots.admit(stream([1]))
-        return refusal.value.retry_after_seconds
-
-    assert foretold(1, 0) == pytest.approx(21 / 1000), "a token was generated"
-    assert foretold(4, 0) == pytest.approx(18 / 1000)
-    assert foretold(1, 1) == pytest.approx(21 / 1050), "a twentieth of the way to 2000"

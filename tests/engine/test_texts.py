@@ -1,7 +1,6 @@
 """Texts that an engine generates: their tokens, their deadlines, and their slots."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -43,27 +42,6 @@ async def test_only_texts_that_request_logprobs_have_them(device, made):
     device.fetched.clear()
     assert [token.id async for token in made.generate(prompt(7))] == [8, 9, 10]
     assert set(device.fetched) == {frozenset()}, "nobody of the step asked"
-
-
-async def test_a_token_says_how_long_its_text_waited_for_a_slot_and_how_many_had_the_step(made):
-    asked = time.monotonic()
-    pair = [made.generate(prompt(i, max_tokens=10**6)) for i in (1, 2)]  # for all the slots
-    for token in [await anext(text) for text in pair]:
-        assert 0 <= token.queue_seconds <= time.monotonic() - asked
-    while (await anext(pair[0])).batch_size < 2:
-        pass
-    third = made.generate(prompt(3, max_tokens=10**6))
-    waiting = asyncio.create_task(anext(third))
-    sent = time.monotonic()
-    while time.monotonic() < sent + 0.5:
-        await anext(pair[0])
-        await asyncio.sleep(0)  # tokens that have come already let nothing else run
-    for text in pair:
-        await text.aclose()
-    assert (await waiting).queue_seconds > 0.1  # less than it waited: it may reach the engine late
-    while (await anext(third)).batch_size > 1:  # until both have left
-        pass
-    await third.aclose()
 
 
 async def test_a_text_whose_deadline_passes_in_the_queue_says_so(device, made):
