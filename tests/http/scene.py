@@ -72,7 +72,9 @@ class Tagger(FakeClassifier):
         outputs |= {name: (rules + i) % len(RULES) for i, name in enumerate((f"{LEMMA}_id", *NEXT_RULES))}
         outputs |= {f"{head}_probability": np.full(shape, 0.75, np.float32) for head in HEADS}
         best = {"ids": np.array([0, 1], np.int32), "probabilities": np.array([0.75, 0.25], np.float32)}
-        return outputs | {name: np.tile(best[name.rpartition("_")[2]], (*shape, 1)) for name in extra_outputs}
+        outputs |= {name: np.tile(best[name.rpartition("_")[2]], (*shape, 1)) for name in extra_outputs}
+        valid = np.arange(shape[1]) < inputs["lengths"][:, None]
+        return {name: values[valid] for name, values in outputs.items()}
 
 
 class SequenceModelDevice(Device):
