@@ -52,7 +52,7 @@ class Sentence(Span):
 
     tokens: list[Token] = Field(description="Its tokens in order; what Universal Dependencies calls words.")
     multiword_tokens: list[MultiwordToken] = Field(
-        description="Those of its tokens that are one word of the text. A client's own tokens are never joined."
+        description="The words of the text that are several tokens. A client's own tokens are never joined."
     )
 
 

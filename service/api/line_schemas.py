@@ -29,7 +29,7 @@ OPENAPI = {
 
 
 def takes_lines(work: Work) -> Callable[[E], E]:
-    """Marks the endpoint of a `JsonRoute` as one that also takes newline-delimited JSON: `work` answers a line."""
+    """Lets the endpoint of a `JsonRoute` also take newline-delimited JSON; `work` answers a line."""
 
     def mark(endpoint: E) -> E:
         endpoint.work = work  # type: ignore[attr-defined]

@@ -144,7 +144,7 @@ async def model_version(name: str, version: str, request: Request) -> ModelDetai
 
 
 def detail(context: Context, name: str, version: str | None = None) -> ModelDetail:
-    """Describes a version of a model, by default the one that serves. Raises ModelNotFound."""
+    """Describes a version of a model, by default the serving version. Raises ModelNotFound."""
     states = context.model_states()
     keys = [state.key for state in states]
     found = [s for s in states if s.key.name == name and version in (None, s.key.version)]

@@ -38,7 +38,7 @@ async def respond(request: Request, pieces: list[bytes], media_type: str = JSON)
 
 
 def response_of(pieces: list[bytes], headers: Mapping[str, str], media_type: str) -> Response:
-    """Returns a response made of pieces, each of which is freed when sent: joining them would need the memory twice."""
+    """Returns a response made of pieces. Each is freed when it is sent: joining them would need the memory twice."""
     if (size := sum(map(len, pieces))) <= PIECE_BYTES:
         return Response(b"".join(pieces), headers=dict(headers), media_type=media_type)
     return Streamed(_one_by_one(deque(pieces)), headers={**headers, "Content-Length": str(size)}, media_type=media_type)

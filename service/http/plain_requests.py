@@ -36,14 +36,16 @@ MOST_SLICES = 5  # of an iteration, after which work on further requests begins 
 MOST_KINDS = 64  # some may be of versions that have been replaced
 DEADLINE, CLIENT = attrgetter("deadline"), attrgetter("client")  # of an exchange
 
-Kind = tuple[Handler, OnDone]  # requests with the same model and options, and what answers those that a batch has done
+Kind = tuple[
+    Handler, OnDone
+]  # of requests with the same model and options: their handler, and the callback for finished requests
 
 
 class PlainRequests:
     """The plain requests of a process.
 
     The engine calls `run` at the start of each iteration: it takes the exchanges that have arrived, checks and encodes
-    them by model, and submits them. Those that a batch has finished are answered. Long work goes on over several
+    them by model, and submits them. When a batch has finished requests, it answers them. Long work goes on over several
     iterations.
     """
 
@@ -130,7 +132,7 @@ class PlainRequests:
             self._submit(requests, exchanges, on_done)
 
     def _submit(self, requests: Requests, exchanges: Sequence[Exchange], on_done: OnDone) -> None:
-        """Queues the requests of exchanges, one each; fails those that are rejected."""
+        """Queues the requests of exchanges, one each; fails the exchanges whose requests are rejected."""
         engine = self._resources.engine
         try:
             admitted = engine.submit(requests, on_done)

@@ -89,7 +89,7 @@ class Problem(BaseModel):
     error_count: int | None = Field(default=None, description="How many places are wrong in all.", examples=[1])
     error: Any = Field(
         default=None,
-        description="Below /v1 and /v2 alone: the same as clients of these protocols read it.",
+        description="Below /v1 and /v2 alone: the problem in the form that clients of these protocols read.",
         examples=[{"message": "...", "type": "invalid_request_error", "param": "prompt", "code": "invalid_input"}],
     )
     timing_ms: StageTimes | None = Field(
@@ -100,7 +100,7 @@ class Problem(BaseModel):
 
 
 def make(status: int, slug: str, title: str, detail: str, **members: Any) -> dict[str, Any]:
-    """Builds a problem document; omits further members that are empty."""
+    """Builds a problem document; leaves out empty members."""
     content = {"type": PREFIX + slug, "title": title, "status": status, "detail": detail}
     return content | {name: value for name, value in members.items() if value}
 

@@ -7,7 +7,7 @@ from service.types import ModelState, State
 
 
 class ProcessGroup:
-    """The processes of a service, as one of them sees them; here, that it is alone.
+    """The processes of a service, as one process sees them. This class stands for a service of one process.
 
     The given models are the defaults of their tasks; without any, all are.
     """
@@ -20,7 +20,7 @@ class ProcessGroup:
         return [replace(state, default=not self._defaults or state.key.name in self._defaults) for state in own]
 
     def states(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
-        """Returns the states of all versions of the service; `own` are those that this process offers."""
+        """Returns the states of all versions of the service; `own` has the versions that this process offers."""
         return [state if state.state is State.READY else replace(state, share=0.0) for state in own]
 
     def ready(self, own: bool) -> bool:

@@ -44,7 +44,7 @@ class Faults:
             self._not_listed += 1
 
     def add_unlisted(self, count: int) -> None:
-        """Adds errors beyond those that are listed."""
+        """Counts errors that are not listed."""
         self._not_listed += count
 
     def raise_any(self) -> None:

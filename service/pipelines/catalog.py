@@ -33,7 +33,7 @@ class Catalog:
         self._built[version.key] = make_task(version), make_tokenizer(version.manifest.tokenizer, version.segmenter)
 
     def update(self, states: Iterable[ModelState]) -> None:
-        """Sets the states of all versions; those that are ready have been prepared."""
+        """Sets the states of all versions. Ready versions have been prepared before."""
         self._states = {state.key: state for state in sorted(states, key=_order)}
         ready = [key for key, state in self._states.items() if state.state is State.READY]
         self._ready = [self._built[key][0] for key in ready]
@@ -127,7 +127,7 @@ class Catalog:
 
 
 def not_found(wanted: str, names: Iterable[str]) -> ModelNotFound:
-    """Returns the error that there is no model as wanted, with the names of those that there are."""
+    """Returns the error for a model that is not there; it lists the names of the models that are."""
     return ModelNotFound(f"no {wanted}; there is: {', '.join(dict.fromkeys(names)) or 'none'}")
 
 

@@ -102,7 +102,7 @@ def _blocking(
 
 
 class Pipelines:
-    """The methods of `AsyncPipelines`, each of which blocks until it has its results. Thread-safe."""
+    """The methods of `AsyncPipelines` without asyncio: each blocks until it has its results. Thread-safe."""
 
     def __init__(self, pipelines: AsyncPipelines, portal: BlockingPortal) -> None:
         self._pipelines = pipelines

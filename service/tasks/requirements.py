@@ -65,7 +65,7 @@ def _check_generator(manifest: Manifest, vocabularies: Mapping[str, Vocabulary])
     if size != known:
         raise ArtifactError(f"logits has an axis of {size}, but the vocabulary characters has {known} ids")
     if manifest.endpoint.inputs["state"].axes[1] != manifest.endpoint.outputs["state"].axes[1]:
-        raise ArtifactError("the state that the endpoint takes has another size than the one that it gives")
+        raise ArtifactError("the endpoint takes a state of another size than it gives")
 
 
 def _need_parts(manifest: Manifest) -> None:
@@ -111,7 +111,9 @@ def _check_axes(what: str, found: TensorSpec, axes: Axes) -> None:
     )
     if not fits:
         shown = ", ".join(map(str, found.axes))
-        raise ArtifactError(f"{what} has the axes [{shown}]; allowed: [{', '.join(axes)}], of which B and T are open")
+        raise ArtifactError(
+            f"{what} has the axes [{shown}]; allowed: [{', '.join(axes)}], where B and T may be any size"
+        )
 
 
 def _check_labels(manifest: Manifest, name: str, output: str) -> None:

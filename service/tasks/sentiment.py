@@ -12,7 +12,7 @@ from service.types import Array, Tensors
 
 CONTRIBUTIONS = "contributions"  # an output with a time axis
 EXPLANATION = frozenset({CONTRIBUTIONS, "baseline"})  # optional outputs of a model
-NEGATIVE, POSITIVE = "negative", "positive"  # labels, of which both give a text a score
+NEGATIVE, POSITIVE = "negative", "positive"  # labels; a model with both gives texts a score
 SCORE = "score"
 
 

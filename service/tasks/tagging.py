@@ -174,8 +174,8 @@ class Tagging:
         if None in found:
             for i, lemma in enumerate(found):
                 if lemma is None:
-                    further = [int(outputs[name][some.start + i]) for name in NEXT_RULES]
-                    found[i] = lemmatizer.by_rules(self._read_as(tokens[i].text), further)
+                    next_rules = [int(outputs[name][some.start + i]) for name in NEXT_RULES]
+                    found[i] = lemmatizer.by_rules(self._read_as(tokens[i].text), next_rules)
         return found
 
     def _lemma(self, form: str, upos: int, finer: int, rule: int) -> str | None:
@@ -186,7 +186,7 @@ class Tagging:
         )
 
     def _read_as(self, form: str) -> str:
-        """Returns the word that the model reads in place of one that its treebank lacks."""
+        """Returns the word that the model reads in place of a form that its treebank lacks."""
         return self._stands_for.get(normalize(form).lower(), form)
 
     def with_symbols(self, sentences: Iterable[Sequence[Token]], outputs: Tensors) -> Sliced[Tensors]:

@@ -111,7 +111,7 @@ async def model_version_metadata(request: Request, name: str, version: str) -> M
 
 
 def metadata(context: Context, name: str, version: str | None = None) -> ModelMetadata:
-    """Describes a version of a model, by default the one that serves. Raises what `find` raises."""
+    """Describes a version of a model, by default the serving version. Raises what `find` raises."""
     outputs = outputs_of(find(context.catalog, name, version))
     versions = [s.key.version for s in context.model_states() if s.key.name == name and s.state is State.READY]
     return ModelMetadata(name=name, versions=versions, platform="tensorflow_savedmodel", inputs=[TEXT], outputs=outputs)
@@ -187,7 +187,7 @@ async def model_version_infer(request: Request, name: str, version: str) -> Resp
 
 
 async def infer(request: Request, name: str, version: str | None = None) -> Response:
-    """Runs a version of a model, by default the one that serves. Raises what reading and running raise."""
+    """Runs a version of a model, by default the serving version. Raises what reading and running raise."""
     context, run = context_of(request), pipeline_run(request)
     task = find(context.catalog, name, version)
     body, json_length = await receive(request), request.headers.get(tensors.HEADER)

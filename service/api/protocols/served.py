@@ -34,7 +34,7 @@ class TensorMetadata(BaseModel):
 
 
 def find(catalog: Catalog, name: str, version: str | None) -> AnyTask:
-    """Returns a model by name, in the given version or the one that serves.
+    """Returns a model by name, in the given version or the serving version.
 
     Raises ModelNotFound, or EngineUnavailable while models are being loaded.
     """

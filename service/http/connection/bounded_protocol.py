@@ -146,7 +146,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.cycle = self.scope = None  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
-        """Called by asyncio when the write buffer is full: reads no further requests."""
+        """Called by asyncio when the write buffer is full: stops reading requests."""
         super().pause_writing()
         self.flow.pause_reading()
         self._unread, self._reads_since, self._sent_before = True, self.loop.time(), self.transport.sent_bytes()

@@ -251,7 +251,7 @@ class Connection(BoundedProtocol):
         closes = not self._keep_alive or context.draining or context.group.gives_up_connection()
         size = sum(map(len, body))
         origin = b""
-        if self._settings.cors_origins:  # an answer for another origin has further headers
+        if self._settings.cors_origins:  # a page of another origin gets more headers, from the application
             if "Vary" in headers:
                 headers = {**headers, "Vary": f"{headers['Vary']}, Origin"}
             else:

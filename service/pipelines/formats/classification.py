@@ -13,7 +13,7 @@ from service.text.tokenizer import Sentence, Token
 
 
 def write_json(model: ModelVersion, texts: Iterable[ClassifiedText], unit: Unit = "code_points") -> Sliced[list[bytes]]:
-    """Encodes a /classify response as JSON, in pieces. `unit` is that of the offsets."""
+    """Encodes a /classify response as JSON, in pieces. `unit`: what offsets count."""
     results: list[list[bytes]] = []
     for text in texts:
         if text.explanation is None and text.sentences is None:

@@ -29,7 +29,7 @@ GENERATOR = f"tagwerk {version('tagwerk')}"
 def write_json(
     model: ModelVersion, texts: Iterable[TaggedText], unit: Unit = "code_points", n_best: int = 1
 ) -> Sliced[list[bytes]]:
-    """Encodes a /tag response as JSON, in pieces. `unit` is that of the offsets; n_best: see `write_result`."""
+    """Encodes a /tag response as JSON, in pieces. `unit`: what offsets count. `n_best`: see `write_result`."""
     results: list[list[bytes]] = []
     for tagged in texts:
         results.append((yield from write_result(tagged, unit, n_best)))

@@ -102,56 +102,19 @@ def test_a_connection_whose_request_waits_or_arrives_is_not_idle():
     run(test)
 
 
-async def nothing(service: Service) -> Connection:
-    return service.send()[0]
+State = Callable[[Service], Awaitable[Connection]]
 
 
-async def part_of_a_head(service: Service) -> Connection:
-    return service.send(FINE[:30])[0]
+def after(*data: bytes, rounds: int = 0, ready: Callable[[Wire], object] = lambda wire: True) -> State:
+    """Returns the state of a connection that has received data, some turns later, and once its wire is ready."""
 
+    async def state(service: Service) -> Connection:
+        connection, wire = service.send(*data)
+        await turns(rounds)
+        await until(lambda: ready(wire))
+        return connection
 
-async def part_of_a_body(service: Service) -> Connection:
-    return service.send(FINE[:-5])[0]
-
-
-async def part_of_another_body(service: Service) -> Connection:
-    connection, _ = service.send(application(FINE)[:-5])
-    await turns()
-    return connection
-
-
-async def lines(service: Service) -> Connection:
-    connection, _ = service.send(LINES)
-    await turns()
-    return connection
-
-
-async def answered(service: Service) -> Connection:
-    connection, wire = service.send(FINE)
-    await until(lambda: answers(wire))
-    return connection
-
-
-async def answered_by_the_application(service: Service) -> Connection:
-    connection, wire = service.send(application(FINE))
-    await until(lambda: answers(wire))
-    return connection
-
-
-async def answered_and_closing(service: Service) -> Connection:
-    connection, wire = service.send(post("/tag", b'{"text": "fine"}', "Connection: close"))
-    await until(lambda: wire.closed)
-    return connection
-
-
-async def refused(service: Service) -> Connection:
-    connection, wire = service.send(b"nonsense\r\n\r\n")
-    assert wire.closed
-    return connection
-
-
-async def arrived(service: Service) -> Connection:
-    return service.send(FINE)[0]
+    return state
 
 
 async def waits(service: Service) -> Connection:
@@ -209,26 +172,26 @@ async def unread(service: Service) -> Connection:
     return connection
 
 
-STATES: list[Callable[[Service], Awaitable[Connection]]] = [
-    nothing,
-    part_of_a_head,
-    part_of_a_body,
-    part_of_another_body,
-    lines,
-    answered,
-    answered_by_the_application,
-    answered_and_closing,
-    refused,
-    arrived,
-    waits,
-    waits_in_the_application,
-    runs,
-    others_behind_it,
-    others_behind_one_of_the_application,
-    invalid_behind_it,
-    long_work,
-    unread,
-]
+STATES: dict[str, State] = {
+    "nothing": after(),
+    "part of a head": after(FINE[:30]),
+    "part of a body": after(FINE[:-5]),
+    "part of another body": after(application(FINE)[:-5], rounds=20),
+    "lines": after(LINES, rounds=20),
+    "answered": after(FINE, ready=answers),
+    "answered by the application": after(application(FINE), ready=answers),
+    "closing": after(post("/tag", b'{"text": "fine"}', "Connection: close"), ready=lambda wire: wire.closed),
+    "refused": after(b"nonsense\r\n\r\n", ready=lambda wire: wire.closed),
+    "arrived": after(FINE),
+    "waits": waits,
+    "waits in the application": waits_in_the_application,
+    "runs": runs,
+    "others behind it": others_behind_it,
+    "others behind one of the application": others_behind_one_of_the_application,
+    "invalid behind it": invalid_behind_it,
+    "long work": long_work,
+    "unread": unread,
+}
 
 
 @pytest.fixture
@@ -255,7 +218,7 @@ def no_garbage_collection() -> Iterator[None]:
 def test_nothing_stays_of_a_connection_that_is_closed(state, error):
     async def test(loop: Loop) -> None:
         async with running() as service:
-            connection = await state(service)
+            connection = await STATES[state](service)
             service.sent.remove(connection)
             transport = connection.transport
             wire = transport._transport
@@ -269,7 +232,7 @@ def test_nothing_stays_of_a_connection_that_is_closed(state, error):
                 if not any(ref() for ref in left):
                     break
                 await asyncio.sleep(0)
-            if state is runs:
+            if state == "runs":
                 service.device.go.set()
                 await turns()
             assert [ref() for ref in left] == [None, None]
