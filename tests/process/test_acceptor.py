@@ -47,10 +47,19 @@ class Scene:
         self._beating = set(numbers if beating is None else beating)
         self._beat()
         for number in numbers if running is None else running:
-            slot = self.board.slots[number]
-            accepts = Acceptor(self.listening.dup(), self.board, slot, partial(Connection, slot), no_hold)
-            self.acceptors.append(accepts)
-            accepts.start()
+            self.add(number).start()
+
+    def add(
+        self,
+        number: int = 0,
+        listening: socket.socket | None = None,
+        close_idle: Callable[[int], None] = no_hold,
+    ) -> Acceptor:
+        """Returns an acceptor of a process."""
+        slot = self.board.slots[number]
+        made = Acceptor(listening or self.listening.dup(), self.board, slot, partial(Connection, slot), close_idle)
+        self.acceptors.append(made)
+        return made
 
     def _beat(self) -> None:
         for number in self._beating:
@@ -170,10 +179,8 @@ def test_connections_wait_while_no_descriptor_is_left(monkeypatch):
 
     async def scenario() -> list[int]:
         async with scene(1) as here:
-            slot = here.board.slots[0]
             listening = Listening(fileno=here.listening.dup().detach())
-            here.acceptors.append(Acceptor(listening, here.board, slot, lambda: Connection(slot), no_hold))
-            here.acceptors[0].start()
+            here.add(listening=listening).start()
             await here.connect(2)
             assert listening.failures == 0
             return here.counts
@@ -186,11 +193,10 @@ def test_an_iteration_of_the_event_loop_accepts_a_bounded_number(monkeypatch):
 
     async def scenario() -> None:
         async with scene(1) as here:
-            slot, listening = here.board.slots[0], here.listening.dup()
-            here.acceptors.append(Acceptor(listening, here.board, slot, lambda: Connection(slot), no_hold))
+            acceptor = here.add()
             here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(10)]
             for expected in (4, 8, 10):
-                here.acceptors[0]._readable()
+                acceptor._readable()
                 assert here.counts == [expected]
             await asyncio.sleep(0)
 
@@ -202,12 +208,9 @@ def test_a_process_has_a_bounded_number_of_connections(monkeypatch):
 
     async def scenario() -> None:
         async with scene(1) as here:
-            slot, listening = here.board.slots[0], here.listening.dup()
             closed: list[int] = []
-            accepts = Acceptor(listening, here.board, slot, lambda: Connection(slot), closed.append)
-            here.acceptors.append(accepts)
             here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(5)]
-            accepts.start()
+            here.add(close_idle=closed.append).start()
             await until(lambda: closed)
             assert here.counts == [3]
             while len(here.clients) > 2:

@@ -57,21 +57,21 @@ def offered(board: Board, own: list[ModelState]) -> dict[str, tuple[float, bool,
     return {str(state.key): (state.share, state.default, state.named) for state in found}
 
 
-def test_versions_have_the_shares_that_all_processes_serve(board):
-    assert offered(board, states(OLD, OTHER)) == {"tagger/1": (1.0, True, True), "other/1": (1.0, False, True)}
-
-
-def test_a_process_that_has_new_versions_beside_the_old_ones_serves_the_old_ones_until_all_have_them(board):
-    assert offered(board, states(NEW, OLD)) == {"tagger/2": (0.0, True, False), "tagger/1": (1.0, True, True)}
-
-
-def test_a_process_that_has_only_new_versions_of_a_model_serves_those_and_they_may_not_be_named(board):
-    assert offered(board, states(NEW, OTHER)) == {"tagger/2": (0.9, True, False), "other/1": (1.0, False, True)}
-
-
-def test_a_version_that_a_process_refuses_does_not_keep_others_of_the_model_from_their_shares(board):
-    own = states(NEW) + states(OLD, state=State.REFUSED)
-    assert offered(board, own)["tagger/2"] == (0.9, True, False)
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (states(OLD, OTHER), {"tagger/1": (1.0, True, True), "other/1": (1.0, False, True)}),
+        (states(NEW, OLD), {"tagger/2": (0.0, True, False), "tagger/1": (1.0, True, True)}),
+        (states(NEW, OTHER), {"tagger/2": (0.9, True, False), "other/1": (1.0, False, True)}),
+        (
+            states(NEW) + states(OLD, state=State.REFUSED),
+            {"tagger/2": (0.9, True, False), "tagger/1": (0.1, True, True)},
+        ),
+    ],
+    ids=["what all serve", "new beside old versions, until all have them", "only new ones", "the old one is refused"],
+)
+def test_a_process_offers_shares_of_its_versions_and_names_that_all_processes_have(board, own, expected):
+    assert offered(board, own) == expected
 
 
 def test_what_it_serves_refuses_and_could_not_read_is_noted(board):

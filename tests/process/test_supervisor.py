@@ -18,22 +18,23 @@ from prometheus_client import values
 
 from service.errors import ConfigurationError
 from service.process import supervisor
-from service.process.board import SPARE_SLOTS, Board, ProcessStatus
+from service.process.board import SPARE_SLOTS, Board
 from service.process.child import Child
 from service.process.fork_server import Inherited
 from service.process.supervisor import Supervisor
 from service.settings import Settings
-from service.types import State
 from tests.fakes import Clock
+from tests.process.rollout_scene import Process
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTTOU)
 
 
-class Process:
+class Ending:
     """A process that ends when it is killed, or so many seconds after SIGTERM."""
 
+    name = "process 1"
+
     def __init__(self, clock: Clock, seconds: float) -> None:
-        self.name = "process 1"
         self._clock = clock
         self._seconds = seconds
         self._ends = float("inf")
@@ -69,36 +70,25 @@ def test_processes_are_waited_for_until_they_end_or_their_time_does_or_a_second_
             made._on_signal(signal.SIGINT, None)
 
     monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=clock, sleep=sleep))
-    began, process = clock.now, Process(clock, needs)
+    began, process = clock.now, Ending(clock, needs)
     assert made._end([cast(Child, process)], 100) == status
     assert clock.now - began == took
     assert process.status is not None
 
 
-class Started:
-    """A child that loads at once, and ends when it is told to."""
+class Started(Process):
+    """A server process that loads at once, and ends when it is told to."""
 
     all: list["Started"] = []  # noqa: RUF012 (emptied by each test)
 
-    def __init__(self, number: int, board: Board) -> None:
-        self.name = f"process {number + 1}"
-        self.pid = 10_000_000 + len(self.all)
-        self.status: int | None = None
-        self.slot = board.slots[number]
+    def __init__(self, board: Board, number: int) -> None:
+        super().__init__(board, number)
         self.all.append(self)
-        self.load(board)
-
-    def load(self, board: Board) -> None:
-        self.slot.status.write(ProcessStatus(ready=tuple(key for key, _ in board.service.read().load)))
-        self.slot.state = State.READY
+        self.load()
 
     def send(self, sig: int) -> None:
         if self.status is None:
             self.status = 0
-
-    def kill(self) -> None:
-        if self.status is None:
-            self.status = -9
 
     def terminate(self) -> None:
         self.send(signal.SIGTERM)
@@ -120,7 +110,7 @@ class Forking:
     def fork(self, number: int) -> Started:
         if self.failure is not None:
             raise self.failure
-        return Started(number, self._board)
+        return Started(self._board, number)
 
     def poll(self) -> None:
         assert not self.closed
