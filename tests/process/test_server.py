@@ -154,6 +154,18 @@ def test_a_signal_is_logged_once_with_the_requests_in_flight(caplog):
     assert caplog.messages == ["SIGTERM: draining; requests in flight: 3"]
 
 
+def test_the_file_of_keys_is_looked_at_once_a_second(here):
+    looks: list[None] = []
+    here.context.authenticator = cast(Any, SimpleNamespace(reload_if_changed=lambda: looks.append(None)))
+
+    async def ticks() -> None:
+        for number in range(30):
+            await here.server.on_tick(number)
+
+    asyncio.run(ticks())
+    assert len(looks) == 3
+
+
 @pytest.mark.parametrize(
     ("retiring", "orphaned", "ready", "seconds"),
     [
