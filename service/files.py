@@ -35,6 +35,15 @@ def write_whole(path: Path, content: str, mode: int = 0o644) -> None:
         raise
 
 
+def fingerprint(path: Path) -> tuple[int, ...]:
+    """Returns what changes when a file is written or replaced; nothing if it is missing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
 def make_shared_file(size: int) -> int:
     """Makes an anonymous file in memory, to map; returns its descriptor."""
     file = os.memfd_create("tagwerk", os.MFD_CLOEXEC)

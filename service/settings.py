@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     feedback_dir: str = Field(
         "", description="Folder of the corrections that POST /feedback appends; empty accepts none."
     )
+    overrides_dir: str = Field(
+        "", description="Folder of the models' dictionaries, MODEL.tsv, read again when they change; empty has none."
+    )
     cors_origins: Origins = Field(
         (), description="Origins whose pages may call the service, comma-separated, or *; empty allows none."
     )

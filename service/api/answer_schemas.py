@@ -37,6 +37,9 @@ class Token(Span):
     feats: dict[str, str] = Field(description="Universal features.", examples=[{"Polarity": "Neg"}])
     confidence: float = Field(description="Probability of the UPOS tag, 0 to 1.", examples=[0.999948])
     lemma: str | None = Field(None, description="Its dictionary form; omitted if there is none.", examples=["not"])
+    source: Literal["dictionary"] | None = Field(
+        None, description="Where the model's dictionary has replaced some of the tags, that; otherwise omitted."
+    )
     n_best: NBest | None = Field(None, description="Where `n_best` is above 1, the most probable tags.")
 
 
@@ -115,12 +118,22 @@ class ClassifiedSentence(Labelled, Span):
     """A sentence, classified on its own."""
 
 
+class Ignored(BaseModel):
+    """A word that the model has not read."""
+
+    text: str = Field(description="The word.", examples=["Acme"])
+    source: Literal["dictionary"] = Field(description="Why: the model's dictionary has it.", examples=["dictionary"])
+
+
 class Classified(Labelled):
     """The classification of one input."""
 
     magnitude: float | None = Field(
         None,
         description="With `sentences`: the sum of the sentences' scores without their signs, from 0 to their number.",
+    )
+    ignored: list[Ignored] | None = Field(
+        None, description="The words that the model's dictionary has it ignore, in order; omitted if there are none."
     )
     mixed: bool | None = Field(
         None,

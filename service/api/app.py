@@ -47,6 +47,7 @@ def create_routes(context: Context, waits: bool = False, tasks: Sequence[APIRout
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         starting = asyncio.create_task(start(context))
         # In a thread: it takes 0.3 s, for which the first request for it would block all others.
+        watching = asyncio.create_task(context.catalog.watch_dictionaries())
         documented = asyncio.create_task(asyncio.to_thread(page.openapi_asset, app))
         if waits:
             await starting
@@ -54,6 +55,7 @@ def create_routes(context: Context, waits: bool = False, tasks: Sequence[APIRout
         await context.engine.close()
         starting.cancel()
         documented.cancel()
+        watching.cancel()
 
     app = FastAPI(
         title="tagwerk",

@@ -1,11 +1,13 @@
 """Finds the model version and its task for a request."""
 
+import asyncio
 import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
 
 from service.artifact.version import ModelVersion
 from service.errors import EngineUnavailable, ModelNotFound
+from service.pipelines.dictionaries import CHECK_SECONDS, Dictionaries
 from service.store.loading import AnyTask, make_task
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
@@ -20,8 +22,9 @@ T = TypeVar("T", Tagging, Sentiment, TextGeneration)
 class Catalog:
     """The versions that this process has loaded: their states, tasks and tokenizers."""
 
-    def __init__(self, draw: Callable[[], float] = random.random) -> None:
+    def __init__(self, dictionaries: Dictionaries | None = None, draw: Callable[[], float] = random.random) -> None:
         """`draw` returns numbers from 0 to 1, which distribute requests over versions."""
+        self._dictionaries = dictionaries
         self._draw = draw
         self._states: dict[ModelKey, ModelState] = {}
         self._built: dict[ModelKey, tuple[AnyTask, Tokenizer]] = {}
@@ -30,7 +33,16 @@ class Catalog:
 
     def prepare(self, version: ModelVersion) -> None:
         """Builds a version's task and tokenizer. May be called from any thread. Raises ArtifactError, among others."""
-        self._built[version.key] = make_task(version), make_tokenizer(version.manifest.tokenizer, version.segmenter)
+        task = make_task(version)
+        if self._dictionaries is not None:
+            self._dictionaries.update([task])
+        self._built[version.key] = task, make_tokenizer(version.manifest.tokenizer, version.segmenter)
+
+    async def watch_dictionaries(self) -> None:
+        """Reads dictionaries again when they change, for ever; returns at once if there is no folder of them."""
+        while self._dictionaries is not None:
+            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.to_thread(self._dictionaries.update, self._ready)
 
     def update(self, states: Iterable[ModelState]) -> None:
         """Sets the states of all versions. Ready versions have been prepared before."""

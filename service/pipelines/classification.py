@@ -27,6 +27,7 @@ class ClassifiedText:
         tokens: the tokens that `explanation` has contributions for.
         magnitude: the sum of the sentences' scores without their signs; None without sentences or scores.
         mixed: whether one sentence is strongly positive and another strongly negative; None as `magnitude`.
+        ignored: the words that the model has not read, by its dictionary.
     """
 
     text: str
@@ -36,10 +37,11 @@ class ClassifiedText:
     sentences: Sequence[tuple[Sentence, Classification]] | None = None
     magnitude: float | None = None
     mixed: bool | None = None
+    ignored: Sequence[str] = ()
 
 
 class EncodedText(NamedTuple):
-    """A text, its tokens and sentences if needed, and the windows of the whole text and of each sentence.
+    """A text, its tokens and sentences if needed, the windows of the whole text and of each sentence, words ignored.
 
     A window is given by its length; there is one unless the sequence is long. A single sentence has no windows of its
     own: it is the whole text.
@@ -49,6 +51,7 @@ class EncodedText(NamedTuple):
     tokens: Sequence[Token]
     sentences: Sequence[Sentence]
     windows: Sequence[Sequence[int]]
+    ignored: Sequence[str] = ()
 
 
 async def classify(
@@ -106,14 +109,19 @@ def encode(
         elif contributions:
             tokens = yield from tokenizer.tokenize(text)
         words = [token.text for token in tokens] if tokens else (yield from tokenizer.words(text))
-        windows = [task.encode(words, ids)]
+        ignored = task.dictionary.ignored(words) if task.dictionary else ()
+        read = [word for i, word in enumerate(words) if i not in ignored] if ignored else words
+        windows = [task.encode(read, ids)]
+        end = 0  # of the sentence's words
         for sentence in sentences if len(sentences) > 1 else ():
-            windows.append(task.encode([token.text for token in sentence.tokens], ids))
+            start, end = end, end + len(sentence.tokens)
+            windows.append(task.encode([words[i] for i in range(start, end) if i not in ignored], ids))
             if not len(windows) % SENTENCES_AT_ONCE:
                 yield
         for some in windows:
             lengths += some
-        encoded.append(EncodedText(text, tokens, sentences, windows))
+        tokens = [token for i, token in enumerate(tokens) if i not in ignored] if ignored else tokens
+        encoded.append(EncodedText(text, tokens, sentences, windows, [words[i] for i in ignored]))
         if not len(encoded) % TEXTS_AT_ONCE:
             yield
     return encoded, Ragged(np.array(lengths, np.int32), {"word_ids": np.array(ids, np.int32)})
@@ -141,7 +149,7 @@ def decode(
         whole = task.decode(of_whole[PROBABILITIES], text.windows[0])
         label = contributions if isinstance(contributions, str) else whole.label
         why = task.explain(of_whole, text.windows[0], label, len(text.tokens)) if contributions else None
-        result = ClassifiedText(text.text, whole, text.tokens, why)
+        result = ClassifiedText(text.text, whole, text.tokens, why, ignored=text.ignored)
         if by_sentence:
             parts = [whole] if len(text.sentences) == 1 else []
             for windows in text.windows[1:]:

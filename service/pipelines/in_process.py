@@ -18,6 +18,7 @@ from service.engine.loader import LoadHooks, loading_order
 from service.errors import ArtifactError
 from service.pipelines.catalog import Catalog
 from service.pipelines.classification import ClassifiedText, classify
+from service.pipelines.dictionaries import Dictionaries
 from service.pipelines.generation import GeneratedText, GenerationOptions, generate
 from service.pipelines.run import PipelineRun, Resources
 from service.pipelines.tagging import TaggedText, tag
@@ -156,7 +157,8 @@ async def start_pipelines(
     from service.engine.tensorflow_engine import make_engine
 
     settings = settings.model_copy(update=dict.fromkeys(UNBOUNDED, sys.maxsize))
-    metrics, catalog = Metrics(), Catalog()
+    metrics = Metrics()
+    catalog = Catalog(Dictionaries.of(settings, metrics))
     names = set((defaults or {}).values())
     engine = make_engine(settings, loading_order(versions, names), metrics, LoadHooks(prepare=catalog.prepare))
 

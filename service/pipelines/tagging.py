@@ -36,13 +36,17 @@ class Identification(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TaggedText:
-    """A text, its sentences, and the tags of their tokens; on request next best tags, and the language of the text."""
+    """A text, its sentences, and the tags of their tokens; on request next best tags, and the language of the text.
+
+    `replaced` has the indices of the tokens of each sentence whose tags are from a dictionary.
+    """
 
     text: str
     sentences: Sequence[Sentence]
     tags: Sequence[Sequence[Tag]]
     candidates: Sequence[Candidates] | None = None
     identified: Identification | None = None
+    replaced: Sequence[Sequence[int]] | None = None
 
 
 async def tag(
@@ -182,11 +186,14 @@ def decode(
     if not all(map(str.isascii, map(text_of, split))) and any(map(has_emoji, map(text_of, split))):
         outputs = yield from task.with_symbols(tokens, outputs)
     tags = yield from task.decode(tokens, outputs, lemmas=lemmas)
+    replaced = (yield from task.dictionary.replace(tokens, tags)) if task.dictionary else None
     next_best = (yield from task.candidates(map(len, tokens), outputs)) if candidates else None
     results: list[TaggedText] = []
     end = 0  # of the text's sentences
     for text in split:
         start, end = end, end + len(text.sentences)
         of_text = slice(start, end)
-        results.append(TaggedText(*text, tags[of_text], next_best and next_best[of_text]))
+        results.append(
+            TaggedText(*text, tags[of_text], next_best and next_best[of_text], replaced=replaced and replaced[of_text])
+        )
     return results

@@ -21,6 +21,7 @@ from service.engine.tensorflow_engine import make_engine
 from service.http.context import Context
 from service.http.process_group import ProcessGroup
 from service.pipelines.catalog import Catalog
+from service.pipelines.dictionaries import Dictionaries
 from service.process import memory
 from service.security.authenticator import Authenticator
 from service.security.rate_limiter import RateLimiter
@@ -58,7 +59,8 @@ class Replica:
 
 def application(settings: Settings) -> ASGIApp:
     """Returns the service with an engine in this process."""
-    metrics, catalog = Metrics(), Catalog()
+    metrics = Metrics()
+    catalog = Catalog(Dictionaries.of(settings, metrics))
     versions, defaults = served(settings)
     names = tuple(sorted(set(defaults.values())))
     engine = make_engine(settings, loading_order(versions, names), metrics, LoadHooks(prepare=catalog.prepare))

@@ -23,6 +23,7 @@ from service.errors import ArtifactError, ConfigurationError
 from service.http.context import Context
 from service.http.process_group import ProcessGroup
 from service.pipelines.catalog import Catalog
+from service.pipelines.dictionaries import Dictionaries
 from service.process import memory
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Slot
 from service.process.fork_server import Inherited, fork_on_request
@@ -153,7 +154,8 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
     versions = loading_order(versions, service.defaults)
     group = BoardGroup(board, slot, unread)
     own = settings.of_process(settings.processes)
-    metrics, catalog = Metrics("server", record=str(number)), Catalog()
+    metrics = Metrics("server", record=str(number))
+    catalog = Catalog(Dictionaries.of(settings, metrics))
     # A process that replaces a dead one is in a hurry; a process that loads new versions is not.
     complete = sum(slot.ready for slot in board.slots) >= settings.processes
     hooks = LoadHooks(prepare=catalog.prepare, on_progress=group.note_loading, on_unread=group.note_unread)

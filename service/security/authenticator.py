@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from service.errors import ConfigurationError, Forbidden, Unauthorized
+from service.files import fingerprint
 from service.security.keys import Key, Scope, client_of, find, read_keys
 from service.security.rate_limiter import RateLimiter
 
@@ -31,7 +32,7 @@ class Authenticator:
         """Raises ConfigurationError for an invalid file."""
         self._path = path
         self._rate_limiter = rate_limiter
-        self._read = _fingerprint(path)
+        self._read = fingerprint(path)
         self._use(read_keys(path))
         self._failure = ""  # the reason why the file cannot be read
 
@@ -81,7 +82,7 @@ class Authenticator:
 
     def reload_if_changed(self) -> None:
         """Reads the file again if it has changed. Called once a second."""
-        found = _fingerprint(self._path)
+        found = fingerprint(self._path)
         if found == self._read and not self._failure:
             return
         try:
@@ -101,12 +102,3 @@ def _secret(headers: Mapping[bytes, bytes]) -> str | None:
     if scheme.lower() == b"bearer" and secret.strip():
         return secret.strip().decode("latin-1")
     return None
-
-
-def _fingerprint(path: Path) -> tuple[int, ...]:
-    """Returns what changes when a file is written or replaced; nothing if it is missing."""
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return status.st_mtime_ns, status.st_ino, status.st_size

@@ -3,12 +3,16 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from service.artifact.version import ModelVersion
 from service.text.vocabulary import UNK
 from service.types import Array, Tensors
+
+if TYPE_CHECKING:
+    from service.tasks.dictionary import Dictionary
 
 CONTRIBUTIONS = "contributions"  # an output with a time axis
 EXPLANATION = frozenset({CONTRIBUTIONS, "baseline"})  # optional outputs of a model
@@ -57,7 +61,10 @@ class Sentiment:
     Attributes:
         labels: in the order of the scores.
         cut: texts that were encoded in windows; its reader sets it to 0.
+        dictionary: which words are ignored, if there is one.
     """
+
+    dictionary: "Dictionary | None" = None
 
     def __init__(self, version: ModelVersion, longest: int) -> None:
         self.version = version

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise, repeat
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from service.text.normalization import normalize
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.tokenizer import Token
 from service.types import Array, Ragged, Tensors
+
+if TYPE_CHECKING:
+    from service.tasks.dictionary import Dictionary
 
 SYMBOL = "SYM"  # the UPOS of emoji
 NO_FEATURES = "_"
@@ -67,7 +70,10 @@ class Tagging:
     Attributes:
         candidate_outputs: outputs to request from the engine for `candidates`.
         cut: sentences that were encoded in windows; its reader sets it to 0.
+        dictionary: what replaces tags of words, if there is one.
     """
+
+    dictionary: "Dictionary | None" = None
 
     def __init__(self, version: ModelVersion, longest: int) -> None:
         self.version = version

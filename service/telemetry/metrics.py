@@ -82,6 +82,8 @@ class Metrics:
         self.compilation_duration = histogram("compilation_duration_seconds", "One compilation.", SLOW, "model")
         self.generated_tokens = counter("generated_tokens", "Tokens generated.", "model")
         self.key_tokens = counter("key_tokens", "Tokens of the requests of a key, read and generated.", "key")
+        about = "Words that a dictionary has replaced the tags of, or had ignored."
+        self.dictionary_words = counter("dictionary_words", about, "model")
         self.slots_in_use = gauge("slots_in_use", "Generation slots that hold a text.", "livesum", "model")
         self.ready_processes = gauge("ready_processes", "Processes that accept requests.", "livesum")
         self.connections = gauge("connections", "Open connections.", "livesum")

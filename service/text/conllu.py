@@ -22,12 +22,13 @@ _ESCAPED = {"\t": r"\t", "\r": r"\r"} | dict.fromkeys("\n\v\f\x1c\x1d\x1e\x1f\x8
 
 
 class Columns(NamedTuple):
-    """The columns of a token."""
+    """The columns of a token. `source` of the tags, if not the model's, is in MISC."""
 
     upos: str
     xpos: str
     feats: Mapping[str, str]
     lemma: str | None = None
+    source: str = ""
 
 
 def multiwords(tokens: Sequence[Token]) -> list[tuple[int, int]]:
@@ -73,6 +74,8 @@ def write_sentence(
             whole, misc = nfc(text[token.start : tokens[last].end]), _misc(text, token.start, tokens[last].end, places)
             parts.append(f"{i + 1}-{last + 1}\t{whole}{_NOTHING}\t{misc}\n")
         misc = "_" if i <= last else _misc(text, token.start, token.end, places)
+        if column.source:
+            misc = f"Source={column.source}" if misc == "_" else f"{misc}|Source={column.source}"
         lemma = "_" if column.lemma is None else _form(column.lemma)
         tags = f"{column.upos}\t{column.xpos}\t{write_features(column.feats)}"
         head = "_\t_" if not chain else f"{i}\tdep" if i else "0\troot"

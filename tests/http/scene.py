@@ -18,6 +18,7 @@ from service.engine.engine import Engine
 from service.engine.loader import LoadHooks, ModelLoading
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
+from service.pipelines.dictionaries import Dictionaries
 from service.security.authenticator import Authenticator
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -128,7 +129,8 @@ def made_context(
 ) -> Context:
     """Returns a service whose engine is in this process, not started. more: versions beside the usual ones."""
     made = Settings(slots=2, batch_sizes=(1, 2), **settings)
-    metrics, catalog, device = Metrics(), Catalog(), device or SequenceModelDevice()
+    metrics, device = Metrics(), device or SequenceModelDevice()
+    catalog = Catalog(Dictionaries.of(made, metrics))
     engine = device_engine(made, [classifier(), repeater(), tagger(), *more], device, metrics, catalog)
     return Context(made, metrics, engine, catalog, authenticator)
 

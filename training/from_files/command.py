@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from service.errors import ConfigurationError
 from training.folders import model_store
 
 KINDS = {  # a module of this folder, what the command does, and the format of its files
@@ -20,7 +21,7 @@ def add_commands(kinds: Any) -> None:
     """Adds a subcommand for each kind of model. kinds: what `add_subparsers` returned."""
     for name, (about, form) in KINDS.items():
         kind = kinds.add_parser(name, help=about, description=about)
-        kind.add_argument("--name", required=True, help="of the model")
+        kind.add_argument("--name", required=name == "language-model", help="of the model; by default that of --from")
         kind.add_argument("--data", type=Path, required=True, metavar="FILE", help=f"{form}, or that in .gz")
         if name == "classifier":
             add_columns(kind)
@@ -29,9 +30,11 @@ def add_commands(kinds: Any) -> None:
             kind.add_argument("--lexicon", metavar="FILE", default="", help=what)
             what = "multilingual, all-mpnet-base-v2 for English, or a folder: a large network that teaches the tagger"
             kind.add_argument("--teacher", metavar="NAME", default="", help=what)
-            what = "plain text of the language: the teacher labels it, and the tagger learns from these labels"
-            kind.add_argument("--unlabelled", type=Path, metavar="FILE", help=what)
         if name != "language-model":
+            what = "a version, such as tagger-en or tagger-en/12, to go on from: FILE has corrections"
+            kind.add_argument("--from", dest="base", metavar="NAME", default="", help=what)
+            what = "plain text, of which the model learns what a teacher answers, or keeps what it answered before"
+            kind.add_argument("--unlabelled", type=Path, metavar="FILE", help=what)
             for split in ("dev", "test"):
                 kind.add_argument(f"--{split}", type=Path, metavar="FILE", help="a tenth of the data by default")
         kind.add_argument("--language", default="und", help="a tag of BCP 47, such as de")
@@ -57,9 +60,15 @@ def train(arguments: argparse.Namespace) -> None:
     from training.run.loop import set_threads
 
     given = vars(arguments)
+    base = given.get("base", "")
+    if not arguments.name and not base:
+        raise ConfigurationError(
+            "neither --name nor --from; right: the name of a new model, or the version to go on from"
+        )
     files = {"train": arguments.data, "dev": given.get("dev"), "test": given.get("test")}
     options = Options(
-        name=arguments.name,
+        name=arguments.name or base.partition("/")[0],
+        base=base,
         language=arguments.language,
         files={split: path for split, path in files.items() if path},
         licence=arguments.licence,
@@ -75,7 +84,12 @@ def train(arguments: argparse.Namespace) -> None:
     )
     console = Console()
     set_threads(1)
-    kind = importlib.import_module(f"training.from_files.{arguments.recipe.replace('-', '_')}")
+    name = arguments.recipe.replace("-", "_")
+    if base:
+        go_on = importlib.import_module(f"training.from_files.further_{name}")
+        go_on.make(options, model_store(), console)
+        return
+    kind = importlib.import_module(f"training.from_files.{name}")
     make(kind.read_task(options, console), options, model_store(), console)
 
 

@@ -30,7 +30,8 @@ class Options:
         quick: whether a first model within three minutes is wanted.
         lexicon: SPACY, or the name of a file; "" for none.
         teacher: a name of training.teachers.pretrained, or a folder; "" for none.
-        unlabelled: plain text for the teacher to label.
+        unlabelled: plain text for the teacher, or the version that training goes on from, to label.
+        base: the version that training goes on from, such as "tagger-en/12"; "" for none.
         text_column, label_column: of a classifier's tables.
         changes: settings of the recipe and their values as text; `sizes.units` is a setting of the network.
         command: the command line with these options.
@@ -45,6 +46,7 @@ class Options:
     lexicon: str = ""
     teacher: str = ""
     unlabelled: Path | None = None
+    base: str = ""
     text_column: str = ""
     label_column: str = ""
     changes: Sequence[tuple[str, str]] = ()
@@ -56,7 +58,10 @@ class Options:
             raise ConfigurationError(f"--name {self.name!r}; right: {right}")
         if not LANGUAGE.fullmatch(self.language):
             raise ConfigurationError(f"--language {self.language!r}; right: a tag of BCP 47, such as de or pt-BR")
-        if bool(self.teacher) != bool(self.unlabelled):
+        if self.base and (self.teacher or self.lexicon):
+            right = "one of both: a version keeps the teacher and the lexicon that it was made with"
+            raise ConfigurationError(f"--from with {'--teacher' if self.teacher else '--lexicon'}; right: {right}")
+        if not self.base and bool(self.teacher) != bool(self.unlabelled):
             given, missing = ("--teacher", "--unlabelled FILE") if self.teacher else ("--unlabelled", "--teacher NAME")
             raise ConfigurationError(f"{given} alone: a teacher labels unlabelled text; right: {missing} as well")
         if self.teacher and self.quick:

@@ -180,9 +180,9 @@ class Tagger(keras.Model):  # type: ignore[misc]
         divide_heads(self.heads, temperatures)
         if self.linear:
             scale = [1 / temperatures.get(head, 1.0) for head, size in self.scored.items() for _ in range(size)]
-            self.linear.scale.assign(scale)
+            self.linear.scale.assign(self.linear.scale * scale)  # that of a version, if training goes on from one
         if self.rules:
-            self.rules.scores.assign(self.rules.scores / temperatures[LEMMA])
+            self.rules.scores.assign(self.rules.scores / temperatures.get(LEMMA, 1.0))
 
     def joined_head(self) -> Head:
         """Returns the heads as one, padded to a multiple for SIMD: one product of S columns takes less than several."""

@@ -1,5 +1,7 @@
 """Embeds what a lexicon says that words may be, as features of words that the train split lacks."""
 
+from typing import Self
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,6 +9,7 @@ from keras import ops
 from service.text.encoding import encode_characters
 from service.text.vocabulary import Vocabulary
 from training.cells import Tensor
+from training.data.dataset import Array
 from training.data.lexicon import Lexicon
 from training.models.affixes import PRIME
 
@@ -21,33 +24,42 @@ class WordClasses(keras.layers.Layer):  # type: ignore[misc]
     searched among those of the lexicon's words.
 
     Args:
-        lexicon: its words with characters that are not in the vocabulary are left out.
-        characters: their vocabulary.
+        keys: the hashes of the lexicon's words, rising, int32, shape [N].
+        classes: of each, uint16, shape [N].
         longest: the most characters of a word that are read, C.
     """
 
     width = WIDTH
 
-    def __init__(self, lexicon: Lexicon, characters: Vocabulary, longest: int) -> None:
+    def __init__(self, keys: Array, classes: Array, longest: int) -> None:
         super().__init__()
-        numbers: dict[tuple[str, ...], int] = {(): NONE}
-        words = [word for word in lexicon.kinds if all(character in characters for character in word)]
-        words.insert(0, "")  # so that there is one, whatever the lexicon has; that of padding
-        classes = [numbers.setdefault(lexicon.kinds.get(word, ()), len(numbers)) for word in words]
-        powers = [pow(PRIME, i, 2**32) for i in range(longest)]
-        self._powers = np.array(powers, np.uint32).astype(np.int32)
-        hashes = ops.convert_to_numpy(self._hash(encode_characters(words, characters, longest)))
-        keys, first = np.unique(hashes, return_index=True)
-        self.size = len(numbers)
+        self._powers = _powers(longest)
+        self.size = int(classes.max()) + 1
         self.keys, self.class_of_key = (
             self.add_weight(shape=(len(keys),), dtype=dtype, initializer="zeros", trainable=False, name=name)
             for name, dtype in (("keys", "int32"), ("class_of_key", "uint16"))  # 6 bytes a word in the model's file
         )
         self.keys.assign(keys)
-        self.class_of_key.assign(np.array(classes, np.uint16)[first])
+        self.class_of_key.assign(classes)
         self.table = keras.layers.Embedding(self.size, WIDTH)
         self.table.build()
         self.built = True
+
+    @classmethod
+    def of_lexicon(cls, lexicon: Lexicon, characters: Vocabulary, longest: int) -> Self:
+        """Returns the classes of a lexicon's words; words with characters that are not in the vocabulary are left out.
+
+        Args:
+            characters: their vocabulary.
+            longest: as above.
+        """
+        numbers: dict[tuple[str, ...], int] = {(): NONE}
+        words = [word for word in lexicon.kinds if all(character in characters for character in word)]
+        words.insert(0, "")  # so that there is one, whatever the lexicon has; that of padding
+        classes = [numbers.setdefault(lexicon.kinds.get(word, ()), len(numbers)) for word in words]
+        hashes = ops.convert_to_numpy(ops.sum(encode_characters(words, characters, longest) * _powers(longest), -1))
+        keys, first = np.unique(hashes, return_index=True)
+        return cls(keys, np.array(classes, np.uint16)[first], longest)
 
     def call(self, class_ids: Tensor) -> Tensor:
         """Embeds classes: [...] -> [..., WIDTH]."""
@@ -70,3 +82,8 @@ class WordClasses(keras.layers.Layer):  # type: ignore[misc]
 
     def _hash(self, letters: Tensor) -> Tensor:
         return ops.sum(letters * self._powers, axis=-1)  # overflows, which a hash may
+
+
+def _powers(longest: int) -> Array:
+    """Returns what the hash multiplies the ids of characters by, int32, shape [C]."""
+    return np.array([pow(PRIME, i, 2**32) for i in range(longest)], np.uint32).astype(np.int32)

@@ -70,12 +70,16 @@ def load_endpoint(folder: Path, name: str, *, jit_compile: bool = False) -> Pred
 
 
 def restore(task: ServedTask, folder: Path) -> keras.Model:
-    """Restores the network of a version, its weights as floats.
+    """Restores the network of a version, its weights as floats. Raises ArtifactError if one is missing."""
+    return restored(task, task.network(), folder)
+
+
+def restored(task: ServedTask, model: keras.Model, folder: Path) -> keras.Model:
+    """Gives a new network of a task the weights of a version, as floats; returns it.
 
     Each weight takes the next exported one of its shape and dtype, since the order of a layer's weights has changed
     between versions of this code. Raises ArtifactError if one is missing.
     """
-    model = task.network()
     left = list(tf.saved_model.load(str(folder / artifact.SAVED_MODEL)).weights)
     integers = {"kernel" in value.name for value in left if value.dtype == tf.int8}
     if False in integers:

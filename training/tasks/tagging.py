@@ -93,6 +93,8 @@ class Tagging(ServedTask):
     Args:
         splits: the sentences of train, dev and test, in the order of their text.
         lexicon: what words may be.
+        labels: by head, of a version that training goes on from; by default those of the train split.
+        distillation: what is learned from beside the train split; by default that of the recipe's teacher, if any.
 
     Raises:
         ConfigurationError: if the recipe's `chosen_by` is no metric of these columns, or its sizes have a linear model
@@ -109,6 +111,9 @@ class Tagging(ServedTask):
         data: tuple[DataSource, ...],
         vocabularies: Mapping[str, Vocabulary] | None = None,
         lexicon: Lexicon | None = None,
+        *,
+        labels: Mapping[str, tuple[str, ...]] | None = None,
+        distillation: DistillationSet | None = None,
     ) -> None:
         self.recipe: TaggingRecipe = recipe
         self._trees = splits
@@ -118,7 +123,9 @@ class Tagging(ServedTask):
         forms = [form for tree in train for form in tree.forms]
         counts = Counter(form.lower() for form in forms)
         self._lexicon = lexicon
-        self._distillation = DistillationSet.read(recipe.teacher) if recipe.teacher and not vocabularies else None
+        self._distillation = distillation
+        if recipe.teacher and not vocabularies:
+            self._distillation = DistillationSet.read(recipe.teacher)
         if self._distillation:
             self.data += self._distillation.sources
             counts = Counter(dict(zip(self._distillation.words, self._distillation.counts.tolist(), strict=True)))
@@ -127,10 +134,10 @@ class Tagging(ServedTask):
             "characters": counted(character for form in forms for character in normalize_form(form)),
         }
         words = self.vocabularies["words"]
-        self.labels = {head: treebank.tags(train, head) for head in HEADS}
+        self.labels = dict(labels or {}) or {head: treebank.tags(train, head) for head in HEADS}
         self._finer = finer_column(self.labels)
         self._lemma_labels = LemmaLabels(train if recipe.lemmas else ())
-        if rules := self._lemma_labels.labels:
+        if rules := self.labels.get(LEMMA, self._lemma_labels.labels):
             self.labels[LEMMA] = rules
             self.lemmatizer = learn_lemmatizer(words_with_lemmas(train, self._finer), rules)
         self._measured = [head for head in HEADS if len(self.labels[head]) > 1]  # not a column of "_"
@@ -158,7 +165,7 @@ class Tagging(ServedTask):
     def network(self) -> keras.Model:
         sizes = {head: len(labels) for head, labels in self.labels.items()}
         words, characters = self.vocabularies["words"], self.vocabularies["characters"]
-        classes = [WordClasses(self._lexicon, characters, self.recipe.characters)] if self._lexicon else []
+        classes = [WordClasses.of_lexicon(self._lexicon, characters, self.recipe.characters)] if self._lexicon else []
         model = self.recipe.sizes.network(len(words), len(characters), sizes, *classes)
         if isinstance(model, Counted):
             model.count(self._splits["train"])

@@ -75,7 +75,7 @@ def write_block(block: Iterable[str], columns: Iterable[Columns], generator: str
             if generator is None or not line.startswith("# generator ="):
                 lines.append(line)
             continue
-        upos, xpos, feats, lemma = next(words)
+        upos, xpos, feats, lemma, _ = next(words)
         cells[1:5] = [cells[1] if lemma is None else " ".join(lemma.split()), upos, xpos, write_features(feats)]
         lines.append("\t".join([identity, *cells]))
     return "\n".join([*lines, "", ""])

@@ -6,6 +6,7 @@ from typing import Any
 from service.artifact.version import ModelVersion
 from service.pipelines.classification import ClassifiedText
 from service.pipelines.formats.pieces import to_json, write_answer, write_list, write_object
+from service.tasks.dictionary import SOURCE
 from service.tasks.sentiment import Classification, Explanation
 from service.text.offsets import Unit, positions
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
@@ -16,7 +17,7 @@ def write_json(model: ModelVersion, texts: Iterable[ClassifiedText], unit: Unit 
     """Encodes a /classify response as JSON, in pieces. `unit`: what offsets count."""
     results: list[list[bytes]] = []
     for text in texts:
-        if text.explanation is None and text.sentences is None:
+        if text.explanation is None and text.sentences is None and not text.ignored:
             results.append([to_json(_members(text.classification))])
         else:
             results.append((yield from write_result(text, unit)))
@@ -28,6 +29,8 @@ def write_json(model: ModelVersion, texts: Iterable[ClassifiedText], unit: Unit 
 def write_result(classified: ClassifiedText, unit: Unit = "code_points") -> Sliced[list[bytes]]:
     """Encodes a text's result as JSON, in pieces."""
     why, result = classified.explanation, _members(classified.classification)
+    if classified.ignored:
+        result["ignored"] = [{"text": word, "source": SOURCE} for word in classified.ignored]
     if classified.magnitude is not None:
         result |= {"magnitude": classified.magnitude, "mixed": classified.mixed}
     text, places = classified.text, positions(classified.text, unit)

@@ -17,6 +17,7 @@ from service.pipelines.formats.pieces import (
     write_object,
 )
 from service.pipelines.tagging import TaggedText
+from service.tasks.dictionary import SOURCE
 from service.text import conllu
 from service.text.offsets import Unit, positions
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
@@ -92,6 +93,10 @@ def _tokens(
     if tags and tags[0].lemma is not None:
         for token, tag in zip(tokens, tags, strict=True):
             token["lemma"] = tag.lemma
+    if tagged.replaced is not None:
+        for i in tagged.replaced[sentence]:
+            if some.start is None or some.start <= i < some.stop:
+                tokens[i - (some.start or 0)]["source"] = SOURCE
     if tagged.candidates is not None:
         for token, heads in zip(tokens, tagged.candidates[sentence].of(some, n_best), strict=True):
             token["n_best"] = heads
@@ -141,7 +146,11 @@ def write_conllu(
             comments |= {"newdoc id": str(number)} if i == 1 else {}
             comments |= {"newpar": ""} if i > 1 and BLANK_LINE.search(tagged.text, end, sentence.start) else {}
             comments |= {"sent_id": f"{number}-{i}"}
-            columns = (conllu.Columns(tag.upos, tag.xpos, tag.feats, tag.lemma) for tag in tags)
+            replaced = tagged.replaced[i - 1] if tagged.replaced else ()
+            columns = (
+                conllu.Columns(tag.upos, tag.xpos, tag.feats, tag.lemma, SOURCE if place in replaced else "")
+                for place, tag in enumerate(tags)
+            )
             tokens, end = sentence.tokens, sentence.end
             pieces += yield from conllu.write_sentence(comments, tagged.text, tokens, columns, places, chain=chain)
     return pieces

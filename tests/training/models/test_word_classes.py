@@ -20,7 +20,7 @@ AFFIXES.describe(CHARACTERS)
 
 
 def made(kinds: dict[str, tuple[str, ...]]) -> WordClasses:
-    return WordClasses(Lexicon(kinds, SOURCE), CHARACTERS, LONGEST)
+    return WordClasses.of_lexicon(Lexicon(kinds, SOURCE), CHARACTERS, LONGEST)
 
 
 def classes(layer: WordClasses, words: list[str]) -> list[int]:

@@ -1,0 +1,79 @@
+"""Going on from a version with corrections: what is kept, what is learned, what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from service.artifact.manifest import read_lemmatizer, read_manifest
+from tests.training.from_files.test_served import TINY, TOPICS, said, treebank_with_lemmas
+from tests.training.tiny import treebank
+from training.run import export
+
+MORE = ("--set", "epochs=8", "--set", "learning_rate=0.01")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+def test_a_tagger_learns_corrections_and_keeps_the_rest(run, capsys, monkeypatch):
+    monkeypatch.setattr(export, "_check", lambda folder: None)
+    text = treebank_with_lemmas(treebank()["train"] * 2)
+    Path("bank.conllu").write_text(text)
+    Path("words.tsv").write_text("dog\tnoun\nsees\tverb\nfeeds\tnoun\nfeeds\tverb\ncats\tnoun\tkitten\n")
+    made = ("--name", "tagger-xx", "--language", "nl", "--data", "bank.conllu", "--lexicon", "words.tsv")
+    assert run("train", "tagger", *made, *TINY) == 0
+    # "the" is an adverb, with another lemma; features are not corrected, XPOS is of another kind
+    right = text.replace("the\tthe\tDET\t_\tDefinite=Def", "the\tder\tADV\tXY\t_").replace("Number=Sing", "_")
+    Path("right.conllu").write_text("".join(f"{block}\n\n" for block in right.split("\n\n")[:30]))
+    Path("plain.txt").write_text("a cat sees dogs\nsome cats feed the heron today\n" * 20)
+
+    go_on = ("train", "tagger", "--from", "tagger-xx", "--data", "right.conllu")
+    assert run(*go_on) == 1
+    assert "what tagger-xx/1 has learned from is not here; right: --unlabelled FILE" in capsys.readouterr().err
+    assert run(*go_on, "--unlabelled", "plain.txt", *MORE) == 0
+    assert "XPOS" not in capsys.readouterr().out
+    old, new = (read_manifest(Path("model_store/tagger-xx") / version) for version in ("1", "2"))
+    assert new.labels == old.labels
+    assert new.length_buckets == old.length_buckets
+    for name in ("words.json", "characters.json", "tokenizer.json"):
+        assert new.files[name] == old.files[name]
+    lemmatizer = read_lemmatizer(Path("model_store/tagger-xx/2"), new)
+    assert lemmatizer
+    assert lemmatizer.lemma("the", "ADV", "_", [0]) == "der"
+    rows = said(run, capsys, "evaluate", "tagger-xx/1", "tagger-xx/2", "--data", "right.conllu")
+    gain = next(float(row[2]) for row in rows if row[:2] == ["upos", "difference"])
+    assert gain > 10
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+def test_a_classifier_learns_corrections_and_keeps_the_rest(run, capsys, monkeypatch):
+    monkeypatch.setattr(export, "_check", lambda folder: None)
+    rows = [{"text": f"{text}, number {i}", "label": topic} for i in range(30) for topic, text in TOPICS.items()]
+    Path("topics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run("train", "classifier", "--name", "topics", "--data", "topics.jsonl", *TINY) == 0
+    texts = {"law": "the team filed a claim", "sport": "a judge of the match", "other": "rain"}
+    for name, labels in (("right", ("law", "sport")), ("wrong", ("law", "sport", "other"))):
+        lines = [f'"{texts[label]}, on day {i}",{label}\n' for i in range(15) for label in labels]
+        Path(f"{name}.csv").write_text("text,label\n" + "".join(lines))
+    Path("plain.txt").write_text("".join(f"{row['text']}\n" for row in rows))
+
+    go_on = ("train", "classifier", "--from", "topics/1", "--unlabelled", "plain.txt", "--data")
+    assert run(*go_on, "wrong.csv") == 1
+    assert "wrong.csv, line 4: the label 'other'; right: one of topics/1: " in capsys.readouterr().err
+    assert run(*go_on, "right.csv", *MORE) == 0
+    for data, right in (("right.csv", "30"), ("topics.jsonl", "60")):
+        counted = said(run, capsys, "evaluate", "topics", "--data", data)
+        assert sum(int(row[1]) for row in counted if row and row[0] in TOPICS) >= 0.9 * int(right)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "neither --name nor --from; right: the name of a new model, or the version to go on from"),
+        ("--from none", "no version of 'none'"),
+        ("--from none --teacher multilingual", "--from with --teacher; right: one of both"),
+    ],
+)
+def test_what_cannot_be_gone_on_from(run, capsys, arguments, message):
+    Path("right.conllu").write_text("")
+    assert run("train", "tagger", "--data", "right.conllu", *arguments.split()) == 1
+    assert message in capsys.readouterr().err

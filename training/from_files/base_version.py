@@ -1,0 +1,135 @@
+"""A version of the store that training goes on from: its settings, its answers, its weights as floats."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import keras
+import msgspec
+import tensorflow as tf
+from keras import ops
+
+from service.artifact import manifest as artifact
+from service.errors import ArtifactError, ConfigurationError
+from service.text.lemmatizer import LEMMA, SEPARATOR, LemmaFile
+from service.text.normalization import normalize_form
+from training.data import corpora
+from training.models.lemmatizer import LearnedLemmatizer, TaggedWord
+from training.models.word_classes import WordClasses
+from training.recipes import load_recipe, recipe_names
+from training.run.versions import restored, version_folder
+from training.tasks.base import Recipe, ServedTask
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
+SETTINGS = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)  # in the model card
+
+
+class BaseVersion:
+    """A version that training goes on from. Raises ArtifactError if its files are not valid, or of another task.
+
+    Args:
+        name: "tagger-en/12", or "tagger-en" for the newest version.
+        task: that it has to have.
+    """
+
+    def __init__(self, store: Path, name: str, task: artifact.Task) -> None:
+        self.folder = version_folder(store, name)
+        self.manifest = artifact.read_manifest(self.folder)
+        if self.manifest.task != task:
+            raise ConfigurationError(f"--from {name}: its task is {self.manifest.task}; right: a model of {task}")
+        artifact.verify_files(self.folder, self.manifest)
+        self.vocabularies = artifact.read_vocabularies(self.folder, self.manifest)
+        self.segmenter = artifact.read_segmenter(self.folder, self.manifest)
+
+    def lemmatizer(self, corrected: Iterable[tuple[TaggedWord, str]]) -> LearnedLemmatizer | None:
+        """Returns what finds lemmas, with the lemmas of corrected words in its dictionary; None without lemmas."""
+        if LEMMA not in self.manifest.labels:
+            return None
+        content = msgspec.json.decode((self.folder / artifact.LEMMAS).read_bytes(), type=LemmaFile)
+        dictionary = {tags: dict(lemmas) for tags, lemmas in content.dictionary.items()}
+        for word, lemma in corrected:
+            dictionary.setdefault(f"{word.upos}{SEPARATOR}{word.tag}", {})[normalize_form(word.form)] = lemma
+        return LearnedLemmatizer(self.manifest.labels[LEMMA], msgspec.structs.replace(content, dictionary=dictionary))
+
+    @property
+    def name(self) -> str:
+        """Model and version, such as "tagger-en/12"."""
+        return f"{self.manifest.name}/{self.manifest.version}"
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The settings in its model card."""
+        found = SETTINGS.search((self.folder / artifact.MODEL_CARD).read_text(encoding="utf-8"))
+        return json.loads(found[1]) if found else {}
+
+    def recipe(self, kind: type[AnyRecipe], sizes: type[Any]) -> AnyRecipe:
+        """Returns the settings that it was made with, as its model card has them. Raises ArtifactError."""
+        try:
+            settings = self.settings | {"sizes": sizes(**self.settings["sizes"])}
+            known = {field.name for field in fields(kind)}
+            given = {name: _tuples(value) for name, value in settings.items() if name in known}
+            return replace(kind(**given), teacher=None, teaching=None, limit=None)
+        except (ValueError, KeyError, TypeError) as error:
+            fault = f"the settings in its {artifact.MODEL_CARD} are not those of this release ({error})"
+            raise ArtifactError(f"{self.folder}: {fault}") from None
+
+    def learned_texts(self) -> list[tuple[str, str]]:
+        """Returns the texts of a classifier's corpora that are here, each with its label."""
+        return [
+            (row["text"], row["label"])
+            for corpus in self.settings.get("further", ())
+            if self._is_here(corpus, ("train",))
+            for row in corpora.read_table(corpus, "train")
+        ]
+
+    def nothing_learned(self, name: str) -> ConfigurationError:
+        """Returns the error that nothing of what it has learned from is here."""
+        fault = f"what {self.name} has learned from is not here"
+        right = "--unlabelled FILE: plain text of the kind that it should go on to answer as before"
+        return ConfigurationError(f"--from {name}: {fault}; right: {right}")
+
+    def corpus(self) -> str | None:
+        """Returns the corpus of its recipe, if that is here; None for a version that was made of files."""
+        if self.manifest.recipe not in recipe_names():
+            return None
+        corpus: str = getattr(load_recipe(self.manifest.recipe), "corpus", "")
+        return corpus if self._is_here(corpus, ("train", "dev")) else None
+
+    def _is_here(self, corpus: str, parts: Sequence[str]) -> bool:
+        try:
+            return all(corpora.path(corpus, part) for part in parts)
+        except corpora.CorpusError:
+            return False
+
+    def word_classes(self, longest: int) -> list[WordClasses]:
+        """Returns the classes of words by the lexicon that it was made with, none or one."""
+        weights = tf.saved_model.load(str(self.folder / artifact.SAVED_MODEL)).weights
+        classes = next((weight.numpy() for weight in weights if weight.dtype == tf.uint16), None)
+        if classes is None:
+            return []
+        keys = next(w.numpy() for w in weights if w.dtype == tf.int32 and w.shape == classes.shape)
+        return [WordClasses(keys, classes, longest)]
+
+    def restored_floats(self, task: ServedTask, build: Callable[[], keras.Model]) -> keras.Model:
+        """Returns the network of the version, tables of 8 bits as floats. build: makes one of its sizes."""
+        exported, model = restored(task, build(), self.folder), build()
+        pairs = list(zip(_embeddings(exported), _embeddings(model), strict=True))
+        for table, own in pairs:
+            own.embeddings.assign(table(ops.arange(table.input_dim)))
+        tables = {id(weight) for pair in pairs for layer in pair for weight in layer.weights}
+        left, right = ([w for w in one.weights if id(w) not in tables] for one in (exported, model))
+        for own in right:  # integers that were restored stand behind the others of their layer
+            own.assign(left.pop(next(i for i, weight in enumerate(left) if weight.shape == own.shape)).value)
+        return model
+
+
+def _embeddings(model: keras.Model) -> list[keras.layers.Embedding]:
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

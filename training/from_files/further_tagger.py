@@ -1,0 +1,242 @@
+"""A tagger that goes on from a version: it learns what was corrected, and keeps what it answers otherwise.
+
+A network that learns corrections alone forgets the rest. So each epoch has other sentences as well, with the labels
+that the version has learned there or with its own answers (Li and Hoiem 2016, Learning without Forgetting).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+
+from service.artifact.manifest import DataSource, Metric
+from service.text.encoding import encode_characters, encode_tokens
+from service.text.languages import make_tokenizer
+from service.text.lemmatizer import LEMMA
+from training.data import corpora, treebank
+from training.data.dataset import IGNORED, Array, Example
+from training.data.distillation import DistillationSet
+from training.data.files import DataFileError, read_text, source
+from training.data.splits import HoldOut, by_document
+from training.data.treebank import NOTHING, Tree
+from training.from_files import further_run
+from training.from_files.base_version import BaseVersion
+from training.from_files.options import Options, changed
+from training.from_files.splits import divided
+from training.metrics.predictions import Predictions
+from training.metrics.scores import LEMMA_RULES, percent, percentages
+from training.models.lemmatizer import TaggedWord
+from training.models.tagger import TaggerSizes
+from training.run.versions import load_endpoint
+from training.tasks.base import Predict, predict_all
+from training.tasks.tagging import EVALUATION_TOKENS, HEADS, Tagging, TaggingRecipe
+from training.tasks.tagging_batches import TEACHER_LABELS
+from training.teachers import unlabelled
+
+LEAST_KNOWN = (
+    0.5  # of the words of a column that have a tag which the version has; otherwise its tags are of another kind
+)
+REHEARSED = 3  # words of other sentences in an epoch for each word of a correction
+LEAST_REHEARSED = 20_000  # words
+MOST_ANSWERED = 200_000  # words that the version is asked about
+UNLABELLED = ""  # in place of a tag, which is never empty
+EPOCHS, QUICK_EPOCHS = 8, 3
+SETTINGS: dict[str, Any] = {
+    "learning_rate": 5e-4,
+    "warmup": 0.1,
+    "averaging": 0.99,
+    "restyled": 0.0,
+    "label_smoothing": 0.0,
+}
+
+
+class FurtherTagging(Tagging):
+    """Tagging with the labels, vocabularies, sizes, lemmas and tokenizer of a version, from whose weights it starts.
+
+    A word without a label in a column is neither learned from nor measured there.
+
+    Args:
+        base: the version.
+        answered: other sentences, with labels that it has learned or its own answers.
+    """
+
+    def __init__(
+        self,
+        recipe: TaggingRecipe,
+        splits: dict[str, list[Tree]],
+        data: tuple[DataSource, ...],
+        base: BaseVersion,
+        answered: DistillationSet,
+    ) -> None:
+        self._base = base
+        super().__init__(recipe, splits, data, base.vocabularies, labels=base.manifest.labels, distillation=answered)
+        self.segmenter = base.segmenter
+        self.lemmatizer = base.lemmatizer(
+            (TaggedWord(word.form, word.upos, tag), word.lemma)
+            for tree in splits["train"]
+            for word in tree.words
+            if word.lemma != NOTHING and word.upos and (tag := getattr(word, self._finer))
+        )
+        self.lengths, self.length_buckets = base.manifest.lengths, base.manifest.length_buckets
+
+    def network(self) -> keras.Model:
+        sizes = {head: len(labels) for head, labels in self.labels.items()}
+        numbers = [len(self.vocabularies[name]) for name in ("words", "characters")]
+
+        def build() -> keras.Model:
+            return self.recipe.sizes.network(*numbers, sizes, *self._base.word_classes(self.recipe.characters))
+
+        return self._base.restored_floats(self, build)
+
+    def predictions(self, predict: Predict, split: str) -> dict[str, Predictions]:
+        found = super().predictions(predict, split)
+        labelled = {head: given.gold != IGNORED for head, given in found.items()}
+        return {
+            head: Predictions(given.gold[rows], given.probabilities[rows], given.groups[rows])
+            for head, given in found.items()
+            if (rows := labelled[head]).any()
+        }
+
+    def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
+        found = self.predictions(predict, split)
+        names = HEADS | {LEMMA: LEMMA_RULES}
+        return percentages({names[head]: percent(given.right) for head, given in found.items()}, split)
+
+    def evaluate_text(self, predict: Predict, split: str) -> tuple[Metric, ...]:
+        """Measures nothing: the tokenizer is that of the version."""
+        return ()
+
+    def _example(self, tree: Tree) -> Example:
+        example = super()._example(tree)
+        for head in HEADS:
+            example.targets[head][[getattr(word, head) == UNLABELLED for word in tree.words]] = IGNORED
+        return example
+
+
+def read_task(options: Options, store: Path, console: Console) -> FurtherTagging:
+    """Reads the corrections of `options`, and what keeps the version from forgetting; returns the task.
+
+    Raises ArtifactError, ConfigurationError, DataFileError.
+    """
+    base = BaseVersion(store, options.base, "tag")
+    labels = base.manifest.labels
+    read = {split: list(treebank.read(read_text(path), path)) for split, path in options.files.items()}
+    hold_out: HoldOut[Tree] = by_document(lambda tree: tree.document)
+    splits = divided(options, read, hold_out, lambda tree: tree.forms, "sentences", console)
+    columns = learnable_columns(splits["train"], labels, console)
+    if not columns:
+        fault = f"has no tags of {base.name}"
+        raise DataFileError(options.files["train"], None, fault, "sentences with tags that it has, right ones")
+    splits = {split: [with_columns(tree, columns, labels) for tree in trees] for split, trees in splits.items()}
+    sources = tuple(source(path, options.licence) for path in options.files.values())
+    text, kept = rehearsed(base, options, console)
+    splits["dev"] += kept
+    words = sum(len(tree.words) for tree in splits["train"])
+    recipe = base.recipe(TaggingRecipe, TaggerSizes)
+    recipe = replace(
+        recipe,
+        **SETTINGS,
+        name=options.name,
+        corpus=", ".join(one.sha256[:12] for one in sources),
+        limits=f"{recipe.limits} Corrected: goes on from {base.name}, with {words:,} words of corrections.",
+        lemmas=LEMMA in labels,
+        seed=options.seed,
+        epochs=QUICK_EPOCHS if options.quick else EPOCHS,
+        distillation_tokens=max(LEAST_REHEARSED, REHEARSED * words),
+        chosen_by=HEADS[columns[0]],
+    )
+    recipe = changed(recipe, options.changes)
+    data = (*base.manifest.data, *sources, *text.sources)
+    return FurtherTagging(recipe, splits, data, base, answers(base, text.sentences, recipe.characters))
+
+
+def learnable_columns(trees: Sequence[Tree], labels: Mapping[str, Sequence[str]], console: Console) -> list[str]:
+    """Returns the columns that a version can learn of corrections; says which it cannot, where they have tags."""
+    found = []
+    for column, name in HEADS.items():
+        tags = [tag for tree in trees for word in tree.words if (tag := getattr(word, column)) != NOTHING]
+        if not tags or len(labels[column]) == 1:
+            continue
+        known = sum(tag in labels[column] for tag in tags) / len(tags)
+        if known >= LEAST_KNOWN:
+            found.append(column)
+        else:
+            console.print(f"{name}: not learned, since {1 - known:.0%} of the tags are not those of the model")
+    return found
+
+
+def with_columns(tree: Tree, columns: Sequence[str], labels: Mapping[str, Sequence[str]]) -> Tree:
+    """Returns a sentence whose words are UNLABELLED in all other columns, and where a column has "_" for no tag."""
+    words = []
+    for word in tree.words:
+        kept = {c: getattr(word, c) for c in columns if getattr(word, c) != NOTHING or NOTHING in labels[c]}
+        words.append(word._replace(**{column: kept.get(column, UNLABELLED) for column in HEADS}))
+    return replace(tree, words=tuple(words))
+
+
+def rehearsed(base: BaseVersion, options: Options, console: Console) -> tuple[unlabelled.Text, list[Tree]]:
+    """Returns text that the version goes on to tag as before, and sentences of its own dev part, if they are here.
+
+    Raises ConfigurationError if there is no text.
+    """
+    tokenizer = make_tokenizer(base.manifest.tokenizer or "", base.segmenter)
+    if options.unlabelled:
+        return unlabelled.of_file(options.unlabelled, options.licence, tokenizer, MOST_ANSWERED, options.seed), []
+    corpus = base.corpus()
+    if corpus is None:
+        raise base.nothing_learned(options.base)
+    splits = {split: list(treebank.read(corpora.read(corpus, split))) for split in ("train", "dev")}
+    text = unlabelled.Text([tree.forms for tree in splits["train"]], ())
+    return text, splits["dev"]
+
+
+def answers(base: BaseVersion, sentences: Sequence[tuple[str, ...]], characters: int) -> DistillationSet:
+    """Returns sentences with the most probable labels that a version gives their words.
+
+    Args:
+        characters: the most characters of a word that are read.
+    """
+    words, letters = base.vocabularies["words"], base.vocabularies["characters"]
+    examples = [
+        Example(
+            forms,
+            {"word_ids": encode_tokens(forms, words), "char_ids": encode_characters(forms, letters, characters)},
+        )
+        for forms in sentences
+    ]
+    found: list[dict[str, Array]] = [{}] * len(examples)
+    for i, outputs in predict_all(load_endpoint(base.folder, base.manifest.endpoint_name), examples, EVALUATION_TOKENS):
+        rows = {head: output[: len(examples[i])] for head, output in outputs.items()}
+        best = {head: np.argsort(-row, kind="stable")[:, :TEACHER_LABELS] for head, row in rows.items()}
+        found[i] = {
+            name: array
+            for head, ids in best.items()
+            for name, array in (
+                (head, _four(ids.astype(np.int32))),
+                (f"{head}_shares", _four(np.take_along_axis(rows[head], ids, axis=-1))),
+            )
+        }
+    counts = Counter(form.lower() for forms in sentences for form in forms)
+    return DistillationSet(
+        sentences=sentences,
+        lengths=np.array([len(forms) for forms in sentences]),
+        outputs={name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]},
+        words=list(counts),
+        counts=np.array(list(counts.values())),
+        vectors=np.zeros((len(counts), 0), np.float16),
+    )
+
+
+def _four(array: Array) -> Array:
+    """Returns TEACHER_LABELS columns: of a head with fewer labels, 0 behind them."""
+    return np.pad(array, ((0, 0), (0, TEACHER_LABELS - array.shape[1])))
+
+
+def make(options: Options, store: Path, console: Console) -> None:
+    """Reads the corrections, goes on from the version, and writes the next one."""
+    further_run.make(read_task(options, store, console), options, store, console)
