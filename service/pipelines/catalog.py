@@ -12,7 +12,7 @@ from service.store.loading import AnyTask, make_task
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
-from service.text.languages import make_tokenizer
+from service.text.languages import make_tokenizer, primary
 from service.text.tokenizer import Tokenizer
 from service.types import ModelKey, ModelState, State
 
@@ -98,8 +98,7 @@ class Catalog:
         def order(task: T) -> tuple[bool, bool]:
             return task.version.manifest.language.lower() != language, not self._states[task.version.key].default
 
-        primary = language.partition("-")[0]
-        same = (task for task in tasks if task.version.manifest.language.lower().partition("-")[0] == primary)
+        same = (task for task in tasks if primary(task.version.manifest.language) == primary(language))
         return sorted(same, key=order)
 
     def _share(self, tasks: list[T]) -> T:
@@ -121,7 +120,7 @@ class Catalog:
 
     def languages(self, kind: type[T]) -> list[str]:
         """Returns the primary languages of the ready tasks of a type, "pt" of "pt-BR"."""
-        return sorted({task.version.manifest.language.lower().partition("-")[0] for task in self.all(kind)})
+        return sorted({primary(task.version.manifest.language) for task in self.all(kind)})
 
     def tokenizer(self, version: ModelVersion) -> Tokenizer:
         """Returns the tokenizer that a version has learned with."""

@@ -12,6 +12,7 @@ from service.pipelines.run import PipelineRun
 from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging, text_of
 from service.text.emoji import has_emoji
 from service.text.identifier import UNDETERMINED, Identified, identifier
+from service.text.languages import primary
 from service.text.slices import TEXTS_AT_ONCE, Sliced
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
@@ -58,6 +59,8 @@ async def tag(
     language: str | None = None,
     lemmas: bool = True,
     candidates: bool = False,
+    known: Sequence[str | None] = (),
+    how: str = "asked",
 ) -> tuple[ModelVersion, list[TaggedText]]:
     """Splits texts into sentences and tokens, and tags each token; or tags given tokens, one list per sentence.
 
@@ -65,12 +68,13 @@ async def tag(
     sentence. Tags have no lemmas if they are not wanted, or the tagger gives none.
 
     With AUTO as the language, each text is tagged by a model of the language that it is identified as; in languages
-    without a model, by `model` if it is named. Returns the version for the first text.
+    without a model, by `model` if it is named. `known` has the languages that need not be identified. Returns the
+    version for the first text. The metrics count languages by `how` they are known.
 
     Raises ModelNotFound, TooLarge, and what `Engine.infer` raises; with AUTO also InvalidInput.
     """
     if language == AUTO:
-        return await _tag_identified(run, texts, tokens, model, lemmas, candidates)
+        return await _tag_identified(run, texts, tokens, model, lemmas, candidates, known)
     task = run.resources.catalog.find(Tagging, model, language)
     run.resources.check_room(run.client)
     began = time.monotonic()
@@ -83,7 +87,7 @@ async def tag(
     sequences = await run.do(encode(task, split))
     run.tokenized(task, began, len(split))
     if language is not None:
-        run.resources.metrics.languages.labels(task.version.manifest.language, "asked").inc(len(split))
+        run.resources.metrics.languages.labels(task.version.manifest.language, how).inc(len(split))
     outputs: dict[str, Array] = {}
     if len(sequences):
         extra_outputs = task.candidate_outputs if candidates else frozenset[str]()
@@ -98,6 +102,7 @@ async def _tag_identified(
     model: str | None,
     lemmas: bool,
     candidates: bool,
+    known: Sequence[str | None],
 ) -> tuple[ModelVersion, list[TaggedText]]:
     """Tags each text by a model of its language, those of one model together; texts without letters by the default."""
     catalog, spent = run.resources.catalog, Counter[str]()
@@ -106,6 +111,9 @@ async def _tag_identified(
     run.check_size(name, items, len)
     languages = catalog.languages(Tagging)
     identified = await run.do(_identify(items, languages))
+    for i, language in enumerate(known):
+        if language:
+            identified[i] = Identified(primary(language), 1.0)
     of_model: dict[tuple[str | None, str | None], list[int]] = {}  # name and language -> texts
     for i, (language, probability) in enumerate(identified):
         if language not in languages and language != UNDETERMINED and model is None:
@@ -127,6 +135,7 @@ async def _tag_identified(
             language=tag_of_language,
             lemmas=lemmas,
             candidates=candidates,
+            how="detected",
         )
         spent.update(run.timing.stages)
         for i, text in zip(own, tagged, strict=True):

@@ -24,7 +24,12 @@ NEUTRAL = "xx"  # spaCy's rules for no language in particular
 
 def tokenizer_name(language: str) -> str:
     """Returns the name of the tokenizer for a language, a tag of BCP 47 such as "fr" or "pt-BR"."""
-    return f"spacy-{language.partition('-')[0].lower()}"
+    return f"spacy-{primary(language)}"
+
+
+def primary(language: str) -> str:
+    """Returns the primary language of a tag of BCP 47: "pt" of "pt-BR"."""
+    return language.partition("-")[0].lower()
 
 
 @lru_cache

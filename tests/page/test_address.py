@@ -19,7 +19,7 @@ def test_back_and_forward_show_what_was_shown(page):
     page.go_back()  # to the text that was there when the tab was opened
     page.go_back()
     page.locator("#tag .word", has_text="bark").wait_for()
-    assert address(page) == ("tag", {"text": "Dogs bark.", "model": "tagger-en"})
+    assert address(page) == ("tag", {"text": "Dogs bark.", "model": "auto"})
     assert field.input_value() == "Dogs bark."
     page.go_forward()
     page.go_forward()

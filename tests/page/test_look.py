@@ -102,7 +102,7 @@ def test_a_screen_reader_is_told_what_happens(open_page):
         'group "Sentence 1"',
         'option "dog, NOUN, noun',
         'button "NOUN noun 1"',
-        "status: 1 sentence, 5 tokens",
+        "status: 1 sentence in English, 5 tokens",
         'region "The service over the last ten seconds"',
     ):
         assert part in tree, f"{part} in\n{tree}"

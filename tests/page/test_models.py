@@ -24,8 +24,9 @@ def test_a_menu_offers_the_models_of_a_task_where_there_are_several(browser, ser
         page.goto("/")
         page.wait_for_selector("#tag .cost:not([hidden])")
         menu = page.locator("#tag").get_by_label("Model")
-        assert menu.locator("option").all_inner_texts() == ["tagger-en", "tagger-fr", "a-tagger"]
-        assert bodies[-1]["model"] == tagger["name"], "the default"
+        assert menu.locator("option").all_inner_texts() == ["by language", "tagger-en", "tagger-fr", "a-tagger"]
+        assert (menu.input_value(), bodies[-1]["language"]) == ("auto", "auto"), "the default"
+        assert bodies[-1]["model"] == tagger["name"], "of texts in other languages"
         answered(page, "tag", lambda: menu.select_option("a-tagger"))
         assert bodies[-1]["model"] == "a-tagger"
         assert "model=a-tagger" in page.url

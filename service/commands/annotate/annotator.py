@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, closing, nullcontext
 from functools import partial
 from pathlib import Path
@@ -36,11 +36,14 @@ WINDOW = 8  # chunks in progress: enough to fill batches of every length
 
 
 class Annotator:
-    """Annotates files; a context manager. The engine is started for the first file that needs it."""
+    """Annotates files; a context manager. The engine is started for the first file that needs it.
 
-    def __init__(self, settings: Settings, version: ModelVersion, job: Job, console: Console) -> None:
+    Of several versions, the first is the default.
+    """
+
+    def __init__(self, settings: Settings, versions: Sequence[ModelVersion], job: Job, console: Console) -> None:
         self._settings = settings
-        self._version = version
+        self._versions = versions
         self._job = job
         self._console = console
         self._parquet = import_parquet() if job.form == "parquet" else None
@@ -62,7 +65,7 @@ class Annotator:
         """
         if is_made(target):
             manifest = read_manifest(target) or Manifest()
-            changed = difference(target, self._version, self._job)
+            changed = difference(target, self._versions, self._job)
             say(self._console, f"{url_of(target)} is there already, and stays as it is{changed}")
         else:
             with closing(source):
@@ -78,7 +81,7 @@ class Annotator:
         """Annotates a file from where an earlier run stopped; returns the manifest of its output."""
         digest = source.digest()
         known = {"input format": source.format or "", "input content": digest} if digest is not None else {}
-        manifest = Manifest(input=str(source), facts=known and {**facts(self._version, self._job), **known})
+        manifest = Manifest(input=str(source), facts=known and {**facts(self._versions, self._job), **known})
         output: Output | StandardOutput
         if target == STANDARD:
             output, rejected = StandardOutput(manifest, partial(say, self._console)), ""
@@ -106,7 +109,7 @@ class Annotator:
 
         def finish(partial: Path, target: Path) -> None:
             with source.open() if source.format == "parquet" else nullcontext() as file:
-                parquet.make_parquet(partial, target, parquet.types_of_results(self._version, self._job), file)
+                parquet.make_parquet(partial, target, parquet.types_of_results(self._versions[0], self._job), file)
 
         return finish
 
@@ -115,9 +118,14 @@ class Annotator:
         if self._pipelines is None:
             # A file fills its batches, so one batch size is enough.
             whole = self._settings.model_copy(update={"batch_sizes": self._settings.batch_sizes[-1:]})
+            default = {self._job.task: self._versions[0].key.name}
             is_shown = self._console.is_terminal
-            with self._console.status(f"loading {self._version.key}") if is_shown else nullcontext():
-                self._pipelines = await self._stack.enter_async_context(start_pipelines(whole, [self._version]))
+            with (
+                self._console.status(f"loading {', '.join(str(version.key) for version in self._versions)}")
+                if is_shown
+                else nullcontext()
+            ):
+                self._pipelines = await self._stack.enter_async_context(start_pipelines(whole, self._versions, default))
             memory.tune()
         return self._pipelines
 

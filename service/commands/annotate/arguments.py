@@ -28,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "a file, a folder for several, an address of one, or - for standard output; by default FILE.TASK.FORMAT"
     add("--output", help=f"{about} beside each FILE")
     add("--model", help="its name; by default the default model of the task")
+    about = "of the texts, such as fr; auto identifies that of each, or reads it in a column or member `language`"
+    add("--language", metavar="TAG", help=about)
     inputs = ["text", "csv", "tsv", "jsonl", "conllu", "parquet"]
     add("--input-format", choices=inputs, help="of all FILEs; by default determined by name and content")
     about = "column of tables, or member of JSON objects, with the text: text by default"
@@ -82,6 +84,8 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
     for is_wrong, message in (
         ((task, form) == ("classify", "conllu"), "CoNLL-U cannot hold classifications: use --format jsonl or csv"),
         (task != "tag" and parsed.tokenized, "--tokenized is for --task tag"),
+        (task != "tag" and parsed.language, "--language is for --task tag"),
+        (parsed.model and parsed.language not in (None, "auto"), "--model has its language: leave out --language"),
         (form == "parquet" and to_stdout, "Parquet cannot go to standard output: name an --output"),
         (parsed.n_best != 1 and (task, form) != ("tag", "jsonl"), "--n-best is for --task tag --format jsonl"),
         (parsed.delimiter and parsed.input_format not in (None, "csv"), "--delimiter is for --input-format csv"),

@@ -20,13 +20,15 @@ def annotate(settings: Settings, job: Job) -> int:
     """Annotates all files; returns the exit status. Raises TagwerkError."""
     versions, defaults = served(settings)
     job = replace(job, model=job.model or defaults.get(job.task), longest_text=settings.max_text_characters)
-    version = choose(versions, job)
+    chosen = [choose(versions, job)]
+    if job.identifies:
+        chosen += [one for one in versions if one.manifest.task == job.task and one is not chosen[0]]
     pairs = plan(job)
     logging.getLogger("tagwerk").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # also as a container's first process
     console = Console(stderr=True)
     try:
-        with Annotator(settings, version, job, console) as annotator:
+        with Annotator(settings, chosen, job, console) as annotator:
             return int(_annotate_all(annotator, pairs, job, console) > 0)
     except KeyboardInterrupt:
         resumable = all(source.can_reread and target != STANDARD for source, target in pairs)

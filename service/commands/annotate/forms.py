@@ -16,7 +16,7 @@ from service.pipelines.classification import classify
 from service.pipelines.formats import tagging
 from service.pipelines.formats.pieces import to_json
 from service.pipelines.run import PipelineRun
-from service.pipelines.tagging import TaggedText, tag
+from service.pipelines.tagging import AUTO, TaggedText, tag
 from service.tasks.sentiment import SCORE, Classification, Sentiment
 from service.text.conllu import Columns, write_features
 
@@ -30,6 +30,7 @@ TOKEN_COLUMNS = {  # of a token, with their types in Arrow
     "feats": "string",
     "confidence": "float32",
 }
+LANGUAGE = ("language", "probability")
 Annotate = Callable[[PipelineRun, Chunk, Job], Coroutine[Any, Any, bytes]]
 
 
@@ -38,7 +39,7 @@ async def tag_conllu(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
 
     Sentences of CoNLL-U stay as they are but for lemmas and tags.
     """
-    model, texts = await _tag(run, chunk.rows)
+    model, texts = await _tag(run, chunk.rows, job)
     is_first = chunk.start == Position()
     if not any(row.block for row in chunk.rows):
         numbers = [row.line for row in chunk.rows]
@@ -53,11 +54,11 @@ async def tag_conllu(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
 
 async def tag_jsonl(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     """Encodes for each row an object with what is kept of the input, and the result of /tag."""
-    _, texts = await _tag(run, chunk.rows, candidates=job.n_best > 1)
+    _, texts = await _tag(run, chunk.rows, job)
     results = []
     for text in texts:
         _, *sentences, _ = await run.do(tagging.write_result(text, n_best=job.n_best))
-        results.append({"sentences": msgspec.Raw(b"".join(sentences))})
+        results.append({**_language(text, job), "sentences": msgspec.Raw(b"".join(sentences))})
     return _jsonl(chunk, job, results)
 
 
@@ -66,25 +67,28 @@ async def tag_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
 
     A column called `line` takes the place of the number.
     """
-    _, texts = await _tag(run, chunk.rows)
+    _, texts = await _tag(run, chunk.rows, job)
     columns = [name for name in chunk.layout.columns if name != job.text_column]
     numbered = "line" not in columns
     rows: list[Sequence[Any]] = []
     for row, text in zip(chunk.rows, texts, strict=True):
         cells = [cell for name, cell in row.kept.items() if name != job.text_column] if columns else []
         kept = [*([row.line] if numbered else []), *map(_cell, cells)]
-        rows += [(*kept, *token) for token in _tokens(text, "_")]
-    names = [job.prefix + name for name in ("sentence", "token", *TOKEN_COLUMNS)]
+        language = _language(text, job).values()
+        rows += [(*kept, *language, *token) for token in _tokens(text, "_")]
+    languages = LANGUAGE if job.identifies else ()
+    names = [job.prefix + name for name in (*languages, "sentence", "token", *TOKEN_COLUMNS)]
     _refuse_taken(chunk, columns, names)
     return _csv([*(["line"] if numbered else []), *columns, *names], rows, chunk)
 
 
 async def tag_parquet(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     """Encodes rows with their tokens, for Parquet."""
-    _, texts = await _tag(run, chunk.rows)
+    _, texts = await _tag(run, chunk.rows, job)
     names = ("sentence", *TOKEN_COLUMNS)
     tokens = [[dict(zip(names, (n, *cells), strict=True)) for n, _, *cells in _tokens(text, None)] for text in texts]
-    return _lines(chunk, job, [{"tokens": some} for some in tokens])
+    results = [{**_language(text, job), "tokens": some} for text, some in zip(texts, tokens, strict=True)]
+    return _lines(chunk, job, results)
 
 
 async def classify_jsonl(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
@@ -136,15 +140,33 @@ FORMS: dict[tuple[str, str], Annotate] = {
 }
 
 
-async def _tag(
-    run: PipelineRun, rows: Sequence[Row], candidates: bool = False
-) -> tuple[ModelVersion, list[TaggedText]]:
+async def _tag(run: PipelineRun, rows: Sequence[Row], job: Job) -> tuple[ModelVersion, list[TaggedText]]:
     """Tags rows; a blank one has no sentences."""
-    if all(row.tokens is None for row in rows):
-        return await tag(run, [row.text for row in rows], candidates=candidates)
-    model, tagged = await tag(run, tokens=[row.tokens for row in rows if row.tokens], candidates=candidates)
+    options: dict[str, Any] = {"candidates": job.n_best > 1}
+    is_text = all(row.tokens is None for row in rows)
+    if job.identifies:
+        known = [_known_language(row) for row in rows if is_text or row.tokens]
+        options |= {"language": AUTO, "model": job.model, "known": known}
+    if is_text:
+        return await tag(run, [row.text for row in rows], **options)
+    model, tagged = await tag(run, tokens=[row.tokens for row in rows if row.tokens], **options)
     results = iter(tagged)
     return model, [next(results) if row.tokens else TaggedText(row.text, (), ()) for row in rows]
+
+
+def _known_language(row: Row) -> str | None:
+    """Returns what a row's column or member `language` says, if it is a string."""
+    value = row.kept.get("language")
+    if isinstance(value, msgspec.Raw):
+        value = msgspec.json.decode(value)
+    return value.strip() if isinstance(value, str) else None
+
+
+def _language(text: TaggedText, job: Job) -> dict[str, Any]:
+    """Returns the language of a text and its probability, if languages are identified; null for a blank text."""
+    if not job.identifies:
+        return {}
+    return dict(zip(LANGUAGE, (None, None) if text.identified is None else text.identified[:2], strict=True))
 
 
 async def _classify(run: PipelineRun, rows: Sequence[Row]) -> tuple[Sentiment, list[Classification | None]]:

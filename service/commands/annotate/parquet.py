@@ -93,7 +93,8 @@ def types_of_results(version: ModelVersion, job: Job) -> dict[str, pa.DataType]:
     if job.task == "tag":
         columns = {"sentence": "int32", **TOKEN_COLUMNS}
         tokens = pa.struct([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
-        return {job.prefix + "tokens": pa.list_(tokens)}
+        language = {"language": pa.string(), "probability": pa.float32()} if job.identifies else {}
+        return {job.prefix + name: kind for name, kind in {**language, "tokens": pa.list_(tokens)}.items()}
     ((_, labels),) = version.manifest.labels.items()
     scores = pa.struct([(label, pa.float32()) for label in labels])
     types = {"label": pa.string(), "scores": scores} | ({SCORE: pa.float32()} if has_score(labels) else {})

@@ -1,7 +1,7 @@
 """What is written beside an output: the manifest, which says what is made of what, how, and how far."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,17 @@ SHA256_CHARACTERS = 64
 DIGEST_CHARACTERS = 16  # that are shown
 MOST_LEFT_OUT = 0.01  # of the rows, or of the lines
 FORMAT = "7"  # increment when this record, or the bytes of any annotation, change
-DETERMINING = {"text_column", "tokenized", "prefix", "n_best", "strict", "encoding", "delimiter", "limit"}  # of a job
+DETERMINING = {
+    "language",
+    "text_column",
+    "tokenized",
+    "prefix",
+    "n_best",
+    "strict",
+    "encoding",
+    "delimiter",
+    "limit",
+}  # of a job
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -93,7 +103,7 @@ def read_manifest(path: Path) -> Manifest | None:
         return None
 
 
-def facts(version: ModelVersion, job: Job) -> dict[str, str]:
+def facts(versions: Sequence[ModelVersion], job: Job) -> dict[str, str]:
     """Returns what determines the bytes of outputs, but for the inputs.
 
     Excluded are the longest text, which only decides whether there is an output, and device, threads and batch sizes,
@@ -101,12 +111,13 @@ def facts(version: ModelVersion, job: Job) -> dict[str, str]:
     """
     options = {field.name: getattr(job, field.name) for field in fields(job) if field.name in DETERMINING}
     defaults = {field.name: field.default for field in fields(job)}
+    manifests = [version.manifest.model_dump_json() for version in versions]
     return {
         "program": f"{GENERATOR}, records {FORMAT}",
         "task": job.task,
         "format": job.form,
-        "model": str(version.key),
-        "model content": hashlib.sha256(version.manifest.model_dump_json().encode()).hexdigest(),
+        "model": ", ".join(str(version.key) for version in versions),
+        "model content": hashlib.sha256("".join(manifests).encode()).hexdigest(),
         **{name.replace("_", " "): str(value) for name, value in options.items() if value != defaults[name]},
     }
 
@@ -121,12 +132,12 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     )
 
 
-def difference(target: Path, version: ModelVersion, job: Job) -> str:
+def difference(target: Path, versions: Sequence[ModelVersion], job: Job) -> str:
     """Describes how an output was made otherwise than this run would, apart from its input; "" if it was not."""
     if (made := read_manifest(target)) is None:
         return ""
     before = {name: value for name, value in made.facts.items() if not name.startswith("input ")}
-    changed = differences(before, facts(version, job))
+    changed = differences(before, facts(versions, job))
     return f", made with {changed}: remove it to have it made anew" if changed else ""
 
 

@@ -163,21 +163,22 @@ CHANGES: dict[str, dict[str, Any]] = {
     "text column": {"job": job(text_column="review")},
     "tokenized": {"job": job(tokenized=True)},
     "prefix": {"job": job(prefix="predicted_")},
+    "language": {"job": job(language="auto")},
     "n best": {"job": job(n_best=2)},
     "strict": {"job": job(strict=True)},
     "encoding": {"job": job(encoding="cp1252")},
     "delimiter": {"job": job(delimiter="|")},
     "limit": {"job": job(limit=2)},
     "format": {"job": job(form="csv")},
-    "model": {"version": version_of("classifier", "classify", version="2")},
-    "model content": {"version": version_of("classifier", "classify", description="another")},
+    "model": {"versions": [version_of("classifier", "classify", version="2")]},
+    "model content": {"versions": [version_of("classifier", "classify", description="another")]},
 }
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_each_thing_that_decides_the_bytes_is_a_fact(name):
     """And nothing that does not: no setting of the service, such as threads or the place of the model store."""
-    usual: dict[str, Any] = {"version": version_of("classifier", "classify"), "job": job()}
+    usual: dict[str, Any] = {"versions": [version_of("classifier", "classify")], "job": job()}
     known, changed = facts(**usual), facts(**usual | CHANGES[name])
     differ = {key for key in known | changed if known.get(key) != changed.get(key)}
     assert differ - ({"model content"} if name == "model" else set()) == {name}

@@ -17,6 +17,7 @@ export function answerOf({ model, version }, response, text) {
 
 export class Panel {
   task = ""; // as the API names it
+  furtherChoices = new Map(); // beside the models in their menu: values and labels; the first is the default
   automatic = true; // whether changes of the form and the address are sent without a click
 
   /** `onRequest(fields, cause)` is called with the form's fields before each request. */
@@ -31,6 +32,7 @@ export class Panel {
     this.copyJsonButton = element.querySelector(".copy-json");
     this.requested = null; // the fields of the latest request
     this.restoredModel = null; // the model of the address, until the menu has it
+    this.defaultModel = null;
     this.result = null; // the answer, for "Copy as JSON"
     this.lastRunMs = 0;
     this.form.addEventListener("submit", (event) => {
@@ -100,16 +102,20 @@ export class Panel {
     this.clear();
   }
 
-  /** Offers the ready models of the task in a menu, if there are several. */
+  /** Offers the ready models of the task in a menu, if there are several, after what else the panel offers. */
   offerModels(models) {
     const select = this.form.elements.model;
+    const label = select.closest("label");
     const ready = models.filter(({ task, state }) => task === this.task && state === "ready");
     const names = [...new Set(ready.map(({ name }) => name))];
-    if (names.join() === Array.from(select.options, ({ value }) => value).join()) return;
-    const wanted = [this.restoredModel, select.value, ready.find((model) => model.default)?.name];
-    select.replaceChildren(...names.map((name) => make("option", { value: name }, name)));
-    select.value = wanted.find((name) => names.includes(name)) ?? names[0] ?? "";
-    select.closest("label").hidden = names.length < 2;
+    const choices = names.length < 2 ? names : [...this.furtherChoices.keys(), ...names];
+    if (choices.join() === Array.from(select.options, ({ value }) => value).join()) return;
+    const chosen = label.hidden ? null : select.value;
+    this.defaultModel = ready.find((model) => model.default)?.name ?? null;
+    const wanted = [this.restoredModel, chosen, ...this.furtherChoices.keys(), this.defaultModel];
+    select.replaceChildren(...choices.map((name) => make("option", { value: name }, this.furtherChoices.get(name) ?? name)));
+    select.value = wanted.find((name) => choices.includes(name)) ?? choices[0] ?? "";
+    label.hidden = names.length < 2;
     this.restoredModel = null;
   }
 

@@ -10,10 +10,13 @@ import { sentenceSvg } from "./svg.js";
 import { Tokens } from "./tokens.js";
 import { UPOS } from "./upos.js";
 
+const AUTO = "auto"; // the language that is identified
+const LANGUAGES = new Intl.DisplayNames("en", { type: "language" });
 const N_BEST = 3; // tags shown for each token
 
 export class Tag extends Panel {
   task = "tag";
+  furtherChoices = new Map([[AUTO, "by language"]]);
   highlighted = new Set(); // parts of speech selected in the legend; all if empty
 
   /** `card` is the element that shows the details of a token. */
@@ -51,12 +54,13 @@ export class Tag extends Panel {
 
   async work({ text }, signal, onRetry) {
     if (!text.trim()) throw new MissingInput("Enter a text to tag, or choose an example.");
-    const body = { text, model: this.model };
+    // Texts in languages without a tagger are tagged by the default one.
+    const body = this.model === AUTO ? { text, language: AUTO, model: this.defaultModel } : { text, model: this.model };
     const began = performance.now();
     const response = await requestWithOptional("tag", body, { n_best: [N_BEST] }, { signal, onRetry });
     const result = await response.json();
     const roundTripMs = performance.now() - began;
-    const [{ sentences }] = result.results;
+    const [{ sentences, language }] = result.results;
     await this.tokens.show(sentences, signal);
     this.tokens.highlight(this.highlighted);
     this.conlluBody = body;
@@ -64,7 +68,8 @@ export class Tag extends Panel {
     this.feedback.begin(answerOf(result, response, text));
     const tokens = sentences.flatMap((sentence) => sentence.tokens);
     this.showCounts(tokens);
-    this.summary.textContent = `${count(sentences.length, "sentence")}, ${count(tokens.length, "token")}`;
+    const named = language && language !== "und" ? ` in ${LANGUAGES.of(language)}` : "";
+    this.summary.textContent = `${count(sentences.length, "sentence")}${named}, ${count(tokens.length, "token")}`;
     showCost(this.cost, response, roundTripMs, { facts: [["per token", duration(roundTripMs / (tokens.length || 1))]] });
   }
 
