@@ -113,7 +113,11 @@ async def feedback(body: FeedbackRequest, request: Request) -> Response:
     run = pipeline_run(request)
     if body.label is not None:
         version, (classified,) = await classify(run, [text], model=body.model)
-        right = check_label(body.label, version, classified.classification.label)
+        (labels,) = version.manifest.labels.values()
+        if body.label not in labels:
+            raise _no_label("/label", body.label, labels)
+        given = classified.classification.label
+        right = {"label": body.label, "was": given if given != body.label else None}
     else:
         tokens = () if body.tokens is None else [body.tokens]
         version, (tagged,) = await tag(run, None if tokens else [text], tokens=tokens, model=body.model)
@@ -132,14 +136,6 @@ async def feedback(body: FeedbackRequest, request: Request) -> Response:
     changed = len(correction.changes())
     answer = FeedbackAnswer(model=version.key.name, version=version.key.version, changed=changed)
     return JSONResponse(answer.model_dump(), 201)
-
-
-def check_label(label: str, version: ModelVersion, given: str) -> dict[str, Any]:
-    """Returns the fields of a correction of a label. Raises InvalidInput for one that the model does not have."""
-    (labels,) = version.manifest.labels.values()
-    if label not in labels:
-        raise _no_label("/label", label, labels)
-    return {"label": label, "was": given if given != label else None}
 
 
 def check_tags(tags: Sequence[TokenCorrection], version: ModelVersion, tagged: TaggedText) -> dict[str, Any]:

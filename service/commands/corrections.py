@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
         action.add_argument("model", nargs="?", help="tagger-en; by default all models")
     export = actions.add_parser("export", help="write CoNLL-U of a tagger, CSV of a classifier, for tagwerk-train")
     export.add_argument("model", help="tagger-en")
-    export.add_argument("--output", default="/dev/stdout", metavar="FILE", help="by default standard output")
+    export.add_argument("--output", type=Path, metavar="FILE", help="by default standard output")
 
 
 def run(parsed: argparse.Namespace, settings: Settings) -> int:
@@ -53,7 +53,14 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         for model, corrections in read.items():
             count_corrections(model, corrections)
     else:
-        _write(parsed.output, export(latest(read[parsed.model])))
+        content = export(latest(read[parsed.model]))
+        if parsed.output is None:
+            sys.stdout.buffer.write(content.encode())
+        else:
+            try:
+                write_whole(parsed.output, content)
+            except OSError as error:
+                raise ConfigurationError(f"{parsed.output} cannot be written: {error.strerror}") from None
     return 0
 
 
@@ -64,16 +71,6 @@ def _read(files: CorrectionFiles, model: str) -> list[Correction]:
         if isinstance(problem, str):
             print(f"tagwerk: {problem}", file=sys.stderr)
     return [one for one in found if isinstance(one, Correction)]
-
-
-def _write(path: str, content: str) -> None:
-    if path == "/dev/stdout":
-        sys.stdout.buffer.write(content.encode())
-        return
-    try:
-        write_whole(Path(path), content)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def latest(corrections: Iterable[Correction]) -> Sequence[Correction]:
