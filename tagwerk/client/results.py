@@ -67,9 +67,13 @@ class Sentence(msgspec.Struct, frozen=True):
 
 
 class Tagged(msgspec.Struct, frozen=True):
-    """The sentences of a text; none of a blank one."""
+    """The sentences of a text; none of a blank one. With `language="auto"` also its language, and its model."""
 
     sentences: tuple[Sentence, ...]
+    language: str | None = None
+    probability: float | None = None
+    model: str | None = None
+    version: str | None = None
 
 
 class Contribution(msgspec.Struct, frozen=True):
