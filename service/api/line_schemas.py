@@ -8,7 +8,6 @@ from pydantic import BaseModel, Field, PlainValidator, create_model
 from pydantic_core import PydanticCustomError
 
 from service.api.request_schemas import Strict
-from service.http.texts import has_lone_surrogates
 from service.pipelines.run import PipelineRun
 
 MEDIA_TYPE = "application/x-ndjson"
@@ -40,7 +39,7 @@ def takes_lines(work: Work) -> Callable[[E], E]:
 
 def _is_id(value: object) -> TypeGuard[Id]:
     if type(value) is str:
-        return len(value) <= LONGEST_ID and not has_lone_surrogates(value)
+        return len(value) <= LONGEST_ID
     return type(value) is int and abs(value) <= LARGEST_ID
 
 

@@ -203,7 +203,7 @@ class LinesResponse(Response):
             raise TooLarge("", "a line too long", f"at most {settings.max_body_bytes} bytes")
 
         def parsed() -> BaseModel:
-            value = parse_json(line, settings, lone_surrogates=True)
+            value = parse_json(line, settings)
             named.update(id_of(value))
             return validate(value, self._schema, settings)
 

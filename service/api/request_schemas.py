@@ -48,7 +48,7 @@ class Strict(BaseModel):
         if isinstance(value, dict) and len(value) > len(fields) + MOST_ERRORS:
             faults, unknown = Faults(), [name for name in value if name not in fields]
             for name in unknown[:MOST_ERRORS]:
-                faults.add((name.encode(errors="replace").decode(),), value[name], "extra_forbidden")
+                faults.add((name,), value[name], "extra_forbidden")
             faults.add_unlisted(len(unknown[MOST_ERRORS:]))
             faults.raise_any()
         if isinstance(value, dict) and None in value.values():

@@ -1,7 +1,6 @@
 """Parses and validates a request body. Each limit is checked before the work that it limits."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -51,7 +50,7 @@ async def in_turn(context: Context, content: bytes, work: Callable[[], T]) -> T:
 
 def parse(content: bytes, schema: type[M], settings: Settings) -> M:
     """Parses and validates a body. Raises TooLarge, InvalidJson, and InvalidFields for a schema violation."""
-    return validate(parse_json(content, settings, lone_surrogates=True), schema, settings)
+    return validate(parse_json(content, settings), schema, settings)
 
 
 def validate(value: object, schema: type[M], settings: Settings, place: str = "") -> M:
@@ -62,12 +61,8 @@ def validate(value: object, schema: type[M], settings: Settings, place: str = ""
         raise not_valid(error, value, schema, place) from None
 
 
-def parse_json(content: bytes, settings: Settings, *, lone_surrogates: bool = False) -> Any:
-    """Parses JSON. Raises TooLarge for more structure than any valid request has, and InvalidJson.
-
-    With `lone_surrogates`, small bodies may contain unpaired surrogate escapes, so that the schema can report their
-    location.
-    """
+def parse_json(content: bytes, settings: Settings) -> Any:
+    """Parses JSON. Raises TooLarge for more structure than any valid request has, and InvalidJson."""
     most = settings.max_text_characters + MARKS_AN_ITEM * settings.max_items + MARKS_BESIDE
     if len(content) > most and (marks := len(content) - len(content.translate(None, STRUCTURE))) > most:
         raise TooLarge(
@@ -80,9 +75,4 @@ def parse_json(content: bytes, settings: Settings, *, lone_surrogates: bool = Fa
     except ValueError as error:
         if not content.strip():
             raise InvalidJson("the body is empty; allowed: a JSON object") from None
-        if lone_surrogates and len(content) <= LARGE_BYTES and "hex escape" in str(error):
-            try:
-                return json.loads(content)
-            except (ValueError, RecursionError):
-                pass
         raise InvalidJson(str(error)) from None

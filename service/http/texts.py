@@ -4,7 +4,6 @@ Each type has a name of its own in the OpenAPI document, from which generators o
 """
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -15,8 +14,6 @@ from typing_extensions import TypeAliasType
 from service.errors import shortened
 from service.http.validation import MOST_ERRORS, TOO_MANY, Faults
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_NO_UNICODE = PydanticCustomError("lone_surrogate", "Input should be Unicode text, without lone surrogates")
 _BLANK = PydanticCustomError("blank", "Input should be a string that is not blank")
 EXAMPLE = ["Dogs", "bark"]  # of a sentence
 MOST_SHOWN = 3  # tokens of a request that an error repeats
@@ -53,20 +50,12 @@ def check_count(items: Sequence[object], info: ValidationInfo) -> None:
 
 
 def check_strings(items: list[Any], faults: Faults, within: tuple[int, ...] = (), blank: bool = True) -> None:
-    """Adds items that are not Unicode strings, and, unless `blank` is true, blank ones."""
-    if set(map(type, items)) == {str}:
-        whole = "".join(items)
-        if (whole.isascii() or not _SURROGATE.search(whole)) and (blank or all(map(str.strip, items))):
-            return
-    wrong = [
-        place
-        for place, item in enumerate(items)
-        if type(item) is not str or not (blank or item.strip()) or (not item.isascii() and _SURROGATE.search(item))
-    ]
+    """Adds items that are not strings, and, unless `blank` is true, blank strings."""
+    if set(map(type, items)) == {str} and (blank or all(map(str.strip, items))):
+        return
+    wrong = [place for place, item in enumerate(items) if type(item) is not str or not (blank or item.strip())]
     for place in wrong[:MOST_ERRORS]:
-        item = items[place]
-        kind = "string_type" if type(item) is not str else _NO_UNICODE if _SURROGATE.search(item) else _BLANK
-        faults.add((*within, place), item, kind)
+        faults.add((*within, place), items[place], _BLANK if type(items[place]) is str else "string_type")
     faults.add_unlisted(len(wrong[MOST_ERRORS:]))
 
 
@@ -109,19 +98,8 @@ def _no_tokens(value: object) -> PydanticCustomError:
     return PydanticCustomError("tokens_type", message, {"example": json.dumps(tokens)})
 
 
-def has_lone_surrogates(text: str) -> bool:
-    """Returns whether a text has lone surrogates, which JSON can escape and UTF-8 cannot encode."""
-    return _SURROGATE.search(text) is not None
-
-
-def _is_unicode(text: str) -> str:
-    if has_lone_surrogates(text):
-        raise _NO_UNICODE
-    return text
-
-
 def _is_not_blank(text: str) -> str:
-    if not _is_unicode(text).strip():
+    if not text.strip():
         raise _BLANK
     return text
 
@@ -159,7 +137,6 @@ StopString = TypeAliasType(
     Annotated[
         str,
         Field(min_length=1, max_length=100, description="A string before which a text ends."),
-        AfterValidator(_is_unicode),
     ],
 )
 Stop = TypeAliasType(

@@ -47,7 +47,7 @@ def test_the_number_of_items_is_checked_before_them(path):
         (request_schemas.TagRequest, {"tokens": [["a", " "] * 50, [], 7]}, 52),
         (request_schemas.TagRequest, {"text": "a", **dict.fromkeys(map(str, range(50_000)), 1)}, 50_000),
         (request_schemas.GenerateRequest, {"prompt": "a", "stop": [1] * 100_000}, 1),
-        (CompletionRequest, {"model": "lm", "prompt": ["\ud800"] * 30}, 30),
+        (CompletionRequest, {"model": "lm", "prompt": [7] * 30}, 30),
         (CompletionRequest, {"model": "lm", "prompt": "a", "logit_bias": {str(n): "x" for n in range(50_000)}}, 1),
     ],
 )
@@ -60,7 +60,7 @@ def test_the_first_twenty_errors_are_described_and_all_are_counted(schema, body,
 
 
 def test_other_protocols_count_the_errors_too():
-    found = check(post("/v1/completions", json.dumps({"model": "lm", "prompt": ["\ud800"] * 30}).encode()), 422)
+    found = check(post("/v1/completions", json.dumps({"model": "lm", "prompt": [7] * 30}).encode()), 422)
     assert (found.error_count, len(found.errors)) == (30, 20)
     assert found.error["message"].endswith("; 27 more")
     outputs = [{"name": 7, "colour": n} for n in range(20)]

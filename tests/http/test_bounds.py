@@ -103,24 +103,6 @@ async def test_what_is_not_valid_is_refused_after_the_answers_to_earlier_request
     connection.connection_lost(None)
 
 
-async def test_what_is_written_in_one_iteration_is_sent_together_and_in_order():
-    connection, wire = connect(made_context())
-    connection.transport.write(b"head, ")
-    connection.transport.write(b"body")
-    assert not wire.written
-    await turns(1)
-    assert wire.written == [b"head, body"]
-    connection.transport.write(b"more")
-    connection.transport.send(b" at once")
-    connection.transport.write(b", the end")
-    connection.transport.close()
-    assert wire.written[1:] == [b"more at once", b", the end"]
-    assert wire.closed
-    connection.transport.write(b"too late")
-    await turns(1)
-    assert len(wire.written) == 3
-
-
 async def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch):
     seconds = made_context().settings.receive_timeout_seconds
     least = int(LEAST_BYTES_PER_SECOND * seconds)

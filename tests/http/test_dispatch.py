@@ -16,7 +16,9 @@ PLAIN, CHARSET = "application/json", "application/json; charset=utf-8"
 
 
 @pytest.mark.parametrize("path", ["/tag", "/classify", "/generate", "/v1/completions"])
-@pytest.mark.parametrize("content", [b"", b"{", b'{"text": "\xff"}', b'{"text": "a"} x', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"text": "\xff"}', b'{"text": "\\ud800"}', b'{"text": "a"} x', b"[" * 100_000]
+)
 async def test_what_is_no_json_is_refused(path, content):
     async with scene() as client:
         found = check(await client.post(path, content=content, headers={"content-type": PLAIN}), 400)

@@ -21,7 +21,6 @@ def ask(path: str, body: dict[str, Any], media_type: str = "application/json") -
     [
         ("/tag", {"text": ["Go!", 7, "Stop."]}, 422, ["/text/1"]),
         ("/tag", {"text": [None, "Go!", ["Go!"]]}, 422, ["/text/0", "/text/2"]),
-        ("/tag", {"text": ["Go!", "a\ud800", ""]}, 422, ["/text/1"]),
         ("/tag", {"text": ["Go!", LONG]}, 413, ["/text/1"]),
         ("/tag", {"text": LONG}, 413, ["/text"]),
         ("/tag", {"text": ["a" * 1500, "a" * 1500]}, 413, ["/text"]),

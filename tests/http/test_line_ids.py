@@ -43,7 +43,6 @@ def test_an_id_comes_back_first_in_the_answer_of_its_line(path, body, id):
         ({"txt": "fine"}, 422),
         ({"text": "fine", "model": "none"}, 404),
         ({"text": ["fine"] * 3}, 413),
-        ({"text": "\ud800"}, 422),
     ],
 )
 def test_an_id_comes_back_in_the_error_of_its_line(line, status):
@@ -55,9 +54,7 @@ def test_an_id_comes_back_in_the_error_of_its_line(line, status):
     assert (first["id"], "id" in last) == (1, False)
 
 
-@pytest.mark.parametrize(
-    "id", [True, 1.5, [1], {"a": 1}, "x" * (LONGEST_ID + 1), LARGEST_ID + 1, -LARGEST_ID - 1, "\ud800"]
-)
+@pytest.mark.parametrize("id", [True, 1.5, [1], {"a": 1}, "x" * (LONGEST_ID + 1), LARGEST_ID + 1, -LARGEST_ID - 1])
 def test_an_id_that_is_not_valid_is_refused_and_not_returned(id):
     (failed,) = ask("/classify", {"text": "fine", "id": id})
     assert list(failed) == ["error"]

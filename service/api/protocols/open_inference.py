@@ -16,7 +16,7 @@ from service.api.protocols.served import TEXT, Parameters, TensorMetadata, compu
 from service.api.protocols.tensors import InferenceRequest, InferenceResponse
 from service.errors import EngineUnavailable, InvalidInput
 from service.http.compression import response_of
-from service.http.context import Context, context_of, pipeline_run
+from service.http.context import context_of, pipeline_run
 from service.http.parsing import in_turn, receive
 from service.http.problem import RETRY_AFTER
 from service.http.validation import describe
@@ -26,6 +26,7 @@ from service.types import State
 
 OCTETS = "application/octet-stream"
 LONGEST_TIMEOUT = 999_999_999_000  # microseconds; the maximum of X-Request-Timeout-Ms
+STRING = {"type": "string"}
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
 
@@ -91,56 +92,40 @@ async def ready(request: Request) -> Response:
 
 
 METADATA: dict[str, Any] = {"responses": responses(404, 503, *READ)}
+VERSION: dict[str, Any] = {"parameters": [{"name": "version", "in": "path", "required": True, "schema": STRING}]}
 
 
 @router.get("/models/{name}", operation_id="model_metadata", summary="A model", **METADATA)
-async def model_metadata(request: Request, name: str) -> ModelMetadata:
-    """Describes the inputs and outputs of a model."""
-    return metadata(context_of(request), name)
-
-
 @router.get(
     "/models/{name}/versions/{version}",
     operation_id="model_version_metadata",
     summary="A version of a model",
+    openapi_extra=VERSION,
     **METADATA,
 )
-async def model_version_metadata(request: Request, name: str, version: str) -> ModelMetadata:
-    """Describes the inputs and outputs of a version of a model."""
-    return metadata(context_of(request), name, version)
-
-
-def metadata(context: Context, name: str, version: str | None = None) -> ModelMetadata:
-    """Describes a version of a model, by default the serving version. Raises what `find` raises."""
-    outputs = outputs_of(find(context.catalog, name, version))
+async def metadata(request: Request, name: str) -> ModelMetadata:
+    """Describes the inputs and outputs of a version of a model, by default the serving version."""
+    context = context_of(request)
+    outputs = outputs_of(find(context.catalog, name, request.path_params.get("version")))
     versions = [s.key.version for s in context.model_states() if s.key.name == name and s.state is State.READY]
     return ModelMetadata(name=name, versions=versions, platform="tensorflow_savedmodel", inputs=[TEXT], outputs=outputs)
 
 
 READINESS: dict[str, Any] = {
     "response_model": ModelReady,
+    "summary": "Is it ready?",
     "responses": {503: {"model": ModelReady, "description": "Not ready"}, **responses(404, *READ)},
 }
 
 
-@router.get("/models/{name}/ready", operation_id="model_ready", summary="Is it ready?", **READINESS)
-async def model_ready(request: Request, name: str) -> Response:
-    """Returns whether requests for a model are accepted."""
-    return readiness(context_of(request), name)
-
-
+@router.get("/models/{name}/ready", operation_id="model_ready", **READINESS)
 @router.get(
-    "/models/{name}/versions/{version}/ready", operation_id="model_version_ready", summary="Is it ready?", **READINESS
+    "/models/{name}/versions/{version}/ready", operation_id="model_version_ready", openapi_extra=VERSION, **READINESS
 )
-async def model_version_ready(request: Request, name: str, version: str) -> Response:
-    """Returns whether requests for a version of a model are accepted."""
-    return readiness(context_of(request), name, version)
-
-
-def readiness(context: Context, name: str, version: str | None = None) -> Response:
-    """Answers whether requests for a model are accepted. Raises ModelNotFound."""
+async def readiness(request: Request, name: str) -> Response:
+    """Returns whether requests for a version of a model are accepted, by default for the serving version."""
     try:
-        find(context.catalog, name, version)
+        find(context_of(request).catalog, name, request.path_params.get("version"))
     except EngineUnavailable:
         return _readiness(ModelReady(name=name, ready=False))
     return _readiness(ModelReady(name=name, ready=True))
@@ -159,37 +144,29 @@ RUN: dict[str, Any] = {
         200: {"description": "The outputs", "content": BINARY, "headers": {tensors.HEADER: LENGTH}},
         **responses(*INFER),
     },
-    "openapi_extra": {
-        "parameters": [{"name": tensors.HEADER, "in": "header", **LENGTH}],
-        "requestBody": {
-            "required": True,
-            "content": {JSON: {"schema": {"$ref": "#/components/schemas/InferenceRequest"}}, **BINARY},
-        },
+}
+TENSORS: dict[str, Any] = {
+    "parameters": [{"name": tensors.HEADER, "in": "header", **LENGTH}],
+    "requestBody": {
+        "required": True,
+        "content": {JSON: {"schema": {"$ref": "#/components/schemas/InferenceRequest"}}, **BINARY},
     },
 }
+VERSION_TENSORS = {**TENSORS, "parameters": VERSION["parameters"] + TENSORS["parameters"]}
 
 
-@router.post("/models/{name}/infer", operation_id="model_infer", summary="Run a model", **RUN)
-async def model_infer(request: Request, name: str) -> Response:
-    """Runs a model on tensors, in JSON or with the binary extension, which has a header of its own."""
-    return await infer(request, name)
-
-
+@router.post("/models/{name}/infer", operation_id="model_infer", summary="Run a model", openapi_extra=TENSORS, **RUN)
 @router.post(
     "/models/{name}/versions/{version}/infer",
     operation_id="model_version_infer",
     summary="Run a version of a model",
+    openapi_extra=VERSION_TENSORS,
     **RUN,
 )
-async def model_version_infer(request: Request, name: str, version: str) -> Response:
-    """Runs a version of a model on tensors, as a model is run."""
-    return await infer(request, name, version)
-
-
-async def infer(request: Request, name: str, version: str | None = None) -> Response:
-    """Runs a version of a model, by default the serving version. Raises what reading and running raise."""
+async def infer(request: Request, name: str) -> Response:
+    """Runs a model on tensors, in JSON or with the binary extension; by default the serving version."""
     context, run = context_of(request), pipeline_run(request)
-    task = find(context.catalog, name, version)
+    task = find(context.catalog, name, request.path_params.get("version"))
     body, json_length = await receive(request), request.headers.get(tensors.HEADER)
     inference, texts = await in_turn(context, body, lambda: tensors.read(body, json_length, context.settings))
     parameters = dict(inference.parameters)

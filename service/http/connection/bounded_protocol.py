@@ -31,37 +31,19 @@ class CountedTransport(asyncio.Transport):
     def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__()
         self._transport = transport
-        self._pieces: list[bytes] = []  # to be written at the end of this iteration of the event loop
         self._written = 0  # bytes
-        self._loop = asyncio.get_running_loop()
         for name in ("abort", "get_extra_info", "is_closing", "pause_reading", "resume_reading"):
             setattr(self, name, getattr(transport, name))
 
     def write(self, data: bytes) -> None:  # type: ignore[override]
-        """Writes data with all else that this iteration of the event loop writes, such as a head with its body."""
-        if not self._pieces:
-            self._loop.call_soon(self._flush)
-        self._pieces.append(data)
-
-    def send(self, data: bytes) -> None:
-        """Writes data, such as a whole response, without waiting for more."""
-        if self._pieces:
-            self._pieces.append(data)
-            self._flush()
-        elif not self._transport.is_closing():
+        """Writes data at once."""
+        if data and not self._transport.is_closing():
             self._written += len(data)
             self._transport.write(data)
 
     def close(self) -> None:
         """Closes the connection once everything is sent."""
-        self._flush()
         self._transport.close()
-
-    def _flush(self) -> None:
-        data, self._pieces = b"".join(self._pieces), []
-        if data and not self._transport.is_closing():
-            self._written += len(data)
-            self._transport.write(data)
 
     def unsent_bytes(self) -> int:
         """Returns the number of bytes that the client has not read, without those in the system's buffers."""

@@ -268,10 +268,10 @@ class Connection(BoundedProtocol):
             LAST_CLOSES if closes else LAST,
         )
         if size <= PIECE_BYTES:
-            self.transport.send(b"".join([head, *body]))
+            self.transport.write(b"".join([head, *body]))
         else:
             for piece in joined([head, *body]):
-                self.transport.send(piece)
+                self.transport.write(piece)
         self._record(exchange, status, ids)
         if closes:
             self.transport.close()
