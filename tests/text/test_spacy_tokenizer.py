@@ -77,11 +77,7 @@ def test_long_words_and_sentences_stay_whole() -> None:
 
 
 def test_says_what_continues_a_word() -> None:
-    assert TOKENIZER.tokens("I don't") == [
-        Token("I", 0, 1),
-        Token("do", 2, 4),
-        Token("n't", 4, 7, continues=True),
-    ]
+    assert TOKENIZER.tokens("I don't") == [Token("I", 0, 1), Token("do", 2, 4), Token("n't", 4, 7, continues=True)]
 
 
 @pytest.mark.parametrize(
@@ -157,29 +153,10 @@ def test_the_same_tokens_as_spacy_by_the_same_rules() -> None:
 
 
 # Whose rules come with spaCy, in several scripts.
-LANGUAGES = {
-    "Arabic": "ar",
-    "Bulgarian": "bg",
-    "Catalan": "ca",
-    "Dutch": "nl",
-    "Finnish": "fi",
-    "French": "fr",
-    "German": "de",
-    "Greek": "el",
-    "Hebrew": "he",
-    "Hindi": "hi",
-    "Italian": "it",
-    "Persian": "fa",
-    "Polish": "pl",
-    "Portuguese": "pt",
-    "Russian": "ru",
-    "Spanish": "es",
-    "Turkish": "tr",
-    "Ukrainian": "uk",
-}
+LANGUAGES = "ar bg ca de el es fa fi fr he hi it nl pl pt ru tr uk".split()
 
 
-@pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_other_languages_have_the_tokens_of_spacy(language: str) -> None:
     nlp, tokenizer = spacy.blank(language), named_tokenizer(f"spacy-{language}")
     for text in import_module(f"spacy.lang.{language}.examples").sentences:
@@ -190,13 +167,7 @@ def test_other_languages_have_the_tokens_of_spacy(language: str) -> None:
 
 def test_a_place_to_split_at_is_no_token() -> None:
     tokens = named_tokenizer("spacy-fr").tokens("L'eau d'ici.")
-    assert [(token.text, token.start, token.end) for token in tokens] == [
-        ("L'", 0, 2),
-        ("eau", 2, 5),
-        ("d'", 6, 8),
-        ("ici", 8, 11),
-        (".", 11, 12),
-    ]
+    assert [token[:3] for token in tokens] == [("L'", 0, 2), ("eau", 2, 5), ("d'", 6, 8), ("ici", 8, 11), (".", 11, 12)]
 
 
 def test_memory_does_not_grow_with_new_words() -> None:
