@@ -20,7 +20,7 @@ from training.data.files import DataFileError, read_text
 from training.data.tables import read_labelled
 from training.data.treebank import NOTHING
 from training.metrics.predictions import Predictions, difference_interval, interval
-from training.report.tables import new_table
+from training.report.tables import new_table, show_changes
 from training.run.versions import load_endpoint, version_folder
 from training.tasks.base import Predict, predict_all
 from training.tasks.lemma_labels import most_probable
@@ -48,7 +48,9 @@ class ExportedModel:
 def evaluate_on_file(
     store: Path, names: Sequence[str], path: Path, columns: tuple[str, str, str], console: Console
 ) -> None:
-    """Prints the accuracy of one or two models on a file and, of two, the difference; each with its 95 % interval.
+    """Prints the accuracy of one or two models on a file, each with its 95 % interval; of two, also the difference.
+
+    Of two, also prints what the second has right that the first has not, and the other way round, with examples.
 
     Of classifiers, also prints the recall of each label and, if a column of groups is named, the accuracy in each.
 
@@ -73,14 +75,21 @@ def evaluate_on_file(
     models = [_load(folder, manifest) for folder, manifest in zip(folders, manifests, strict=True)]
     if tasks == {"tag"}:
         trees = list(treebank.read(read_text(path), path))
-        found = [tagged(model, trees) for model in models]
+        found, sources = [tagged(model, trees) for model in models], [tree.forms for tree in trees]
     else:
         rows = read_labelled(path, *columns)
         texts = [(row.text, row.label) for row in rows]
-        found = [classified(model, texts) for model in models]
+        found, sources = [classified(model, texts) for model in models], [(text,) for text, _ in texts]
     if not found[0]:
         raise DataFileError(path, None, "nothing to measure", "at least one sentence with tags, or one labelled text")
     _show(console, [model.name for model in models], found, path)
+    if len(models) == MOST_MODELS:
+        examples = [Example(words, {}) for words in sources]
+        for kind in [kind for kind in found[0] if kind in found[1] and kind != LEMMA]:
+            labels = [model.manifest.labels[kind] for model in models]
+            show_changes(
+                console, kind, [model.name for model in models], [one[kind] for one in found], labels, examples
+            )
     if tasks == {"classify"}:
         _show_groups(console, [model.name for model in models], found, "label", [row.label for row in rows])
         if columns[2]:

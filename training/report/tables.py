@@ -14,6 +14,7 @@ from training.data.dataset import Example
 from training.metrics.predictions import Predictions, interval, label_scores
 
 CONFUSIONS = 20
+CHANGES = 10  # for better, and for worse
 CONTEXT = 5  # words on each side of an example
 SHOWN_LABELS = 50
 LONGEST_EXAMPLE = 80  # characters
@@ -75,6 +76,33 @@ def show_confusions(
         cells = (labels[gold], labels[predicted], str(times), _example(own, examples, int(most_confident)))
         table.add_row(*map(escape, cells))
     console.print(table)
+
+
+def show_changes(
+    console: Console,
+    kind: str,
+    names: Sequence[str],
+    found: Sequence[Predictions],
+    labels: Sequence[Sequence[str]],
+    examples: Sequence[Example],
+) -> None:
+    """Prints which labels one of two models has right and the other has not, each change with an example.
+
+    Args:
+        names, found, labels: of the first and the second model; the second model's changes are shown.
+    """
+    before, after = found
+    changed = {"better": ~before.right & after.right, "worse": before.right & ~after.right}
+    counts = ", ".join(f"{rows.sum():,} {what}" for what, rows in changed.items())
+    title = f"{kind}: {counts} by {names[1]} than by {names[0]}"
+    table = new_table(title, "", *names, "times", "such as")
+    for what, rows in changed.items():
+        places = np.flatnonzero(rows).tolist()
+        pairs = Counter((labels[0][before.labels[i]], labels[1][after.labels[i]]) for i in places)
+        for pair, times in pairs.most_common(CHANGES):
+            first = next(i for i in places if (labels[0][before.labels[i]], labels[1][after.labels[i]]) == pair)
+            table.add_row(what, *map(escape, (*pair, str(times), _example(after, examples, first))))
+    console.print(table if table.row_count else title, highlight=False)
 
 
 def show_features(console: Console, labels: Sequence[str], own: Predictions, examples: Sequence[Example]) -> None:
