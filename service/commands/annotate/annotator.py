@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, closing, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from rich.console import Console
 
@@ -32,6 +32,7 @@ from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.process import memory
 from service.settings import Settings
 
+T = TypeVar("T")
 WINDOW = 8  # chunks in progress: enough to fill batches of every length
 
 
@@ -53,6 +54,10 @@ class Annotator:
 
     def __enter__(self) -> Self:
         return self
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine to its end."""
+        return self._runner.run(work)
 
     def __exit__(self, *error: object) -> None:
         with self._runner:
@@ -91,7 +96,7 @@ class Annotator:
                 f", see {url_of(companions(target)[1])}",
             )
         with output:
-            pipelines = self._runner.run(self._started())  # after the output has been opened
+            pipelines = self._runner.run(self.started())  # after the output has been opened
             with ProgressDisplay(self._console, f"{which}{source}", source.size, output) as show:
                 self._runner.run(self._annotate(pipelines, source, output, show))
                 manifest = output.manifest
@@ -113,7 +118,7 @@ class Annotator:
 
         return finish
 
-    async def _started(self) -> AsyncPipelines:
+    async def started(self) -> AsyncPipelines:
         """Returns the pipelines, whose engine is started by the first call."""
         if self._pipelines is None:
             # A file fills its batches, so one batch size is enough.

@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "of CSV; by default determined by the header, or a line such as sep=; before it"
     add("--delimiter", type=_delimiter, metavar="CHARACTER", help=about)
     add("--tokenized", action="store_true", help="texts are sentences of tokens separated by spaces")
+    about = "write the N texts that are most worth correcting instead: as CoNLL-U of a tagger, as CSV of a classifier"
+    add("--uncertain", type=int, metavar="N", help=about)
     numbers = range(1, _LARGEST_N_BEST + 1)
     about = "tags for each token, in jsonl: 1 by default"
     add("--n-best", type=int, choices=numbers, default=1, metavar="N", help=about)
@@ -91,6 +93,7 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
         (parsed.delimiter and parsed.input_format not in (None, "csv"), "--delimiter is for --input-format csv"),
         (parsed.strict and parsed.allow_bad_rows, "--strict ends at the first bad row: leave out --allow-bad-rows"),
         (parsed.limit is not None and parsed.limit < 1, "--limit is at least 1"),
+        (parsed.uncertain is not None and parsed.uncertain < 1, "--uncertain is at least 1"),
     ):
         if is_wrong:
             parser.error(message)

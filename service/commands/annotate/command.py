@@ -12,6 +12,7 @@ from service.commands.annotate.output import silence_standard_output
 from service.commands.annotate.plan import Pairs, plan
 from service.commands.annotate.progress import say
 from service.commands.annotate.rows import UnreadableInput
+from service.commands.annotate.uncertain import find, write
 from service.settings import Settings
 from service.store.serving import served
 
@@ -23,12 +24,15 @@ def annotate(settings: Settings, job: Job) -> int:
     chosen = [choose(versions, job)]
     if job.identifies:
         chosen += [one for one in versions if one.manifest.task == job.task and one is not chosen[0]]
-    pairs = plan(job)
+    pairs = plan(job if job.uncertain is None else replace(job, output=STANDARD))
     logging.getLogger("tagwerk").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # also as a container's first process
     console = Console(stderr=True)
     try:
         with Annotator(settings, chosen, job, console) as annotator:
+            if job.uncertain is not None:
+                write(annotator.run(find(annotator, pairs, job, job.uncertain)), job)
+                return 0
             return int(_annotate_all(annotator, pairs, job, console) > 0)
     except KeyboardInterrupt:
         resumable = all(source.can_reread and target != STANDARD for source, target in pairs)

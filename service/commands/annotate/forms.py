@@ -39,7 +39,7 @@ async def tag_conllu(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
 
     Sentences of CoNLL-U stay as they are but for lemmas and tags.
     """
-    model, texts = await _tag(run, chunk.rows, job)
+    model, texts = await tagged_rows(run, chunk.rows, job)
     is_first = chunk.start == Position()
     if not any(row.block for row in chunk.rows):
         numbers = [row.line for row in chunk.rows]
@@ -54,7 +54,7 @@ async def tag_conllu(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
 
 async def tag_jsonl(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     """Encodes for each row an object with what is kept of the input, and the result of /tag."""
-    _, texts = await _tag(run, chunk.rows, job)
+    _, texts = await tagged_rows(run, chunk.rows, job)
     results = []
     for text in texts:
         _, *sentences, _ = await run.do(tagging.write_result(text, n_best=job.n_best))
@@ -67,7 +67,7 @@ async def tag_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
 
     A column called `line` takes the place of the number.
     """
-    _, texts = await _tag(run, chunk.rows, job)
+    _, texts = await tagged_rows(run, chunk.rows, job)
     columns = [name for name in chunk.layout.columns if name != job.text_column]
     numbered = "line" not in columns
     rows: list[Sequence[Any]] = []
@@ -84,7 +84,7 @@ async def tag_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
 
 async def tag_parquet(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     """Encodes rows with their tokens, for Parquet."""
-    _, texts = await _tag(run, chunk.rows, job)
+    _, texts = await tagged_rows(run, chunk.rows, job)
     names = ("sentence", *TOKEN_COLUMNS)
     tokens = [[dict(zip(names, (n, *cells), strict=True)) for n, _, *cells in _tokens(text, None)] for text in texts]
     results = [{**_language(text, job), "tokens": some} for text, some in zip(texts, tokens, strict=True)]
@@ -103,7 +103,7 @@ async def classify_parquet(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
 
 async def _classifications(run: PipelineRun, chunk: Chunk) -> list[dict[str, Any]]:
     """Returns the label and the scores of each row; null if it is blank."""
-    task, classified = await _classify(run, chunk.rows)
+    task, classified = await classified_rows(run, chunk.rows)
     names = ["label", "scores", *[SCORE] * task.has_score]
     return [{name: result and getattr(result, name) for name in names} for result in classified]
 
@@ -113,7 +113,7 @@ async def classify_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
 
     Rows of other inputs become the number of the line, the label, the probabilities, the score, and the text.
     """
-    task, classified = await _classify(run, chunk.rows)
+    task, classified = await classified_rows(run, chunk.rows)
     names = [job.prefix + name for name in ("label", *task.labels, *[SCORE] * task.has_score)]
     columns = chunk.layout.columns
     rows: list[Sequence[Any]] = []
@@ -140,7 +140,7 @@ FORMS: dict[tuple[str, str], Annotate] = {
 }
 
 
-async def _tag(run: PipelineRun, rows: Sequence[Row], job: Job) -> tuple[ModelVersion, list[TaggedText]]:
+async def tagged_rows(run: PipelineRun, rows: Sequence[Row], job: Job) -> tuple[ModelVersion, list[TaggedText]]:
     """Tags rows; a blank one has no sentences."""
     options: dict[str, Any] = {"candidates": job.n_best > 1}
     is_text = all(row.tokens is None for row in rows)
@@ -169,7 +169,7 @@ def _language(text: TaggedText, job: Job) -> dict[str, Any]:
     return dict(zip(LANGUAGE, (None, None) if text.identified is None else text.identified[:2], strict=True))
 
 
-async def _classify(run: PipelineRun, rows: Sequence[Row]) -> tuple[Sentiment, list[Classification | None]]:
+async def classified_rows(run: PipelineRun, rows: Sequence[Row]) -> tuple[Sentiment, list[Classification | None]]:
     """Classifies rows; a blank one has no result. Returns the model's task, too."""
     _, classified = await classify(run, [row.text for row in rows if not row.is_blank])
     results = iter(classified)

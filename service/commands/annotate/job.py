@@ -47,6 +47,7 @@ class Job:
     delimiter: str | None = None
     allow_bad_rows: bool = False
     limit: int | None = None
+    uncertain: int | None = None
     shard: tuple[int, int] = (0, 1)
     longest_text: int = LONGEST_LINE
 

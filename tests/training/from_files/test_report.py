@@ -11,7 +11,7 @@ from training.from_files.budget import BUDGET_SECONDS, QUICK_SECONDS, Speed, tra
 from training.from_files.run import how_it_serves
 from training.metrics.predictions import Predictions
 from training.models import linear
-from training.report.tables import show_comparison, show_confusions, show_features, show_labels
+from training.report.tables import show_changes, show_comparison, show_confusions, show_features, show_labels
 
 SENTENCES = [("the", "dog", "runs"), ("the", "run", "ends"), ("a", "walk", "ends")]
 TAGS = np.array([0, 1, 2, 0, 1, 2, 0, 1, 2])
@@ -95,3 +95,15 @@ def test_a_new_version_serves_unless_another_was_chosen(tmp_path, content):
         (tmp_path / "serving.json").write_text(content)
     not_served = "not served, since version 4 was chosen: tagwerk models use topics follows the newest again"
     assert how_it_serves(tmp_path, "topics") == (not_served if content is CHOSEN else 'served as "model": "topics"')
+
+
+def test_changes_for_better_and_worse_have_examples():
+    out, groups = io.StringIO(), np.repeat([0, 1, 2], 3)
+    one, other = (Predictions.certain(TAGS, np.array(labels), 3, groups) for labels in ([*TAGS[:8], 0], [1, *TAGS[1:]]))
+    examples = [Example(words, {}) for words in SENTENCES]
+    labels = ("DET", "NOUN", "VERB")
+    show_changes(Console(file=out, width=200), "upos", ["m/1", "m/2"], [one, other], [labels, labels], examples)
+    lines = [line.split() for line in out.getvalue().splitlines()]
+    assert "upos: 1 better, 1 worse by m/2 than by m/1".split() in lines
+    assert ["better", "DET", "VERB", "1", "a", "walk", "[ends]"] in lines
+    assert ["worse", "DET", "NOUN", "1", "[the]", "dog", "runs"] in lines

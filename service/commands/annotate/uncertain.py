@@ -1,0 +1,92 @@
+"""Chooses the texts that are most worth correcting: the model is least sure of them, and they are unlike each other."""
+
+import csv
+import heapq
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import NamedTuple
+
+import msgspec
+
+from service.commands.annotate.annotator import Annotator, annotated
+from service.commands.annotate.forms import classified_rows, tagged_rows
+from service.commands.annotate.job import STANDARD, Job
+from service.commands.annotate.plan import Pairs
+from service.commands.annotate.records import UnusableOutput
+from service.commands.annotate.rows import Chunk, Position
+from service.files import write_whole
+from service.pipelines.formats import tagging
+from service.pipelines.run import PipelineRun
+
+KEPT = 10  # texts in memory for each that is chosen
+ALIKE = 0.5  # share of the words of two texts that they have in common, from which one of them is enough
+
+
+class Found(NamedTuple):
+    """A text: one less the mean confidence of its labels, its words in lower case, what is written of it."""
+
+    doubt: float
+    words: tuple[str, ...]
+    written: str
+
+
+async def tag_found(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
+    """Encodes each text as CoNLL-U, with the mean doubt of its tokens."""
+    model, texts = await tagged_rows(run, chunk.rows, job)
+    found = []
+    for row, text in zip(chunk.rows, texts, strict=True):
+        if tags := [tag for sentence in text.tags for tag in sentence]:
+            words = tuple(sorted({token.text.lower() for one in text.sentences for token in one.tokens}))
+            pieces = await run.do(tagging.write_conllu(model, [text], numbers=[row.line], with_generator=False))
+            found.append(Found(1 - sum(tag.confidence for tag in tags) / len(tags), words, b"".join(pieces).decode()))
+    return msgspec.json.encode(found)
+
+
+async def classify_found(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
+    """Encodes each text as a row of CSV with its label, and how improbable that is."""
+    _, results = await classified_rows(run, chunk.rows)
+    found = []
+    for row, result in zip(chunk.rows, results, strict=True):
+        if result is not None:
+            csv.writer(line := io.StringIO(newline=""), lineterminator="\n").writerow([row.text, result.label])
+            words = tuple(sorted(set(row.text.lower().split())))
+            found.append(Found(1 - result.scores[result.label], words, line.getvalue()))
+    return msgspec.json.encode(found)
+
+
+async def find(annotator: Annotator, pairs: Pairs, job: Job, count: int) -> list[Found]:
+    """Returns the texts of files that are most worth correcting, at most `count`."""
+    pipelines, form = await annotator.started(), tag_found if job.task == "tag" else classify_found
+    pool: list[Found] = []
+    for source, _ in pairs:
+        with closing(source):
+            async for content, _ in annotated(pipelines, form, job, source.chunks(Position(), job.limit)):
+                new = msgspec.json.decode(content, type=list[Found])
+                pool = heapq.nlargest(KEPT * count, {found.words: found for found in [*pool, *new]}.values())
+    return list(unlike(pool, count))
+
+
+def unlike(ordered: Sequence[Found], count: int) -> Iterator[Found]:
+    """Yields at most `count` of the texts, in their order, none like another that was yielded before it."""
+    chosen: list[frozenset[str]] = []
+    for found in ordered:
+        words = frozenset(found.words)
+        if len(chosen) < count and all(len(words & one) < ALIKE * len(words | one) for one in chosen):
+            chosen.append(words)
+            yield found
+
+
+def write(found: Sequence[Found], job: Job) -> None:
+    """Writes texts as a file to be corrected: CoNLL-U of a tagger, CSV of a classifier. Raises UnusableOutput."""
+    content = ("" if job.task == "tag" else "text,label\n") + "".join(each.written for each in found)
+    if job.output in (None, STANDARD):
+        sys.stdout.write(content)
+        return
+    if job.output.exists():
+        raise UnusableOutput(f"{job.output} is there already, and may have been corrected: name another --output")
+    try:
+        write_whole(job.output, content)
+    except OSError as error:
+        raise UnusableOutput(f"{job.output} cannot be written: {error.strerror}") from None
