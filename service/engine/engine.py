@@ -293,11 +293,11 @@ class Engine:
             self._report(self._streams.finish_steps())
 
     def _finish_batch(self, batch: Batch, started: float, inputs: Tensors, fetch: Fetch) -> None:
-        loaded = self._sequences[batch.model]
+        loaded, (rows, length) = self._sequences[batch.model], batch.shape
         try:
             outputs = without_filler(fetch(), batch, loaded.model.timed_outputs)
             seconds = self._clock() - started
-            loaded.observed.add(inputs, outputs)
+            loaded.observed.add(inputs, outputs, rows * length)
             finished = assign_outputs(batch, outputs, seconds)
         except Exception as error:
             self._fail_batch(batch, error)
@@ -305,7 +305,6 @@ class Engine:
         self._scheduler.measured(batch, seconds)
         if self.on_computed is not None:
             self._report([(request.client, length) for request, _, length in batch.sequences])
-        rows, length = batch.shape
         waits = [max(started - request.arrived, 0.0) for request, _, _ in batch.sequences]
         padding = rows * length - batch.tokens
         self._metrics.observe_batch(batch.model.name, batch.bucket, seconds, rows * length, padding, waits)

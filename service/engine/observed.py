@@ -1,6 +1,6 @@
 """Counts what a model version reads and gives, beside what it made of its dev split.
 
-A batch adds to an array; the metrics get the sums at each `Metrics.flush`.
+Batches wait until there are some, and are counted together. The metrics get the counts at each `Metrics.flush`.
 """
 
 from collections import Counter
@@ -19,8 +19,10 @@ READ = {"word": ("words", "word_ids"), "character": ("characters", "char_ids")} 
 KNOWN, UNKNOWN = "known", "unknown"
 CONFIDENCE, LABEL = "confidence", "label"
 UPOS = "upos"
+BEST_UPOS = ("upos_id", "upos_probability")
 MOST_LABELS = 40  # that have a series of their own
 OTHERS = "others"  # the value of all further labels
+MOST_CELLS = 8192  # that wait to be counted; a tagger keeps 52 bytes of each
 BINS = CONFIDENCE_BINS // 2  # of the series; fewer have less chance in them
 BELOW_END = BINS * (1 - 1e-6)  # so that a probability of 1 is in the last bin
 
@@ -47,6 +49,8 @@ class Observed:
         values = [(kind, value) for kind in read for value in (KNOWN, UNKNOWN)]
         values += [(CONFIDENCE, bin_name(i)) for i in range(BINS)]
         values += [(LABEL, label_name(i, label)) for i, label in enumerate(self._names)]
+        self._waiting: list[tuple[Tensors, Outputs]] = []
+        self._cells = 0  # of those
         self._counts = np.zeros(len(values), np.int64)
         self._series = [metrics.model_observed.labels(*version.key, *value) for value in values]
         for counter in (metrics.model_texts, metrics.model_cut):
@@ -56,29 +60,39 @@ class Observed:
                 metrics.model_reference.labels(*version.key, *value).set(share)
         metrics.on_flush.append(self.flush)
 
-    def add(self, inputs: Tensors, outputs: Outputs) -> None:
-        """Adds a batch. inputs: padded, [B, T, ...]."""
-        counts = self._counts
+    def add(self, inputs: Tensors, outputs: Outputs, cells: int) -> None:
+        """Adds a batch. inputs: padded, [B, T, ...], with so many `cells` [B, T]."""
+        self._waiting.append((inputs, outputs))
+        self._cells += cells
+        if self._cells > MOST_CELLS:
+            self._count()
+
+    def flush(self) -> None:
+        """Adds the counts since the last call to the metrics."""
+        if self._waiting:
+            self._count()
+        for i in self._counts.nonzero()[0].tolist():
+            self._series[i].inc(int(self._counts[i]))
+        self._counts[:] = 0
+
+    def _count(self) -> None:
+        """Counts what waits: together, since NumPy's calls take longer than the work on a small batch."""
+        waiting, self._waiting, self._cells, counts = self._waiting, [], 0, self._counts
         for name, first in self._read:
-            unknown = np.count_nonzero(inputs[name] == UNK)
-            counts[first] += np.count_nonzero(inputs[name]) - unknown
+            ids = np.concatenate([inputs[name].ravel() for inputs, _ in waiting])
+            unknown = np.count_nonzero(ids == UNK)
+            counts[first] += np.count_nonzero(ids) - unknown
             counts[first + 1] += unknown
         if not self._names:
             return
         if self._per_token:
-            labels, confidence = outputs.timed["upos_id"], outputs.timed["upos_probability"]
+            labels, confidence = (np.concatenate([outputs.timed[n] for _, outputs in waiting]) for n in BEST_UPOS)
         else:
-            probabilities = outputs.others[PROBABILITIES]  # [N, K]
+            probabilities = np.concatenate([outputs.others[PROBABILITIES] for _, outputs in waiting])  # [N, K]
             labels, confidence = probabilities.argmax(1), probabilities.max(1)
         for place, numbers in ((self._bins, (confidence * BELOW_END).astype(np.uint8)), (self._labels, labels)):
             size = place.stop - place.start
             counts[place] += np.bincount(numbers, minlength=size)[:size]
-
-    def flush(self) -> None:
-        """Adds the counts since the last call to the metrics."""
-        for i in self._counts.nonzero()[0].tolist():
-            self._series[i].inc(int(self._counts[i]))
-        self._counts[:] = 0
 
 
 def reference_shares(reference: Reference, head: str, labels: tuple[str, ...]) -> dict[Value, float]:

@@ -9,7 +9,7 @@ import pytest
 
 from service.artifact.reference import CONFIDENCE_BINS, Reference
 from service.artifact.version import ModelVersion
-from service.engine.observed import MOST_LABELS, Observed
+from service.engine.observed import MOST_CELLS, MOST_LABELS, Observed
 from service.engine.padding import Outputs
 from service.telemetry.metrics import Metrics
 from tests.http.scene import HEADS, classifier, tagger
@@ -71,7 +71,7 @@ def test_batches_are_counted_without_their_padding_at_the_flush(
     metrics = Metrics()
     observed = Observed(version(), metrics)
     for _ in range(2):
-        observed.add({"word_ids": WORDS, "char_ids": CHARACTERS}, outputs)
+        observed.add({"word_ids": WORDS, "char_ids": CHARACTERS}, outputs, WORDS.size)
     assert not series(metrics, OBSERVED)
     metrics.flush()
     metrics.flush()
@@ -108,8 +108,18 @@ def test_the_series_of_labels_are_bounded() -> None:
     manifest = version.manifest.model_copy(update={"labels": {"kind": names}})
     reference = Reference(items=2, unknown={}, labels={"kind": {names[0]: 1, names[-1]: 1}}, confidence={})
     observed = Observed(replace(version, manifest=manifest, reference=reference), metrics)
-    observed.add({"word_ids": WORDS}, Outputs({}, {"probabilities": np.eye(len(names), dtype=np.float32)}))
+    observed.add({"word_ids": WORDS}, Outputs({}, {"probabilities": np.eye(len(names), dtype=np.float32)}), 6)
     metrics.flush()
     counts = {value: n for (kind, value), n in series(metrics, OBSERVED).items() if kind == "label"}
     assert counts == dict.fromkeys(names[:MOST_LABELS], 1) | {"others": 2 * MOST_LABELS}
     assert series(metrics, SHARE) == {("label", names[0]): 0.5, ("label", "others"): 0.5}
+
+
+def test_what_waits_to_be_counted_is_bounded() -> None:
+    observed = Observed(tagger(), Metrics())
+    batches = 2 * MOST_CELLS // WORDS.size
+    most = 0
+    for _ in range(batches):
+        observed.add({"word_ids": WORDS, "char_ids": CHARACTERS}, of_tagger(CONFIDENT), WORDS.size)
+        most = max(most, len(observed._waiting))
+    assert most * WORDS.size <= MOST_CELLS
