@@ -117,7 +117,7 @@ def count_corrections(model: str, corrections: Sequence[Correction]) -> None:
     texts = latest(corrections)
     changes = Counter(change[1:] for one in texts for change in one.changes())
     right = sum(not one.changes() for one in texts)
-    print(f"{model}: {len(corrections)} corrections of {len(texts)} texts, of which {right} are right as they were")
+    print(f"{model}: {len(corrections)} corrections, {len(texts)} texts, {right} right as the model has them")
     table = make_table("column", "model's", "right", "times")
     for change, times in changes.most_common(MOST_SHOWN):
         add_row(table, *change, str(times))
