@@ -106,8 +106,16 @@ class StoreWatch:
         for name in sorted(self._config.models.keys() | config.models.keys()):
             before, now = self._config.of_model(name), config.of_model(name)
             if now != before:
-                log.info("%s: serves %s; before: %s (%s)", name, now, before, serving_path(self._settings))
+                log.info("%s: serves %s; before: %s (%s)", name, now, before, self._author())
         self._config = config
+
+    def _author(self) -> str:
+        """Returns the path of the serving config, with the user that owns the file."""
+        path = serving_path(self._settings)
+        try:
+            return f"{path}, written by the user {path.owner()}"
+        except (OSError, KeyError):  # no such file, or a user without a name
+            return str(path)
 
     def _log_once(self, what: str, failure: str | None) -> None:
         """Logs a failure unless the last poll failed in the same way; None marks a success."""
@@ -119,7 +127,7 @@ class StoreWatch:
         """Stores the default models, and writes the new ones to `serving.json` where possible."""
         for task, name in found.defaults.items():
             if (before := self._defaults.get(task)) != name:
-                by = serving_path(self._settings) if self._config.defaults.get(task) == name else "the first by name"
+                by = self._author() if self._config.defaults.get(task) == name else "the first by name"
                 log.info("the default model for %s is %s; before: %s (%s)", task, name, before or "none", by)
         self._defaults = found.defaults
         try:

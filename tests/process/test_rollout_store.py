@@ -158,7 +158,7 @@ def test_each_change_of_what_serves_is_a_line(store, caplog):
     with scene(store) as here:
         here.load_all()
         controller = ServingController(here.settings)
-        by = f"({store / 'serving.json'})"
+        by = f"({store / 'serving.json'}, written by the user {store.owner()})"
         caplog.clear()
         for change, line in (
             (lambda: controller.use("victim", "2"), f"victim: serves version 2; before: the newest version {by}"),
