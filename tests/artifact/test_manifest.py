@@ -18,6 +18,7 @@ from service.artifact.manifest import (
     verify_files,
     write_goldens,
 )
+from service.artifact.reference import REFERENCE, Reference, write_reference
 from service.errors import ArtifactError
 from service.store.loading import load_version
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile
@@ -79,6 +80,19 @@ def test_a_tagger_with_lemma_rules_has_its_lemmatizer_and_another_has_none(tmp_p
     assert version.lemmatizer.lemma("IS", "VERB", "_", [2]) == "be"
     assert version.lemmatizer.lemma("abs", "NOUN", "_", [1]) == "ab"
     assert load_version(write_version(tmp_path)).lemmatizer is None
+
+
+def test_a_version_may_say_what_it_makes_of_its_dev_split(tmp_path):
+    folder = write_version(tmp_path)
+    assert load_version(folder).reference is None
+    reference = Reference(items=2, unknown={"words": 0.5}, labels={"upos": {"NOUN": 2}}, confidence={"upos": (0, 2)})
+    write_reference(folder, reference)
+    manifest = artifact.read_manifest(folder)
+    artifact.write_manifest(folder, manifest.model_copy(update={"files": artifact.checksums(folder)}))
+    assert load_version(folder).reference == reference
+    (folder / REFERENCE).write_text("{}")
+    with pytest.raises(ArtifactError, match=f"{REFERENCE} is altered"):
+        load_version(folder, whole=False)
 
 
 def point_at(folder: Path, vocabulary: str) -> None:
