@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
@@ -74,7 +74,7 @@ async def tag(
     Raises ModelNotFound, TooLarge, and what `Engine.infer` raises; with AUTO also InvalidInput.
     """
     if language == AUTO:
-        return await _tag_identified(run, texts, tokens, model, lemmas, candidates, known)
+        return await _tag_identified(run, texts, tokens, model, known, lemmas=lemmas, candidates=candidates)
     task = run.resources.catalog.find(Tagging, model, language)
     run.resources.check_room(run.client)
     began = time.monotonic()
@@ -100,9 +100,8 @@ async def _tag_identified(
     texts: Sequence[str] | None,
     tokens: Sequence[Sequence[str]],
     model: str | None,
-    lemmas: bool,
-    candidates: bool,
     known: Sequence[str | None],
+    **options: Any,
 ) -> tuple[ModelVersion, list[TaggedText]]:
     """Tags each text by a model of its language, those of one model together; texts without letters by the default."""
     catalog, spent = run.resources.catalog, Counter[str]()
@@ -127,16 +126,8 @@ async def _tag_identified(
         run.timing.stages.clear()
         own_texts = None if texts is None else [texts[i] for i in own]
         own_tokens = [tokens[i] for i in own] if texts is None else ()
-        version, tagged = await tag(
-            run,
-            own_texts,
-            tokens=own_tokens,
-            model=named,
-            language=tag_of_language,
-            lemmas=lemmas,
-            candidates=candidates,
-            how="detected",
-        )
+        by: dict[str, Any] = {"model": named, "language": tag_of_language, "how": "detected"}
+        version, tagged = await tag(run, own_texts, tokens=own_tokens, **by, **options)
         spent.update(run.timing.stages)
         for i, text in zip(own, tagged, strict=True):
             results[i] = replace(text, identified=Identification(*identified[i], version))
