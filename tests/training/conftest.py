@@ -49,7 +49,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
 
 @pytest.fixture
 def double_precision() -> Iterator[None]:
-    """Computes with 64 bits, so that finite differences and NumPy agree to many digits."""
+    """Computes with 64 bits, so that cells and NumPy agree to many digits."""
     with loop.precision("float64"):
         keras.config.set_floatx("float64")
         yield
