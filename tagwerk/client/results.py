@@ -43,6 +43,7 @@ class Token(msgspec.Struct, frozen=True):
     feats: dict[str, str]
     confidence: float
     lemma: str | None = None
+    source: str | None = None  # "dictionary", where the model's dictionary has replaced a tag
     n_best: NBest | None = None
 
 
@@ -105,6 +106,13 @@ class ClassifiedSentence(msgspec.Struct, frozen=True):
     score: float | None = None
 
 
+class Ignored(msgspec.Struct, frozen=True):
+    """A word that the model has not read, and why: its dictionary has it."""
+
+    text: str
+    source: str
+
+
 class Classified(msgspec.Struct, frozen=True):
     """The most probable label of a text, and the probability of each label.
 
@@ -120,6 +128,7 @@ class Classified(msgspec.Struct, frozen=True):
     score: float | None = None
     magnitude: float | None = None
     mixed: bool | None = None
+    ignored: tuple[Ignored, ...] | None = None
 
 
 class Logprob(msgspec.Struct, frozen=True):
