@@ -14,7 +14,7 @@ from service.settings import Settings
 ROOT = Path(__file__).parents[1]
 # The names of constants that are times, by their units.
 TIME = re.compile(r"\w+_(SECONDS|MS|MILLISECONDS|MINUTES|TICKS)")
-LINES, TEST_LINES, FOLDER_LINES, PARTS, OPTIONS, TIMES = 13_500, 21_000, 3_000, 18, 26, 25
+LINES, TEST_LINES, FOLDER_LINES, PARTS, OPTIONS, TIMES = 14_500, 23_000, 3_000, 18, 28, 25
 NOT_COUNTED = ("__init__.py", "__main__.py")  # of the loose modules
 
 

@@ -118,10 +118,11 @@ def test_a_copy_is_the_conllu_of_the_service(open_page, client):
     run(page, "tag", TEXT)
     with page.expect_response("**/tag") as response:
         page.get_by_role("button", name="Copy as CoNLL-U").click()
-    assert response.value.request.headers["accept"] == "text/x-conllu"
+    sent = response.value.request
+    assert sent.headers["accept"] == "text/x-conllu"
     page.get_by_text("Copied as CoNLL-U").wait_for()
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied == client.post("/tag", json={"text": TEXT}, headers={"accept": "text/x-conllu"}).text
+    assert copied == client.post("/tag", json=sent.post_data_json, headers={"accept": "text/x-conllu"}).text
     assert [sentence.metadata["text"] for sentence in conllu.parse(copied)] == [
         "She didn't see it.",
         "Dogs bark loudly!",

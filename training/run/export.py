@@ -121,8 +121,8 @@ def _write_rest(task: ServedTask, model: keras.Model, folder: Path, manifest: Ma
 
 
 def reference(task: ServedTask, predict: Predict) -> Reference:
-    """Returns what the main endpoint makes of dev."""
-    encoded, predictions = task.encoded("dev"), task.predictions(predict, "dev")
+    """Returns what the main endpoint makes of the texts that others are compared with."""
+    encoded, predictions = task.encoded(task.reference_split), task.predictions(predict, task.reference_split)
     counts = [len(given.gold) for given in predictions.values()] or [len(ids) for ids in encoded.values()]
     ends = np.linspace(0, 1, CONFIDENCE_BINS + 1)
     return Reference(

@@ -135,6 +135,7 @@ class ServedTask(Task):
         data, vocabularies, tokenizer, lengths, length_buckets: as in artifact.Manifest.
         lemmatizer: of a tagger, finds lemmas by the rules that it gives; None by default.
         segmenter: the learned part of the tokenizer; None by default.
+        reference_split: the split that texts are compared with while the model serves; dev by default.
     """
 
     kind: ClassVar[artifact.Task]
@@ -146,6 +147,7 @@ class ServedTask(Task):
     length_buckets: tuple[int, ...]
     lemmatizer: LearnedLemmatizer | None = None
     segmenter: Segmenter | None = None
+    reference_split: str = "dev"
 
     @abstractmethod
     def parts(self, model: keras.Model) -> dict[str, Part]:

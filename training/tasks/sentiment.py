@@ -153,6 +153,9 @@ class Sentiment(Classification):
             split: {name: list(map(self._example, found[split])) for name, found in others.items() if found[split]}
             for split in ("dev", "test")
         }
+        if self._others["dev"]:
+            self.reference_split = "dev of all corpora"
+            self._splits[self.reference_split] = [*self._splits["dev"], *chain(*self._others["dev"].values())]
         self.tables = corpus_tables(
             [[tree.grade for tree in sentences["train"]], *([t.class_id for t in o["train"]] for o in others.values())],
             [1, *(recipe.further.get(name, 1) for name in others)],
