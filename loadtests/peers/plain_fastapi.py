@@ -101,7 +101,8 @@ def classify(body: TextBody) -> JSONResponse:
     pieces = classified_pieces(sentiment, finish(tokenizer.words(body.text)))
     probabilities = np.stack([classifier({"word_ids": piece})["probabilities"] for piece in pieces])
     classification = sentiment.decode(probabilities, list(map(len, pieces)))
-    return answer(sentiment.version, {"label": classification.label, "scores": classification.scores})
+    found = {"label": classification.label, "scores": classification.scores, "score": classification.score}
+    return answer(sentiment.version, found)
 
 
 @app.post("/def/generate")

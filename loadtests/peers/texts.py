@@ -133,7 +133,7 @@ class ClassifiedTexts:
         probabilities = np.stack([output["probabilities"] for output in outputs])
         classification = self._sentiment.decode(probabilities, [len(piece["word_ids"]) for piece in text.pieces])
         manifest = self._sentiment.version.manifest
-        result = {"label": classification.label, "scores": classification.scores}
+        result = {"label": classification.label, "scores": classification.scores, "score": classification.score}
         return {"model": manifest.name, "version": manifest.version, "results": [result]}
 
 
