@@ -22,9 +22,10 @@ TREEBANKS = {  # of the languages that taggers are shipped or planned for, and I
 TESTS = {**TREEBANKS, "fr": "sequoia"}
 VOICES = {tag: "common_voice" if tag == "en" else f"common_voice_{tag}" for tag in (*TREEBANKS, "pl")}
 # Further languages, of Django's messages alone: enough to say that a text is in none of those above.
-OTHERS = tuple("af ar az be bg bn ca cs cy el et eu fa fi ga gl he hi hr hu hy id is".split()) + tuple(
-    "ja ka kk kn ko lt lv mk ml nb ro ru sk sl sq sr sw ta te th tr uk vi zh".split()
-)
+FURTHER = (
+    "af ar az be bg bn ca cs cy el et eu fa fi ga gl he hi hr hu hy id is "
+    "ja ka kk kn ko lt lv mk ml nb ro ru sk sl sq sr sw ta te th tr uk vi zh"
+).split()
 ROWS = 2**16  # of weights
 TEXTS, MESSAGES = 12_000, 2500  # drawn for each language from a corpus of sentences, and from messages
 MOST_WORDS = 8  # of a part of a sentence, which half of the texts are
@@ -47,10 +48,10 @@ def train(console: Console) -> None:
     everything = {
         tag: [*voices[tag], *([_sentences(TREEBANKS[tag], "train")] if tag in TREEBANKS else [])] for tag in VOICES
     }
-    trained = fit(everything, TEXTS, {tag: messages[tag] for tag in (*VOICES, *OTHERS) if tag in messages})
+    trained = fit(everything, TEXTS, {tag: messages[tag] for tag in (*VOICES, *FURTHER) if tag in messages})
     console.print(_accuracy("all corpora", trained, tests))
     spacy = resources.files("spacy.lang")
-    with_examples = [tag for tag in OTHERS if (spacy / tag / "examples.py").is_file()]
+    with_examples = [tag for tag in FURTHER if (spacy / tag / "examples.py").is_file()]
     examples = {tag: import_module(f"spacy.lang.{tag}.examples").sentences for tag in with_examples}
     right = sum(trained.identify(text).language == tag for tag, texts in examples.items() for text in texts)
     number = sum(map(len, examples.values()))
