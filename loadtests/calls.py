@@ -49,9 +49,9 @@ def serve(port: int, folder: Path) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(
         folder / "metrics"
     )  # which the service's metrics read as they are imported
+    from service.process.acceptor import open_socket
     from service.process.board import SPARE_SLOTS, Board, ServiceStatus
     from service.process.fork_server import Inherited
-    from service.process.listening import open_socket
     from service.process.server_process import run_server
     from service.process.store_watch import StoreWatch
     from service.security.rate_limiter import make_file

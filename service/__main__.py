@@ -8,15 +8,17 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from pydantic.fields import FieldInfo
+
 from service.commands import corrections, keys, models
 from service.commands.annotate import arguments as arguments_of_annotate
-from service.commands.options import add_options, export_options
 from service.errors import ConfigurationError, TagwerkError
-from service.process.listening import open_socket
-from service.settings import Settings, load_settings, unknown_variables
+from service.process.acceptor import open_socket
+from service.settings import Settings, load_settings, unknown_variables, variable
 from service.telemetry import logs
 
 log = logging.getLogger("tagwerk")
+DESTINATION = "option_"  # before the name of an option in the parsed arguments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,6 +101,29 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
 
     *files, requests = parsed.files
     return run_fork_server(settings, socket.socket(fileno=requests), Inherited(*files))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds an argument for each option of the service: `--port`, for TAGWERK_PORT."""
+    group = parser.add_argument_group(
+        "options of the service", "Each may be set by its environment variable instead; an argument takes precedence."
+    )
+    for name, field in Settings.model_fields.items():
+        about = f"{field.description} ({variable(name)}; default: {default_of(field) or 'empty'})".replace("%", "%%")
+        metavar = name.rpartition("_")[2].upper()
+        group.add_argument(f"--{name.replace('_', '-')}", dest=DESTINATION + name, metavar=metavar, help=about)
+
+
+def default_of(field: FieldInfo) -> str:
+    """Returns the default of an option as it is written in an environment variable."""
+    return ",".join(map(str, field.default)) if isinstance(field.default, tuple) else str(field.default)
+
+
+def export_options(parsed: argparse.Namespace) -> None:
+    """Sets the environment variables of the options that were given, which child processes inherit."""
+    for destination, value in vars(parsed).items():
+        if destination.startswith(DESTINATION) and value is not None:
+            os.environ[variable(destination.removeprefix(DESTINATION))] = value
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from service.http.context import context_of
 from service.settings import Settings
 from service.store.serving import ServingController
 from service.store.serving_config import ModelServing
-from service.telemetry import request_ids
+from service.telemetry.request import current_ids
 
 log = logging.getLogger("tagwerk.server")
 router = APIRouter(prefix="/admin", route_class=JsonRoute, responses=responses(409, *SEND), tags=["Admin"])
@@ -65,7 +65,7 @@ async def change(name: str, body: Change, request: Request) -> Response:
     """Writes the serving config; the engines apply it at their next poll of the store, after which /models shows it."""
     config = await asyncio.to_thread(write, context_of(request).settings, name, body)
     what = " ".join(map(str, body.model_dump(exclude_none=True).values()))
-    ids = request_ids.current.get()
+    ids = current_ids.get()
     log.info("%s: %s, by the key %s, request %s", name, what, request.scope["state"]["key"].id, ids.request)
     return JSONResponse(config.model_dump(), 202)
 

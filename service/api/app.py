@@ -15,8 +15,7 @@ from service.api.page import routes as page
 from service.api.protocols import open_inference, openai, tensors
 from service.http import problem
 from service.http.context import Context
-from service.http.dispatch import Dispatcher
-from service.http.middleware import RequestContextMiddleware
+from service.http.middleware import Dispatcher, RequestContextMiddleware
 
 EXPOSED = (tensors.HEADER, "Retry-After", "Server-Timing", "X-Request-ID")  # headers that pages of CORS origins read
 DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from service.api import answer_schemas, events, request_schemas
-from service.api.line_schemas import takes_lines
+from service.api.lines import takes_lines
 from service.api.openapi.problems import INFER, responses
 from service.api.route import JsonRoute
 from service.artifact.version import ModelVersion

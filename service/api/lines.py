@@ -8,37 +8,92 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Awaitable
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Annotated, Any, NamedTuple, TypeGuard, TypeVar
 
 from fastapi import Request
 from fastapi.responses import Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, PlainValidator, create_model
+from pydantic_core import PydanticCustomError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from service.api.line_input import LineInput
-from service.api.line_schemas import MEDIA_TYPE, Id, Work, id_of
+from service.api.request_schemas import Strict
 from service.errors import Overloaded, TagwerkError, TooLarge
 from service.http import problem
-from service.http.body import Body
+from service.http.body import Body, in_turn, parse_json, validate
 from service.http.compression import LEVEL, joined
 from service.http.connection.connection import Connection
 from service.http.context import context_of, headers_of, timeout_seconds
 from service.http.negotiation import accepts_gzip
-from service.http.parsing import in_turn, parse_json, validate
 from service.pipelines.formats.pieces import prepend, to_json
 from service.pipelines.run import PipelineRun
 from service.security.keys import client_of
-from service.telemetry import request_ids
-from service.telemetry.timing import Timing
+from service.telemetry.request import Timing, current_ids
 
+MEDIA_TYPE = "application/x-ndjson"
+LONGEST_ID = 128  # characters
+LARGEST_ID = 2**53 - 1  # positive or negative; larger ones are not exact in JavaScript
+Id = str | int
+Work = Callable[[PipelineRun, Any], Awaitable[list[bytes]]]  # from a run and a line's body to its answer in pieces
+E = TypeVar("E", bound=Callable[..., Any])
+REQUEST_TEXT = (
+    "A JSON object per line, each a whole body, answered by one line, in order. A member `id`, an integer or a string,"
+    " is returned with the answer. Blank lines are skipped and have no answer."
+)
+ANSWER_TEXT = "A JSON object per line: the answer of the request's line in its place, or a problem document as `error`."
+OPENAPI = {
+    "requestBody": {"content": {MEDIA_TYPE: {"schema": {"type": "string", "description": REQUEST_TEXT}}}},
+    "responses": {"200": {"content": {MEDIA_TYPE: {"schema": {"type": "string", "description": ANSWER_TEXT}}}}},
+}
 WINDOW_BYTES = 65_536  # of the lines in progress, or one longer line
 LONGEST_PAUSE_SECONDS = 1.0  # between checks whether the key is still valid
 TURN_BYTES = 4096  # of the lines that start in one turn of the event loop, or one longer line
 LEAST_BYTES = 512  # counted for a shorter line, which bounds a window to 128 lines
-
 log = logging.getLogger("tagwerk.server")
+
+
+def takes_lines(work: Work) -> Callable[[E], E]:
+    """Lets the endpoint of a `JsonRoute` also take newline-delimited JSON; `work` answers a line."""
+
+    def mark(endpoint: E) -> E:
+        endpoint.work = work  # type: ignore[attr-defined]
+        return endpoint
+
+    return mark
+
+
+def _is_id(value: object) -> TypeGuard[Id]:
+    if type(value) is str:
+        return len(value) <= LONGEST_ID
+    return type(value) is int and abs(value) <= LARGEST_ID
+
+
+def _checked_id(value: object) -> object:
+    if not _is_id(value):
+        message = "Input should be an integer from {least} to {most}, or a string of at most {length} characters"
+        raise PydanticCustomError("id", message, {"least": -LARGEST_ID, "most": LARGEST_ID, "length": LONGEST_ID})
+    return value
+
+
+def id_of(value: object) -> dict[str, Id]:
+    """Returns the member `id` of a parsed line, or no member if the line has no valid one."""
+    id = value.get("id") if isinstance(value, dict) else None
+    return {"id": id} if _is_id(id) else {}
+
+
+class Line(Strict):
+    """What a line has besides the fields of a body."""
+
+    id: Annotated[Id, PlainValidator(_checked_id)] | None = Field(None, description="Returned with the line's answer.")
+
+
+@cache
+def line_of(schema: type[BaseModel]) -> type[BaseModel]:
+    """Returns the schema of a line whose body has the given schema."""
+    return create_model(f"{schema.__name__}Line", __base__=(schema, Line), __doc__=schema.__doc__)
 
 
 class Window:
@@ -189,7 +244,7 @@ class LinesResponse(Response):
         except TagwerkError as error:
             document = problem.document(error, timing)
         except Exception:
-            log.exception("failed at a line: %s", request_ids.current.get())
+            log.exception("failed at a line: %s", current_ids.get())
             document = problem.UNEXPECTED
         return encoded({**named, "error": document})
 

@@ -10,11 +10,10 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from service.api.line_schemas import MEDIA_TYPE, OPENAPI, line_of
-from service.api.lines import LinesResponse
+from service.api.lines import MEDIA_TYPE, OPENAPI, LinesResponse, line_of
+from service.http.body import read
 from service.http.context import headers_of
 from service.http.negotiation import wanted
-from service.http.parsing import read
 from service.pipelines.formats.pieces import JSON
 
 _JSON = JSON.encode()

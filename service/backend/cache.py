@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from service.files import lock_file, write_whole
-from service.telemetry.process_metrics import tensorflow_version
+from service.telemetry.metric_files import tensorflow_version
 from service.types import ModelKey
 
 log = logging.getLogger("tagwerk.engine")

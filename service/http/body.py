@@ -1,18 +1,31 @@
-"""Receives a request body, decompressed and limited in size."""
+"""Receives, parses and validates request bodies. Each limit is checked before the work that it limits."""
 
 import asyncio
 import zlib
 from collections.abc import Callable, Mapping
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
+from typing import Any, TypeVar
 
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
 
-from service.errors import ClientGone, InvalidInput, TooLarge
+from service.errors import ClientGone, InvalidInput, InvalidJson, TooLarge
+from service.http.context import Context, context_of
+from service.http.validation import not_valid
+from service.settings import Settings
 
 PIECE_BYTES = 65_536  # decompressed at once: a small body can expand a thousandfold
 MOST_RATIO = 100  # decompressed bytes per compressed byte of a stream, beyond the size limit of a body
 _GZIP = 16 + zlib.MAX_WBITS
+LARGE_BYTES = 65_536  # larger bodies are parsed one at a time
+STRUCTURE = b",:[]{}"
+MARKS_AN_ITEM = 3  # per item of a list of sentences: a comma and two brackets; of texts, a comma
+MARKS_BESIDE = 4096  # for the other fields: 16 stop strings of 100 commas, parameters, tensor names and shapes
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 
 class Body:
@@ -126,3 +139,59 @@ def _too_large(limit: int) -> TooLarge:
 
 def _not_gzip(problem: str) -> InvalidInput:
     return InvalidInput("/headers/Content-Encoding", f"the body is not gzip: {problem}", "one whole gzip stream")
+
+
+async def read(request: Request, schema: type[M]) -> M:
+    """Receives and parses a body. Raises what `receive` and `parse` raise."""
+    content, context = await receive(request), context_of(request)
+    return await in_turn(context, content, lambda: parse(content, schema, context.settings))
+
+
+async def receive(request: Request) -> bytes:
+    """Receives a body, and begins its request. Raises TooLarge, InvalidInput, ClientGone, Overloaded."""
+    context, body = context_of(request), request.scope["state"]["body"]
+    content = await content_of(request.receive, context.settings.max_body_bytes)
+    context.begin(len(content))
+    body.in_progress = len(content)
+    return content
+
+
+async def in_turn(context: Context, content: bytes, work: Callable[[], T]) -> T:
+    """Runs work on a body. Large bodies run one at a time, and yield to the event loop after each."""
+    if len(content) <= LARGE_BYTES:
+        return work()
+    async with context.long_work:
+        try:
+            return work()
+        finally:
+            await asyncio.sleep(0)
+
+
+def parse(content: bytes, schema: type[M], settings: Settings) -> M:
+    """Parses and validates a body. Raises TooLarge, InvalidJson, and InvalidFields for a schema violation."""
+    return validate(parse_json(content, settings), schema, settings)
+
+
+def validate(value: object, schema: type[M], settings: Settings, place: str = "") -> M:
+    """Validates parsed JSON. Raises TooLarge, InvalidFields. `place`: its pointer in the body."""
+    try:
+        return schema.model_validate(value, context=settings)
+    except ValidationError as error:
+        raise not_valid(error, value, schema, place) from None
+
+
+def parse_json(content: bytes, settings: Settings) -> Any:
+    """Parses JSON. Raises TooLarge for more structure than any valid request has, and InvalidJson."""
+    most = settings.max_text_characters + MARKS_AN_ITEM * settings.max_items + MARKS_BESIDE
+    if len(content) > most and (marks := len(content) - len(content.translate(None, STRUCTURE))) > most:
+        raise TooLarge(
+            "",
+            f"{marks} commas, colons, brackets and braces",
+            f"at most {most}, texts included; below /v2 larger tensors can follow the JSON as bytes",
+        )
+    try:
+        return from_json(content, cache_strings="none")
+    except ValueError as error:
+        if not content.strip():
+            raise InvalidJson("the body is empty; allowed: a JSON object") from None
+        raise InvalidJson(str(error)) from None

@@ -1,25 +1,57 @@
 """The service's state as request handlers use it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fastapi import Request
 
 from service.errors import InvalidInput
 from service.http.client_memory import ClientMemory
-from service.http.exposition import Exposition
 from service.http.plain_requests import PlainRequests
-from service.http.process_group import ProcessGroup
 from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
 from service.security.keys import Key, client_of
 from service.settings import Settings
 from service.store.corrections import CorrectionFiles
 from service.store.loading import AnyTask
+from service.telemetry.metrics import Exposition
+from service.telemetry.request import Timing
 from service.telemetry.request_record import RequestRecorder
-from service.telemetry.timing import Timing
 from service.types import ModelState, State
+
+
+class ProcessGroup:
+    """The processes of a service, as one process sees them. This class stands for a service of one process.
+
+    The given models are the defaults of their tasks; without any, all are.
+    """
+
+    def __init__(self, defaults: Sequence[str] = ()) -> None:
+        self._defaults = frozenset(defaults)
+
+    def offered(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
+        """Returns the states of this process's own versions, with their shares of requests."""
+        return [replace(state, default=not self._defaults or state.key.name in self._defaults) for state in own]
+
+    def states(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
+        """Returns the states of all versions of the service; `own` has the versions that this process offers."""
+        return [state if state.state is State.READY else replace(state, share=0.0) for state in own]
+
+    def ready(self, own: bool) -> bool:
+        """Returns whether a process of the service is ready; `own` says whether this one is."""
+        return own
+
+    def gives_up_connection(self) -> bool:
+        """Returns whether an answer should close its connection, since other processes have fewer. Counts it."""
+        return False
+
+    def note(self, own: Sequence[ModelState]) -> None:
+        """Tells the others which versions this process serves and refuses."""
+
+    def connection_lost(self) -> None:
+        """Called when a connection of this process has ended."""
+
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _TIMEOUT = TIMEOUT_HEADER.lower().encode()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS
 from service.security.keys import Key
-from service.telemetry.timing import Timing
+from service.telemetry.request import Timing
 
 if TYPE_CHECKING:
     from service.http.connection.connection import Connection

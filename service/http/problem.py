@@ -14,7 +14,7 @@ from typing_extensions import TypeAliasType
 
 from service import errors
 from service.http.context import timing_of
-from service.telemetry.timing import Timing
+from service.telemetry.request import Timing
 
 MEDIA_TYPE = "application/problem+json"
 MAX_HEAD_BYTES = 32_768  # of the headers of a request, its path included, and of its trailers

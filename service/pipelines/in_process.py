@@ -25,7 +25,7 @@ from service.pipelines.tagging import TaggedText, tag
 from service.settings import Settings, load_settings
 from service.store.serving import served
 from service.telemetry.metrics import Metrics
-from service.telemetry.timing import Timing
+from service.telemetry.request import Timing
 from service.types import State
 
 P = ParamSpec("P")

@@ -1,16 +1,39 @@
-"""Accepts connections at the socket that the processes of a service share, so that each has as many as the others."""
+"""Opens the socket that the processes of a service share, and accepts connections, so that all have equally many."""
 
 import asyncio
 import resource
 import socket
 from collections.abc import Callable
 
+from service.errors import ConfigurationError
 from service.process.board import Board, Slot
 
+BACKLOG = 2048
 LEAVE_SECONDS = 0.004  # for which a new connection is left to a process that has fewer
 MOST_AT_ONCE = 64  # connections that are accepted in an iteration of the event loop
 MOST_CONNECTIONS = 4096  # of a process
 OTHER_DESCRIPTORS = 128  # files, models, pipes, and connections that are being closed
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Opens a listening socket. Raises ConfigurationError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        where = f"TAGWERK_HOST={host} TAGWERK_PORT={port}"
+        raise ConfigurationError(f"cannot listen at {where}: {error.strerror}") from None
+    return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """Returns the URL of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def most_connections() -> int:

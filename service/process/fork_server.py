@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from service.process.child import Child
+from service.process.supervised import Child
 
 log = logging.getLogger("tagwerk.supervisor")
 

@@ -18,8 +18,7 @@ from service.api.app import create_app
 from service.engine.engine import Engine
 from service.engine.loader import LoadHooks, loading_order
 from service.engine.tensorflow_engine import make_engine
-from service.http.context import Context
-from service.http.process_group import ProcessGroup
+from service.http.context import Context, ProcessGroup
 from service.pipelines.catalog import Catalog
 from service.pipelines.dictionaries import Dictionaries
 from service.process import memory

@@ -13,9 +13,8 @@ from dataclasses import replace
 
 from service.errors import ConfigurationError
 from service.process.board import Board, ServiceStatus
-from service.process.child import Child
 from service.process.store_watch import StoreWatch
-from service.process.supervised import EXIT_MACHINE, GRACE_SECONDS, TICK_SECONDS, SupervisedProcess
+from service.process.supervised import EXIT_MACHINE, GRACE_SECONDS, TICK_SECONDS, Child, SupervisedProcess
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, State

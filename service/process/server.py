@@ -21,9 +21,8 @@ from service.api.app import create_app
 from service.http.connection.connection import Connection
 from service.http.context import Context
 from service.process import memory
-from service.process.acceptor import Acceptor
+from service.process.acceptor import BACKLOG, Acceptor
 from service.process.board import BEAT_SECONDS, Board, Slot
-from service.process.listening import BACKLOG
 from service.process.memory import FullCollections
 from service.types import State
 

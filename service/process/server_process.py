@@ -20,8 +20,7 @@ from service.artifact.version import ModelVersion
 from service.engine.loader import LoadHooks, LoadProgress, loading_order
 from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
-from service.http.context import Context
-from service.http.process_group import ProcessGroup
+from service.http.context import Context, ProcessGroup
 from service.pipelines.catalog import Catalog
 from service.pipelines.dictionaries import Dictionaries
 from service.process import memory

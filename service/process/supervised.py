@@ -1,16 +1,64 @@
-"""A server process as the supervisor manages it."""
+"""A server process as the supervisor manages it: a child, and its slot of the shared memory."""
 
 import math
+import os
+import signal
 import time
 from collections.abc import Collection
 
 from service.process.board import ProcessStatus, Slot
-from service.process.child import Child
 from service.types import ModelKey, State
 
 TICK_SECONDS = 0.05  # of the supervisor
 GRACE_SECONDS = 15.0  # beyond the drain timeout, before a process that was told to end is killed
 EXIT_MACHINE = 74  # EX_IOERR of sysexits.h: a fault of the machine, such as a full disk; no version is to blame
+
+
+class Child:
+    """A process that has been, or is being, forked by the fork server."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pid: int | None = None  # None until it is forked
+        self._status: int | None = None
+        self._signal: signal.Signals | None = None  # to send once it is forked
+
+    def forked(self, pid: int | None, status: int) -> None:
+        """Sets the process id; without one, the exit status of what could not be forked."""
+        self.pid = pid
+        if pid is None:
+            self._status = status
+        elif self._signal is not None:
+            self.send(self._signal)
+
+    @property
+    def killed_before_fork(self) -> bool:
+        """Whether it was killed, and waits for being forked."""
+        return self.pid is None and self._signal is signal.SIGKILL
+
+    @property
+    def status(self) -> int | None:
+        """The exit status, the negative number of a signal that ended it; None while the process runs."""
+        if self._status is None and self.pid is not None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status
+
+    def terminate(self) -> None:
+        """Sends SIGTERM if the process runs."""
+        self.send(signal.SIGTERM)
+
+    def send(self, sig: signal.Signals) -> None:
+        """Sends a signal if the process runs, or as soon as it does."""
+        if self.pid is None:
+            self._signal = sig
+        elif self.status is None:
+            os.kill(self.pid, sig)
+
+    def kill(self) -> None:
+        """Sends SIGKILL if the process runs."""
+        self.send(signal.SIGKILL)
 
 
 class SupervisedProcess:

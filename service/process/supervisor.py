@@ -13,13 +13,12 @@ from pathlib import Path
 from types import FrameType
 
 from service.errors import ConfigurationError
+from service.process.acceptor import address_of
 from service.process.board import SPARE_SLOTS, Board
-from service.process.child import Child
 from service.process.fork_server import ForkServer, Inherited
-from service.process.listening import address_of
 from service.process.process_count import process_count
 from service.process.rollout import PAUSE_SECONDS, Rollout
-from service.process.supervised import GRACE_SECONDS, TICK_SECONDS
+from service.process.supervised import GRACE_SECONDS, TICK_SECONDS, Child
 from service.security.rate_limiter import make_file
 from service.settings import Settings, variable
 from service.telemetry.metric_files import remove_gauges

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from service.artifact.version import ModelVersion
-from service.text.encoding import encode_tokens
-from service.text.vocabulary import RESERVED
+from service.text.vocabulary import RESERVED, encode_tokens
 from service.types import Array, Sampled
 
 START = "\n"  # replaces an empty prompt

@@ -8,9 +8,12 @@ Everything here that is not prometheus-client's public interface is in this modu
 
 import logging
 import os
+import platform
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -18,15 +21,49 @@ from typing import Any
 from prometheus_client import Histogram, Metric, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from service.telemetry.process_metrics import ProcessMetrics
-
+PROCESS_INFO = "tagwerk_process_info"
 log = logging.getLogger("tagwerk")
-
 FILE_BYTES = 65_536  # of a file, at first
 MOST_ENTRY_BYTES = 4096  # of a metric with its labels and help text
 PROCESS_ID = "tagwerk_process_id"  # a gauge of each process, by its kind; an exposition has ProcessMetrics instead
+
+
+class ProcessMetrics(Collector):
+    """Collects memory, processor time and file descriptors of processes, each labelled with its kind and id."""
+
+    def __init__(self, processes: Mapping[str, str]) -> None:
+        """`processes` has the kind of each process by its id. Those that have ended are omitted."""
+        self._processes = processes
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields each metric with a sample per process."""
+        families = {PROCESS_INFO: Metric(PROCESS_INFO, "1 for each process.", "gauge")}
+        for pid, kind in self._processes.items():
+            families[PROCESS_INFO].add_sample(PROCESS_INFO, {"process": kind, "pid": pid}, 1)
+            for metric in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():  # type: ignore[misc]
+                family = families.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
+                for sample in metric.samples:
+                    family.add_sample(sample.name, {"process": kind, "pid": pid}, sample.value)
+        yield from families.values()
+
+
+@cache
+def build_info() -> Mapping[str, str]:
+    """Returns the versions of the service, of Python and of TensorFlow."""
+    return {"version": version("tagwerk"), "python": platform.python_version(), "tensorflow": tensorflow_version()}
+
+
+def tensorflow_version() -> str:
+    """Returns the version of TensorFlow without importing it; "none" if it is not installed."""
+    for package in ("tensorflow-cpu", "tensorflow"):
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            pass
+    return "none"
 
 
 class MetricFile(MmapedDict):

@@ -13,9 +13,8 @@ import msgspec
 from service.settings import Settings
 from service.telemetry.logs import LogOutput, moment
 from service.telemetry.metrics import Metrics
-from service.telemetry.request_ids import RequestIds
+from service.telemetry.request import RequestIds, Timing
 from service.telemetry.spans import make_spans
-from service.telemetry.timing import Timing
 from service.types import ModelKey
 
 FLUSH_SECONDS = 0.1  # until requests are in metrics and log; a killed process loses those since the last time

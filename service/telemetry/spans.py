@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from service.errors import install
-from service.telemetry.request_ids import RequestIds
-from service.telemetry.timing import Timing
+from service.telemetry.request import RequestIds, Timing
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

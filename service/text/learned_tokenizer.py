@@ -5,9 +5,8 @@ from functools import lru_cache
 from itertools import chain
 
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
-from service.text.sentences import group, rule_ends
 from service.text.slices import Sliced, finish
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.spacy_tokenizer import SpacyTokenizer, group, rule_ends
 from service.text.tokenizer import BLANK_LINE, Sentence, Token, Tokenizer, new_token
 
 _SLICE_BOUNDARIES = 32

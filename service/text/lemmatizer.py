@@ -1,24 +1,83 @@
 """The lemmas of tagged words: of the words of a treebank, of a lexicon, or by the rule that a tagger gives a word.
 
 Most words occur in the treebank with the same tags; the dictionary has their lemmas. Of others, the tagger says
-which rule makes their lemma (`service.text.lemma_rules`), the most probable that fits the form.
+which rule makes their lemma (`service.text.lemmatizer`), the most probable that fits the form.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Self
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
 
-from service.text.lemma_rules import LemmaRule, parse
 from service.text.normalization import normalize_each, normalize_form
 
+LOWER, KEEP = "lower", "keep"
+CASINGS: dict[str, Callable[[str], str]] = {
+    LOWER: str.lower,
+    KEEP: str,  # the characters of the form as they are
+    "first": lambda text: text[:1].upper() + text[1:].lower(),
+    "upper": str.upper,
+}
+IRREGULAR = "="
+JOINED = "joined"  # the rule that "12,000" is 12000
+_LABEL = re.compile(rf"({'|'.join(CASINGS)})(?:\|start-(\d+)\+([^|]*))?(?:\|end-(\d+)\+(.*))?", re.DOTALL)
 LEMMA = "lemma"  # a tagger's head of lemma rules
 RULES_TRIED = 3  # of a word, the most probable first
 NEXT_RULES = tuple(f"{LEMMA}_id_{rank}" for rank in range(2, RULES_TRIED + 1))  # outputs of a tagger's step
 SEPARATOR = "\t"  # between UPOS and the finer tag in the file
-
 Lexicon = Mapping[str, Mapping[str, Collection[str]]]  # UPOS -> label of a rule -> the forms whose lemma it makes
+
+
+class LemmaRule(NamedTuple):
+    """How the lemma of a word is made of its form, so that a lemma is one more label of a word.
+
+    The casing of the lemma, or JOINED, which leaves out the commas of a number; and what is cut from and put to both
+    ends of the form, around the longest part that form and lemma have in common, as in UDPipe 2 (Straka, Straková and
+    Hajič 2019). Where they have nothing in common, the lemma itself is the rule, an irregular one.
+
+    Its label is "lower|start-2+un|end-1+y"; an end that stays is left out, and "first" is a casing alone.
+    """
+
+    casing: str
+    cut_start: int = 0
+    put_start: str = ""
+    cut_end: int = 0
+    put_end: str = ""
+
+    def __str__(self) -> str:
+        start = f"|start-{self.cut_start}+{self.put_start}" if self.cut_start or self.put_start else ""
+        end = f"|end-{self.cut_end}+{self.put_end}" if self.cut_end or self.put_end else ""
+        return f"{self.casing}{start}{end}"
+
+    @property
+    def keeps_characters(self) -> bool:
+        """Whether the lemma is the form, but for upper and lower case, or for commas."""
+        return not (self.cut_start or self.put_start or self.cut_end or self.put_end)
+
+    def apply(self, form: str) -> str | None:
+        """Returns the lemma; None if the form is too short, or has no letter, or is no number with commas."""
+        if self.casing == JOINED:
+            joined = form.replace(",", "")
+            return joined if joined != form and joined.replace(".", "").isdecimal() else None
+        text = form if self.casing == KEEP else form.lower()
+        kept = text[self.cut_start : max(0, len(text) - self.cut_end)]
+        if not kept or ((self.put_start or self.put_end) and not any(map(str.isalpha, kept))):
+            return None
+        return CASINGS[self.casing](f"{self.put_start}{kept}{self.put_end}")
+
+
+def parse_rule(label: str) -> LemmaRule | str:
+    """Parses a label: returns its rule, or the lemma that an irregular one is. Raises ValueError."""
+    if label == JOINED:
+        return LemmaRule(JOINED)
+    if label.startswith(IRREGULAR):
+        return label.removeprefix(IRREGULAR)
+    if not (found := _LABEL.fullmatch(label)):
+        raise ValueError(f"no lemma rule is {label[:60]!r}; one is 'lower|end-3+y', 'first' or '=be'")
+    casing, cut_start, put_start, cut_end, put_end = found.groups(default="")
+    return LemmaRule(casing, int(cut_start or 0), put_start, int(cut_end or 0), put_end)
 
 
 class LemmaFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,7 +117,7 @@ class Lemmatizer:
         lexicon: Lexicon | None = None,
         dictionary: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
-        self._rules = [parse(label) for label in labels]
+        self._rules = [parse_rule(label) for label in labels]
         self._characters = frozenset(characters)
         self._irregular = {lemma: frozenset(normalize_each(forms)) for lemma, forms in (irregular or {}).items()}
         self._lexicon = LemmaLexicon(lexicon or {})
@@ -119,7 +178,7 @@ class LemmaLexicon:
         order = np.argsort(np.array(hashes, np.int64), kind="stable")
         self._hashes = np.array(hashes, np.int64)[order]
         self._numbers = np.array(rules, np.int32)[order]
-        self._rules = [parse(label) for label in numbers]
+        self._rules = [parse_rule(label) for label in numbers]
 
     def find(self, form: str, upos: str) -> str | None:
         """Returns the lemma of a form in its normal form; None if it is not listed as that part of speech."""

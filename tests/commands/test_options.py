@@ -6,8 +6,7 @@ from importlib.metadata import version
 import pytest
 
 from service import __main__ as main_module
-from service.__main__ import main, parse
-from service.commands.options import default_of
+from service.__main__ import default_of, main, parse
 from service.errors import ConfigurationError
 from service.settings import Settings
 from service.telemetry import logs

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
+from service.telemetry.metric_files import PROCESS_INFO
 from service.telemetry.metrics import Metrics
-from service.telemetry.process_metrics import PROCESS_INFO
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from service.api.line_schemas import MEDIA_TYPE
+from service.api.lines import MEDIA_TYPE
 from service.settings import Settings
 
 CONFIGURATION = (Path(__file__).parents[2] / "docker" / "haproxy" / "haproxy.cfg").read_text()

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from service.api import answer_schemas, line_schemas, request_schemas
+from service.api import answer_schemas, request_schemas
 from service.api.app import create_app, create_routes
+from service.api.lines import MEDIA_TYPE, takes_lines
 from service.api.openapi.problems import INFER, responses
 from service.api.route import JsonRoute
 from service.http.compression import respond
@@ -49,7 +50,7 @@ router = APIRouter(route_class=JsonRoute, responses=responses(406, *INFER))
 
 
 @router.post("/count", operation_id="count", response_model=CountAnswer)
-@line_schemas.takes_lines(run_count)
+@takes_lines(run_count)
 async def count_(body: CountRequest, request: Request) -> Response:
     """Counts tokens."""
     return await respond(request, await run_count(pipeline_run(request), body))
@@ -71,7 +72,7 @@ async def test_an_added_task_is_answered_authenticated_bounded_and_counted_like_
         answer = await client.post("/count", json={"text": ["Dogs bark.", "fine"]})
         assert answer.json() == {"model": "tagger", "version": "1", "results": [3, 1]}
         lines = b'{"id": 1, "text": "Dogs bark."}\n{"id": 2, "text": 7}\n'
-        ndjson = {"content-type": line_schemas.MEDIA_TYPE}
+        ndjson = {"content-type": MEDIA_TYPE}
         answer = await client.post("/count", content=lines, headers=ndjson)
         first, second = map(json.loads, answer.text.splitlines())
         assert (first["id"], first["results"], second["id"], second["error"]["status"]) == (1, [3], 2, 422)
@@ -90,4 +91,4 @@ def test_an_added_task_is_in_the_openapi_document():
     assert {"$ref": "#/components/parameters/X-Request-Timeout-Ms"} in operation["parameters"]
     content = operation["responses"]["200"]["content"]
     assert content["application/json"]["example"]["results"] == [3]
-    assert json.loads(content[line_schemas.MEDIA_TYPE]["example"].splitlines()[0])["results"] == [3]
+    assert json.loads(content[MEDIA_TYPE]["example"].splitlines()[0])["results"] == [3]

@@ -5,17 +5,17 @@ import re
 import pytest
 from pydantic import BaseModel
 
-from service.api import admin, line_schemas, request_schemas
+from service.api import admin, lines, request_schemas
 from service.api.protocols.openai import CompletionRequest, StreamOptions
 from service.api.protocols.tensors import InferenceRequest, RequestInput, RequestOutput
 from service.errors import InvalidFields, InvalidInput
-from service.http.parsing import validate
+from service.http.body import validate
 from service.settings import Settings
 
 SCHEMAS: list[type[BaseModel]] = [
     *(request_schemas.TagRequest, request_schemas.ClassifyRequest, request_schemas.GenerateRequest),
     *(
-        line_schemas.line_of(request_schemas.TagRequest),
+        lines.line_of(request_schemas.TagRequest),
         CompletionRequest,
         StreamOptions,
         InferenceRequest,

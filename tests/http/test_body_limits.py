@@ -15,8 +15,9 @@ from pydantic import BaseModel
 from service.api import request_schemas
 from service.api.protocols.openai import CompletionRequest
 from service.errors import TagwerkError
-from service.http import parsing, problem
-from service.http.parsing import parse
+from service.http import body as http_body
+from service.http import problem
+from service.http.body import parse
 from service.settings import Settings
 from tests.http.scene import post, scene
 from tests.http.test_problems import check
@@ -83,7 +84,7 @@ def test_more_json_than_any_valid_request_has_is_refused_before_it_is_parsed(mon
     def parsed(*_: object, **__: object) -> None:
         pytest.fail("it was parsed")
 
-    monkeypatch.setattr(parsing, "from_json", parsed)
+    monkeypatch.setattr(http_body, "from_json", parsed)
     found = check(post(path, content), 413)
     assert found.errors[0].pointer == ""
     assert found.errors[0].allowed.startswith("at most 207168")
@@ -126,7 +127,7 @@ WITHIN_LIMITS = st.one_of(
 def test_every_request_within_the_limits_passes_the_limit_on_json(wanted, indent):
     schema, body = wanted
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parsing, "MARKS_BESIDE", 16 * 101 + 1000 + 20)  # stop strings, a user, the fields
+        patch.setattr(http_body, "MARKS_BESIDE", 16 * 101 + 1000 + 20)  # stop strings, a user, the fields
         parse(json.dumps(body, indent=indent).encode(), schema, SMALL)
 
 
@@ -172,16 +173,16 @@ def test_a_number_that_is_long_is_refused_without_being_repeated():
 def test_large_bodies_are_parsed_one_a_turn_of_the_event_loop(monkeypatch):
     """Between two of them, everything else that is ready has its turn."""
     large, turns, parsed = json.dumps({"text": [1] * 40_000}).encode(), 0, []
-    parse = parsing.parse
+    parse = http_body.parse
 
     def noted(content: bytes, *more: Any) -> Any:
-        parsed.append((turns, len(content) > parsing.LARGE_BYTES))
+        parsed.append((turns, len(content) > http_body.LARGE_BYTES))
         return parse(content, *more)
 
     async def test() -> None:
         nonlocal turns
         async with scene() as client:
-            monkeypatch.setattr(parsing, "parse", noted)
+            monkeypatch.setattr(http_body, "parse", noted)
 
             async def count_turns() -> None:
                 nonlocal turns

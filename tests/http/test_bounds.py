@@ -11,8 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from service.api.app import create_app
 from service.http.connection.bounded_protocol import LEAST_BYTES_PER_SECOND, MOST_PIPELINED
-from service.http.dispatch import Dispatcher
-from service.http.middleware import RequestContextMiddleware
+from service.http.middleware import Dispatcher, RequestContextMiddleware
 from tests.engine.running import until
 from tests.http.scene import lifespan, made_context
 from tests.http.wire import GET, connect, post, turns

@@ -6,8 +6,7 @@ import pytest
 from starlette.types import Message
 
 from service.api import infer
-from service.http.dispatch import Dispatcher
-from service.http.middleware import RequestContextMiddleware
+from service.http.middleware import Dispatcher, RequestContextMiddleware
 from tests.http.scene import made_context, scene
 from tests.http.test_problems import check
 from tests.http.wire import connect, turns

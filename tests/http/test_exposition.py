@@ -3,8 +3,7 @@
 import asyncio
 import threading
 
-from service.http.exposition import Exposition
-from service.telemetry.metrics import Metrics
+from service.telemetry.metrics import Exposition, Metrics
 from tests.http.wire import turns
 
 

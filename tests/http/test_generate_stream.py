@@ -18,7 +18,7 @@ from service.pipelines.run import PipelineRun
 from service.settings import Settings
 from service.tasks.generation import Piece
 from service.telemetry.metrics import Metrics
-from service.telemetry.timing import Timing
+from service.telemetry.request import Timing
 from service.text.vocabulary import Vocabulary
 from service.types import ModelState, Sampled, State
 from tests.e2e.test_server import metric, wait_until

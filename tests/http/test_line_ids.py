@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.api.line_schemas import LARGEST_ID, LONGEST_ID, MEDIA_TYPE
+from service.api.lines import LARGEST_ID, LONGEST_ID, MEDIA_TYPE
 from service.http.problem import Problem
 from tests.http.scene import post, scene
 from tests.http.test_problems import check

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from service.api import line_input, lines
 from service.api.line_input import LineInput
-from service.api.line_schemas import MEDIA_TYPE
+from service.api.lines import MEDIA_TYPE
 from service.errors import NotReceived, TooLarge
 from service.http.body import MOST_RATIO, PIECE_BYTES, Body
 from service.security.authenticator import Authenticator

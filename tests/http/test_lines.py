@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from loadtests.processes import server_processes
-from service.api.line_schemas import MEDIA_TYPE
+from service.api.lines import MEDIA_TYPE
 from service.http.problem import Problem
 from tests.conftest import Server
 from tests.e2e.test_server import metric, wait_until

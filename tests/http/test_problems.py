@@ -15,7 +15,7 @@ from service.http.problem import HTTP, NO_WEBSOCKET, TABLE, Problem
 from service.pipelines.catalog import Catalog
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.telemetry.request_ids import ids_from
+from service.telemetry.request import ids_from
 from service.text.slices import Sliced
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import Vocabulary

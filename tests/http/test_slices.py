@@ -13,15 +13,15 @@ import httpx
 import numpy as np
 import pytest
 
-from service.api import line_schemas, lines
+from service.api import lines
 from service.engine.requests import Generation
 from service.errors import DeadlineExceeded
-from service.http import parsing
+from service.http import body as http_body
 from service.pipelines import run as run_module
 from service.pipelines.formats import pieces
 from service.pipelines.generation import PROMPTS_AT_ONCE, begin
 from service.pipelines.run import PipelineRun
-from service.telemetry.timing import Timing
+from service.telemetry.request import Timing
 from service.text.slices import Sliced, advance, finish
 from service.types import ModelKey
 from tests.engine.running import SAMPLING
@@ -259,7 +259,7 @@ def test_work_is_done_in_one_go_or_a_slice_at_a_time_with_one_result() -> None:
 
 def test_lines_of_one_chunk_are_begun_a_few_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     began: list[int] = []
-    in_turn = parsing.in_turn
+    in_turn = http_body.in_turn
 
     async def test() -> httpx.Response:
         async with counted_turns() as turns, scene() as client:
@@ -270,7 +270,7 @@ def test_lines_of_one_chunk_are_begun_a_few_in_a_turn(monkeypatch: pytest.Monkey
 
             monkeypatch.setattr(lines, "in_turn", noted)
             content = b'{"text": "A cat."}\n' * 100
-            return await client.post("/tag", content=content, headers={"content-type": line_schemas.MEDIA_TYPE})
+            return await client.post("/tag", content=content, headers={"content-type": lines.MEDIA_TYPE})
 
     response = asyncio.run(test())
     assert len(response.text.splitlines()) == len(began) == 100

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from service.engine.requests import Outcome, Requests
 from service.errors import DeadlineExceeded, Overloaded
-from service.pipelines import parts
-from service.pipelines.parts import PARTS_AT_ONCE, cut, infer_in_parts
+from service.pipelines import run as runs
+from service.pipelines.run import PARTS_AT_ONCE, cut, infer_in_parts
 from service.types import Ragged, joined
 from tests.engine.running import TAGGER, hold, request, rows_of, running_engine, turns
 from tests.fakes import Device, ReadyEngine
@@ -18,8 +18,8 @@ from tests.fakes import Device, ReadyEngine
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    monkeypatch.setattr(parts, "PART_SEQUENCES", 3)
-    monkeypatch.setattr(parts, "PART_TOKENS", 10)
+    monkeypatch.setattr(runs, "PART_SEQUENCES", 3)
+    monkeypatch.setattr(runs, "PART_TOKENS", 10)
 
 
 class Recorder(ReadyEngine):

@@ -12,9 +12,8 @@ import pytest
 from service.process import rollout as rollout_module
 from service.process import supervised
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, ServiceStatus
-from service.process.child import Child
 from service.process.rollout import Rollout
-from service.process.supervised import TICK_SECONDS
+from service.process.supervised import TICK_SECONDS, Child
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, State

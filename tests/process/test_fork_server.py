@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import pytest
 
-from service.process.child import Child
 from service.process.fork_server import EXIT_NOT_FORKED, ForkServer, fork_orphan
+from service.process.supervised import Child
 from tests.e2e.test_server import wait_until
 
 PROGRAM = """

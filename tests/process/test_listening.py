@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from service.errors import ConfigurationError
-from service.process.listening import address_of, open_socket
+from service.process.acceptor import address_of, open_socket
 
 
 def test_an_address_of_version_6_is_one_that_clients_understand():

@@ -18,8 +18,8 @@ from service.errors import ConfigurationError
 from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.process import server as module
+from service.process.acceptor import BACKLOG
 from service.process.board import Board
-from service.process.listening import BACKLOG
 from service.process.server import EXIT_FAILED, Server
 from service.process.server_process import BoardGroup
 from service.settings import Settings

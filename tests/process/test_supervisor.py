@@ -19,8 +19,8 @@ from prometheus_client import values
 from service.errors import ConfigurationError
 from service.process import supervisor
 from service.process.board import SPARE_SLOTS, Board
-from service.process.child import Child
 from service.process.fork_server import Inherited
+from service.process.supervised import Child
 from service.process.supervisor import Supervisor
 from service.settings import Settings
 from tests.fakes import Clock

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.telemetry.request_ids import ids_from
+from service.telemetry.request import ids_from
 
 
 @pytest.mark.parametrize("id", ["order-1042", "a" * 128, "4f2a/9c:1+b=|~!", "Root=1-67891233"])

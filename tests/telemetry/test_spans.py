@@ -14,9 +14,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from service.telemetry.request_ids import RequestIds
+from service.telemetry.request import RequestIds, Timing
 from service.telemetry.spans import Spans, make_spans
-from service.telemetry.timing import Timing
 from tests.http.scene import scene
 from tests.telemetry.test_request_log import HEADERS, TRACE
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.text.lemma_rules import CASINGS, JOINED, LemmaRule, parse
+from service.text.lemmatizer import CASINGS, JOINED, LemmaRule, parse_rule
 from training.models.lemmatizer import labels_of
 
 FORMS = st.one_of(
@@ -37,7 +37,7 @@ PAIRS = st.one_of(st.tuples(FORMS, LEMMAS), pairs_of_stem())
 
 def regular(labels: Iterable[str]) -> list[LemmaRule]:
     """Returns the rules of labels that have a casing."""
-    return [rule for rule in map(parse, labels) if isinstance(rule, LemmaRule) and rule.casing != JOINED]
+    return [rule for rule in map(parse_rule, labels) if isinstance(rule, LemmaRule) and rule.casing != JOINED]
 
 
 @given(PAIRS)
@@ -48,16 +48,16 @@ def test_every_label_parses_and_makes_the_lemma_of_the_form(pair: tuple[str, str
     form, lemma = pair
     labels = labels_of(form, lemma)
     assert len(set(labels)) == len(labels) > 0
-    for rule in map(parse, labels):
+    for rule in map(parse_rule, labels):
         assert (rule if isinstance(rule, str) else rule.apply(form)) == lemma
-    assert len({type(parse(label)) for label in labels}) == 1, "an irregular rule is the only one"
+    assert len({type(parse_rule(label)) for label in labels}) == 1, "an irregular rule is the only one"
     casings = [rule.casing for rule in regular(labels)]
     assert casings == [casing for casing in CASINGS if casing in casings], "one of each casing, in their order"
 
 
 @given(RULES)
 def test_any_rule_is_read_as_it_was_written(rule: LemmaRule) -> None:
-    assert parse(str(rule)) == rule
+    assert parse_rule(str(rule)) == rule
 
 
 @given(st.one_of(RULES, PAIRS.flatmap(lambda pair: st.sampled_from(regular(labels_of(*pair)) or [LemmaRule("keep")]))))
@@ -130,7 +130,7 @@ def test_a_rule_is_applied_to_other_forms(label: str, form: str, lemma: str | No
     ("form", "lemma"), [("12,000", "12000"), ("12000", None), ("a,b", None), (",", None), ("1,2a", None), ("½,1", None)]
 )
 def test_commas_are_left_out_of_numbers_alone(form: str, lemma: str | None) -> None:
-    rule = parse("joined")
+    rule = parse_rule("joined")
     assert rule == LemmaRule(JOINED)
     assert rule.apply(form) == lemma
 
@@ -140,4 +140,4 @@ def test_commas_are_left_out_of_numbers_alone(form: str, lemma: str | None) -> N
 )
 def test_what_is_no_rule_is_refused(label: str) -> None:
     with pytest.raises(ValueError, match=r"no lemma rule is .*; one is 'lower\|end-3\+y', 'first' or '=be'"):
-        parse(label)
+        parse_rule(label)

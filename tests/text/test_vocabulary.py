@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.text.encoding import encode_characters, encode_tokens, shorten
-from service.text.vocabulary import PAD, UNK, Vocabulary
+from service.text.vocabulary import PAD, UNK, Vocabulary, encode_characters, encode_tokens, shorten
 from training.data.vocabularies import counted
 
 

@@ -10,10 +10,9 @@ from rich.console import Console
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Manifest
 from service.errors import ConfigurationError
-from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import named_tokenizer
 from service.text.lemmatizer import LEMMA, Lemmatizer, finer_column
-from service.text.vocabulary import UNK, Vocabulary
+from service.text.vocabulary import UNK, Vocabulary, encode_characters, encode_tokens
 from training.data import treebank
 from training.data.dataset import Array, Example
 from training.data.files import DataFileError, read_text

@@ -11,10 +11,10 @@ from keras import ops
 from rich.console import Console
 
 from service.artifact.manifest import DataSource, Metric
-from service.text.encoding import encode_tokens
 from service.text.languages import make_tokenizer
 from service.text.slices import finish
 from service.text.tokenizer import Tokenizer
+from service.text.vocabulary import encode_tokens
 from training.cells import Tensor
 from training.data.dataset import Array, Batches, Example, Examples
 from training.data.files import DataFileError, read_text, source

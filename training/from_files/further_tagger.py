@@ -15,9 +15,9 @@ import numpy as np
 from rich.console import Console
 
 from service.artifact.manifest import DataSource, Metric
-from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA
+from service.text.vocabulary import encode_characters, encode_tokens
 from training.data import corpora, treebank
 from training.data.dataset import IGNORED, Array, Example
 from training.data.distillation import DistillationSet

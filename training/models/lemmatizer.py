@@ -10,8 +10,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.text.lemma_rules import CASINGS, IRREGULAR, JOINED, KEEP, LemmaRule, parse
-from service.text.lemmatizer import SEPARATOR, LemmaFile, Lemmatizer
+from service.text.lemmatizer import (
+    CASINGS,
+    IRREGULAR,
+    JOINED,
+    KEEP,
+    SEPARATOR,
+    LemmaFile,
+    LemmaRule,
+    Lemmatizer,
+    parse_rule,
+)
 from service.text.normalization import normalize_form
 
 LEAST_COMMON = 2  # characters, or the whole lemma; a rule of fewer would fit words that it has nothing to do with
@@ -62,7 +71,7 @@ def learn(words: Iterable[tuple[TaggedWord, str]], labels: Sequence[str]) -> Lea
         found[word._replace(form=normalize_form(word.form))][lemma] += 1
     for word, lemmas in found.items():
         for lemma in lemmas:
-            for rule in map(parse, labels_of(word.form, lemma)):
+            for rule in map(parse_rule, labels_of(word.form, lemma)):
                 if isinstance(rule, str):
                     irregular[lemma].add(word.form.lower())
                 elif not rule.keeps_characters:
@@ -71,7 +80,7 @@ def learn(words: Iterable[tuple[TaggedWord, str]], labels: Sequence[str]) -> Lea
     for word, lemmas in sorted(found.items()):
         best = min(lemmas, key=lambda lemma: (-lemmas[lemma], lemma))
         dictionary[f"{word.upos}{SEPARATOR}{word.tag}"][word.form] = best
-    wanted = [label for label in map(parse, labels) if isinstance(label, str)]
+    wanted = [label for label in map(parse_rule, labels) if isinstance(label, str)]
     forms = {lemma: sorted(irregular[lemma]) for lemma in wanted}
     return LearnedLemmatizer(labels, LemmaFile("".join(sorted(characters)), forms, {}, dict(dictionary)))
 

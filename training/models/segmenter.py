@@ -16,9 +16,8 @@ from sklearn.linear_model import LogisticRegression
 
 from service.text.learned_tokenizer import learned_ends
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
-from service.text.sentences import rule_ends
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.spacy_tokenizer import SpacyTokenizer, rule_ends
 from service.text.tokenizer import Sentence, Token
 from training.data.treebank import Tree, in_normal_form, raw_text
 

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from service.text.encoding import encode_characters
-from service.text.vocabulary import Vocabulary
+from service.text.vocabulary import Vocabulary, encode_characters
 from training.cells import Tensor
 from training.data.dataset import Array
 from training.data.lexicon import Lexicon

@@ -12,8 +12,7 @@ from scipy.special import softmax
 
 from service.artifact.manifest import DataSource, Endpoint, Metric
 from service.errors import ConfigurationError
-from service.text.encoding import encode_tokens
-from service.text.vocabulary import PAD, UNK, Vocabulary
+from service.text.vocabulary import PAD, UNK, Vocabulary, encode_tokens
 from training.cells import Tensor
 from training.data.buckets import best_buckets
 from training.data.dataset import Array, Batch, Batches, Example, Examples, bucketed, collate, length_sorted, of_lengths

@@ -9,8 +9,7 @@ import numpy as np
 from keras import ops
 
 from service.artifact.manifest import DataSource, Endpoint, Metric
-from service.text.encoding import Ids, encode_tokens
-from service.text.vocabulary import RESERVED, Vocabulary
+from service.text.vocabulary import RESERVED, Ids, Vocabulary, encode_tokens
 from training.cells import Tensor
 from training.data import corpora, source_code
 from training.data.catalogue import CORPORA

@@ -5,8 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from service.text.lemma_rules import CASINGS, LOWER
-from service.text.lemmatizer import RULES_TRIED
+from service.text.lemmatizer import CASINGS, LOWER, RULES_TRIED
 from training.data.dataset import Array
 from training.data.lexicon import Lexicon
 from training.data.treebank import NOTHING, Tree, Word

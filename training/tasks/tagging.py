@@ -11,12 +11,11 @@ from keras import ops
 
 from service.artifact.manifest import DataSource, Metric
 from service.errors import ConfigurationError
-from service.text.encoding import encode_characters, encode_tokens
 from service.text.languages import make_tokenizer, named_tokenizer
 from service.text.lemmatizer import LEMMA, finer_column
 from service.text.normalization import normalize_form
 from service.text.tokenizer import Tokenizer
-from service.text.vocabulary import Vocabulary
+from service.text.vocabulary import Vocabulary, encode_characters, encode_tokens
 from training.cells import Tensor
 from training.data import corpora, treebank
 from training.data.buckets import best_buckets

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from service.artifact.manifest import Metric
-from service.text.encoding import encode_characters
 from service.text.lemmatizer import LEMMA
-from service.text.vocabulary import Vocabulary
+from service.text.vocabulary import Vocabulary, encode_characters
 from training.data.dataset import IGNORED, Array, Example, length_sorted
 from training.data.distillation import DistillationSet
 from training.metrics.scores import LEMMA_RULES, tagging_accuracy, word_accuracy

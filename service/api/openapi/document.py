@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from pydantic.json_schema import models_json_schema
 
-from service.api import line_schemas
+from service.api import lines
 from service.api.openapi import problems
 from service.api.protocols.tensors import InferenceRequest
 from service.http.context import TIMEOUT_HEADER
@@ -122,7 +122,7 @@ def _complete_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> N
     }
     for described in (operation.get("requestBody", {}), *operation["responses"].values()):
         for media_type, content in described.get("content", {}).items():
-            if media_type == line_schemas.MEDIA_TYPE:
+            if media_type == lines.MEDIA_TYPE:
                 content["example"] = json.dumps(example_of(described["content"][JSON]["schema"], schemas)) + "\n"
             elif media_type == JSON and "$ref" in content["schema"]:
                 content["example"] = example_of(content["schema"], schemas)

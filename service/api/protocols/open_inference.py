@@ -15,9 +15,9 @@ from service.api.protocols import tensors
 from service.api.protocols.served import TEXT, Parameters, TensorMetadata, compute, find, outputs_of
 from service.api.protocols.tensors import InferenceRequest, InferenceResponse
 from service.errors import EngineUnavailable, InvalidInput
+from service.http.body import in_turn, receive
 from service.http.compression import response_of
 from service.http.context import context_of, pipeline_run
-from service.http.parsing import in_turn, receive
 from service.http.problem import RETRY_AFTER
 from service.http.validation import describe
 from service.pipelines.formats.pieces import JSON

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from service.api import request_schemas
 from service.api.protocols.tensors import Tensor, strings
 from service.errors import InvalidInput
-from service.http.parsing import validate
+from service.http.body import validate
 from service.pipelines.catalog import Catalog, not_found
 from service.pipelines.classification import classify
 from service.pipelines.formats.tagging import write_result

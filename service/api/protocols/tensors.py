@@ -15,7 +15,7 @@ from typing_extensions import TypeAliasType
 
 from service.api.request_schemas import Strict
 from service.errors import InvalidInput, TooLarge, shortened
-from service.http.parsing import parse_json, validate
+from service.http.body import parse_json, validate
 from service.http.texts import Texts, at_most
 from service.pipelines.formats.pieces import join_list, to_json, write_object
 from service.settings import Settings

@@ -19,9 +19,8 @@ from service.http.negotiation import accepts_gzip
 from service.http.plain_requests import MOST_BYTES
 from service.pipelines.formats.pieces import JSON
 from service.security.keys import client_of
-from service.telemetry import request_ids
 from service.telemetry.metrics import UNMATCHED
-from service.telemetry.timing import Timing
+from service.telemetry.request import RequestIds, Timing, ids_from
 from service.text import conllu
 from service.text.slices import Sliced
 
@@ -247,7 +246,7 @@ class Connection(BoundedProtocol):
         if exchange.over:
             return
         exchange.over, self._exchange = True, None
-        ids, context = request_ids.ids_from(exchange.headers), self._context
+        ids, context = ids_from(exchange.headers), self._context
         closes = not self._keep_alive or context.draining or context.group.gives_up_connection()
         size = sum(map(len, body))
         origin = b""
@@ -277,13 +276,13 @@ class Connection(BoundedProtocol):
             self.transport.close()
         self.on_response_complete()
 
-    def _record(self, exchange: Exchange, status: int, ids: request_ids.RequestIds | None = None) -> None:
+    def _record(self, exchange: Exchange, status: int, ids: RequestIds | None = None) -> None:
         """Records an exchange that is over, and releases its key."""
         context = self._context
         context.bytes_in_progress -= exchange.in_progress
         if exchange.key is not None:
             context.release(exchange.key)
-        ids = ids or request_ids.ids_from(exchange.headers)
+        ids = ids or ids_from(exchange.headers)
         context.recorder.note(ids, exchange.headers, "POST", exchange.made.route, status, exchange.timing)
 
     # Answers without the application
@@ -299,7 +298,7 @@ class Connection(BoundedProtocol):
             (b"content-type", problem.MEDIA_TYPE.encode()),
             (b"content-length", b"%d" % len(body)),
             *((name.lower().encode(), value.encode()) for name, value in problem.headers_of(error).items()),
-            (b"x-request-id", request_ids.ids_from(given).request.encode()),
+            (b"x-request-id", ids_from(given).request.encode()),
         ]
         self.transport.write(STATUS_LINE[status] + encoded(headers) + LAST_CLOSES + body)
         self._count(status)

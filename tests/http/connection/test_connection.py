@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.http.context import Context
 from service.http.problem import MAX_HEAD_BYTES
+from service.process.acceptor import BACKLOG
 from service.process.board import Board
-from service.process.listening import BACKLOG
 from service.process.server import Server
 from service.telemetry.request_record import FLUSH_SECONDS
 from tests.e2e.test_server import wait_until

@@ -8,13 +8,13 @@ import pytest
 from fastapi.routing import APIRoute
 from openapi_spec_validator import validate
 
-from service.api import admin, feedback, infer, line_schemas, status
+from service.api import admin, feedback, infer, lines, status
 from service.api.openapi.problems import components
 from service.api.protocols import open_inference, openai
 from service.http.problem import HTTP, PREFIX, TABLE, Problem
 from tests.http.openapi.calls import JSON, document, operations
 
-NDJSON = line_schemas.MEDIA_TYPE
+NDJSON = lines.MEDIA_TYPE
 LINES = ("/tag", "/classify", "/generate")
 OPEN = {"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"}
 

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from service.api.line_schemas import MEDIA_TYPE
+from service.api.lines import MEDIA_TYPE
 from tests.http.openapi.calls import CALLS, document, operations, service
 
 GENERATOR = "openapi-python-client==0.29.1"

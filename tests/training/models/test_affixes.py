@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from service.text.encoding import encode_characters
-from service.text.vocabulary import Vocabulary
+from service.text.vocabulary import Vocabulary, encode_characters
 from training.models.affixes import PREFIXES, SUFFIXES, Affixes
 
 CHARACTERS = Vocabulary(list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-é"))

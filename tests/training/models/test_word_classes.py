@@ -6,8 +6,7 @@ import string
 import numpy as np
 import pytest
 
-from service.text.encoding import encode_characters
-from service.text.vocabulary import Vocabulary
+from service.text.vocabulary import Vocabulary, encode_characters
 from tests.training.tiny import SOURCE
 from training.data.lexicon import Lexicon
 from training.models.affixes import Affixes

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.text.encoding import encode_tokens
+from service.text.vocabulary import encode_tokens
 from tests.training.tiny import SOURCE, VERSE, language_model, trained
 from training.metrics.scores import CROSS_ENTROPY
 from training.run.loop import make_predict
