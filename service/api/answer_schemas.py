@@ -38,7 +38,7 @@ class Token(Span):
     confidence: float = Field(description="Probability of the UPOS tag, 0 to 1.", examples=[0.999948])
     lemma: str | None = Field(None, description="Its dictionary form; omitted if there is none.", examples=["not"])
     source: Literal["dictionary"] | None = Field(
-        None, description="Where the model's dictionary has replaced some of the tags, that; otherwise omitted."
+        None, description="`dictionary` if the model's dictionary has replaced some of the tags; otherwise omitted."
     )
     n_best: NBest | None = Field(None, description="Where `n_best` is above 1, the most probable tags.")
 
@@ -122,7 +122,9 @@ class Ignored(BaseModel):
     """A word that the model has not read."""
 
     text: str = Field(description="The word.", examples=["Acme"])
-    source: Literal["dictionary"] = Field(description="Why: the model's dictionary has it.", examples=["dictionary"])
+    source: Literal["dictionary"] = Field(
+        description="Why it is ignored: the model's dictionary lists it.", examples=["dictionary"]
+    )
 
 
 class Classified(Labelled):
@@ -133,7 +135,7 @@ class Classified(Labelled):
         description="With `sentences`: the sum of the sentences' scores without their signs, from 0 to their number.",
     )
     ignored: list[Ignored] | None = Field(
-        None, description="The words that the model's dictionary has it ignore, in order; omitted if there are none."
+        None, description="The words that the model ignores by its dictionary, in order; omitted if there are none."
     )
     mixed: bool | None = Field(
         None,

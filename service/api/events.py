@@ -15,7 +15,7 @@ from service.pipelines.generation import Finish, GenerationOptions, Next, stream
 from service.pipelines.run import PipelineRun
 
 MEDIA_TYPE = "text/event-stream"
-SCHEMA = {  # of one event: OpenAPI 3.1 has no schema for streams
+SCHEMA: dict[str, Any] = {  # of one event: OpenAPI 3.1 has no schema for streams
     "type": "object",
     "description": "One event of the stream.",
     "required": ["data"],
@@ -82,3 +82,9 @@ async def generation_events(
 def event(data: dict[str, Any], kind: str | None = None) -> bytes:
     """Encodes an event. Without a kind, it is a `message`."""
     return format_sse_event(data_str=to_json(data).decode(), event=kind)
+
+
+def described(example: str) -> dict[str, Any]:
+    """Returns what the OpenAPI document says of an answer with generated texts; `example` is that of its stream."""
+    content = {MEDIA_TYPE: {"schema": SCHEMA, "example": example}}
+    return {"description": "The texts, as JSON or as a stream", "content": content}

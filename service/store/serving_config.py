@@ -15,9 +15,8 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 
 from service.artifact.manifest import Task
 from service.errors import ConfigurationError, NotPossible
@@ -54,12 +53,6 @@ class ServingConfig(FileModel):
 
     models: Mapping[str, ModelServing] = {}
     defaults: Mapping[Task, str] = {}
-
-    @field_validator("defaults", mode="before")
-    @classmethod
-    def _without_lemmatizer(cls, defaults: Any) -> Any:
-        """Leaves out the default of the task that lemmas were."""
-        return {k: v for k, v in defaults.items() if k != "lemmatize"} if isinstance(defaults, dict) else defaults
 
     def of_model(self, name: str) -> ModelServing:
         """Returns the serving config of a model."""

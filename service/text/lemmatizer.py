@@ -1,7 +1,7 @@
 """The lemmas of tagged words: of the words of a treebank, of a lexicon, or by the rule that a tagger gives a word.
 
 Most words occur in the treebank with the same tags; the dictionary has their lemmas. Of others, the tagger says
-which rule makes their lemma (`service.text.lemmatizer`), the most probable that fits the form.
+which rule makes their lemma (`LemmaRule`), the most probable that fits the form.
 """
 
 import re

@@ -102,7 +102,7 @@ def test_a_version_that_an_engine_refused_is_tried_again_when_its_files_change(s
         ('{"models": {"a": {"version": "x"}}}', "models/a/version: String should match pattern '^[0-9]+$'"),
         ('{"models": {"a": {"canary": {"version": "3"}}}}', "models/a/canary/share: Field required"),
         ('{"defaults": {"sing": "a"}}', "defaults/sing/[key]: Input should be 'tag', 'classify' or 'generate'"),
-        ('{"defaults": ["lemmatize"]}', "defaults: Input should be an object"),
+        ('{"defaults": ["tag"]}', "defaults: Input should be an object"),
     ],
 )
 def test_a_file_of_choices_that_is_wrong_is_named(store, content, reason):
@@ -120,18 +120,6 @@ def test_what_was_chosen_is_read_as_it_was_written(tmp_path):
     assert change_serving(Settings(model_store=tmp_path), lambda before: written) == config
     assert read_serving(Settings(model_store=tmp_path)) == config
     assert [p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == ["serving.json"]
-
-
-def test_a_default_lemmatizer_of_before_is_ignored_and_the_others_hold(store):
-    path = store / "serving.json"
-    path.write_text('{"models": {}, "defaults": {"lemmatize": "lemmas-en", "tag": "tagger-en"}}')
-    assert read_serving(Settings(model_store=store)) == ServingConfig(defaults={"tag": "tagger-en"})
-    assert served(store) == ({"3": 1.0}, {})
-    ServingController(Settings(model_store=store)).use("tagger-en", "2")
-    assert json.loads(path.read_text()) == {
-        "models": {"tagger-en": {"version": "2"}},
-        "defaults": {"tag": "tagger-en"},
-    }
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path):

@@ -150,12 +150,6 @@ EVENTS_EXAMPLE = """data: {"id":"cmpl-6f1c","object":"text_completion","created"
 data: [DONE]
 
 """
-STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The texts, as JSON or as a stream",
-        "content": {events.MEDIA_TYPE: {"schema": events.SCHEMA, "example": EVENTS_EXAMPLE}},
-    }
-}
 
 
 @router.post(
@@ -163,7 +157,7 @@ STREAMED: dict[int | str, dict[str, Any]] = {
     operation_id="create_completion",
     response_model=Completion,
     summary="Complete texts",
-    responses={**STREAMED, **responses(*INFER)},
+    responses={200: events.described(EVENTS_EXAMPLE), **responses(*INFER)},
 )
 async def completions(body: CompletionRequest, request: Request) -> Response:
     """Continues prompts as /generate does, with OpenAI's fields."""
