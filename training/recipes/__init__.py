@@ -1,4 +1,7 @@
-"""Recipes of the models that are served, one module each, which defines `recipe`: `tagger_en.py` is `tagger-en`."""
+"""Recipes of the models that are served.
+
+A module defines `recipe`: `tagger_en.py` is `tagger-en`. `_taught_taggers.py` has those of TAUGHT.
+"""
 
 import importlib
 from pathlib import Path
@@ -9,10 +12,14 @@ from service.errors import ConfigurationError
 if TYPE_CHECKING:
     from training.tasks.base import Recipe  # imports Keras, which takes seconds
 
+FOLDER = Path(__file__).parent
+TAUGHT = tuple(f"tagger-{language}" for language in ("da", "de", "es", "nl", "pt", "sv"))
 
-def recipe_names(folder: Path = Path(__file__).parent) -> list[str]:
+
+def recipe_names(folder: Path = FOLDER) -> list[str]:
     """Returns the names of all recipes in a folder."""
-    return sorted(path.stem.replace("_", "-") for path in folder.glob("[!_]*.py"))
+    names = [path.stem.replace("_", "-") for path in folder.glob("[!_]*.py")]
+    return sorted([*names, *TAUGHT] if folder == FOLDER else names)
 
 
 def load_recipe(name: str) -> "Recipe":
@@ -24,5 +31,8 @@ def load_recipe(name: str) -> "Recipe":
 
 def load(package: str, name: str) -> "Recipe":
     """Loads a recipe of a package that has it."""
+    if name in TAUGHT:
+        taught: dict[str, Recipe] = importlib.import_module(f"{__name__}._taught_taggers").RECIPES
+        return taught[name]
     recipe: Recipe = importlib.import_module(f"{package}.{name.replace('-', '_')}").recipe
     return recipe

@@ -3,12 +3,14 @@
 from rich.console import Console
 
 from service.errors import ConfigurationError
+from training.data import corpora
 from training.data.distillation import DistillationSet
 from training.tasks.base import Task
+from training.tasks.recipe import TeacherSettings
 from training.tasks.sentiment import Sentiment
 from training.tasks.tagging import Tagging
 from training.teachers import sentiment, tagging
-from training.teachers.unlabelled import Text, of_corpora
+from training.teachers.unlabelled import Text, of_corpora, of_file
 
 
 def teach(task: Task, console: Console, text: Text | None = None) -> DistillationSet:
@@ -22,7 +24,18 @@ def teach(task: Task, console: Console, text: Text | None = None) -> Distillatio
     """
     settings = task.recipe.teaching
     if isinstance(task, Tagging) and settings:
-        return tagging.teach(task, settings, text or of_corpora(settings, task.recipe.seed), console)
+        return tagging.teach(task, settings, text or _text(task, settings), console)
     if isinstance(task, Sentiment) and settings:
         return sentiment.teach(task, settings, console)
     raise ConfigurationError(f"the recipe {task.recipe.name} has no teacher of its own")
+
+
+def _text(task: Tagging, settings: TeacherSettings) -> Text:
+    """Returns the text that the settings name, which of a language other than English is split as its treebank is."""
+    recipe = task.recipe
+    if settings.text is None:
+        return of_corpora(settings, recipe.seed)
+    task.learn_segmenter()
+    path, tokenizer = corpora.path(settings.text, recipe.language), task.text_tokenizer()
+    text = of_file(path, "", tokenizer, settings.unlabelled_tokens, recipe.seed)
+    return text._replace(sources=corpora.sources(settings.text))

@@ -110,6 +110,19 @@ def test_taggers_learn_their_sentences_and_label_others(settings):
     assert made.sources[-1].name == "encoder, the teacher's pretrained weights"
 
 
+def test_the_text_of_a_language_is_split_as_its_treebank_is_and_nothing_else_is_read(settings, tmp_path, monkeypatch):
+    file = tmp_path / "de.txt"
+    file.write_text("the dog sees\nthe bird likes today\n")
+    found = source(file, "CC0")
+    monkeypatch.setattr(corpora, "path", lambda corpus, part: {("voices", "en"): file}[corpus, part])
+    monkeypatch.setattr(corpora, "sources", {"voices": (found,)}.get)
+    task = tagging(teaching=replace(settings, epochs=1, text="voices"), segmentation=("sentences",))
+    made = teach(task, console())
+    texts = {tuple(map(str.lower, made.sentences[i])) for i in range(len(made.sentences))}
+    assert texts == {("the", "dog", "sees"), ("the", "bird", "likes", "today")}
+    assert made.sources[0] == found
+
+
 def test_classifiers_label_what_is_recombined_from_their_phrases(settings):
     teaching = replace(settings, batch_pieces=200, epochs=1, recombined_tokens=8)
     task = sentiment(teaching=teaching, limit=10)  # all twenty leave nothing new
