@@ -62,7 +62,7 @@ class NotReceived(TagwerkError):  # noqa: N818
 
 
 class InvalidFields(InvalidInput):
-    """Several fields of the request are invalid: `count` of them, of which the first are described."""
+    """Several fields of the request are invalid. `count` is their number; `fields` describes the first ones."""
 
     def __init__(self, message: str, fields: list[dict[str, str]], count: int) -> None:
         TagwerkError.__init__(self, message)

@@ -27,8 +27,8 @@ class LineInput:
     ) -> None:
         """A line has at most `limit` bytes, and must be complete within `timeout_seconds` of its first byte.
 
-        The next line must begin within the same time, counted while no line is being processed: `idle_seconds` returns
-        for how long none has been. `hold` is called with each change of the number of bytes of the unfinished line.
+        The next line must begin within the same time after the last one was answered: `idle_seconds` returns the time
+        since then, 0 while a line is processed. `hold` is called with each change of the unfinished line's bytes.
         """
         self._receive = receive
         self._limit = limit

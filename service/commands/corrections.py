@@ -20,7 +20,7 @@ from service.text.conllu import Columns, write_sentence
 from service.text.slices import finish
 from service.text.tokenizer import Token
 
-UNKNOWN_SPACING = {"spacing": "unknown"}  # the comment by which tagwerk-train teaches the tokenizer nothing
+UNKNOWN_SPACING = {"spacing": "unknown"}  # a comment for tagwerk-train: no tokenizer learns from these spaces
 LONGEST_SHOWN = 60  # characters of a text
 MOST_SHOWN = 10  # kinds of changes
 

@@ -24,7 +24,7 @@ from service.types import ModelState, State
 class ProcessGroup:
     """The processes of a service, as one process sees them. This class stands for a service of one process.
 
-    The given models are the defaults of their tasks; without any, all are.
+    `defaults` names the default models of the tasks; if it is empty, every model is one.
     """
 
     def __init__(self, defaults: Sequence[str] = ()) -> None:

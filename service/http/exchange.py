@@ -20,7 +20,7 @@ class Exchange:
     """A plain request: POST, JSON, small, without coding. It has no ASGI scope, task or future.
 
     Attributes:
-        made: the class of the route's handler.
+        made: the handler class of the route.
         headers: by name in lower case.
         key: the API key that it was admitted with; to be released with the answer.
         client: the number of the key's owner.

@@ -30,7 +30,7 @@ log = logging.getLogger("tagwerk.server")
 
 MOST_BYTES = 16_384  # of a plain request's body
 GROUP_BYTES = 16_384  # of the requests that are handled together
-# In slices, each of which is what a group of requests has of a later iteration:
+# In slices of SLICE_SECONDS; work that goes on in a later iteration has one slice of it:
 FIRST_SLICES = 2  # for which work on a group runs at once
 MOST_SLICES = 5  # of an iteration, after which work on further requests begins in a later one
 MOST_KINDS = 64  # some may be of versions that have been replaced

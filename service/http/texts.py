@@ -1,6 +1,6 @@
 """Types of request fields that hold lists of texts, validated per list: Pydantic is slow per item.
 
-Each type has a name of its own in the OpenAPI document, from which generators of clients name theirs.
+Each type has a name in the OpenAPI document, which generators of clients use for their types.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What the processes of a service share in memory: who is ready, with how many connections, loading or serving what.
+"""What the processes of a service share in memory: their states, numbers of connections, and versions of models.
 
 One anonymous file, which all processes map. Each of them has a slot: numbers that are read often, and a status record.
 The supervisor has a record of its own, with the versions to load and to serve. Each record is written by one process

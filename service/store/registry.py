@@ -34,11 +34,11 @@ class Check:
 class Registry:
     """The versions in a store. Verifies the files of each once, and again when they change.
 
-    `refuse` may be called from another thread. `only` has the names of the models that it is limited to, if any.
+    `refuse` may be called from another thread.
     """
 
     def __init__(self, store: Path, signers: Sequence[Path] = (), only: Sequence[str] = ()) -> None:
-        """`only` has the names of models; all others are left out, none if it is empty.
+        """`only` has the names of the models to list; if it is empty, all are listed.
 
         Raises ConfigurationError if there is no store, or no model of such a name.
         """

@@ -113,6 +113,6 @@ class TextGeneration:
 
 
 def beginning(text: str, strings: Sequence[str]) -> int:
-    """Returns where the longest end of a text that one of the strings begins with starts; its length without any."""
+    """Returns the first index from which a text may begin one of the strings; the text's length if there is none."""
     places = range(len(text))
     return next((i for i in places if any(string.startswith(text[i:]) for string in strings)), len(text))

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from service.artifact.version import ModelVersion
-from service.text.emoji import is_emoji
 from service.text.english import READ_AS
 from service.text.languages import ENGLISH
 from service.text.lemmatizer import LEMMA, NEXT_RULES, finer_column
 from service.text.normalization import normalize
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
+from service.text.symbols import is_emoji
 from service.text.tokenizer import Token
 from service.text.vocabulary import encode_characters
 from service.types import Array, Ragged, Tensors

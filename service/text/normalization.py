@@ -51,7 +51,7 @@ def normalize_each(strings: Collection[str]) -> Collection[str]:
 
 
 def with_variants(ids: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Returns ids by string, also of the normal forms of strings and of the characters that one may stand for."""
+    """Returns ids by string; normal forms have the ids of their strings, and SUBSTITUTES those of plain characters."""
     found = dict(ids)
     for string, id in list(found.items()):
         found.setdefault(normalize(string), id)

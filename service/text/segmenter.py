@@ -146,7 +146,7 @@ class PossibleEnds:
 def _possible_ends(tokens: Sequence[Token]) -> list[int]:
     """Returns the indices of tokens before which a sentence may end.
 
-    None ends before a small letter that one space separates from a letter or digit, nor within a run of those.
+    No sentence ends directly after a letter or digit, nor where only a space is between that and a small letter.
     """
     found = []
     last, end = " ", 0  # of the token before

@@ -13,10 +13,9 @@ from operator import itemgetter
 
 from spacy.pipeline import Sentencizer
 
-from service.text.emoji import EMOJI
 from service.text.english import CHUNK, Rules, treebank_rules
-from service.text.scripts import UNSPACED
 from service.text.slices import Sliced
+from service.text.symbols import EMOJI, UNSPACED
 from service.text.tokenizer import BLANK_LINE, Sentence, Token, Tokenizer, new_token
 
 _LONGEST_CHUNK = 256

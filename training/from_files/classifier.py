@@ -7,7 +7,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from service.text.languages import named_tokenizer, tokenizer_name
-from service.text.scripts import UNSPACED_SCRIPTS
+from service.text.symbols import UNSPACED_SCRIPTS
 from training.data.files import DataFileError, source
 from training.data.labelled_texts import shortened
 from training.data.splits import HoldOut, by_label, shuffled

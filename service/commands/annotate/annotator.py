@@ -66,7 +66,7 @@ class Annotator:
     def annotate(self, source: Source, target: Path, which: str = "") -> bool:
         """Annotates a file, unless its output is there; returns whether too many of its rows are left out.
 
-        `which` says which of all files it is. Raises UnreadableInput, UnusableOutput.
+        `which` is shown before its name, such as "2 of 3: ". Raises UnreadableInput, UnusableOutput.
         """
         if is_made(target):
             manifest = read_manifest(target) or Manifest()

@@ -1,7 +1,7 @@
 """Reads rows from plain text, tables, JSON Lines and CoNLL-U, whose format is detected by name and content.
 
-Each reader consumes exactly the lines of the rows that it has returned, so that the position of the lines is always
-one from which reading can continue.
+Each reader consumes exactly the lines of the rows that it has returned, so reading can continue at the position of the
+lines at any time.
 """
 
 import re

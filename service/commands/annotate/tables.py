@@ -99,7 +99,7 @@ def column_of(columns: Sequence[str], name: str, source: str) -> int:
 
 
 def delimiter_of(text: str, column: str) -> str:
-    """Returns the delimiter by which a table's header has a column, or else the most columns."""
+    """Returns the delimiter that splits the header so that it has a column, or else into the most columns."""
     headers = {delimiter: [cell.strip() for cell in header_of(text, delimiter)] for delimiter in DELIMITERS}
     return max(DELIMITERS, key=lambda delimiter: (column in headers[delimiter], len(headers[delimiter])))
 

@@ -21,7 +21,7 @@ from service.pipelines.formats import tagging
 from service.pipelines.run import PipelineRun
 
 KEPT = 10  # texts in memory for each that is chosen
-ALIKE = 0.5  # share of the words of two texts that they have in common, from which one of them is enough
+ALIKE = 0.5  # share of common words; of two texts that have as many or more, one is chosen
 
 
 class Found(NamedTuple):

@@ -19,7 +19,7 @@ from service.http.connection.http_rules import fault_of, in_http_1_0
 from service.http.connection.uvicorn_private import FlowControl, HttpToolsProtocol, RequestResponseCycle
 from service.http.context import Context
 
-CLOSE_DELAY_SECONDS = 0.05  # in which an event loop that was late reads what has arrived
+CLOSE_DELAY_SECONDS = 0.05  # time for an event loop that was late to read what has arrived
 LEAST_BYTES_PER_SECOND = 1024  # that a client reads while data is unsent
 MOST_PIPELINED = 16  # requests that wait for the answers to earlier ones
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
@@ -99,9 +99,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refusal: problem.Expected | None = None  # to be answered after earlier requests; nothing more is parsed
         self._arriving = False  # a request has begun and is incomplete
         self._in_head = False  # its head is incomplete too
-        self._head_bytes = 0  # of the read in which the head began, and of those since
+        self._head_bytes = 0  # in the read in which the head began, and in all reads since then
         self._got_body = False  # in this read
-        self._bodiless_bytes = 0  # of the reads after the head without body data, such as trailers
+        self._bodiless_bytes = 0  # in reads after the head that had no body data, such as trailers
         self._streams_body = False  # the handler of the request in progress has times of its own for its body
         self._since = self.loop.time()  # when the arriving request began; without one, when the connection became idle
         self._unread = False  # the client left answers unread at the last check
