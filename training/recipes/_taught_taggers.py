@@ -12,7 +12,7 @@ from training.data.treebank import NOTHING, Tree
 from training.models.segmenter import SENTENCES, TOKENS
 from training.models.tagger import TaggerSizes
 from training.tasks.recipe import TeacherSettings
-from training.tasks.tagging import HEADS, Tagging, TaggingRecipe
+from training.tasks.tagging import Tagging, TaggingRecipe
 
 TOGETHER = (
     "The teacher of the first version was tuned on the treebanks of eight languages at once, one transformer with "
@@ -73,7 +73,6 @@ def _recipe(
         characters=16,
         word_count=2,
         restyled=0.3,
-        chosen_by=HEADS["upos"],
         teacher=f"tagger-{tag}",
         teaching=TeacherSettings(
             encoder="multilingual", epochs=7, encoder_rate=1.5e-4, text=f"common_voice_{tag}", unlabelled_tokens=300_000
