@@ -27,11 +27,7 @@ ROOT = Path(__file__).parents[1]
 STORE = Path(os.environ.get("TAGWERK_MODEL_STORE") or ROOT / "model_store")
 
 # One process and a small grid start sooner; the service is the same.
-SMALL = {
-    "TAGWERK_PROCESSES": "1",
-    "TAGWERK_BATCH_SIZES": "1,8",
-    "TAGWERK_SLOTS": "4",
-}
+SMALL = {"TAGWERK_PROCESSES": "1", "TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_SLOTS": "4"}
 
 # All servers compile the same shapes, in this test run and the next. Each worker has a folder, since of
 # processes that share one only one compiles a model.

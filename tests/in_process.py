@@ -40,12 +40,7 @@ def use_device(
 ) -> None:
     """Has each engine that is started use a device; `loaded` gets its models."""
 
-    def make_engine(
-        settings: Settings,
-        versions: Sequence[ModelVersion],
-        metrics: Metrics,
-        hooks: LoadHooks,
-    ) -> Engine:
+    def make_engine(settings: Settings, versions: Sequence[ModelVersion], metrics: Metrics, hooks: LoadHooks) -> Engine:
         if loaded is not None:
             loaded.extend(str(version.key) for version in versions)
         device = make_device()

@@ -10,10 +10,7 @@ from service.backend.words import WORDS_PER_CALL, WordCache
 from service.errors import ConfigurationError
 
 ENDPOINT = Endpoint(
-    inputs={
-        "word_ids": TensorSpec(dtype="int32", axes=("W",)),
-        "char_ids": TensorSpec(dtype="int32", axes=("W", 3)),
-    },
+    inputs={"word_ids": TensorSpec(dtype="int32", axes=("W",)), "char_ids": TensorSpec(dtype="int32", axes=("W", 3))},
     outputs={"projected": TensorSpec(dtype="float32", axes=("W", 2))},
 )
 

@@ -18,11 +18,7 @@ from tests.e2e.processes import servers
 from tests.e2e.test_server import metric, wait_until
 from tests.tiny_store import NAME, copy_version
 
-SETTINGS = {
-    "TAGWERK_XLA_CACHE": str(CACHE),
-    "TAGWERK_BATCH_SIZES": "1,8",
-    "TAGWERK_STORE_INTERVAL_SECONDS": "0.1",
-}
+SETTINGS = {"TAGWERK_XLA_CACHE": str(CACHE), "TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_STORE_INTERVAL_SECONDS": "0.1"}
 BODY = {"text": ["The dog sees the cat. The bird feeds a child.", "A teacher likes the very very very long day today."]}
 SECONDS = 240.0
 FOLLOWS_SECONDS = 0.5  # until each process has read what the supervisor has written
@@ -200,10 +196,7 @@ def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path
             assert answer["model_version"] == version
 
         load = Load(server)
-        rolled_back = [
-            lambda: choose(store, "rollback", NAME),
-            lambda: wait_until(lambda: serves(server, "1")),
-        ]
+        rolled_back = [lambda: choose(store, "rollback", NAME), lambda: wait_until(lambda: serves(server, "1"))]
         asyncio.run(load.while_(*rolled_back))
         assert set(load.statuses) == {200}, load.refusals
         assert {answer["version"] for answer in load.answers} == {"1", "2"}

@@ -19,17 +19,7 @@ from service.engine.loader import Generator, LoadHooks, LoadProgress, ModelLoadi
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, State
-from tests.engine.running import (
-    LM,
-    SETTINGS,
-    TAGGER,
-    make_engine,
-    prompt,
-    request,
-    rows_of,
-    turns,
-    until,
-)
+from tests.engine.running import LM, SETTINGS, TAGGER, make_engine, prompt, request, rows_of, turns, until
 from tests.fakes import Clock, Device, Repeater, version_of
 
 STEP_SECONDS = 1 / 32  # exact in binary

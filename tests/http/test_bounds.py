@@ -135,6 +135,7 @@ async def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch)
 
 
 UPGRADE = b"Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: x\r\n"
+POST = b"POST /tag HTTP/1.1\r\nHost: x\r\n"
 ODD = {
     "WebSocket": (b"GET /livez HTTP/1.1\r\n" + UPGRADE + b"Upgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n", 400),
     "WebSocket in capitals": (b"GET / HTTP/1.1\r\n" + UPGRADE + b"Upgrade: WebSocket\r\n\r\n", 400),
@@ -158,11 +159,14 @@ ODD = {
     "no Host": (b"GET /livez HTTP/1.1\r\n\r\n", 400),
     "no Host, plain": (b"POST /tag HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}", 400),
     "two Hosts": (b"GET /livez HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n", 400),
+    "two Hosts in HTTP/1.0": (b"GET /livez HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n", 400),
     "no Host in HTTP/1.0": (b"GET /livez HTTP/1.0\r\n\r\n", 200),
     "a coding beside chunked": (
         b"POST /tag HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         501,
     ),
+    "two codings": (POST + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
+    "chunks in capitals": (POST + b"Transfer-Encoding: Chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 415),
     "chunks in HTTP/1.0": (b"POST /tag HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     "a thousand headers": (b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 1000 + b"\r\n", 200),
     "an empty header name": (b"GET /livez HTTP/1.1\r\nHost: x\r\n: x\r\n\r\n", 400),

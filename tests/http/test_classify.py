@@ -44,19 +44,6 @@ def test_a_long_text_is_judged_whole(client):
     assert good["scores"]["positive"] > bad["scores"]["positive"]
 
 
-def test_each_sentence_is_judged_by_itself_beside_the_whole(client):
-    text = "The actors are wonderful. The plot is an awful mess."
-    response = client.post("/classify", json={"text": [text, ""], "sentences": True})
-    answer_schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
-    result, blank = response.json()["results"]
-    assert [part["label"] for part in result["sentences"]] == ["positive", "negative"]
-    texts = [part["text"] for part in result["sentences"]]
-    assert texts == ["The actors are wonderful.", "The plot is an awful mess."]
-    assert texts == [text[part["start"] : part["end"]] for part in result["sentences"]]
-    assert result["scores"] == pytest.approx(classify(client, text)[0]["scores"], abs=2e-5)
-    assert blank["sentences"] == []
-
-
 def test_a_score_tells_how_positive_a_text_is_and_a_magnitude_how_strong_its_sentences_are(client):
     texts = ["The actors are wonderful. The plot is an awful mess.", "It is wonderful. It is brilliant.", "Awful.", ""]
     response = client.post("/classify", json={"text": texts, "sentences": True})

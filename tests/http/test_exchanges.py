@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.http import plain_requests
 from service.security.authenticator import Authenticator
-from service.security.keys import add_key, client_of, read_keys
+from service.security.keys import add_key
 from service.security.rate_limiter import RateLimiter
 from service.text.slices import SLICE_SECONDS, Sliced, advance
 from tests.engine.running import until
@@ -98,22 +98,6 @@ async def test_a_body_that_arrives_in_pieces_is_answered_once_it_is_whole():
         assert not service.through_application
 
 
-async def test_the_engine_works_for_the_client_whose_key_a_request_has(tmp_path, narrow):
-    authenticator, one, other = narrow
-    async with running(authenticator) as service:
-        seen: list[int] = []
-        submit = service.context.engine.submit
-
-        def noting(requests: Any, on_done: Any) -> Any:
-            seen.extend(requests.clients)
-            return submit(requests, on_done)
-
-        service.context.engine.submit = noting  # type: ignore[method-assign]
-        sent = [service.send(post("/tag", FINE, key)) for key in (one, other)]
-        await until(lambda: all(answers(wire) for _, wire in sent))
-        assert seen == [client_of(key) for key in read_keys(tmp_path / "keys.json")]
-
-
 @both_ways
 @pytest.mark.parametrize("error", [None, ConnectionResetError()], ids=["closed", "reset"])
 async def test_a_client_that_goes_while_its_request_waits_leaves_the_queue_and_its_key_free(narrow, way, error):
@@ -149,24 +133,6 @@ async def test_a_request_whose_deadline_passes_in_the_queue_is_answered_504_with
         assert service.metric("expired_total") == 1
         service.device.go.set()
         assert (await service.answer(way(post("/classify", FINE, one)))).status == 200, "its key is free"
-
-
-@pytest.mark.parametrize(("waiting", "texts", "tokenized"), [(4, 1, False), (3, 3, True)], ids=["full", "too small"])
-async def test_a_request_that_does_not_fit_the_queue_is_answered_429_on_both_ways(waiting, texts, tokenized):
-    async with running(**SMALL_QUEUE) as service:
-        await service.hold()
-        for _ in range(waiting):
-            await service.wait(post("/classify", FINE))
-        request = post("/classify", json.dumps({"text": ["fine"] * texts}).encode())
-        _, wire = service.send(request)
-        service.context.plain.run()
-        (plain,) = answers(wire)
-        assert plain == await service.answer(application(request))
-        assert plain.status == 429
-        assert int(plain.header("retry-after") or "") >= 1
-        assert ("tokenize" in (plain.header("server-timing") or "")) is tokenized
-        assert problem_of(plain)["detail"].startswith(f"the queue is full: {waiting} of at most 4 sequences")
-        assert service.metric("rejected_total", reason="overloaded") == 2
 
 
 BROKEN = {

@@ -63,11 +63,7 @@ def server_timing(answer: httpx.Response) -> list[str]:
 
 @pytest.mark.parametrize(
     ("body", "pointer"),
-    [
-        ({"text": DANISH}, "/text"),
-        ({"text": [ENGLISH, DANISH]}, "/text/1"),
-        ({"tokens": [DANISH.split()]}, "/tokens"),
-    ],
+    [({"text": DANISH}, "/text"), ({"text": [ENGLISH, DANISH]}, "/text/1"), ({"tokens": [DANISH.split()]}, "/tokens")],
 )
 def test_a_text_in_a_language_without_a_model_is_refused_unless_a_model_is_named(
     body: dict[str, Any], pointer: str

@@ -68,13 +68,6 @@ def test_a_bad_line_has_an_error_in_its_place(client):
     assert streaming["error"]["errors"][0]["pointer"] == "/stream"
 
 
-def test_a_line_over_the_limit_ends_the_stream_with_an_error(client):
-    long = {"text": "a" * 5_000_000}
-    first, second = ask(client, "/classify", [{"text": "Good."}, long, {"text": "Good."}])
-    assert first["results"]
-    assert "4194304 bytes" in second["error"]["detail"]
-
-
 def test_a_deadline_is_that_of_a_line(client):
     bodies = [{"prompt": "a", "max_tokens": n} for n in (1, 4096, 1)]
     first, second, third = ask(client, "/generate", bodies, **{"X-Request-Timeout-Ms": "400"})

@@ -2,7 +2,6 @@
 
 import asyncio
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +10,6 @@ from service.engine.requests import Outcome, Requests
 from service.errors import DeadlineExceeded, Overloaded
 from service.pipelines import run as runs
 from service.pipelines.run import PARTS_AT_ONCE, cut, infer_in_parts
-from service.types import Ragged, joined
 from tests.engine.running import TAGGER, hold, request, rows_of, running_engine, turns
 from tests.fakes import Device, ReadyEngine
 
@@ -54,14 +52,6 @@ def test_parts_are_bounded_and_keep_the_order(lengths):
     for count in counts:
         part, start = lengths[start : start + count], start + count
         assert len(part) == 1 or sum(part) <= 10
-
-
-@given(st.lists(st.integers(1, 15), min_size=1))
-def test_the_parts_together_are_the_whole(lengths):
-    whole = Ragged.of([{"ids": np.full(length, i)} for i, length in enumerate(lengths)])
-    back = joined(list(whole.split(cut(lengths))))
-    assert back.lengths.tolist() == lengths
-    assert back.values["ids"].tolist() == whole.values["ids"].tolist()
 
 
 async def test_a_large_request_goes_in_parts_a_few_at_a_time_and_is_admitted_once():

@@ -50,10 +50,7 @@ class Scene:
             self.add(number).start()
 
     def add(
-        self,
-        number: int = 0,
-        listening: socket.socket | None = None,
-        close_idle: Callable[[int], None] = no_hold,
+        self, number: int = 0, listening: socket.socket | None = None, close_idle: Callable[[int], None] = no_hold
     ) -> Acceptor:
         """Returns an acceptor of a process."""
         slot = self.board.slots[number]

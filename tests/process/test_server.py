@@ -25,6 +25,7 @@ from service.process.server_process import BoardGroup
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import State
+from tests.process.test_acceptor import until
 
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 BACKEND = SimpleNamespace(device="no device", overlaps=False)
@@ -72,11 +73,6 @@ class Scene:
 
         self.listening.setblocking(False)
         asyncio.run(serve())
-
-
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():
-        await asyncio.sleep(0)
 
 
 @pytest.fixture(autouse=True)

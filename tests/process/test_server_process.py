@@ -35,9 +35,7 @@ def board() -> Board:
     made = Board(3)
     made.service.write(
         ServiceStatus(
-            load=((NEW, 0.9), (OLD, 0.1), (OTHER, 1.0)),
-            shares=((OLD, 1.0), (OTHER, 1.0)),
-            defaults=("tagger",),
+            load=((NEW, 0.9), (OLD, 0.1), (OTHER, 1.0)), shares=((OLD, 1.0), (OTHER, 1.0)), defaults=("tagger",)
         )
     )
     return made
@@ -181,10 +179,7 @@ def test_a_process_whose_supervisor_has_died_ends_in_order_or_at_last_at_once(mo
     os.close(held)
     assert orphan.ended.wait(30)
     before = "there" if started else "removed"  # a signal to one that has not started ends it at once
-    assert orphan.events == [
-        f"SIGTERM True, folder {before}, orphaned True",
-        "exit 1, folder removed, orphaned True",
-    ]
+    assert orphan.events == [f"SIGTERM True, folder {before}, orphaned True", "exit 1, folder removed, orphaned True"]
     os.close(lifeline)
 
 

@@ -12,7 +12,6 @@ import pytest
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key, remove_key
 from service.security.rate_limiter import RateLimiter
-from service.settings import Settings
 from tests.artifact.test_manifest import write_version
 from tests.engine.running import until
 from tests.http.scene import SequenceModelDevice, scene
@@ -54,13 +53,7 @@ async def test_without_a_key_nothing_but_probes_and_documentation_is_answered(lo
             assert refused.headers["www-authenticate"] == "Bearer"
         for path in ("/classify", "/tag", "/generate", "/v1/completions", "/admin/models/classifier"):
             check(await client.post(path, json=FINE), 401)
-        wrong = [
-            "",
-            "Bearer",
-            "Bearer x",
-            "Basic " + lock.web["Authorization"][7:],
-            lock.web["Authorization"] + "x",
-        ]
+        wrong = ["", "Bearer", "Bearer x", "Basic " + lock.web["Authorization"][7:], lock.web["Authorization"] + "x"]
         for value in wrong:
             check(await client.post("/classify", json=FINE, headers={"Authorization": value}), 401)
 
@@ -221,23 +214,7 @@ async def test_the_admin_route_chooses_versions(lock, tmp_path, caplog):
             check(await change("tagger-en", **wrong), 422)
 
 
-async def test_a_store_that_cannot_be_written_is_said(lock, tmp_path):
-    write_version(tmp_path / "store")
-    settings = Settings(model_store=tmp_path / "store", serving_file="/proc/nowhere/serving.json")
-    async with scene(
-        authenticator=lock.authenticator, **settings.model_dump(include={"model_store", "serving_file"})
-    ) as client:
-        answer = await client.post("/admin/models/tagger-en", json={"action": "use"}, headers=lock.boss)
-        assert check(answer, 409).type.endswith(":not-possible")
-
-
 async def test_without_keys_there_is_no_admin_route():
     async with scene() as client:
         check(await client.post("/admin/models/classifier", json={"action": "rollback"}), 404)
         assert "/admin" not in (await client.get("/openapi.json")).text
-
-
-async def test_answers_tell_browsers_not_to_guess_what_they_are():
-    async with scene() as client:
-        for path in ("/livez", "/nothing", "/docs"):
-            assert (await client.get(path)).headers["x-content-type-options"] == "nosniff"

@@ -197,6 +197,7 @@ def test_a_pipe_in_the_place_of_the_choices_is_not_waited_for(store):
 @pytest.mark.parametrize("folder", sorted(STORE.glob("*/*/")), ids=lambda folder: folder.parent.name)
 def test_the_committed_models_have_no_fault(folder):
     load_version(folder)
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 20_000_000
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_text_has_one_space_where_tokens_are_apart():
 def test_a_clients_own_token_may_hold_white_space():
     tokens = [Token("New\tYork", 0, 8), Token("is\n\n", 9, 13)]
     (sentence,) = conllu.parse(
-        whole(write_sentence({}, "New\tYork is\n\n", tokens, [Columns("X", "X", {})] * 2, range(14))),
+        whole(write_sentence({}, "New\tYork is\n\n", tokens, [Columns("X", "X", {})] * 2, range(14)))
     )
     assert [token["form"] for token in sentence] == ["New York", "is"]
 

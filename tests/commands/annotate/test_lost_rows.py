@@ -12,10 +12,7 @@ from service.commands.annotate.source import Source
 from tests.commands.annotate.conftest import job, objects, output_of, rejected_of, run, write
 
 BAD = {
-    "text": (
-        b"Fine.\n\xff\xfe\n" + b"x" * 1000 + b"\nGood.\n",
-        [(2, "not UTF-8 at byte 1"), (3, "longer than 100")],
-    ),
+    "text": (b"Fine.\n\xff\xfe\n" + b"x" * 1000 + b"\nGood.\n", [(2, "not UTF-8 at byte 1"), (3, "longer than 100")]),
     "csv": (
         b'id,text\n1,Fine.\n2\n3,"a"b\n4,\xff\n5,Good.\n',
         [(3, "1 cell, and the header has 2"), (4, "expected after"), (5, "not UTF-8")],

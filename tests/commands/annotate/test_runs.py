@@ -21,16 +21,7 @@ from service.commands.annotate.records import UnusableOutput, facts, read_manife
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import CHUNK_ROWS
 from service.settings import Settings
-from tests.commands.annotate.conftest import (
-    files_in,
-    job,
-    killed_before,
-    objects,
-    output_of,
-    rejected_of,
-    run,
-    write,
-)
+from tests.commands.annotate.conftest import files_in, job, killed_before, objects, output_of, rejected_of, run, write
 from tests.fakes import version_of
 
 SECOND_CHUNK = 12  # of the changes of the disk, after the first chunk is kept

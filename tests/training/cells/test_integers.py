@@ -18,11 +18,7 @@ from training.models.language_model import LanguageModel, LanguageModelSizes
 from training.models.layers import Head
 
 UNITS, WORDS = 24, 30
-MAKE = {
-    "LSTM": lambda: LSTM(5, UNITS, 2),
-    "one direction": lambda: LSTM(5, UNITS),
-    "GRU": lambda: GRU(5, UNITS, 2),
-}
+MAKE = {"LSTM": lambda: LSTM(5, UNITS, 2), "one direction": lambda: LSTM(5, UNITS), "GRU": lambda: GRU(5, UNITS, 2)}
 every_cell = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 
 

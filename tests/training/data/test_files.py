@@ -90,9 +90,7 @@ def test_a_mistake_is_named_with_its_file_and_line(name, content, message, tmp_p
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"\n", b"\r\n", b"\r", b"\xef\xbb\xbf", b"gzip"],
-    ids=["plain", "CRLF", "CR", "byte order mark", "gzip"],
+    "content", [b"\n", b"\r\n", b"\r", b"\xef\xbb\xbf", b"gzip"], ids=["plain", "CRLF", "CR", "byte order mark", "gzip"]
 )
 def test_a_text_is_the_same_however_it_was_saved(content, tmp_path):
     plain = "é\nb\n".encode()
