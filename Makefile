@@ -21,6 +21,8 @@
 # make swaps         what rollouts of new model versions cost: latency meanwhile, time, memory (20 minutes)
 # make ray-test      the service on a cluster of Ray's, a node of which is killed (2 minutes)
 # make dist          wheels and source distributions of the service and of the client, in dist/
+# make typescript-types  the types of the client for TypeScript, from the OpenAPI document
+# make manifests     docker/kubernetes/, which is output of the Helm chart docker/chart
 # make audit         known flaws in the dependencies
 # make sbom          the dependencies, in CycloneDX's form
 # make lock          newer dependencies
@@ -39,7 +41,7 @@ PIP_INSTALL := -m pip install -qq --disable-pip-version-check
 CONSTRAINTS := sed -e '/^ *--hash/d' -e 's/ *\\$$//' requirements.lock
 EXECUTABLES = $${TAGWERK_XLA_CACHE-.cache/xla}
 
-.PHONY: help serve dev format check test coverage page-test screenshot bench bench-peers bench-runtimes figures calls swaps loadtest ramp soak chaos fuzz ray-test dist audit sbom peers containers-lint \
+.PHONY: help serve dev format check test coverage page-test screenshot bench bench-peers bench-runtimes figures calls swaps loadtest ramp soak chaos fuzz ray-test dist typescript-types manifests audit sbom peers containers-lint \
 	containers-test lock clean
 
 help:
@@ -116,6 +118,12 @@ ray-test: $(RAY)/installed
 dist: $(DEV)/installed
 	$(DEV)/bin/uv build --out-dir dist .
 	$(DEV)/bin/uv build --out-dir dist ./tagwerk
+
+typescript-types: $(DEV)/installed
+	$(DEV)/bin/python -m tests.clients.typescript_types
+
+manifests: $(DEV)/installed
+	$(DEV)/bin/uv run --no-project docker/kubernetes/render.py
 
 audit: $(DEV)/installed
 	$(DEV)/bin/uv tool run --from 'pip-audit>=2.9,<3' pip-audit --requirement requirements.lock --no-deps --disable-pip
