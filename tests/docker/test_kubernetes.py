@@ -1,9 +1,11 @@
-"""The manifests against the schemas of Kubernetes, which kubernetes-validate carries, and for what no schema asks."""
+"""The Helm chart and its output: by the schemas that kubernetes-validate carries, and for what no schema asks."""
 
 import asyncio
-import os
+import json
 import re
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -28,48 +30,11 @@ def read(file: Path) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(file.read_text()))
 
 
-def rendered(variant: str) -> list[dict[str, Any]]:
-    """Returns the manifests of a variant: its resources, patches, images and secrets, as kustomize does."""
-    folder = KUBERNETES / variant
-    (kustomization,) = read(folder / "kustomization.yaml")
-    manifests: list[dict[str, Any]] = []
-    for resource in kustomization["resources"]:
-        manifests += (
-            read(folder / resource) if resource.endswith(".yaml") else rendered((folder / resource).resolve().name)
-        )
-    for patch in kustomization.get("patches", ()):
-        (target,) = (one for one in manifests if one["kind"] == patch["target"]["kind"])
-        assert target["metadata"]["name"] == patch["target"]["name"]
-        change = yaml.safe_load(patch["patch"])
-        if isinstance(change, list):
-            for operation in change:
-                apply(target, **operation)
-        else:  # a strategic merge patch, of which only this directive is in use
-            assert change.pop("$patch") == "delete"
-            manifests.remove(target)
-    for image in kustomization.get("images", ()):
-        containers = [c for one in manifests if one["kind"] == "Deployment" for c in pod_of(one)["containers"]]
-        for container in containers:
-            assert container["image"].startswith(f"{image['name']}:")
-            container["image"] = f"{image['name']}:{image['newTag']}"
-    for secret in kustomization.get("secretGenerator", ()):
-        metadata = {"name": secret["name"], "namespace": secret["namespace"]}
-        data = dict.fromkeys(secret["files"], "e30=")
-        manifests.append({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
-    return manifests
-
-
-def apply(manifest: dict[str, Any], op: str, path: str, value: object) -> None:
-    """Applies an operation of a JSON patch (RFC 6902)."""
-    *steps, last = path.removeprefix("/").replace("~1", "/").split("/")
-    place: Any = manifest
-    for step in steps:
-        place = place[int(step) if isinstance(place, list) else step]
-    if last == "-":
-        place.append(value)
-    else:
-        assert (last in place) == (op == "replace")
-        place[last] = value
+def render(folder: Path, *variants: str) -> subprocess.CompletedProcess[str]:
+    """Checks the chart with Helm's own library and renders it into a folder."""
+    script = ("run", "--quiet", "--no-project", "--python", sys.executable, str(KUBERNETES / "render.py"))
+    command = (sys.executable, "-m", "uv", *script, str(folder), *variants)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def pod_of(workload: dict[str, Any]) -> dict[str, Any]:
@@ -77,12 +42,14 @@ def pod_of(workload: dict[str, Any]) -> dict[str, Any]:
     return pod
 
 
-MANIFESTS = {variant: rendered(variant) for variant in ("cpu", "gpu", "keda", "annotate")}
+VARIANTS = ("cpu", "gpu", "keda", "annotate", "monitoring")
+MANIFESTS = {variant: read(KUBERNETES / f"{variant}.yaml") for variant in VARIANTS}
 BY_KIND = {manifest["kind"]: manifest for manifest in MANIFESTS["cpu"]}
 POD = pod_of(BY_KIND["Deployment"])
 (CONTAINER,) = POD["containers"]
 OPTIONS = {entry["name"]: entry["value"] for entry in CONTAINER["env"]}
-(SCALED_OBJECT,) = (manifest for manifest in MANIFESTS["keda"] if manifest not in MANIFESTS["cpu"])
+OTHERS = ("ScaledObject", "PodMonitor", "PrometheusRule")  # of KEDA and Prometheus' operator, not of Kubernetes
+(SCALED_OBJECT,) = (manifest for manifest in MANIFESTS["keda"] if manifest["kind"] == "ScaledObject")
 ANNOTATE = {manifest["kind"]: manifest for manifest in MANIFESTS["annotate"]}
 JOB = ANNOTATE["Job"]
 JOB_POD = pod_of(JOB)
@@ -91,7 +58,7 @@ ALL = [
     (variant, manifest)
     for variant, manifests in MANIFESTS.items()
     for manifest in manifests
-    if manifest != SCALED_OBJECT  # of KEDA, not of Kubernetes
+    if manifest["kind"] not in OTHERS
 ]
 
 
@@ -154,6 +121,93 @@ def test_the_processes_and_one_more_fit_into_a_pod(variant):
     assert limit > (processes + 1) * 0.7e9 + memory(mounts(POD)["/tmp"]["emptyDir"]["sizeLimit"])
 
 
+RENDERED: dict[str, dict[str, Any]] = {
+    "gpu-keda": {
+        "image": {"repository": "registry/tagwerk", "digest": f"sha256:{'0' * 64}"},
+        "gpu": True,
+        "processes": 3,
+        "autoscaling": {"by": "keda", "max": 4},
+        "keys": {"content": "[]"},
+        "annotate": {"enabled": True, "shards": 3, "arguments": ["--allow-bad-rows"]},
+        "monitoring": {"enabled": True},
+        "options": {"TAGWERK_MAX_ITEMS": "7"},
+    },
+    "bare": {"autoscaling": {"by": "none"}, "shared": {"enabled": False}, "networkPolicy": False, "processes": 4},
+    "claims": {"shared": {"claim": "mine"}, "resources": {"limits": {"cpu": "1"}}},
+    "class": {"shared": {"storageClass": "nfs"}, "replicas": 5},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with the output of the chart: of the values of the manifests, and of those of RENDERED."""
+    made = tmp_path_factory.mktemp("chart")
+    done = render(made)
+    if done.returncode and "helm-python-sdk" in done.stderr:
+        pytest.skip(f"helm-python-sdk is neither in uv's cache nor can it be downloaded: {done.stderr[-300:]}")
+    assert done.returncode == 0, done.stderr
+    done = render(made, json.dumps(RENDERED))
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def test_the_manifests_are_output_of_the_chart(folder):
+    for variant in VARIANTS:
+        current = (folder / f"{variant}.yaml").read_text()
+        assert (KUBERNETES / f"{variant}.yaml").read_text() == current, "make manifests writes them anew"
+
+
+@pytest.mark.parametrize("variant", RENDERED)
+def test_other_values_keep_to_the_schema(folder, variant):
+    for manifest in read(folder / f"{variant}.yaml"):
+        if manifest["kind"] not in OTHERS:
+            kubernetes_validate.validate(manifest, "1.34", strict=True)
+
+
+def test_values_are_where_they_belong(folder):
+    kinds = {variant: {one["kind"]: one for one in read(folder / f"{variant}.yaml")} for variant in RENDERED}
+    full, bare, claims = kinds["gpu-keda"], kinds["bare"], kinds["claims"]
+    assert {"Job", "ScaledObject", "PodMonitor", "PrometheusRule", "Secret"} <= full.keys()
+    assert not {"HorizontalPodAutoscaler", "Namespace"} & full.keys()
+    containers = [container for kind in ("Deployment", "Job") for container in pod_of(full[kind])["containers"]]
+    assert {container["image"] for container in containers} == {f"registry/tagwerk@sha256:{'0' * 64}"}
+    assert {"name": "TAGWERK_MAX_ITEMS", "value": "7"} in containers[0]["env"]
+    assert containers[0]["resources"]["requests"]["cpu"] == "3"
+    assert containers[1]["args"][-2:] == ["--shard=$(JOB_COMPLETION_INDEX)/3", "--allow-bad-rows"]
+    assert full["Secret"]["data"] == {"keys.json": "W10="}
+    assert full["ScaledObject"]["spec"]["maxReplicaCount"] == 4
+    assert not {"HorizontalPodAutoscaler", "NetworkPolicy", "PersistentVolumeClaim"} & bare.keys()
+    assert bare["Deployment"]["spec"]["replicas"] == 2
+    assert mounts(pod_of(bare["Deployment"]))["/var/cache/tagwerk"]["emptyDir"] == {}
+    assert memory(pod_of(bare["Deployment"])["containers"][0]["resources"]["limits"]["memory"]) == 6 * 2**30
+    assert "PersistentVolumeClaim" not in claims
+    assert mounts(pod_of(claims["Deployment"]))["/var/cache/tagwerk"]["persistentVolumeClaim"] == {"claimName": "mine"}
+    assert kinds["class"]["PersistentVolumeClaim"]["spec"]["storageClassName"] == "nfs"
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"autoscalling": {}}, "autoscalling"),
+        ({"autoscaling": {"by": "vpa"}}, "autoscaling/by"),
+        ({"processes": 0}, "processes"),
+        ({"options": {"MAX_ITEMS": "7"}}, "MAX_ITEMS"),
+        ({"image": {"digest": "latest"}}, "image/digest"),
+    ],
+)
+def test_wrong_values_are_refused(folder, values, named):
+    done = render(folder, json.dumps({"wrong": values}))
+    assert done.returncode != 0
+    assert named in done.stderr
+    assert not (folder / "wrong.yaml").exists()
+
+
+def test_the_chart_has_the_version_of_the_service():
+    (chart,) = read(DOCKER / "chart" / "Chart.yaml")
+    project = tomllib.loads((DOCKER.parent / "pyproject.toml").read_text())["project"]
+    assert chart["version"] == chart["appVersion"] == project["version"]
+
+
 def test_it_scales_on_a_metric_that_exists_and_all_select_the_same_pods():
     (metric,) = BY_KIND["HorizontalPodAutoscaler"]["spec"]["metrics"]
     assert f"# HELP {metric['pods']['metric']['name']} " in Metrics().exposition().decode()
@@ -182,12 +236,13 @@ def mounts(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_keys_are_in_a_secret_that_pods_may_read():
     secret = mounts(POD)[str(Path(OPTIONS["TAGWERK_API_KEYS_FILE"]).parent)]["secret"]
-    assert secret["secretName"] == BY_KIND["Secret"]["metadata"]["name"]
-    assert Path(OPTIONS["TAGWERK_API_KEYS_FILE"]).name in BY_KIND["Secret"]["data"]
+    readme = (DOCKER / "README.md").read_text()
+    name = Path(OPTIONS["TAGWERK_API_KEYS_FILE"]).name
+    assert f"create secret generic {secret['secretName']} --from-file={name}=docker/kubernetes/keys.json" in readme
     assert secret["defaultMode"] == 0o440, "for the group, fsGroup"
     assert POD["securityContext"]["fsGroup"] == POD["securityContext"]["runAsGroup"]
     ignored = (DOCKER.parent / ".gitignore").read_text().splitlines()
-    assert "/docker/kubernetes/cpu/keys.json" in ignored
+    assert "/docker/kubernetes/keys.json" in ignored
 
 
 def test_only_the_port_of_http_is_reached_and_nothing_is_connected_to():
@@ -213,10 +268,8 @@ def test_keda_replaces_the_autoscaler_and_keeps_its_bounds():
 
 def test_the_operator_of_prometheus_scrapes_the_pods_and_has_the_rules():
     """Its definitions of the resources, as far as they are used, which a test of the schemas does not know."""
-    script = ["sh", str(KUBERNETES / "monitoring.sh")]
-    printed = subprocess.run(script, env={**os.environ, "RELEASE": "x"}, capture_output=True, text=True, check=True)
-    monitor, *rules = yaml.safe_load_all(printed.stdout)
-    assert all(one["metadata"]["labels"] == {"release": "x"} for one in (monitor, *rules))
+    monitor, *rules = MANIFESTS["monitoring"]
+    assert all(one["metadata"]["labels"] == {"release": "prometheus"} for one in (monitor, *rules))
     assert monitor["spec"]["selector"] == BY_KIND["Deployment"]["spec"]["selector"]
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
     assert (endpoint["port"], endpoint["path"]) == (CONTAINER["ports"][0]["name"], "/metrics")
