@@ -606,7 +606,7 @@ export interface components {
             magnitude?: number | null;
             /**
              * Ignored
-             * @description The words that the model's dictionary has it ignore, in order; omitted if there are none.
+             * @description The words that the model ignores by its dictionary, in order; omitted if there are none.
              */
             ignored?: components["schemas"]["Ignored"][] | null;
             /**
@@ -1205,7 +1205,7 @@ export interface components {
             text: string;
             /**
              * Source
-             * @description Why: the model's dictionary has it.
+             * @description Why it is ignored: the model's dictionary lists it.
              * @example dictionary
              * @constant
              */
@@ -2090,7 +2090,7 @@ export interface components {
             lemma?: string | null;
             /**
              * Source
-             * @description Where the model's dictionary has replaced some of the tags, that; otherwise omitted.
+             * @description `dictionary` if the model's dictionary has replaced some of the tags; otherwise omitted.
              */
             source?: "dictionary" | null;
             /** @description Where `n_best` is above 1, the most probable tags. */
