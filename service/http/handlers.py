@@ -1,29 +1,70 @@
-"""What differs between the plain requests of /tag and /classify: their bodies, how they are encoded and answered.
+"""A plain request, and what differs between those of /tag and /classify: their bodies, encoding and answers.
 
 Both answer with the same functions as the application, so that a request gives the same bytes on both ways.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from operator import attrgetter
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
 from service.engine.padding import Outputs
-from service.http.exchange import Exchange
+from service.engine.queue import EngineRequest
+from service.engine.requests import ANONYMOUS
 from service.pipelines import classification, tagging
 from service.pipelines.formats import classification as classification_format
 from service.pipelines.formats import tagging as tagging_format
 from service.pipelines.formats.pieces import JSON
 from service.pipelines.run import Resources
+from service.security.keys import Key
 from service.tasks.sentiment import EXPLANATION, Sentiment
 from service.tasks.tagging import Tagging, windows
+from service.telemetry.request import Timing
 from service.text import conllu
 from service.text.slices import Sliced
 from service.types import Ragged
 
+if TYPE_CHECKING:
+    from service.http.connection.connection import Connection
+
 ACCEPTED: dict[bytes | None, str] = {None: JSON, b"*/*": JSON, JSON.encode(): JSON}
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A plain request: POST, JSON, small, without coding. It has no ASGI scope, task or future.
+
+    Attributes:
+        made: the handler class of the route.
+        headers: by name in lower case.
+        key: the API key that it was admitted with; to be released with the answer.
+        client: the number of the key's owner.
+        request: the parsed body.
+        deadline: a time of the monotonic clock.
+        media_type: of the answer.
+        in_progress: bytes of the body that are counted, once it is admitted, until it is answered.
+        running: what waits in the engine, or runs.
+        content: what the request's handler keeps between encoding and decoding.
+        over: answered, redirected, or its client has gone.
+    """
+
+    connection: "Connection"
+    made: Any
+    headers: Mapping[bytes, bytes]
+    body: bytes
+    timing: Timing
+    key: Key | None = None
+    client: int = ANONYMOUS
+    request: Any = None
+    deadline: float = 0.0
+    media_type: str = ""
+    in_progress: int = 0
+    running: EngineRequest | None = None
+    content: Any = field(default=None)
+    over: bool = False
 
 
 class PlainTag(msgspec.Struct, forbid_unknown_fields=True):

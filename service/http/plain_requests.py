@@ -19,8 +19,7 @@ from service.engine.padding import Outputs
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Requests
 from service.errors import DeadlineExceeded, EngineUnavailable, Overloaded, TagwerkError
-from service.http.exchange import Exchange
-from service.http.handlers import Handler
+from service.http.handlers import Exchange, Handler
 from service.pipelines.formats.pieces import JSON
 from service.pipelines.run import SMALL_BYTES, Resources
 from service.text import conllu

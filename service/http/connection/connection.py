@@ -13,8 +13,7 @@ from service.http.compression import HEADERS, PIECE_BYTES, WORTH_BYTES, joined, 
 from service.http.connection.bounded_protocol import BoundedProtocol
 from service.http.connection.uvicorn_private import STATUS_LINE, RequestResponseCycle
 from service.http.context import Context, parse_timeout
-from service.http.exchange import Exchange
-from service.http.handlers import HANDLERS, Handler
+from service.http.handlers import HANDLERS, Exchange, Handler
 from service.http.negotiation import accepts_gzip
 from service.http.plain_requests import MOST_BYTES
 from service.pipelines.formats.pieces import JSON
