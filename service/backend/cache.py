@@ -19,6 +19,7 @@ log = logging.getLogger("tagwerk.engine")
 
 LEAST_BYTES = 64 * 2**20  # of room for executables
 EXECUTABLES, CHECKSUM = "*.pb", ".sha256"  # files of executables, and what their checksums' names end with
+CHECKED = ".checked"  # what the name of the file ends with that says that a model's goldens came out right
 PAUSE_SECONDS = 0.05  # between attempts to lock a model
 
 
@@ -84,6 +85,19 @@ class ExecutableCache:
             for path in self.place.glob(EXECUTABLES) if self._folder else ():
                 if not path.with_suffix(CHECKSUM).exists():
                     write_whole(path.with_suffix(CHECKSUM), _checksum(path))
+
+    def is_checked(self, model: str) -> bool:
+        """Returns whether the goldens of a model came out right before, on such a processor with this TensorFlow."""
+        return self._folder is not None and self._check_of(model).exists()
+
+    def note_checked(self, model: str) -> None:
+        """Writes that the goldens of a model came out right."""
+        if self._folder is not None:
+            with suppress(OSError):  # then they are run again at the next start
+                self._check_of(model).touch()
+
+    def _check_of(self, model: str) -> Path:
+        return self.place / f"{hashlib.sha256(model.encode()).hexdigest()}{CHECKED}"
 
     @contextmanager
     def first_free(self, keys: Sequence[ModelKey], stopped: Callable[[], bool]) -> Iterator[ModelKey]:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from service.artifact.files import verified_copy
 from service.artifact.manifest import GOLDENS, SAVED_MODEL, Endpoint, Golden, Manifest, Precision, read_goldens
+from service.backend.cache import NO_CACHE, ExecutableCache
 from service.backend.compiling import system_error
 from service.backend.device import choose_device
 from service.backend.generation_model import TensorFlowGenerationModel
@@ -26,9 +27,13 @@ TOLERANCES: dict[Precision, tuple[float, float]] = {  # relative and absolute, b
 class TensorFlowBackend:
     """TensorFlow on one device. One per process, since devices are configured per process."""
 
-    def __init__(self, device: str) -> None:
-        """Configures the device, see `choose_device`. Raises ConfigurationError."""
+    def __init__(self, device: str, cache: ExecutableCache = NO_CACHE) -> None:
+        """Configures the device, see `choose_device`. Raises ConfigurationError.
+
+        `cache` knows the models whose goldens another start has run.
+        """
         self._device = choose_device(device)
+        self._cache = cache
         # Threads inherit the priority of the thread that starts them, and models may be loaded at a low one. Lowering a
         # function to XLA's operations starts the threads that run steps now; the first compilation, when a model is
         # loaded, starts those that compile.
@@ -69,7 +74,10 @@ class TensorFlowBackend:
             except Exception as error:  # TensorFlow raises various errors for a damaged SavedModel
                 reason = str(error).replace(f"{copy}/", "")
                 raise ArtifactError(f"the SavedModel cannot be loaded: {reason}") from system_error(error)
-            check_goldens(copy, manifest, signature)
+            model = f"{self.device} {manifest.model_dump_json()}"  # with the checksums of all files
+            if not self._cache.is_checked(model):
+                check_goldens(copy, manifest, signature)
+                self._cache.note_checked(model)
         return loaded
 
 

@@ -1,18 +1,96 @@
-"""Runs a batch on a model, and assigns the outputs or the error to its sequences."""
+"""Runs batches on the taggers and classifiers, and assigns their outputs or errors to the sequences."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from service.backend.base import Fetch, SequenceModel
+from service.backend.base import Fetch
+from service.engine.loader import Sequences
 from service.engine.padding import Outputs, pad
 from service.engine.queue import EngineRequest, Place, QueuedSequence
-from service.engine.scheduler import Batch
+from service.engine.scheduler import Batch, Scheduler
 from service.errors import DeviceFailed, InternalError, TagwerkError
-from service.types import Array, Ragged, Tensors
+from service.telemetry.metrics import Metrics
+from service.types import Array, ModelKey, Ragged, Tensors
 
 log = logging.getLogger("tagwerk.engine")
+
+
+class RunningBatch(NamedTuple):
+    """A batch that has been started."""
+
+    batch: Batch
+    started: float
+    inputs: Tensors
+    fetch: Fetch
+
+
+class Batches:
+    """The taggers and classifiers of a process, and the batch that runs.
+
+    Attributes:
+        running: the batch that runs; None between two.
+        ended: requests that are over; the reader clears it.
+    """
+
+    def __init__(self, scheduler: Scheduler, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._scheduler = scheduler
+        self._metrics = metrics
+        self._clock = clock
+        self._models: dict[ModelKey, Sequences] = {}
+        self._shown = 0, 0  # sequences and tokens in the queue, in the metrics
+        self.running: RunningBatch | None = None
+        self.ended: list[EngineRequest] = []
+
+    def add_model(self, key: ModelKey, loaded: Sequences) -> None:
+        """Starts accepting requests for a model."""
+        self._models[key] = loaded
+        self._scheduler.add_model(key, loaded.grid, loaded.step_times)
+
+    def start_step(self) -> None:
+        """Starts the next batch."""
+        if (batch := self._scheduler.take()) is not None:
+            started = self._clock()
+            try:
+                inputs = pad(gather(batch.sequences), batch.shape)
+                fetch = self._models[batch.model].model.start(inputs, batch.extra_outputs)
+                self.running = RunningBatch(batch, started, inputs, fetch)
+            except Exception as error:
+                self._fail(batch, error)
+        if (waiting := (self._scheduler.queue.sequences, self._scheduler.queue.tokens)) != self._shown:
+            self._shown = waiting
+            self._metrics.queue_entries.set(waiting[0])
+            self._metrics.queue_tokens.set(waiting[1])
+
+    def finish_step(self, running: RunningBatch) -> Sequence[QueuedSequence]:
+        """Fetches the outputs of the batch that runs; returns its sequences, none if it has failed."""
+        self.running = None
+        batch, started, inputs, fetch = running
+        loaded, (rows, length) = self._models[batch.model], batch.shape
+        try:
+            outputs = without_filler(fetch(), batch, loaded.model.timed_outputs)
+            seconds = self._clock() - started
+            loaded.observed.add(inputs, outputs, rows * length)
+            finished = assign_outputs(batch, outputs, seconds)
+        except Exception as error:
+            self._fail(batch, error)
+            return ()
+        self._scheduler.measured(batch, seconds)
+        waits = [max(started - request.arrived, 0.0) for request, _, _ in batch.sequences]
+        padding = rows * length - batch.tokens
+        self._metrics.observe_batch(batch.model.name, batch.bucket, seconds, rows * length, padding, waits)
+        self.ended += finished
+        return batch.sequences
+
+    def _fail(self, batch: Batch, error: Exception) -> None:
+        known = log_failure(error, f"a batch of {batch.model} in shape {batch.shape}")
+        requests = list(dict.fromkeys(request for request, _, _ in batch.sequences))
+        for request in requests:
+            request.error = known
+            self._scheduler.queue.discard(request)
+        self.ended += requests
 
 
 def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
@@ -27,12 +105,6 @@ def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
     for name in places[0][0]:
         joined[name] = np.concatenate([values[name][start:end] for values, start, end in places])
     return Ragged(np.array(lengths, np.int32), joined)
-
-
-def start_batch(model: SequenceModel, batch: Batch) -> tuple[dict[str, Array], Fetch]:
-    """Starts a batch; returns its padded inputs, and what fetches its outputs. Both raise DeviceFailed."""
-    inputs = pad(gather(batch.sequences), batch.shape)
-    return inputs, model.start(inputs, batch.extra_outputs)
 
 
 def without_filler(outputs: Tensors, batch: Batch, timed: frozenset[str]) -> Outputs:

@@ -10,17 +10,16 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from service.artifact.version import ModelVersion
-from service.backend.base import Fetch
-from service.engine.batches import assign_outputs, log_failure, outputs_of, start_batch, without_filler
+from service.engine.batches import Batches, outputs_of
 from service.engine.loader import Generator, ModelLoading, Sequences
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Generation, Outcome, Requests, check_generation
-from service.engine.scheduler import Batch, Scheduler
+from service.engine.scheduler import Scheduler
 from service.engine.streams import Streams
 from service.errors import DeadlineExceeded, EngineUnavailable, ModelNotFound, Overloaded, TagwerkError
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey, ModelState, Sampled, State, Tensors
+from service.types import ModelKey, ModelState, Sampled, State
 
 log = logging.getLogger("tagwerk.engine")
 
@@ -54,20 +53,16 @@ class Engine:
     ) -> None:
         """`loading` loads the versions; `schedule` calls a function in the next event loop iteration."""
         self._loading = loading
-        self._metrics = metrics
         self._clock = clock
         self._schedule = schedule
         self._scheduler = Scheduler(clock, settings.max_queue_sequences, settings.max_queue_tokens)
-        self._sequences: dict[ModelKey, Sequences] = {}
+        self._batches = Batches(self._scheduler, metrics, clock)
         self._streams = Streams(metrics, clock, self.wake)
         self._states = {version.key: starting(version) for version in loading.versions}
-        self._running: tuple[Batch, float, Tensors, Fetch] | None = None  # started at a time
         self._overlaps = False
-        self._shown = 0, 0  # sequences and tokens in the queue, in the metrics
         self._scheduled = False
         self._idle = asyncio.Event()
         self._waiting: dict[EngineRequest, None] = {}  # unfinished requests
-        self._ended: list[EngineRequest] = []  # in this iteration
         self._expiry_timer: asyncio.TimerHandle | None = None  # the next check for expired requests
         self._next_expiry = math.inf  # its time, by the clock
         self._loop: asyncio.AbstractEventLoop
@@ -100,6 +95,7 @@ class Engine:
 
     def _load(self, loaded: asyncio.Future[None]) -> None:
         call = self._loop.call_soon_threadsafe
+        self._loading.in_event_loop = self._run_between_iterations
         try:
             self._loading.run(
                 stopped=lambda: self.state in (State.DRAINING, State.STOPPED),
@@ -111,13 +107,20 @@ class Engine:
         else:
             call(loaded.set_result, None)
 
+    def _run_between_iterations(self, measure: Callable[[], float]) -> float:
+        """Runs a step that is measured in the event loop, so that requests wait for no more than one; waits for it."""
+
+        async def run() -> float:
+            return measure()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
     def _add_model(self, key: ModelKey, loaded: Sequences | Generator, overlaps: bool) -> None:
         self._overlaps = overlaps
         if isinstance(loaded, Generator):
             self._streams.models[key] = loaded
         else:
-            self._sequences[key] = loaded
-            self._scheduler.add_model(key, loaded.grid, loaded.step_times)
+            self._batches.add_model(key, loaded)
         self._states[key] = replace(self._states[key], state=State.READY)
         self._become_ready()
 
@@ -259,64 +262,30 @@ class Engine:
                     self._start_steps()
                     self._finish_steps()
             finally:  # last: answers are written while a device that runs beside the processor is at its next step
-                ended, self._ended = self._ended, []
+                ended, self._batches.ended = self._batches.ended, []
                 self._end(ended)
         except Exception:  # of the scheduler, for instance: it would repeat
             self._fail()
             return
-        if more or self._scheduler.queue.sequences or self._running is not None or self._streams.busy:
+        if more or self._scheduler.queue.sequences or self._batches.running is not None or self._streams.busy:
             self.wake()
         else:
             self._idle.set()
 
     def _start_steps(self) -> None:
         """Starts a batch, and a step of each generator, so that neither waits for more than one of the other."""
-        if (batch := self._scheduler.take()) is not None:
-            started = self._clock()
-            try:
-                self._running = batch, started, *start_batch(self._sequences[batch.model].model, batch)
-            except Exception as error:
-                self._fail_batch(batch, error)
-        if (waiting := (self._scheduler.queue.sequences, self._scheduler.queue.tokens)) != self._shown:
-            self._shown = waiting
-            self._metrics.queue_entries.set(waiting[0])
-            self._metrics.queue_tokens.set(waiting[1])
+        self._batches.start_step()
         if self._streams.texts:
             self._streams.start_steps()
 
     def _finish_steps(self) -> None:
         """Fetches the outputs of what has been started."""
-        if self._running is not None:
-            running, self._running = self._running, None
-            self._finish_batch(*running)
+        if (running := self._batches.running) is not None:
+            computed = self._batches.finish_step(running)
+            if self.on_computed is not None:
+                self._report([(request.client, length) for request, _, length in computed])
         if self._streams.steps:
             self._report(self._streams.finish_steps())
-
-    def _finish_batch(self, batch: Batch, started: float, inputs: Tensors, fetch: Fetch) -> None:
-        loaded, (rows, length) = self._sequences[batch.model], batch.shape
-        try:
-            outputs = without_filler(fetch(), batch, loaded.model.timed_outputs)
-            seconds = self._clock() - started
-            loaded.observed.add(inputs, outputs, rows * length)
-            finished = assign_outputs(batch, outputs, seconds)
-        except Exception as error:
-            self._fail_batch(batch, error)
-            return
-        self._scheduler.measured(batch, seconds)
-        if self.on_computed is not None:
-            self._report([(request.client, length) for request, _, length in batch.sequences])
-        waits = [max(started - request.arrived, 0.0) for request, _, _ in batch.sequences]
-        padding = rows * length - batch.tokens
-        self._metrics.observe_batch(batch.model.name, batch.bucket, seconds, rows * length, padding, waits)
-        self._ended += finished
-
-    def _fail_batch(self, batch: Batch, error: Exception) -> None:
-        known = log_failure(error, f"a batch of {batch.model} in shape {batch.shape}")
-        requests = list(dict.fromkeys(request for request, _, _ in batch.sequences))
-        for request in requests:
-            request.error = known
-            self._scheduler.queue.discard(request)
-        self._ended += requests
 
     def _end(self, requests: Sequence[EngineRequest]) -> None:
         """Passes on requests that are over, unless they are abandoned: those of each `on_done` together.

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 from service.artifact.version import ModelVersion
@@ -28,6 +29,7 @@ MAX_WAITING_STREAMS = 256
 PREFILL_TOKENS = 32
 NICENESS = 10  # added: a tenth of the time of a thread of normal priority, if both are busy on one core
 TIMINGS = 3  # measurements per step; the minimum counts
+LEAST_SECONDS = 1e-9  # of a step, on a clock that has not moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class ModelLoading:
         low_priority: whether to load at low priority, so that a process that serves meanwhile is not slowed down.
         cache: of executables: of several processes that share it, one compiles a model, and the others read it.
         stopped: whether to load no more.
+        in_event_loop: runs a step that is measured, and waits for it.
     """
 
     settings: Settings
@@ -104,6 +107,7 @@ class ModelLoading:
     low_priority: bool = False
     cache: ExecutableCache = NO_CACHE
     stopped: Callable[[], bool] = lambda: False
+    in_event_loop: Callable[[Callable[[], float]], float] = lambda measure: measure()
 
     def run(
         self, stopped: Callable[[], bool], on_loaded: OnLoaded, on_refused: Callable[[ModelKey, str], object]
@@ -172,13 +176,15 @@ class ModelLoading:
             compiling = generator.warm_up(settings.slots, slots.shapes)
             return Generator(generator, slots), self._count(compiling, progress)
         model = backend.load_sequence_model(version.folder, manifest)
-        grid, step_times = Grid(settings.batch_sizes, manifest.length_buckets), StepTimes()
+        grid = Grid(settings.batch_sizes, manifest.length_buckets)
         executables = self._count(model.warm_up(grid.batch_sizes, grid.capacity), progress)
-        for rows in grid.batch_sizes:
+        # Other processes, such as those that compile at the same start, do not change the processor time of a step.
+        clock = self.clock if backend.overlaps else time.process_time
+        measured: dict[tuple[int, int], float] = {}
+        for shape in product(grid.batch_sizes, (grid.lengths[0], grid.lengths[len(grid.lengths) // 2])):
             if not self.stopped():
-                lengths = grid.lengths[0], grid.lengths[len(grid.lengths) // 2]
-                step_times.fit(rows, {t: self._seconds_of_step(version, model, (rows, t)) for t in lengths})
-        return Sequences(model, grid, step_times, Observed(version, self.metrics)), executables
+                measured[shape] = self._seconds_of_step(version, model, shape, clock)
+        return Sequences(model, grid, StepTimes.fit(measured), Observed(version, self.metrics)), executables
 
     def _count(self, compiling: Iterable[int], progress: LoadProgress) -> int:
         """Consumes what compiles; counts and times each executable in the metrics. Returns their number."""
@@ -194,15 +200,18 @@ class ModelLoading:
                 break
         return count
 
-    def _seconds_of_step(self, version: ModelVersion, model: SequenceModel, shape: tuple[int, int]) -> float:
-        """Measures a step (B, T) whose rows all have length T."""
+    def _seconds_of_step(
+        self, version: ModelVersion, model: SequenceModel, shape: tuple[int, int], clock: Callable[[], float]
+    ) -> float:
+        """Measures a step (B, T) whose rows all have length T, in the event loop: no other step runs meanwhile."""
         inputs = full_rows(version.manifest.endpoint.inputs, shape)
-        seconds = []
-        for _ in range(TIMINGS):
-            started = self.clock()
+
+        def measure() -> float:
+            started = clock()
             model.start(inputs)()
-            seconds.append(self.clock() - started)
-        return min(seconds)
+            return clock() - started
+
+        return max(min(self.in_event_loop(measure) for _ in range(TIMINGS)), LEAST_SECONDS)
 
 
 def lower_priority() -> None:

@@ -1,38 +1,47 @@
 """Cuts waiting sequences into batches so that they take the least device time, by step times measured here."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
+from typing import Self
 
-GROWTH = 0.8  # exponent of the rows in how much longer a step of more rows takes at most: 1.74 times for twice as many
+import numpy as np
+
 ROUNDING = 1 + 1e-9  # within which times are equal
 
 
+@dataclass(slots=True)
 class StepTimes:
     """Models the seconds of a step (B, T), T its longest sequence: for each B, a line over T.
 
-    The loop of a step takes T iterations, whose cost depends on B alone. The lines are fitted at warm-up, when other
-    processes may use the processor. A batch that takes less lowers all alike; one that takes more says how busy the
-    processor is, not what a step costs.
+    A batch that takes less than that lowers all lines alike; one that takes more says how busy the device is, not what
+    a step costs.
+
+    Attributes:
+        lines: by B: fixed seconds, and seconds per iteration of the step's loop, of which there are T.
     """
 
-    def __init__(self) -> None:
-        self.lines: dict[int, tuple[float, float]] = {}  # by B: fixed seconds, and seconds per iteration
+    lines: dict[int, tuple[float, float]]
 
-    def fit(self, rows: int, seconds: Mapping[int, float]) -> None:
-        """Fits the line of a B to the seconds measured for its shortest and longest T; sizes in ascending order.
+    @classmethod
+    def fit(cls, measured: Mapping[tuple[int, int], float]) -> Self:
+        """Fits a + b B + (c + d B) T to the seconds of steps (B, T), each number 0 or more, by least squares.
 
-        Steps of more rows take less for each: one that does not was measured while another process used the processor,
-        and would not be chosen again.
+        Errors count in proportion to the seconds. Four numbers for all sizes: one step that was measured too slow or
+        too fast does not decide how often its size is chosen.
         """
-        short, long = min(seconds), max(seconds)
-        per_step = (seconds[long] - seconds[short]) / (long - short) if long > short else seconds[long] / long
-        per_step = min(max(per_step, 0.0), seconds[short] / short)  # keeps the line from falling or being negative
-        fixed = seconds[short] - per_step * short
-        for fewer, (known_fixed, known_per_step) in self.lines.items():
-            if fewer < rows:
-                most = (rows / fewer) ** GROWTH
-                fixed, per_step = min(fixed, most * known_fixed), min(per_step, most * known_per_step)
-        self.lines[rows] = (fixed, per_step)
+        if not measured:
+            return cls({})
+        b, t = np.array(list(measured), float).T
+        terms = np.stack([np.ones_like(b), b, t, b * t], axis=1) / np.array(list(measured.values()))[:, None]  # [N, 4]
+        used = [0, 1, 2, 3]
+        while (found := np.linalg.lstsq(terms[:, used], np.ones(len(b)))[0]).min() < 0:
+            del used[found.argmin()]
+        factors = [0.0] * 4
+        for i, factor in zip(used, found.tolist(), strict=True):
+            factors[i] = factor
+        fixed, fixed_of_row, iteration, iteration_of_row = factors
+        return cls({rows: (fixed + fixed_of_row * rows, iteration + iteration_of_row * rows) for rows, _ in measured})
 
     def measured(self, shape: tuple[int, int], seconds: float) -> None:
         """Lowers the times of all steps alike if one took less."""

@@ -53,7 +53,7 @@ def make_engine(
     def make_backend() -> Backend:
         backend = import_tensorflow()
         cache.configure()
-        made: Backend = backend.TensorFlowBackend(settings.device)
+        made: Backend = backend.TensorFlowBackend(settings.device, cache)
         return made
 
     loading = ModelLoading(settings, versions, make_backend, metrics)

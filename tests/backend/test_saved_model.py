@@ -1,6 +1,8 @@
 """The committed models through the service's backend: goldens, batches, slots."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import tensorflow as tf
 from service.artifact.manifest import Manifest, checksums, read_goldens, read_manifest
 from service.artifact.version import ModelVersion
 from service.backend.base import GenerationModel
+from service.backend.cache import ExecutableCache
 from service.backend.device import choose_device
 from service.backend.saved_model import TOLERANCES, TensorFlowBackend, run_golden
 from service.backend.words import WordCache
@@ -237,6 +240,35 @@ def test_goldens_that_differ_refuse_the_model(backend, copied):
     (copied / "saved_model/saved_model.pb").write_bytes(b"nonsense")
     with pytest.raises(ArtifactError, match="cannot be loaded"):
         backend.load_sequence_model(copied, rewritten(copied))
+
+
+def test_goldens_are_run_until_they_come_out_right_and_then_once_for_each_version_and_cache(tmp_path, monkeypatch):
+    version, runs = newest("lm-shakespeare"), list[str]()
+    other = version.manifest.model_copy(update={"description": "another"})
+    outcomes: Iterator[Exception | None] = iter([ArtifactError("other outputs"), None, None, None, None, None])
+
+    def check(*_: object) -> None:
+        runs.append(folder)
+        if (error := next(outcomes)) is not None:
+            raise error
+
+    monkeypatch.setattr("service.backend.saved_model.check_goldens", check)
+    for folder, manifest, ran in [
+        ("a", version.manifest, True),
+        ("a", version.manifest, True),
+        ("a", version.manifest, False),
+        ("a", other, True),
+        ("b", version.manifest, True),
+        ("", version.manifest, True),
+        ("", version.manifest, True),
+    ]:
+        cache = ExecutableCache(tmp_path / folder if folder else None)
+        if folder:
+            cache.place.mkdir(parents=True, exist_ok=True)
+        runs.clear()
+        with suppress(ArtifactError):
+            TensorFlowBackend("cpu", cache).load_generation_model(version.folder, manifest)
+        assert bool(runs) is ran
 
 
 def test_files_that_changed_after_they_were_verified_are_not_loaded(backend, copied, monkeypatch):

@@ -27,7 +27,9 @@ STEP_SECONDS = 1 / 32
 class EqualSteps(ModelLoading):
     """Loads versions as if each of their steps took `STEP_SECONDS`, so that full batches take the least time."""
 
-    def _seconds_of_step(self, version: ModelVersion, model: SequenceModel, shape: tuple[int, int]) -> float:
+    def _seconds_of_step(
+        self, version: ModelVersion, model: SequenceModel, shape: tuple[int, int], clock: Callable[[], float]
+    ) -> float:
         return STEP_SECONDS
 
 

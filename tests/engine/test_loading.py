@@ -74,7 +74,7 @@ class Bench(Device):
 
     def run(self) -> None:
         def on_loaded(key: ModelKey, model: Sequences | Generator, overlaps: bool) -> None:
-            assert overlaps
+            assert overlaps is self.overlaps
             self.loaded[key] = model
 
         self.loading.run(lambda: self.stopped, on_loaded, self.refused.__setitem__)
@@ -105,6 +105,52 @@ def test_what_is_loaded_is_passed_on_and_the_progress_is_reported():
             LoadProgress(key, number, 2),
             *(LoadProgress(key, number, 2, compiled, count) for compiled in range(1, count + 1)),
         ]
+
+
+class Processor(Bench):
+    """A bench whose steps take processor time by their cells, and any time by the clock."""
+
+    overlaps = False
+    processor_seconds = 0.0
+
+    def finish_step(self) -> None:
+        rows, length = self.shapes[-1]
+        self.processor_seconds += 1e-3 * (1 + rows * length)
+        self.clock.now += len(self.shapes) % 7
+        super().finish_step()
+
+
+def test_steps_of_a_processor_are_measured_in_its_time_whatever_other_processes_take(monkeypatch):
+    bench = Processor()
+    monkeypatch.setattr("service.engine.loader.time.process_time", lambda: bench.processor_seconds)
+    bench.run()
+    loaded = bench.loaded[TAGGER]
+    assert isinstance(loaded, Sequences)
+    for rows in SETTINGS.batch_sizes:
+        assert loaded.step_times.seconds(rows, 9) == pytest.approx(1e-3 * (1 + rows * 9))
+
+
+async def test_steps_are_measured_in_the_event_loop_one_per_iteration():
+    iterations = 0
+
+    def count() -> None:
+        nonlocal iterations
+        iterations += 1
+        asyncio.get_running_loop().call_soon(count)
+
+    class Counting(Device):
+        def start_step(self) -> None:
+            measured.append(iterations)
+            assert threading.current_thread() is threading.main_thread()
+            super().start_step()
+
+    measured = list[int]()
+    device, versions, metrics = Counting(), [version_of("tagger")], Metrics()
+    made = Engine(SETTINGS, ModelLoading(SETTINGS, versions, lambda: device, metrics), metrics)
+    count()
+    await made.start(lambda: None)
+    await made.close()
+    assert len(measured) == len(set(measured)) > len(SETTINGS.batch_sizes)
 
 
 def test_a_version_that_fails_to_load_is_refused_at_once_and_the_next_one_is_loaded(monkeypatch, caplog):

@@ -15,10 +15,7 @@ LENGTHS = (8, 16, 32)
 
 def times(fixed: float = 0.0, cell: float = 1.0, sizes: Sequence[int] = SIZES) -> StepTimes:
     """A device whose step costs something fixed, and something for each cell, in microseconds."""
-    made = StepTimes()
-    for rows in sizes:
-        made.lines[rows] = (1e-6 * fixed, 1e-6 * cell * rows)
-    return made
+    return StepTimes({rows: (1e-6 * fixed, 1e-6 * cell * rows) for rows in sizes})
 
 
 def batches(lengths: Sequence[int], sizes: Sequence[int], seconds: StepTimes) -> list[list[int]]:
@@ -48,9 +45,7 @@ def test_sequences_that_fill_a_batch_size_are_one_batch():
 
 
 def test_where_one_row_is_slower_than_four_a_sequence_takes_as_many_shorter_ones_along_as_pay():
-    seconds = StepTimes()
-    for rows, per_step in {1: 12.5, 4: 5.0, 16: 20.0}.items():
-        seconds.fit(rows, {length: 1e-6 * per_step * length for length in LENGTHS})
+    seconds = StepTimes({1: (0.0, 12.5), 4: (0.0, 5.0), 16: (0.0, 20.0)})
     assert batches([8] * 15 + [32], SIZES, seconds) == [[8] * 4, [8] * 4, [8] * 4, [8] * 3 + [32]]
 
 
@@ -64,9 +59,7 @@ rising_costs = st.lists(st.floats(0.0, 100.0), min_size=4, max_size=4).map(sorte
     rising_costs,
 )
 def test_no_other_batches_take_less_time(lengths, sizes, fixed, per_step):
-    seconds = StepTimes()
-    for rows, at_once, each in zip(sizes, fixed, per_step, strict=False):
-        seconds.fit(rows, {length: at_once + each * length for length in LENGTHS})
+    seconds = StepTimes(dict(zip(sizes, zip(fixed, per_step, strict=True), strict=False)))
     least = min(
         cost(parts, sizes, seconds) for parts in partitions(lengths) if all(len(part) <= sizes[-1] for part in parts)
     )
@@ -78,30 +71,45 @@ def test_no_other_batches_take_less_time(lengths, sizes, fixed, per_step):
     st.dictionaries(st.integers(1, 32), st.tuples(st.floats(0, 10), st.floats(0, 10)), min_size=1, max_size=5),
 )
 def test_each_sequence_is_in_one_batch_that_has_a_size_whatever_the_costs(lengths, lines):
-    sizes, seconds = sorted(lines), StepTimes()
-    for rows, (fixed, per_step) in lines.items():
-        seconds.fit(rows, {length: fixed + per_step * length for length in LENGTHS})
+    sizes, seconds = sorted(lines), StepTimes(lines)
     first, *others = batches(lengths, sizes, seconds) or [[]]
     assert [length for batch in (first, *others) for length in batch] == lengths
     assert len(first) <= sizes[-1]
     assert all(len(batch) in sizes for batch in others), "filler in another batch than the first"
 
 
-def test_a_step_of_any_length_is_on_the_line_through_the_shortest_and_the_longest():
-    seconds = StepTimes()
-    seconds.fit(4, {8: 3.0, 32: 9.0})
-    assert [seconds.seconds(4, length) for length in (1, 8, 20, 32)] == [1.25, 3.0, 6.0, 9.0]
-    seconds.fit(1, {8: 2.0})
-    assert [seconds.seconds(1, length) for length in (4, 8, 32)] == [1.0, 2.0, 8.0]
+def measured(fixed: float, row: float, iteration: float, cell: float) -> dict[tuple[int, int], float]:
+    """Returns the seconds of the steps that are measured at the start, of a device whose costs are these."""
+    return {(b, t): fixed + row * b + (iteration + cell * b) * t for b in SIZES for t in (LENGTHS[0], LENGTHS[-1])}
 
 
-@pytest.mark.parametrize("longest", [0.5, 1.0, 100.0])
-def test_no_measurement_makes_a_step_cost_less_than_a_shorter_one_or_nothing(longest):
-    seconds = StepTimes()
-    seconds.fit(1, {8: 1.0, 32: longest})
-    costs = [seconds.seconds(1, length) for length in range(1, 64)]
-    assert costs == sorted(costs)
-    assert costs[0] > 0
+@pytest.mark.parametrize("costs", [(3.0, 0.5, 2.0, 0.25), (3.0, 0.0, 0.0, 0.25), (0.0, 0.0, 2.0, 0.0)])
+def test_a_few_measured_steps_give_the_time_of_any(costs):
+    seconds = StepTimes.fit(measured(*costs))
+    fixed, row, iteration, cell = costs
+    for b, t in product(SIZES, (1, 8, 20, 64)):
+        assert seconds.seconds(b, t) == pytest.approx(fixed + row * b + (iteration + cell * b) * t)
+
+
+@given(
+    st.dictionaries(
+        st.tuples(st.sampled_from([1, 2, 4, 8, 16, 64]), st.sampled_from([1, 17])), st.floats(1e-9, 10.0), min_size=1
+    )
+)
+def test_no_measurement_makes_a_step_cost_less_than_a_shorter_or_smaller_one_or_nothing(found):
+    seconds = StepTimes.fit(found)
+    costs = [[seconds.seconds(b, t) for t in (1, 5, 17, 159)] for b in sorted({b for b, _ in found})]
+    for rising in (*costs, *zip(*costs, strict=True)):
+        assert list(rising) == sorted(rising)
+    assert costs[0][0] > 0
+
+
+@pytest.mark.parametrize("shape", list(product(SIZES, (LENGTHS[0], LENGTHS[-1]))))
+def test_a_step_that_was_measured_too_slow_does_not_decide_how_often_its_size_is_chosen(shape):
+    found, lengths = measured(3e-4, 0.0, 2e-5, 1e-5), [8] * 3 + [16] * 7 + [32] * 9
+    true = StepTimes.fit(found)
+    slow = StepTimes.fit(found | {shape: 2 * found[shape]})
+    assert cost(batches(lengths, SIZES, slow), SIZES, true) < 1.1 * cost(batches(lengths, SIZES, true), SIZES, true)
 
 
 def test_a_batch_that_takes_less_than_was_known_lowers_all_steps_alike():
@@ -118,11 +126,3 @@ def test_what_other_processes_take_of_the_processor_changes_neither_times_nor_ba
     for _ in range(50):
         seconds.measured((16, 32), 10 * seconds.seconds(16, 32))  # by chance, always while large batches run
     assert (seconds.seconds(16, 32), cut(lengths, SIZES, seconds)) == before
-
-
-@pytest.mark.parametrize("slow", [{16: 9.0}, {4: 9.0}, {4: 9.0, 16: 30.0}])
-def test_a_size_that_was_measured_too_slow_is_chosen_all_the_same(slow):
-    seconds = StepTimes()
-    for rows in SIZES:
-        seconds.fit(rows, {length: slow.get(rows, 1.0) * 1e-6 * (60 + rows * length) for length in LENGTHS})
-    assert cut([16] * 16, SIZES, seconds) == [0]

@@ -24,10 +24,7 @@ PLANNED = PLANNED_BATCHES * GRID.batch_sizes[-1]  # sequences that are planned t
 
 def step_times(fixed: float = 1e-3, cell: float = 1e-6) -> StepTimes:
     """A device whose step takes so many seconds, and more for each cell."""
-    made = StepTimes()
-    for rows in GRID.batch_sizes:
-        made.lines[rows] = (fixed, cell * rows)
-    return made
+    return StepTimes({rows: (fixed, cell * rows) for rows in GRID.batch_sizes})
 
 
 def scheduler(
@@ -250,11 +247,8 @@ def test_retry_after_follows_the_throughput_of_the_batches():
 
 
 def test_a_sequence_has_its_share_of_the_time_of_a_full_batch():
-    times = StepTimes()
-    for rows, seconds in {1: 3.0, 2: 5.0, 4: 8.0}.items():
-        times.fit(rows, {4: seconds, 16: 2 * seconds})
-    fixed, per_token = times.of_sequence
-    assert [fixed + per_token * length for length in (4, 16)] == pytest.approx([2.0, 4.0])
+    fixed, per_token = StepTimes({1: (2.0, 1.0), 2: (4.0, 1.5), 4: (6.0, 2.0)}).of_sequence
+    assert [fixed + per_token * length for length in (4, 16)] == [3.5, 9.5]
 
 
 def test_the_bound_on_tokens_counts_too_but_an_empty_queue_admits_any_request():
