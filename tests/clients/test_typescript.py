@@ -7,10 +7,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Route, sync_playwright
 
 from tests.clients.typescript_types import SOURCE, generated
 from tests.conftest import ROOT, Server
 from tests.node import install, run_node
+from tests.page.chromium import FLAGS, WANTED, find_chromium
 
 STRICT = ("--noEmit", "--strict", "--skipLibCheck", "false", "--module", "nodenext", "--target", "es2022")
 COMPILER = "node_modules/typescript/bin/tsc"
@@ -110,13 +112,41 @@ def test_a_compiler_knows_the_fields_of_requests_and_answers(caller: Path) -> No
         assert re.search(rf"^wrong\.ts\({line},.*{word}", errors, re.MULTILINE), errors
 
 
-def test_node_calls_the_service(caller: Path, server: Server) -> None:
-    compiled = run_node(caller, "node", COMPILER, "--module", "nodenext", "--target", "es2022", "caller.ts")
-    assert compiled.returncode == 0, compiled.stdout
+@pytest.fixture(scope="module")
+def compiled(caller: Path) -> Path:
+    """Returns the folder, with the caller as JavaScript."""
+    done = run_node(caller, "node", COMPILER, "--module", "nodenext", "--target", "es2022", "caller.ts")
+    assert done.returncode == 0, done.stdout
+    return caller
+
+
+def test_node_calls_the_service(compiled: Path, server: Server) -> None:
     program = f'import {{ calls }} from "./caller.js"; console.log(JSON.stringify(await calls("{server.url}")));'
-    done = run_node(caller, "node", "--input-type=module", "--eval", program)
+    done = run_node(compiled, "node", "--input-type=module", "--eval", program)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout) == ANSWERS
+
+
+def test_a_browser_calls_the_service(compiled: Path, server: Server) -> None:
+    path = find_chromium()
+    if path is None:
+        pytest.skip(WANTED)
+    packed = compiled / "node_modules" / "tagwerk-client" / "dist"
+    script = (compiled / "caller.js").read_text().replace('"tagwerk-client"', '"./index.js"')
+    scripts = {file.name: file.read_text() for file in packed.glob("*.js")} | {"caller.js": script}
+
+    def serve(route: Route) -> None:
+        route.fulfill(body=scripts[route.request.url.rpartition("/")[2]], content_type="text/javascript")
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        page = browser.new_context(bypass_csp=True).new_page()
+        page.route("**/client/*.js", serve)
+        page.goto(f"{server.url}/livez")
+        page.set_default_timeout(120_000)
+        got = page.evaluate("async () => (await import('/client/caller.js')).calls(location.origin)")
+        browser.close()
+    assert got == ANSWERS
 
 
 def test_it_retries_and_ends_as_it_says(caller: Path) -> None:
