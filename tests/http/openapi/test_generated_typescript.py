@@ -1,19 +1,18 @@
 """The types that openapi-typescript generates with its defaults take the requests that the documents show.
 
-npm fetches the generator, as openapi-fetch and the compiler; without npm, or what it fetches, the tests are skipped.
+npm fetches the generator, as openapi-fetch and the compiler; without these the tests are skipped.
 """
 
 import json
 import re
 import shlex
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
 from tests.http.openapi.calls import document
+from tests.node import install, run_node
 
 PACKAGES = ("openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3")
 STRICT = ("--noEmit", "--strict", "--module", "esnext", "--moduleResolution", "bundler", "--target", "es2022")
@@ -23,26 +22,20 @@ PAGES = "".join((ROOT / name).read_text() for name in ("README.md", "docs/api.md
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a folder with the packages, and the types in `schema.d.ts`."""
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm")
     made = tmp_path_factory.mktemp("typescript")
-    done = run(made, "npm", "install", "--prefer-offline", "--no-audit", "--no-fund", *PACKAGES)
-    if done.returncode:
-        pytest.skip(f"npm can not fetch {', '.join(PACKAGES)}: {done.stderr[-300:]}")
+    install(made, "install", *PACKAGES)
     (made / "openapi.json").write_text(json.dumps(document()))
-    done = run(made, "node_modules/.bin/openapi-typescript", "openapi.json", "--output", "schema.d.ts")
+    done = run_node(
+        made, "node", "node_modules/openapi-typescript/bin/cli.js", "openapi.json", "--output", "schema.d.ts"
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return made
-
-
-def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 def compiled(folder: Path, code: str) -> str:
     """Compiles a program; returns the errors."""
     (folder / "example.ts").write_text(code)
-    return run(folder, "node_modules/.bin/tsc", *STRICT, "example.ts").stdout
+    return run_node(folder, "node", "node_modules/typescript/bin/tsc", *STRICT, "example.ts").stdout
 
 
 def requests() -> list[tuple[str, str]]:
