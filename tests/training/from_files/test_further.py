@@ -6,21 +6,18 @@ from pathlib import Path
 import pytest
 
 from service.artifact.manifest import read_lemmatizer, read_manifest
-from tests.training.from_files.test_served import TINY, TOPICS, said, treebank_with_lemmas
-from tests.training.tiny import treebank
+from tests.training.from_files.made import TOPICS
+from tests.training.from_files.test_served import said
 from training.run import export
 
 MORE = ("--set", "epochs=8", "--set", "learning_rate=0.01")
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+@pytest.mark.usefixtures("made")
 def test_a_tagger_with_corrections_keeps_labels_vocabulary_and_tokenizer(run, capsys, monkeypatch):
     monkeypatch.setattr(export, "_check", lambda folder: None)
-    text = treebank_with_lemmas(treebank()["train"] * 2)
-    Path("bank.conllu").write_text(text)
-    Path("words.tsv").write_text("dog\tnoun\nsees\tverb\nfeeds\tnoun\nfeeds\tverb\ncats\tnoun\tkitten\n")
-    made = ("--name", "tagger-xx", "--language", "nl", "--data", "bank.conllu", "--lexicon", "words.tsv")
-    assert run("train", "tagger", *made, *TINY) == 0
+    text = Path("bank.conllu").read_text()
     # "the" is an adverb, with another lemma; features are not corrected, XPOS is of another kind
     right = text.replace("the\tthe\tDET\t_\tDefinite=Def", "the\tder\tADV\tXY\t_").replace("Number=Sing", "_")
     Path("right.conllu").write_text("".join(f"{block}\n\n" for block in right.split("\n\n")[:30]))
@@ -42,11 +39,10 @@ def test_a_tagger_with_corrections_keeps_labels_vocabulary_and_tokenizer(run, ca
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+@pytest.mark.usefixtures("made")
 def test_a_classifier_learns_corrections(run, capsys, monkeypatch):
     monkeypatch.setattr(export, "_check", lambda folder: None)
-    rows = [{"text": f"{text}, number {i}", "label": topic} for i in range(30) for topic, text in TOPICS.items()]
-    Path("topics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert run("train", "classifier", "--name", "topics", "--data", "topics.jsonl", *TINY) == 0
+    rows = map(json.loads, Path("topics.jsonl").read_text().splitlines())
     texts = {"law": "the team filed a claim", "sport": "a judge of the match", "other": "rain"}
     for name, labels in (("right", ("law", "sport")), ("wrong", ("law", "sport", "other"))):
         lines = [f'"{texts[label]}, on day {i}",{label}\n' for i in range(15) for label in labels]
