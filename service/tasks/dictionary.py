@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
 
 class Dictionary:
-    """The entries of a file, found by the lower case of their first form.
+    """The entries of a file, found by their forms in lower case: however many begin with a word, they cost it no more.
 
     Args:
         count: is called with the number of words that have been replaced or ignored.
@@ -50,9 +50,14 @@ class Dictionary:
 
     def __init__(self, entries: Sequence[Entry], count: Callable[[int], None]) -> None:
         self._count = count
-        self._entries: dict[str, list[Entry]] = {}
+        self._entries: dict[tuple[str, ...], list[Entry]] = {}
+        self._lengths: dict[str, list[int]] = {}  # by the first form, of the entries in words, the longest first
         for entry in sorted(entries, key=lambda entry: (-len(entry.forms), entry.line)):
-            self._entries.setdefault(entry.forms[0].lower(), []).append(entry)
+            forms = tuple(map(str.lower, entry.forms))
+            self._entries.setdefault(forms, []).append(entry)
+            lengths = self._lengths.setdefault(forms[0], [])
+            if len(forms) not in lengths:
+                lengths.append(len(forms))
 
     def __len__(self) -> int:
         return sum(map(len, self._entries.values()))
@@ -83,22 +88,22 @@ class Dictionary:
 
     def _matches(self, words: Sequence[str], tags: Sequence[Tag] = ()) -> Iterator[tuple[int, Entry]]:
         """Yields the entries that words match from left to right, each with the index of its first word."""
-        entries, end = self._entries, 0
-        for start in [i for i, word in enumerate(words) if word.lower() in entries]:
+        known, end = self._lengths, 0
+        for start in [i for i, word in enumerate(words) if word.lower() in known]:
             if start < end:
                 continue
-            for entry in entries[words[start].lower()]:
-                here = slice(start, start + len(entry.forms))
-                if _is(entry.forms, words[here]) and (not tags or _has(entry.conditions, tags[here])):
+            for length in known[words[start].lower()]:
+                here = slice(start, start + length)
+                alike = self._entries.get(tuple(map(str.lower, words[here])), ())
+                found = (e for e in alike if _is(e.forms, words[here]) and (not tags or _has(e.conditions, tags[here])))
+                if entry := next(found, None):
                     yield start, entry
                     end = here.stop
                     break
 
 
 def _is(forms: Sequence[str], words: Sequence[str]) -> bool:
-    return len(forms) == len(words) and all(
-        form in (word, word.lower()) for form, word in zip(forms, words, strict=True)
-    )
+    return all(form in (word, word.lower()) for form, word in zip(forms, words, strict=True))
 
 
 def _has(conditions: Sequence[str], tags: Sequence[Tag]) -> bool:

@@ -1,5 +1,7 @@
 """Entries of dictionaries: which words they match, what they change, and which lines are refused."""
 
+import sys
+
 import pytest
 
 from service.errors import ConfigurationError
@@ -94,3 +96,15 @@ def test_refuses_a_line(text: str, fault: str) -> None:
 def test_a_classifier_has_forms_alone() -> None:
     with pytest.raises(ConfigurationError, match="line 1: 3 cells; right: forms alone"):
         parse("a\t\tNOUN", None)
+
+
+def test_entries_that_begin_with_the_same_word_are_not_gone_through() -> None:
+    made = Dictionary(parse("".join(f"new {i}\t\tPROPN\n" for i in range(1000)), UPOS), lambda words: None)
+    tokens, calls = [Token(form, 0, 1) for form in "a new 999 new one".split()], list[str]()
+    sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        found = finish(made.replace([tokens], [[NOUN] * len(tokens)]))
+    finally:
+        sys.setprofile(None)
+    assert found == [[1, 2]]
+    assert calls.count("_is") == 1
