@@ -29,7 +29,6 @@ MAX_WAITING_STREAMS = 256
 PREFILL_TOKENS = 32
 NICENESS = 10  # added: a tenth of the time of a thread of normal priority, if both are busy on one core
 TIMINGS = 3  # measurements per step; the minimum counts
-LEAST_SECONDS = 1e-9  # of a step, on a clock that has not moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +210,7 @@ class ModelLoading:
             model.start(inputs)()
             return clock() - started
 
-        return max(min(self.in_event_loop(measure) for _ in range(TIMINGS)), LEAST_SECONDS)
+        return max(min(self.in_event_loop(measure) for _ in range(TIMINGS)), 1e-9)  # 0 on a clock that has not moved
 
 
 def lower_priority() -> None:
