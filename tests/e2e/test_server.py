@@ -10,18 +10,21 @@ from typing import Any
 
 import httpx
 
+from service.__main__ import main
 from tests.conftest import SMALL, start_server
 from tests.telemetry.test_logs import TIME
 
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
 
 
-def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tmp_path):
+def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tmp_path, monkeypatch, capsys):
     settings = {"TAGWERK_MODEL_STORE": str(tagger_store), "TAGWERK_XLA_CACHE": str(tmp_path / "cache")}
     with start_server(tmp_path / "log", **settings) as server:
         assert httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
         ready = httpx.get(f"{server.url}/readyz")
         assert (ready.status_code, ready.json()["status"]) == (503, "starting")
+        monkeypatch.setenv("TAGWERK_PORT", server.url.rpartition(":")[2])
+        assert (main(["health"]), capsys.readouterr().out) == (1, "starting\n")
         early = httpx.post(f"{server.url}/tag", json=SENTENCE)
         assert (early.status_code, early.headers["retry-after"]) == (503, "1")
         server.wait_until_ready()
@@ -130,7 +133,7 @@ def test_texts_that_outlast_the_drain_are_cut_and_say_so(generator_store, tmp_pa
 def test_a_second_start_reads_the_executables_of_the_first(tiny_versions, tmp_path):
     cache = tmp_path / "cache"
     kept, answers = [], []
-    for number, sizes in enumerate(["1,8", "1,8", "8"]):
+    for number, sizes in enumerate(["1,8", "8"]):  # the second has less before what it reads
         settings = {
             "TAGWERK_BATCH_SIZES": sizes,
             "TAGWERK_XLA_CACHE": str(cache),
@@ -143,7 +146,6 @@ def test_a_second_start_reads_the_executables_of_the_first(tiny_versions, tmp_pa
         kept.append({p: p.stat().st_mtime_ns for p in cache.rglob("*.pb")})
     assert len(kept[0]) >= 2 + 1 + 2, "batches of the tagger, words that are read, batches of the classifier"
     assert kept[0] == kept[1], "something was compiled again"
-    assert kept[0] == kept[2], "something was compiled again since there was less before it"
     assert answers[0] == answers[1]
 
 
