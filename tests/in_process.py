@@ -23,7 +23,7 @@ def use_test_device(monkeypatch: pytest.MonkeyPatch, *, lemmas: bool = True) -> 
     """
     loaded: list[str] = []
 
-    def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
+    def served(settings: Settings, *, every_model: bool = False) -> tuple[list[ModelVersion], dict[str, str]]:
         versions = [classifier(), tagger() if lemmas else without_lemmas("tagger"), repeater()]
         folders = [settings.model_store / version.key.name / version.key.version for version in versions]
         return [replace(version, folder=folder) for version, folder in zip(versions, folders, strict=True)], {}

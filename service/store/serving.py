@@ -37,10 +37,13 @@ class Serving:
     awaited: tuple[ModelKey, ...] = ()
 
 
-def resolve(registry: Registry, config: ServingConfig, known: Mapping[Task, str] | None = None) -> Serving:
+def resolve(
+    registry: Registry, config: ServingConfig, known: Mapping[Task, str] | None = None, *, every_model: bool = False
+) -> Serving:
     """Determines which valid versions should serve. `known` are the defaults determined before.
 
-    Of a registry that is limited to some models, defaults are among these.
+    A registry that is limited to some models has all of these served, and defaults among them. Otherwise models serve
+    that the serving config does not exclude; with `every_model` also those.
 
     Raises OSError if the store cannot be listed.
     """
@@ -48,6 +51,8 @@ def resolve(registry: Registry, config: ServingConfig, known: Mapping[Task, str]
     refused: dict[ModelKey, str] = {}
     in_store = registry.keys()
     for name, keys in in_store.items():
+        if not (every_model or registry.only or config.of_model(name).load is None):
+            continue
         shares |= _resolve_model(registry, keys, config.of_model(name), refused)
     first: dict[Task, str] = {}
     for key in sorted(shares, key=lambda key: key.name):
@@ -96,13 +101,13 @@ def write_defaults(settings: Settings, serving: Serving, config: ServingConfig) 
         change_serving(settings, add, lock_seconds=0)
 
 
-def served(settings: Settings) -> tuple[list[ModelVersion], dict[str, str]]:
-    """Returns the versions that serve, default models first, and the default of each task.
+def served(settings: Settings, *, every_model: bool = False) -> tuple[list[ModelVersion], dict[str, str]]:
+    """Returns the versions that serve, default models first, and the default of each task; see `resolve`.
 
     Raises ConfigurationError, ArtifactError.
     """
     registry = Registry(settings.model_store, settings.model_signers, settings.load)
-    serving = resolve(registry, read_serving(settings))
+    serving = resolve(registry, read_serving(settings), every_model=every_model)
     defaults = set(serving.defaults.values())
     keys = sorted((key for key, share in serving.shares.items() if share), key=lambda key: key.name not in defaults)
     return [registry.read(key) for key in keys], dict(serving.defaults.items())
@@ -167,7 +172,9 @@ class ServingController:
             raise NotPossible(f"no version of {name} in the store is valid, so its task is not known")
 
         def change(config: ServingConfig) -> ServingConfig:
-            return config.model_copy(update={"defaults": {**config.defaults, task: name}})
+            loaded = config.of_model(name).model_copy(update={"load": None})
+            models, defaults = {**config.models, name: loaded}, {**config.defaults, task: name}
+            return config.model_copy(update={"models": models, "defaults": defaults})
 
         return task, change_serving(self._settings, change).of_model(name)
 

@@ -2,7 +2,7 @@
 
 ```json
 {
-  "models": {"tagger-en": {"version": "2", "canary": {"version": "3", "share": 0.1}}},
+  "models": {"tagger-en": {"version": "2", "canary": {"version": "3", "share": 0.1}}, "tagger-sv": {"load": false}},
   "defaults": {"tag": "tagger-en"}
 }
 ```
@@ -15,6 +15,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
@@ -41,6 +42,9 @@ class ModelServing(FileModel):
         None, pattern=r"^[0-9]+$", description="The version that serves; null is the newest.", examples=["2"]
     )
     canary: Canary | None = Field(None, description="A version that answers a part of the requests.", examples=[None])
+    load: Literal[False] | None = Field(
+        None, description="False: only services whose TAGWERK_LOAD names the model load it.", examples=[None]
+    )
 
     def __str__(self) -> str:
         serving = "the newest version" if self.version is None else f"version {self.version}"

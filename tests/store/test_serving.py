@@ -62,6 +62,22 @@ def test_a_version_that_was_chosen_serves_whatever_newer_ones_there_are(store):
     assert "altered" in refused["2"]
 
 
+def test_a_model_that_need_not_be_loaded_is_once_it_is_named_or_chosen(store):
+    settings = Settings(model_store=store)
+    (store / "serving.json").write_text('{"models": {"tagger-en": {"load": false}}}')
+    assert served(store) == ({}, {})
+    assert resolve(Registry(store), read_serving(settings)).defaults == {}
+    named = resolve(Registry(store, only=["tagger-en"]), read_serving(settings))
+    assert [str(key) for key in named.shares] == ["tagger-en/3"]
+    versions, _ = chosen_to_serve(settings, every_model=True)
+    assert [version.key.version for version in versions] == ["3"], "for programs that load what they are asked for"
+    ServingController(settings).make_default("tagger-en")
+    assert served(store) == ({"3": 1.0}, {})
+    (store / "serving.json").write_text('{"models": {"tagger-en": {"load": false}}}')
+    ServingController(settings).use("tagger-en", None)
+    assert served(store) == ({"3": 1.0}, {})
+
+
 def test_a_canary_has_its_share_once_it_is_there(store):
     controller = ServingController(Settings(model_store=store))
     controller.canary("tagger-en", "4", 0.25)

@@ -19,7 +19,7 @@ from service.store.serving import served
 
 def annotate(settings: Settings, job: Job) -> int:
     """Annotates all files; returns the exit status. Raises TagwerkError."""
-    versions, defaults = served(settings)
+    versions, defaults = served(settings, every_model=True)
     job = replace(job, model=job.model or defaults.get(job.task), longest_text=settings.max_text_characters)
     chosen = [choose(versions, job)]
     if job.identifies:

@@ -20,7 +20,7 @@ FOUND = ["en", "fr", "da", "und"]
 
 @pytest.fixture(autouse=True)
 def taggers(engine, monkeypatch):
-    def served(settings: Settings):
+    def served(settings: Settings, *, every_model: bool):
         made = [tagger(), french()]
         folders = [settings.model_store / one.key.name / one.key.version for one in made]
         return [replace(one, folder=folder) for one, folder in zip(made, folders, strict=True)], {"tag": "tagger"}
