@@ -1604,6 +1604,12 @@ export interface components {
              * @example null
              */
             canary?: components["schemas"]["Canary"] | null;
+            /**
+             * Load
+             * @description False: only services whose TAGWERK_LOAD names the model load it.
+             * @example null
+             */
+            load?: false | null;
         };
         /**
          * ModelSummary
