@@ -77,15 +77,6 @@ class BaseVersion:
             fault = f"the settings in its {artifact.MODEL_CARD} are not those of this release ({error})"
             raise ArtifactError(f"{self.folder}: {fault}") from None
 
-    def learned_texts(self) -> list[tuple[str, str]]:
-        """Returns the texts of a classifier's corpora that are here, each with its label."""
-        return [
-            (row["text"], row["label"])
-            for corpus in self.settings.get("further", ())
-            if self._is_here(corpus, ("train",))
-            for row in corpora.read_table(corpus, "train")
-        ]
-
     def nothing_learned(self, name: str) -> ConfigurationError:
         """Returns the error that nothing of what it has learned from is here."""
         fault = f"what {self.name} has learned from is not here"

@@ -1,6 +1,7 @@
 """A classifier that goes on from a version: it learns what was corrected, and keeps what it answers otherwise."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from rich.console import Console
 from service.artifact.manifest import DataSource, Metric
 from service.text.languages import make_tokenizer
 from service.text.slices import finish
+from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import encode_tokens
 from training.cells import Tensor
+from training.data.corpora import CorpusError
 from training.data.dataset import Array, Batches, Example, Examples
 from training.data.files import DataFileError, read_text, source
 from training.data.labelled_texts import shortened
@@ -26,21 +29,23 @@ from training.from_files.base_version import BaseVersion
 from training.from_files.options import Options, changed
 from training.from_files.splits import divided
 from training.metrics.predictions import TINY
-from training.metrics.scores import percent, percentages
+from training.metrics.scores import CROSS_ENTROPY, percent, percentages
 from training.models.sentiment import SentimentSizes
 from training.run.versions import load_endpoint
 from training.tasks.base import Predict, State, predict_all
 from training.tasks.classification import Classification, ClassificationRecipe, Text
 from training.tasks.parts import Tensors
-from training.tasks.sentiment import LABEL_OF_GRADE
+from training.tasks.sentiment import LABEL_OF_GRADE, SentimentRecipe
 
 HELD = 10  # every tenth of the other texts is measured, not learned from
 POSITIONS = 2000  # in a batch, including padding
-MOST_ANSWERED = 6000  # texts that the version is asked about
+MOST_ANSWERED = 30_000  # texts that the version is asked about, as many of each of its corpora
 REHEARSED = 3  # other texts in an epoch for each corrected one
 LEAST_REHEARSED = 1000  # texts
+MOST_REPEATED = 4  # times that a corrected text is in an epoch, where there are few
 LEAST_ANSWERED = 30  # texts
-EPOCHS, QUICK_EPOCHS = 6, 3
+EPOCHS, QUICK_EPOCHS = 4, 2
+MOVED = 0.75  # of the way from the weights of the version to those that the best epoch has
 SETTINGS: dict[str, Any] = {"learning_rate": 3e-4, "warmup": 0.1, "averaging": 0.99, "balanced": False}
 SAME = "the same answer as before, on other texts"
 
@@ -48,11 +53,16 @@ SAME = "the same answer as before, on other texts"
 class FurtherClassification(Classification):
     """Classification with the labels, vocabulary and sizes of a version, from whose weights it starts.
 
+    The epoch is chosen by cross-entropy: the accuracy of the few texts of a dev part is the same in many epochs.
+
     Args:
         base: the version.
         answered: the tokens of other texts, and the probabilities of the labels that it gives them, float32, [N, K];
             a tenth of them is not learned from, but measured.
     """
+
+    chosen_by = CROSS_ENTROPY
+    lower_is_better = True
 
     def __init__(
         self,
@@ -82,10 +92,20 @@ class FurtherClassification(Classification):
         words, classes = len(self.vocabularies["words"]), len(self.label_of_class)
         return self._base.restored_floats(self, lambda: self.recipe.sizes.network(words, classes))
 
+    def settle(self, model: keras.Model) -> None:
+        """Moves the weights back towards those of the version, which keeps more than it costs.
+
+        Wortsman et al. (2022), Robust fine-tuning of zero-shot models.
+        """
+        for weight, before in zip(model.weights, self.network().weights, strict=True):
+            weight.assign(before + MOVED * (weight - before))
+
     def train_batches(self, rng: np.random.Generator) -> Batches:
-        count = max(LEAST_REHEARSED, REHEARSED * len(self._splits["train"]))
+        corrected = self._splits["train"]
+        count = max(LEAST_REHEARSED, REHEARSED * len(corrected))
+        repeated = min(MOST_REPEATED, max(1, count // (REHEARSED * len(corrected))))
         chosen = [self._others[i] for i in rng.permutation(len(self._others))[:count].tolist()]
-        return self._batches(Examples.of([*self._splits["train"], *chosen]), rng)
+        return self._batches(Examples.of([*corrected * repeated, *chosen]), rng)
 
     def loss(self, model: keras.Model, inputs: Tensors, targets: Tensors, state: State) -> tuple[Tensor, State]:
         """Returns the mean cross-entropy of the labels' probabilities, for each member apart."""
@@ -99,7 +119,12 @@ class FurtherClassification(Classification):
             outputs["probabilities"].argmax() == self._held[i].targets["shares"].argmax()
             for i, outputs in found.items()
         ]
-        return (*super().evaluate(predict, split), *percentages({SAME: percent(np.array(same))}, split))
+        nats = next(iter(self.predictions(predict, split).values())).cross_entropy
+        return (
+            *super().evaluate(predict, split),
+            *percentages({SAME: percent(np.array(same))}, split),
+            Metric(name=CROSS_ENTROPY, value=round(nats, 4), unit="nats per text", split=split),
+        )
 
     def _example(self, text: Text) -> Example:
         """Returns an example whose class is one of those of the text's label."""
@@ -171,10 +196,22 @@ def rehearsed(
         if len(found) < LEAST_ANSWERED:
             raise DataFileError(options.unlabelled, None, f"{len(found)} texts", f"{LEAST_ANSWERED}, each in a line")
         return found, sources
-    texts = [text for text, *_ in base.learned_texts()]
-    if not texts:
+    corpora = learned_texts(base, longest)
+    if not corpora:
         raise base.nothing_learned(options.base)
-    return [_tokens(tokenizer, text, longest) for text in sample(texts, MOST_ANSWERED, options.seed)], sources
+    return [text for texts in corpora for text in sample(texts, MOST_ANSWERED // len(corpora), options.seed)], sources
+
+
+def learned_texts(base: BaseVersion, longest: int) -> list[list[tuple[str, ...]]]:
+    """Returns the tokens of the texts that a version has learned from, by corpus, of those corpora that are here."""
+    if not base.settings.get("labels"):  # made of files
+        return []
+    recipe, tokenizer = base.recipe(SentimentRecipe, SentimentSizes), SpacyTokenizer()
+    found = []
+    for corpus in (recipe.corpus, *recipe.further, *recipe.statements):
+        with suppress(CorpusError):
+            found.append([shortened(tree[-1].tokens, longest) for tree in recipe.read(corpus, tokenizer)["train"]])
+    return found
 
 
 def answers(base: BaseVersion, texts: Sequence[tuple[str, ...]]) -> Array:

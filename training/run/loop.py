@@ -136,6 +136,7 @@ def load_best(task: Task) -> keras.Model:
 def load_final(task: ServedTask) -> tuple[keras.Model, Predict]:
     """Loads the best epoch as it is exported, quantized and calibrated; returns the network and its main endpoint."""
     model = load_best(task)
+    task.settle(model)
     task.compact(model)
     task.calibrate(model, make_predict(task, model))
     round_weights(task, model)

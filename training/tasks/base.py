@@ -165,6 +165,10 @@ class ServedTask(Task):
         """Measures the endpoint from raw text; no metrics by default."""
         return ()
 
+    def settle(self, model: keras.Model) -> None:
+        """Changes the weights of the best epoch before they are quantized, in place. Does nothing by default."""
+        return
+
     def compact(self, model: keras.Model) -> None:
         """Quantizes the largest tables of a trained model to 8 bits, in place. Does nothing by default."""
         return

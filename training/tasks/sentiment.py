@@ -77,19 +77,23 @@ class SentimentRecipe(ClassificationRecipe):
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Sentiment":
         tokenizer = SpacyTokenizer()
+        splits = self.read(self.corpus, tokenizer)
+        further = {name: self.read(name, tokenizer) for name in (*self.further, *self.statements)}
+        data = tuple(chain.from_iterable(map(corpora.sources, (self.corpus, *further))))
+        return Sentiment(self, splits, data, vocabularies, further)
+
+    def read(self, corpus: str, tokenizer: SpacyTokenizer) -> dict[str, list[list[sst.Phrase]]]:
+        """Returns the splits of one of its corpora, the phrases of each tree. Raises CorpusError if it is not here."""
+        if corpus in self.statements:
+            return labelled_texts.statements(corpus, tokenizer, self.statements[corpus])
+        if corpus != "sst":
+            return labelled_texts.splits(corpus, tokenizer, self.longest if corpus == self.corpus else 0)
 
         @cache
         def tokenize(word: str) -> tuple[str, ...]:
             return tuple(token.text for token in tokenizer.tokens(word))
 
-        if self.corpus == "sst":
-            splits = {s: list(sst.read(corpora.read(self.corpus, s), tokenize)) for s in ("train", "dev", "test")}
-        else:
-            splits = labelled_texts.splits(self.corpus, tokenizer, self.longest)
-        further = {corpus: labelled_texts.splits(corpus, tokenizer, 0) for corpus in self.further}
-        further |= {part: labelled_texts.statements(part, tokenizer, count) for part, count in self.statements.items()}
-        data = tuple(chain.from_iterable(map(corpora.sources, (self.corpus, *further))))
-        return Sentiment(self, splits, data, vocabularies, further)
+        return {split: list(sst.read(corpora.read(corpus, split), tokenize)) for split in ("train", "dev", "test")}
 
 
 class Sentiment(Classification):

@@ -1,0 +1,99 @@
+"""The commands of docs/correcting.md, run in their order: on tiny models of the same names, trained for one epoch."""
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.__main__ import main
+from service.artifact.manifest import read_manifest
+from service.store.corrections import CorrectionFiles
+from tests.conftest import CACHE, ROOT, SMALL, start_server
+from tests.store.test_corrections import tagged, token
+from tests.training.from_files.test_served import said
+from training.run import export
+
+PAGE = (ROOT / "docs" / "correcting.md").read_text()
+COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()]
+BASES = {
+    "tagger-en/12": "tagger-xx/1",
+    "sentiment-en/9": "topics/1",
+}  # the page's models, and those that stand for them
+UNLABELLED = ("--unlabelled", "plain.txt")  # the corpora of the page's models are no part of the project
+ONE_EPOCH = ("--set", "epochs=1")
+
+
+@pytest.fixture
+def store(made, monkeypatch):
+    """Returns a store with the models that the page begins with, beside the files that it names.
+
+    The tagger's tag of numbers is called INTJ, which the page's dictionary gives.
+    """
+    monkeypatch.setattr(export, "_check", lambda folder: None)
+    rows = [json.loads(row)["text"] for row in Path("topics.jsonl").read_text().splitlines()]
+    Path("plain.txt").write_text("".join(f"{text}\n" for text in rows))
+    unlike = (f"{word} a{i} b{i} c{i} d{i}\n" for i in range(40) for word in ("team", "court"))
+    Path("texts.txt").write_text("".join(unlike))
+    Path("test.conllu").write_text("".join(f"{s}\n\n" for s in Path("bank.conllu").read_text().split("\n\n")[:12]))
+    found = Path("model_store").absolute()
+    for new, old in BASES.items():
+        (found / new).parent.mkdir()
+        (found / old).rename(found / new)
+        (found / old).parent.rmdir()
+        path = found / new / "manifest.json"
+        name, version = new.split("/")
+        manifest = json.loads(path.read_text()) | {"name": name, "version": version}
+        path.write_text(json.dumps(manifest).replace('"NUM"', '"INTJ"'))
+    return found
+
+
+def store_corrections(folder: Path) -> None:
+    """Stores corrections as the service does, of twenty texts."""
+    files = CorrectionFiles(folder, create=True)
+    for number in range(20):
+        words = (token("the", 0, "DET"), token("dog", 4, "VERB", was={"upos": "NOUN"}), token(str(number), 8, "INTJ"))
+        files.append(tagged(f"the dog {number}", *words))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+def test_the_commands_of_the_page_do_what_it_says(run, store, capsys, monkeypatch, tmp_path):
+    for name, value in SMALL.items() | {"TAGWERK_XLA_CACHE": str(CACHE), "TAGWERK_LOAD": "tagger-en"}.items():
+        monkeypatch.setenv(name, value)
+    store_corrections(tmp_path / "feedback")
+    done = []
+    for line in COMMANDS:
+        words = shlex.split(line)
+        if not any(word.startswith("tagwerk") for word in words):
+            subprocess.run(["sh", "-c", line], check=True)
+            continue
+        settings = dict(word.split("=", 1) for word in words if word.startswith("TAGWERK_"))
+        program, *arguments = words[len(settings) :]
+        if program == "tagwerk-train" and arguments[0] == "train":
+            added = ONE_EPOCH if "--unlabelled" in arguments else (*UNLABELLED, *ONE_EPOCH)
+            assert run(*arguments, *added) == 0, line
+        elif program == "tagwerk-train":
+            found = said(run, capsys, *arguments)
+            assert [row[1] for row in found if row[:1] == ["upos"]] == ["tagger-en/12", "tagger-en/13", "difference"]
+        elif arguments == ["serve"]:
+            folders = {name: str(tmp_path / folder) for name, folder in settings.items()}
+            with start_server(tmp_path / "log", TAGWERK_MODEL_STORE=str(store), **folders) as server:
+                server.wait_until_ready()
+                answer = httpx.post(f"{server.url}/tag", json={"text": "the lol"}, timeout=60).json()
+                last = answer["results"][0]["sentences"][0]["tokens"][-1]
+                assert (last["upos"], last["source"]) == ("INTJ", "dictionary")
+        else:
+            with monkeypatch.context() as patch:
+                if "classify" in arguments:
+                    patch.delenv("TAGWERK_LOAD")
+                for name, value in settings.items():
+                    patch.setenv(name, value)
+                assert main(arguments) == 0, line
+        done.append((program, arguments))
+    assert len(done) == len([line for line in COMMANDS if "tagwerk" in line.split("/")[0]])
+    newest = {name: max(int(path.name) for path in (store / name).iterdir()) for name in ("tagger-en", "sentiment-en")}
+    assert newest == {"tagger-en": 14, "sentiment-en": 10}
+    assert read_manifest(store / "tagger-en" / "13").data[-1].name == "plain.txt"
