@@ -192,10 +192,10 @@ async def test_the_admin_route_chooses_versions(lock, tmp_path, caplog):
             return await client.post(f"/admin/models/{name}", json=body, headers=lock.boss)
 
         chosen = await change("tagger-en", action="use", version="2")
-        assert (chosen.status_code, chosen.json()) == (202, {"version": "2", "canary": None})
+        assert (chosen.status_code, chosen.json()) == (202, {"version": "2", "canary": None, "load": None})
         assert (await change("tagger-en", action="rollback")).json()["version"] == "1"
         canary = await change("tagger-en", action="canary", version="3", share=0.2)
-        assert canary.json() == {"version": "1", "canary": {"version": "3", "share": 0.2}}
+        assert canary.json() == {"version": "1", "canary": {"version": "3", "share": 0.2}, "load": None}
         assert '"share": 0.2' in (store / "serving.json").read_text()
         assert "tagger-en: canary 3 0.2, by the key boss, request " in caplog.text
         check(await change("nobody", action="rollback"), 404)
