@@ -47,7 +47,10 @@ class Settings(BaseSettings):
         0, ge=0, le=MOST_PROCESSES, description="Processes that serve; 0 is one a core as memory allows, 2 with a GPU."
     )
     model_store: Path = Field(Path("model_store"), description="Folder of the models.")
-    load: Names = Field((), description="Names of the models to load, comma-separated; empty loads all in the store.")
+    load: Names = Field(
+        (),
+        description="Names of the models to load, comma-separated; empty loads all that serving.json does not exclude.",
+    )
     store_interval_seconds: float = Field(
         2.0, ge=0, description="Interval between polls for new model versions; 0 serves those of the start only."
     )

@@ -42,8 +42,8 @@ def resolve(
 ) -> Serving:
     """Determines which valid versions should serve. `known` are the defaults determined before.
 
-    A registry that is limited to some models has all of these served, and defaults among them. Otherwise models serve
-    that the serving config does not exclude; with `every_model` also those.
+    Of a registry that is limited to some models, all serve, and defaults are among them. Of another one, all serve that
+    the serving config does not exclude, or with `every_model` all.
 
     Raises OSError if the store cannot be listed.
     """
@@ -51,9 +51,9 @@ def resolve(
     refused: dict[ModelKey, str] = {}
     in_store = registry.keys()
     for name, keys in in_store.items():
-        if not (every_model or registry.only or config.of_model(name).load is None):
-            continue
-        shares |= _resolve_model(registry, keys, config.of_model(name), refused)
+        chosen = config.of_model(name)
+        if every_model or registry.only or chosen.load is None:
+            shares |= _resolve_model(registry, keys, chosen, refused)
     first: dict[Task, str] = {}
     for key in sorted(shares, key=lambda key: key.name):
         if (task := registry.task(key)) is not None:

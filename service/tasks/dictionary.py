@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
 
 class Dictionary:
-    """The entries of a file, found by their forms in lower case: however many begin with a word, they cost it no more.
+    """The entries of a file, found by their forms in lower case. How many begin with the same word does not matter.
 
     Args:
         count: is called with the number of words that have been replaced or ignored.
