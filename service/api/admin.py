@@ -14,13 +14,14 @@ from service.api.openapi.problems import SEND, responses
 from service.api.request_schemas import Strict
 from service.api.route import JsonRoute
 from service.http.context import context_of
+from service.paths import ADMIN
 from service.settings import Settings
 from service.store.serving import ServingController
 from service.store.serving_config import ModelServing
 from service.telemetry.request import current_ids
 
 log = logging.getLogger("tagwerk.server")
-router = APIRouter(prefix="/admin", route_class=JsonRoute, responses=responses(409, *SEND), tags=["Admin"])
+router = APIRouter(prefix=ADMIN, route_class=JsonRoute, responses=responses(409, *SEND), tags=["Admin"])
 
 
 ServingAction = TypeAliasType(

@@ -76,7 +76,7 @@ async def generation_events(
     except TagwerkError as error:
         if not begun:
             raise
-        yield write_error(problem.document(error, run.timing))
+        yield write_error(problem.report(error, run.resources.metrics, run.timing))
 
 
 def event(data: dict[str, Any], kind: str | None = None) -> bytes:

@@ -22,6 +22,7 @@ from service.errors import Forbidden, InvalidFields, InvalidInput, TooLarge, sho
 from service.http.context import context_of, pipeline_run
 from service.http.texts import UnicodeText, at_most
 from service.http.validation import MOST_ERRORS
+from service.paths import FEEDBACK
 from service.pipelines.classification import classify
 from service.pipelines.tagging import TaggedText, tag
 from service.store.corrections import CorrectedToken, Correction
@@ -91,7 +92,7 @@ class FeedbackAnswer(BaseModel):
 
 
 @router.post(
-    "/feedback",
+    FEEDBACK,
     operation_id="feedback",
     status_code=201,
     response_model=FeedbackAnswer,

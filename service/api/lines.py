@@ -26,11 +26,10 @@ from service.http import problem
 from service.http.body import Body, in_turn, parse_json, validate
 from service.http.compression import LEVEL, joined
 from service.http.connection.connection import Connection
-from service.http.context import context_of, headers_of, timeout_seconds
+from service.http.context import context_of, headers_of, pipeline_run, timeout_seconds
 from service.http.negotiation import accepts_gzip
 from service.pipelines.formats.pieces import prepend, to_json
 from service.pipelines.run import PipelineRun
-from service.security.keys import client_of
 from service.telemetry.request import Timing, current_ids
 
 MEDIA_TYPE = "application/x-ndjson"
@@ -136,7 +135,7 @@ class LinesResponse(Response):
     def __init__(self, request: Request, work: Work, schema: type[BaseModel]) -> None:
         """`work` answers a line of the given schema. Raises InvalidInput for an invalid timeout header."""
         self._context = context_of(request)
-        self._timeout_seconds = timeout_seconds(request)
+        timeout_seconds(request)  # an invalid header has its own status
         self._request = request
         self._work = work
         self._schema = schema
@@ -217,7 +216,7 @@ class LinesResponse(Response):
             if not lines:
                 raise
             last = asyncio.get_running_loop().create_future()
-            last.set_result(encoded({"error": problem.document(error)}))
+            last.set_result(encoded({"error": problem.report(error, self._context.metrics)}))
             self._body.hold(sum(map(len, last.result())))
             under_way.put_nowait(Answer(last, 0))
         finally:
@@ -242,7 +241,7 @@ class LinesResponse(Response):
         try:
             return [*prepend(named, await self._work_with_retries(line, timing, named)), b"\n"]
         except TagwerkError as error:
-            document = problem.document(error, timing)
+            document = problem.report(error, self._context.metrics, timing)
         except Exception:
             log.exception("failed at a line: %s", current_ids.get())
             document = problem.UNEXPECTED
@@ -263,8 +262,7 @@ class LinesResponse(Response):
             return validate(value, self._schema, settings)
 
         body = await in_turn(self._context, line, parsed)
-        client = client_of(self._request.scope["state"]["key"])
-        run = PipelineRun(self._context, timing, timing.started + self._timeout_seconds, client)
+        run = pipeline_run(self._request, timing)
         while True:
             try:
                 return await self._work(run, body)

@@ -167,7 +167,10 @@ def parse_timeout(header: bytes | None, settings: Settings) -> float:
     return min(settings.request_timeout_seconds, int(header) / 1000)
 
 
-def pipeline_run(request: Request) -> PipelineRun:
-    """Returns the pipeline run for a request. Raises InvalidInput for an invalid timeout header."""
-    timing, client = timing_of(request), client_of(request.scope["state"]["key"])
+def pipeline_run(request: Request, timing: Timing | None = None) -> PipelineRun:
+    """Returns the pipeline run for a request, or for a line of it, which has a timing of its own.
+
+    Raises InvalidInput for an invalid timeout header.
+    """
+    timing, client = timing or timing_of(request), client_of(request.scope["state"]["key"])
     return PipelineRun(context_of(request), timing, timing.started + timeout_seconds(request), client)

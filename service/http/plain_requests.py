@@ -18,7 +18,7 @@ from service.engine.batches import outputs_of
 from service.engine.padding import Outputs
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Requests
-from service.errors import DeadlineExceeded, EngineUnavailable, Overloaded, TagwerkError
+from service.errors import EngineUnavailable, TagwerkError
 from service.http.handlers import Exchange, Handler
 from service.pipelines.formats.pieces import JSON
 from service.pipelines.run import SMALL_BYTES, Resources
@@ -139,7 +139,7 @@ class PlainRequests:
             admitted = [error] * len(exchanges)
         for exchange, one in zip(exchanges, admitted, strict=True):
             if isinstance(one, TagwerkError):
-                self._fail(exchange, one)
+                exchange.connection.fail(exchange, one)
             elif exchange.over:  # its client went while it was encoded
                 engine.abandon(one)
             else:
@@ -153,7 +153,7 @@ class PlainRequests:
             exchange: Exchange = request.owner
             exchange.running = None
             if request.error is not None:
-                self._fail(exchange, request.error)
+                exchange.connection.fail(exchange, request.error)
             elif not exchange.over:
                 timing = exchange.timing
                 timing.batch_size = max(timing.batch_size, request.batch_size)
@@ -162,17 +162,6 @@ class PlainRequests:
                 exchanges.append(exchange)
         if good:
             self._work(handler.answer(exchanges, outputs_of(good)), exchanges, FIRST_SLICES * SLICE_SECONDS)
-
-    def _fail(self, exchange: Exchange, error: TagwerkError) -> None:
-        """Answers an exchange with an error, and counts that."""
-        if exchange.over:
-            return
-        if isinstance(error, Overloaded):
-            self._resources.metrics.rejected.labels("overloaded").inc()
-        elif isinstance(error, DeadlineExceeded):
-            self._resources.metrics.expired.inc()
-            exchange.timing.stages |= error.stages
-        exchange.connection.fail(exchange, error)
 
     def abandon(self, exchange: Exchange) -> None:
         """Drops an exchange whose client has gone, and counts it if it has been admitted."""

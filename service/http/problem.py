@@ -13,7 +13,9 @@ from starlette.exceptions import HTTPException
 from typing_extensions import TypeAliasType
 
 from service import errors
-from service.http.context import timing_of
+from service.http.context import context_of, timing_of
+from service.paths import OPEN_INFERENCE, OPENAI
+from service.telemetry.metrics import Metrics
 from service.telemetry.request import Timing
 
 MEDIA_TYPE = "application/problem+json"
@@ -56,6 +58,7 @@ STAGES = {
     "queue": "waiting for the device",
     "inference": "the device's work",
 }
+NO_HEADERS: Mapping[str, str] = {}
 RETRY_AFTER = {"Retry-After": "1"}  # seconds, for every 503: the actual duration is unknown
 
 PREFIX = "urn:tagwerk:problem:"
@@ -128,15 +131,29 @@ def document(error: Expected, timing: Timing | None = None) -> dict[str, Any]:
     return make(status, slug, title, detail)
 
 
+def report(error: Expected, metrics: Metrics, timing: Timing | None = None) -> dict[str, Any]:
+    """Builds the problem document of an error that ends a request, and counts what is not admitted, or is too late."""
+    match error:
+        case errors.Overloaded():
+            metrics.rejected.labels("overloaded").inc()
+        case errors.RateLimited():
+            metrics.rejected.labels("rate-limited").inc()
+        case errors.DeadlineExceeded():
+            metrics.expired.inc()
+            if timing is not None:
+                timing.stages |= error.stages
+    return document(error, timing)
+
+
 def with_protocol_error(path: str, content: dict[str, Any]) -> dict[str, Any]:
     """Adds the member `error` that clients of a path's protocol expect."""
-    if path.startswith("/v1/"):
+    if path.startswith(f"{OPENAI}/"):
         place = content.get("errors", [{"pointer": ""}])[0]["pointer"]
         param = place.strip("/").split("/")[0] or None
         slug = content["type"].removeprefix(PREFIX).replace("-", "_")
         kind = "server_error" if content["status"] >= 500 else "invalid_request_error"
         return content | {"error": {"message": content["detail"], "type": kind, "param": param, "code": slug}}
-    return content | {"error": content["detail"]} if path.startswith("/v2") else content
+    return content | {"error": content["detail"]} if path.startswith(OPEN_INFERENCE) else content
 
 
 def respond(path: str, content: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
@@ -166,7 +183,7 @@ def headers_of(error: Expected) -> Mapping[str, str]:
             return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
         case errors.EngineUnavailable():
             return RETRY_AFTER
-    return {}
+    return NO_HEADERS
 
 
 def install(app: FastAPI) -> None:
@@ -187,7 +204,7 @@ async def answer(request: Request, error: Exception) -> Response:
     elif isinstance(error, HTTPException) and error.status_code == 405:
         methods = allowed((error.headers or {}).get("Allow", ""))
         error = HTTPException(405, f"{request.method} is not for {path}; allowed: {methods}", {"Allow": methods})
-    return respond(path, document(error, timing_of(request)), headers_of(error))
+    return respond(path, report(error, context_of(request).metrics, timing_of(request)), headers_of(error))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -49,14 +49,12 @@ class Resources:
         """Counts the bytes of a request's body; to be taken back once it is answered. Raises Overloaded."""
         most = self.settings.max_body_bytes // 2
         if size > SMALL_BYTES and self.bytes_in_progress > most:
-            self.metrics.rejected.labels("overloaded").inc()
             raise Overloaded(f"the requests in progress have more than {most} bytes", 1.0)
         self.bytes_in_progress += size
 
     def check_room(self, client: int) -> None:
         """Raises Overloaded if the engine would reject any request of a client, which is then not encoded."""
         if (full := self.engine.full(client)) is not None:
-            self.metrics.rejected.labels("overloaded").inc()
             raise full
 
     def note_tokenized(self, task: AnyTask, seconds: float, texts: int, requests: int = 1) -> None:
@@ -156,18 +154,14 @@ class PipelineRun:
 
     @contextmanager
     def counted(self, waiting: str = "engine") -> Iterator[None]:
-        """Counts rejected, expired and cancelled work, and records where its time went.
+        """Counts cancelled work, and records where the time of any went.
 
         `waiting` is the stage that gets the time if the engine did not report any.
         """
         began, stages = time.monotonic(), self.timing.stages
         try:
             yield
-        except Overloaded:
-            self.resources.metrics.rejected.labels("overloaded").inc()
-            raise
         except DeadlineExceeded as error:
-            self.resources.metrics.expired.inc()
             stages |= error.stages
             if "queue" not in stages:
                 stages[waiting] = time.monotonic() - began

@@ -6,20 +6,11 @@ from pathlib import Path
 
 from service.errors import ConfigurationError, Forbidden, Unauthorized
 from service.files import fingerprint
-from service.security.keys import Key, Scope, client_of, find, read_keys
+from service.paths import is_open, scope_of
+from service.security.keys import Key, client_of, find, read_keys
 from service.security.rate_limiter import RateLimiter
 
 log = logging.getLogger("tagwerk.server")
-
-OPEN = frozenset(
-    {"/", "/livez", "/readyz", "/healthz", "/metrics", "/openapi.json", "/docs", "/v2/health/live", "/v2/health/ready"}
-)  # and the paths below these:
-OPEN_BELOW = ("/docs/", "/page/")
-
-
-def is_open(path: str) -> bool:
-    """Returns whether a path needs no key."""
-    return path in OPEN or path.startswith(OPEN_BELOW)
 
 
 class Authenticator:
@@ -53,9 +44,7 @@ class Authenticator:
         key = find(self._keys, secret)
         if key is None:
             raise Unauthorized("the API key is not known")
-        admin, feedback = path.startswith("/admin/"), path == "/feedback"
-        needed: Scope = "admin" if admin else "feedback" if feedback else "infer"
-        if needed not in key.scopes:
+        if (needed := scope_of(path)) not in key.scopes:
             raise Forbidden(f"the key {key.id!r} is for {', '.join(sorted(key.scopes))}; this needs {needed}")
         self._rate_limiter.acquire(key)
         return key

@@ -8,17 +8,16 @@ import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, RootModel, ValidationError
 
 from service.engine.requests import ANONYMOUS
 from service.errors import ConfigurationError
 from service.files import FileModel, first_fault, locked, write_whole
+from service.paths import Scope
 
 PREFIX = "tagwerk_"
 CLIENT_DIGITS = 15  # hexadecimal ones of a key's hash: the number fits 64 bits
-Scope = Literal["infer", "feedback", "admin"]
 
 
 class Key(FileModel):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from service.paths import PROBES
 from service.settings import Settings
 from service.telemetry.logs import LogOutput, moment
 from service.telemetry.metrics import Metrics
@@ -19,7 +20,6 @@ from service.types import ModelKey
 
 FLUSH_SECONDS = 0.1  # until requests are in metrics and log; a killed process loses those since the last time
 PIECE_BYTES = 4096  # written atomically to a pipe (PIPE_BUF), so that lines of several processes do not mix
-NOT_LOGGED = frozenset({"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"})
 LOGGER = "tagwerk.request"
 Entry = tuple[float, float, RequestIds, str, str, int, Timing]  # Unix time of its end, its seconds, and so on
 
@@ -35,7 +35,7 @@ class RequestLog:
 
     def note(self, ids: RequestIds, method: str, route: str, status: int, timing: Timing) -> None:
         """Adds a completed request to what the next `write` writes, unless it is a probe."""
-        if route in NOT_LOGGED and status in (200, 503):
+        if route in PROBES and status in (200, 503):
             return
         self._waiting.append((time.time(), time.monotonic() - timing.started, ids, method, route, status, timing))
 

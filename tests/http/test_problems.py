@@ -11,11 +11,11 @@ import pytest
 from service import errors
 from service.api.app import create_app
 from service.http.context import Context
-from service.http.problem import HTTP, NO_WEBSOCKET, TABLE, Problem
+from service.http.problem import HTTP, NO_WEBSOCKET, TABLE, Problem, report
 from service.pipelines.catalog import Catalog
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.telemetry.request import ids_from
+from service.telemetry.request import Timing, ids_from
 from service.text.slices import Sliced
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.vocabulary import Vocabulary
@@ -36,6 +36,21 @@ def check(response: httpx.Response, status: int) -> Problem:
     assert found.type.startswith("urn:tagwerk:problem:")
     assert found.detail
     return found
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "labels"),
+    [
+        (errors.Overloaded("full", 1.0), "rejected", {"reason": "overloaded"}),
+        (errors.RateLimited("too fast", 1.0), "rejected", {"reason": "rate-limited"}),
+        (errors.DeadlineExceeded("late", {"queue": 0.5}), "expired", {}),
+    ],
+)
+def test_an_error_that_ends_a_request_is_counted_by_its_reason(error, name, labels):
+    metrics, timing = Metrics(), Timing(0.0, {"tokenize": 0.25})
+    report(error, metrics, timing)
+    assert metrics.registry.get_sample_value(f"tagwerk_{name}_total", labels) == 1
+    assert timing.stages == {"tokenize": 0.25, **getattr(error, "stages", {})}
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from service.http.compression import response_of
 from service.http.context import context_of, pipeline_run
 from service.http.problem import RETRY_AFTER
 from service.http.validation import describe
+from service.paths import OPEN_INFERENCE
 from service.pipelines.formats.pieces import JSON
 from service.store.loading import AnyTask
 from service.types import State
@@ -27,7 +28,7 @@ from service.types import State
 OCTETS = "application/octet-stream"
 LONGEST_TIMEOUT = 999_999_999_000  # microseconds; the maximum of X-Request-Timeout-Ms
 STRING = {"type": "string"}
-router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+router = APIRouter(prefix=OPEN_INFERENCE, tags=["Open Inference Protocol"])
 
 
 class ModelMetadata(BaseModel):

@@ -22,13 +22,14 @@ from service.http import problem
 from service.http.compression import respond
 from service.http.context import Context, context_of, pipeline_run
 from service.http.texts import Texts, at_most
+from service.paths import OPENAI
 from service.pipelines.formats.pieces import join_list, to_json, write_list, write_object
 from service.pipelines.generation import Finish, GeneratedText, GenerationOptions, Next, generate_and_write
 from service.pipelines.run import PipelineRun
 from service.tasks.generation import START, Choice, TextGeneration
 from service.text.slices import Sliced
 
-router = APIRouter(prefix="/v1", route_class=JsonRoute, tags=["OpenAI"])
+router = APIRouter(prefix=OPENAI, route_class=JsonRoute, tags=["OpenAI"])
 
 
 CompletionFinishReason = TypeAliasType(
@@ -256,7 +257,7 @@ class Answer:
             yield DONE
 
         def write_error(document: dict[str, Any]) -> bytes:
-            return events.event(problem.with_protocol_error("/v1/", document))
+            return events.event(problem.with_protocol_error(f"{OPENAI}/", document))
 
         return events.generation_events(run, self._options, write, write_error, write_end)
 

@@ -197,8 +197,13 @@ class Connection(BoundedProtocol):
 
     def fail(self, exchange: Exchange, error: TagwerkError | None) -> None:
         """Answers an exchange with the problem document of an error; without one, of an unexpected error."""
-        document = problem.UNEXPECTED if error is None else problem.document(error, exchange.timing)
-        headers = {} if error is None else problem.headers_of(error)
+        if exchange.over:
+            return
+        if error is None:
+            document, headers = problem.UNEXPECTED, problem.NO_HEADERS
+        else:
+            document = problem.report(error, self._context.metrics, exchange.timing)
+            headers = problem.headers_of(error)
         body = json.dumps(document).encode()
         self._send(exchange, document["status"], headers, problem.MEDIA_TYPE.encode(), [body])
 
@@ -290,7 +295,7 @@ class Connection(BoundedProtocol):
         if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
             self.transport.close()  # a second response would corrupt the first
             return
-        given, document = dict(self.headers or ()), problem.document(error)
+        given, document = dict(self.headers or ()), problem.report(error, self._context.metrics)
         status, body = document["status"], json.dumps(document).encode()
         headers = [
             *self.server_state.default_headers,
