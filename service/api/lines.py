@@ -95,7 +95,7 @@ def line_of(schema: type[BaseModel]) -> type[BaseModel]:
     return create_model(f"{schema.__name__}Line", __base__=(schema, Line), __doc__=schema.__doc__)
 
 
-class Window:
+class LineWindow:
     """Bounds the bytes in progress, for one producer and many consumers."""
 
     def __init__(self, size: int) -> None:
@@ -122,7 +122,7 @@ class Window:
         return 0.0 if self._used else time.monotonic() - self._last_release
 
 
-class Answer(NamedTuple):
+class PendingAnswer(NamedTuple):
     """A pending answer, and the size of its line."""
 
     line: Awaitable[list[bytes]]
@@ -139,7 +139,7 @@ class LinesResponse(Response):
         self._request = request
         self._work = work
         self._schema = schema
-        self._window = Window(WINDOW_BYTES)
+        self._window = LineWindow(WINDOW_BYTES)
         self._tasks: set[asyncio.Task[list[bytes]]] = set()
         self._zip = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS) if accepts_gzip(headers_of(request)) else None
         self._body: Body = request.scope["state"]["body"]
@@ -164,7 +164,7 @@ class LinesResponse(Response):
                 await self._connection.flow.drained()
             await send({"type": "http.response.body", "body": body, "more_body": more})
 
-        under_way: asyncio.Queue[Answer | None] = asyncio.Queue()
+        under_way: asyncio.Queue[PendingAnswer | None] = asyncio.Queue()
         reader = asyncio.create_task(self._read(under_way))
         try:
             while (answer := await under_way.get()) is not None:
@@ -186,7 +186,7 @@ class LinesResponse(Response):
                 task.cancel()
             del reader, task  # the reader's error refers to this frame: a reference cycle would keep the connection
 
-    async def _read(self, under_way: "asyncio.Queue[Answer | None]") -> None:
+    async def _read(self, under_way: "asyncio.Queue[PendingAnswer | None]") -> None:
         """Starts the work on each line when the window has capacity. Puts None at the end, also after an error."""
         settings, lines, begun = self._context.settings, 0, 0
         source = LineInput(
@@ -207,7 +207,7 @@ class LinesResponse(Response):
                 task = asyncio.create_task(self._answer(line))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-                under_way.put_nowait(Answer(task, size))
+                under_way.put_nowait(PendingAnswer(task, size))
                 begun += size
                 if begun >= TURN_BYTES:  # a chunk may hold a window full of lines, each of which does work at once
                     await asyncio.sleep(0)
@@ -218,7 +218,7 @@ class LinesResponse(Response):
             last = asyncio.get_running_loop().create_future()
             last.set_result(encoded({"error": problem.report(error, self._context.metrics)}))
             self._body.hold(sum(map(len, last.result())))
-            under_way.put_nowait(Answer(last, 0))
+            under_way.put_nowait(PendingAnswer(last, 0))
         finally:
             under_way.put_nowait(None)
 

@@ -168,7 +168,7 @@ class ClassifyRequest(Request):
     offsets: OffsetUnit = OFFSETS
 
 
-class Sampling(Request):
+class SamplingFields(Request):
     """How texts are generated."""
 
     max_tokens: int = Field(200, ge=1, description="Most tokens (characters) to generate.", examples=[40])
@@ -212,7 +212,7 @@ class Sampling(Request):
         return GenerationOptions(prompts=prompts, model=model, **{name: getattr(self, name) for name in SAMPLING})
 
 
-class GenerateRequest(Sampling):
+class GenerateRequest(SamplingFields):
     """Prompts to continue, and how."""
 
     prompt: Texts = Field(description="The text to continue, or a list of them.", examples=["ROMEO:"])

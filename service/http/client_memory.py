@@ -14,7 +14,7 @@ CHECKS = 16  # a check after each such part of the total
 LEAST_SECONDS = 1.0  # over which a rate is computed; until then it counts as high
 
 
-class Client(Protocol):
+class ClientConnection(Protocol):
     """A client's connection."""
 
     def held_bytes(self) -> int:
@@ -38,7 +38,9 @@ class ClientMemory:
 
     def __init__(self, max_body_bytes: int) -> None:
         self.most = max(MOST_BYTES, LEAST_BODIES * max_body_bytes)
-        self.clients: dict[Client, tuple[float, int] | None] = {}  # since when it holds bytes, and those moved by then
+        self.clients: dict[
+            ClientConnection, tuple[float, int] | None
+        ] = {}  # since when it holds bytes, and those moved by then
         self.clock = time.monotonic
         self._unchecked = 0  # bytes
 
@@ -51,7 +53,7 @@ class ClientMemory:
     def check(self) -> None:
         """Sums the bytes, and drops the slowest clients above the total, last of all those waiting for the service."""
         self._unchecked, now, total = 0, self.clock(), 0
-        holding: list[tuple[bool, float, int, Client]] = []
+        holding: list[tuple[bool, float, int, ClientConnection]] = []
         for client, mark in self.clients.items():
             if not (size := client.held_bytes()):
                 self.clients[client] = None

@@ -27,7 +27,7 @@ from service.text.slices import SLICE_SECONDS, Sliced, advance
 
 log = logging.getLogger("tagwerk.server")
 
-MOST_BYTES = 16_384  # of a plain request's body
+MOST_PLAIN_BYTES = 16_384  # of a plain request's body
 GROUP_BYTES = 16_384  # of the requests that are handled together
 # In slices of SLICE_SECONDS; work that goes on in a later iteration has one slice of it:
 FIRST_SLICES = 2  # for which work on a group runs at once

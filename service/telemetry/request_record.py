@@ -21,7 +21,7 @@ from service.types import ModelKey
 FLUSH_SECONDS = 0.1  # until requests are in metrics and log; a killed process loses those since the last time
 PIECE_BYTES = 4096  # written atomically to a pipe (PIPE_BUF), so that lines of several processes do not mix
 LOGGER = "tagwerk.request"
-Entry = tuple[float, float, RequestIds, str, str, int, Timing]  # Unix time of its end, its seconds, and so on
+AnsweredRequest = tuple[float, float, RequestIds, str, str, int, Timing]  # Unix time of its end, its seconds, and so on
 
 
 class RequestLog:
@@ -30,7 +30,7 @@ class RequestLog:
     def __init__(self, settings: Settings) -> None:
         self._json = settings.log_format == "json"
         self._encoder = msgspec.json.Encoder()
-        self._waiting: list[Entry] = []
+        self._waiting: list[AnsweredRequest] = []
         self._output = LogOutput()
 
     def note(self, ids: RequestIds, method: str, route: str, status: int, timing: Timing) -> None:
@@ -39,7 +39,7 @@ class RequestLog:
             return
         self._waiting.append((time.time(), time.monotonic() - timing.started, ids, method, route, status, timing))
 
-    def _line(self, entry: Entry) -> bytes:
+    def _line(self, entry: AnsweredRequest) -> bytes:
         """Returns the line of a request, without its end."""
         ended, seconds, ids, method, route, status, timing = entry
         if self._json:

@@ -1,5 +1,6 @@
 """The metrics of several processes as one: those that live, those that have ended, and none but one."""
 
+import inspect
 import os
 import shutil
 import subprocess
@@ -10,10 +11,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest, values
+from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.telemetry.metric_files import FILE_BYTES, SharedMetrics, remove_gauges
+from service.telemetry.metric_files import FILE_BYTES, MetricFile, SharedMetrics, remove_gauges
 from service.telemetry.metrics import SHARED_FOLDER, Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -104,6 +106,21 @@ def samples(exposition: bytes) -> dict[str, float]:
         for family in families
         for sample in family.samples
     }
+
+
+def test_the_private_interfaces_of_prometheus_client_are_there(tmp_path):
+    """A new version that changes one fails here, by its name; pyproject.toml bounds the version."""
+    file = MetricFile(str(tmp_path / "counter_1.db"))
+    used = {
+        file: "_capacity _f _init_value _used",
+        Histogram("seconds", "Of a request.", registry=None): "_buckets _sum _upper_bounds",
+        values: "MmapedDict MultiProcessValue MutexValue ValueClass",
+    }
+    for owner, names in used.items():
+        for name in names.split():
+            assert hasattr(owner, name), name
+    file.close()
+    assert [*inspect.signature(mark_process_dead).parameters] == ["pid", "path"]
 
 
 def test_each_gauge_of_two_processes_is_what_its_help_says(start, told):

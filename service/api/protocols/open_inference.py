@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 
 from service.api.openapi.problems import ANY, INFER, READ, responses
 from service.api.protocols import tensors
-from service.api.protocols.served import TEXT, Parameters, TensorMetadata, compute, find, outputs_of
-from service.api.protocols.tensors import InferenceRequest, InferenceResponse
+from service.api.protocols.served import TEXT, TensorMetadata, compute, find, outputs_of
+from service.api.protocols.tensors import InferenceRequest, InferenceResponse, Parameters
 from service.errors import EngineUnavailable, InvalidInput
 from service.http.body import in_turn, receive
 from service.http.compression import response_of
@@ -112,16 +112,19 @@ async def metadata(request: Request, name: str) -> ModelMetadata:
     return ModelMetadata(name=name, versions=versions, platform="tensorflow_savedmodel", inputs=[TEXT], outputs=outputs)
 
 
-READINESS: dict[str, Any] = {
+MODEL_READINESS: dict[str, Any] = {
     "response_model": ModelReady,
     "summary": "Is it ready?",
     "responses": {503: {"model": ModelReady, "description": "Not ready"}, **responses(404, *READ)},
 }
 
 
-@router.get("/models/{name}/ready", operation_id="model_ready", **READINESS)
+@router.get("/models/{name}/ready", operation_id="model_ready", **MODEL_READINESS)
 @router.get(
-    "/models/{name}/versions/{version}/ready", operation_id="model_version_ready", openapi_extra=VERSION, **READINESS
+    "/models/{name}/versions/{version}/ready",
+    operation_id="model_version_ready",
+    openapi_extra=VERSION,
+    **MODEL_READINESS,
 )
 async def readiness(request: Request, name: str) -> Response:
     """Returns whether requests for a version of a model are accepted, by default for the serving version."""

@@ -50,7 +50,7 @@ class StreamOptions(request_schemas.Strict):
     include_obfuscation: bool = Field(False, description="Accepted, and without effect.", examples=[False])
 
 
-class CompletionRequest(request_schemas.Sampling):
+class CompletionRequest(request_schemas.SamplingFields):
     """OpenAI's request for a completion."""
 
     model: str = Field(description="Name of the model, one of those of /v1/models.", examples=["lm-shakespeare"])
@@ -167,12 +167,12 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     if body.echo and body.logprobs is not None:
         raise InvalidInput("/logprobs", f"got {body.logprobs} with echo", "null, or no echo: a prompt has no logprobs")
     options = body.options(body.prompt, str(task.version.key))
-    answer = Answer(task.version, options, echo=body.echo)
+    writer = CompletionWriter(task.version, options, echo=body.echo)
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
-        return await events.streamed(answer.pieces(run, usage))
-    _, choices = await generate_and_write(run, options, answer.write_choice)
-    return await respond(request, answer.write(choices))
+        return await events.streamed(writer.pieces(run, usage))
+    _, choices = await generate_and_write(run, options, writer.write_choice)
+    return await respond(request, writer.write(choices))
 
 
 def _completing(context: Context) -> list[TextGeneration]:
@@ -188,8 +188,8 @@ def _model(version: ModelVersion) -> Model:
 DONE = b"data: [DONE]\n\n"
 
 
-class Answer:
-    """Builds one response: its id, creation time and token usage."""
+class CompletionWriter:
+    """Encodes one response: its id, its creation time, its texts or their pieces, and its token usage."""
 
     def __init__(self, version: ModelVersion, options: GenerationOptions, *, echo: bool) -> None:
         """`echo` prepends each prompt to its texts."""

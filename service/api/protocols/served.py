@@ -1,13 +1,12 @@
 """Runs the models for the Open Inference Protocol: each takes texts, and returns tensors."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, Field
 
 from service.api import request_schemas
-from service.api.protocols.tensors import Tensor, strings
+from service.api.protocols.tensors import Parameters, Tensor, strings
 from service.errors import InvalidInput
 from service.http.body import validate
 from service.pipelines.catalog import Catalog, not_found
@@ -21,8 +20,6 @@ from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 from service.text.slices import Sliced
-
-Parameters = dict[str, Any]
 
 
 class TensorMetadata(BaseModel):

@@ -15,7 +15,7 @@ from service.http.connection.uvicorn_private import STATUS_LINE, RequestResponse
 from service.http.context import Context, parse_timeout
 from service.http.handlers import HANDLERS, Exchange, Handler
 from service.http.negotiation import accepts_gzip
-from service.http.plain_requests import MOST_BYTES
+from service.http.plain_requests import MOST_PLAIN_BYTES
 from service.pipelines.formats.pieces import JSON
 from service.security.keys import client_of
 from service.telemetry.metrics import UNMATCHED
@@ -161,7 +161,7 @@ class Connection(BoundedProtocol):
             or len(headers) < len(self.headers)
             or len(length) > 5
             or not length.isdigit()
-            or int(length) > min(MOST_BYTES, settings.max_body_bytes)
+            or int(length) > min(MOST_PLAIN_BYTES, settings.max_body_bytes)
             or not headers.keys().isdisjoint(NOT_PLAIN)
             or b"host" not in headers
             or accept not in made.media_types
