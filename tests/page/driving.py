@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Response
 
 FIELDS = {"tag": "#tag-text", "classify": "#classify-text", "generate": "#generate-prompt"}
 # Many more texts than the service writes at a time: they last until they are stopped, also where the browser is slow.
-LONG: dict[str, Any] = {"max_tokens": 4096, "n": 32}
+LONG: dict[str, Any] = {"max_tokens": 4000, "n": 32}
 LENGTH = "document.querySelector('#generate .written')?.lastChild.data.length"
 
 
@@ -20,6 +20,12 @@ def until(page: Page, expression: str, seconds: float = 30) -> None:
             return
         page.wait_for_timeout(50)
     pytest.fail(f"never came true: {expression}")
+
+
+def unfold(page: Page, selector: str) -> None:
+    """Opens what is folded away."""
+    if page.locator(selector).get_attribute("open") is None:
+        page.locator(f"{selector} > summary").click()
 
 
 def answered(page: Page, panel: str, act: Callable[[], object]) -> None:
@@ -38,7 +44,10 @@ def run(page: Page, panel: str, text: str, **fields: object) -> None:
 def start(page: Page, panel: str, text: str, wait: bool = False, **fields: object) -> None:
     """Opens a panel, fills it in, and presses its button."""
     page.locator(f"#tab-{panel}").click()
+    page.wait_for_selector(f"#{panel} .answer:not([aria-busy=true])")  # of the example, when it is first seen
     page.locator(FIELDS[panel]).fill(text)
+    if panel == "generate":
+        unfold(page, "#generate .more")
     for name, value in fields.items():
         page.locator(f"#{panel} [name={name}]").fill(str(value))
     press = page.locator(f"#{panel} .primary").click

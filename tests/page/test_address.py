@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qs, urlsplit
 
-from tests.page.driving import answered, run
+from tests.page.driving import answered, run, unfold
 
 
 def address(page) -> tuple[str, dict[str, str]]:
@@ -43,6 +43,7 @@ def test_a_text_too_long_for_an_address_is_gone_back_to(page):
     text = "A dog barks. " * 700
     run(page, "tag", text)
     assert address(page) == ("tag", {})
+    unfold(page, "#tag .tools")
     page.get_by_role("button", name="Copy link").first.click()
     page.locator("#tag .summary", has_text="The text is too long for a link.").wait_for()
     answered(page, "tag", page.locator("#tag .examples button").first.click)

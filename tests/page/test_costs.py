@@ -5,10 +5,11 @@ import time
 
 import pytest
 
-from tests.page.driving import run, until
+from tests.page.driving import run, unfold, until
 
 
 def costs(page, panel: str) -> dict[str, str]:
+    unfold(page, f"#{panel} .cost")
     rows = page.locator(f"#{panel} .cost dl div").all()
     return {row.locator("dt").inner_text(): row.locator("dd").inner_text() for row in rows}
 
@@ -35,7 +36,7 @@ def test_the_stages_and_the_batch_are_those_of_the_header(page, panel, path):
     assert shown["batch size"] == batch[1]
     assert "network" in shown
     parts = [tenths(text) for name, text in shown.items() if name not in ("per token", "batch size")]
-    heading = page.locator(f"#{panel} .cost h3").inner_text().removeprefix("Time: ")
+    heading = page.locator(f"#{panel} .cost summary").inner_text().removeprefix("Time: ")
     assert sum(parts) == tenths(heading), "the stages add up to the whole, as shown"
     assert page.locator(f"#{panel} .stages span").count() == 5
 
@@ -49,7 +50,7 @@ def test_a_text_that_is_written_says_when_it_began_and_how_fast_it_was(page):
     assert seconds(shown["to the first character"]) <= seconds(took)
     assert shown["to the last character"] == took
     assert page.locator("#generate .facts").inner_text().startswith(f"{characters} characters, ")
-    heading = page.locator("#generate .cost h3").inner_text()
+    heading = page.locator("#generate .cost summary").inner_text()
     assert heading.startswith("Time until the answer began: "), "the stages are those until the answer began"
 
 
@@ -72,6 +73,7 @@ def strip(page) -> dict[str, str]:
 
 def test_the_strip_shows_what_the_service_does(page):
     """The figures are those of the last ten seconds: of the requests of this test, and of the page itself none."""
+    unfold(page, ".strip details")
     until(page, "document.querySelector('.strip polyline').getAttribute('points')")
     for _ in range(3):
         run(page, "tag", "A dog barks at the moon.")
@@ -115,19 +117,18 @@ class Scrapes:
         return self.count == before
 
 
-def test_a_hidden_or_paused_page_does_not_scrape(open_page):
+def test_a_page_that_is_hidden_or_has_the_figures_folded_away_does_not_scrape(open_page):
     page = open_page(clock=True)
     hide = "h => { Object.defineProperty(document, 'hidden', { value: h, configurable: true });"
     hide += " document.dispatchEvent(new Event('visibilitychange')) }"
     scrapes = Scrapes(page)
+    assert scrapes.have_ended()
+    fold = page.locator(".strip summary").click
+    fold()
     scrapes.go_on()
     page.evaluate(hide, True)
     assert scrapes.have_ended()
     page.evaluate(hide, False)
     scrapes.go_on()
-    pause = page.get_by_role("button", name="Pause")
-    pause.click()
+    fold()
     assert scrapes.have_ended()
-    assert pause.get_attribute("aria-pressed") == "true"
-    pause.click()
-    scrapes.go_on()

@@ -37,7 +37,7 @@ def test_another_tag_is_chosen_by_keyboard_and_sent(tagged):
     form = tagged.locator("#tag .feedback form")
     form.wait_for()
     assert tagged.evaluate("document.activeElement.name") == "upos"
-    assert tagged.locator("#card").is_hidden(), "it would cover the form"
+    assert tagged.locator("#tokens-card").is_hidden(), "it would cover the form"
     tagged.keyboard.type("VERB")
     form.locator("[name=xpos]").select_option("VBP")
     form.locator("[name=feats]").select_option(FEATS)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.page.driving import LENGTH, LONG, run, start, until
+from tests.page.driving import LENGTH, LONG, run, start, unfold, until
 
 SHORT = {"max_tokens": 60, "seed": 7, "temperature": 0.7}
 
@@ -19,12 +19,12 @@ def test_the_page_shows_the_text_that_the_service_generates(page, client):
     wanted = client.post("/generate", json={"prompt": "ROMEO:", **SHORT}).json()["results"][0]
     assert written(page) == [wanted["text"]]
     assert page.locator("#generate .prompt").inner_text() == "ROMEO:"
-    assert "60 characters, ended at max tokens" in page.locator("#generate .facts").inner_text()
+    assert "60 characters, ended at the length" in page.locator("#generate .facts").inner_text()
 
 
 def test_every_control_reaches_the_service(page):
     wish = {"max_tokens": 20, "temperature": 0.3, "top_k": 5, "top_p": 0.9, "seed": 3, "n": 2}
-    with page.expect_request("**/generate") as request:
+    with page.expect_request(lambda one: "thou" in (one.post_data or "")) as request:
         run(page, "generate", "O ", stop="\\n\nthou", **wish)
     body = json.loads(request.value.post_data)
     assert body == {"prompt": "O ", "model": "lm-shakespeare", "stream": True, "stop": ["\n", "thou"], **wish}
@@ -65,14 +65,27 @@ def test_stop_stops_the_work_and_keeps_what_is_written(page, client):
 
 @pytest.mark.parametrize(("field", "value"), [("temperature", "11"), ("top_p", "0"), ("max_tokens", "0"), ("n", "129")])
 def test_a_control_out_of_range_is_named(page, field, value):
-    start(page, "generate", "ROMEO:", **{**SHORT, field: value})
+    page.evaluate(f"location.hash = '#generate?prompt=ROMEO:&{field}={value}'")
+    page.locator("#generate .primary").click()
     message = page.locator("#generate .message")
     message.get_by_text("The request is not valid.").wait_for()
     assert field.replace("_", " ") in message.inner_text().lower()
     assert page.locator("#generate [aria-invalid=true]").get_attribute("name") == field
+    assert page.locator(f"#generate [name={field}]").is_visible(), "what is wrong is unfolded"
     run(page, "generate", "ROMEO:", **SHORT, n=1, top_p=1)
     assert message.is_hidden()
     assert page.locator("#generate [aria-invalid=true]").count() == 0
+
+
+def test_sliders_say_their_values_and_take_any_of_a_link(page):
+    page.evaluate("location.hash = '#generate?prompt=O&temperature=2.5&max_tokens=4095&top_k=0&n=40'")
+    more = page.locator("#generate .more")
+    page.locator("#generate").wait_for()
+    assert more.locator("summary").inner_text() == "More temperature 2.5, 4095 characters, 40 texts"
+    unfold(page, "#generate .more")
+    assert more.locator("output").all_inner_texts() == ["2.5", "1", "all", "4095", "40"]
+    more.get_by_label("Temperature").press("Home")
+    assert more.locator("output").first.inner_text() == "0"
 
 
 def test_characters_that_the_model_does_not_know_are_named(page):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.page.driving import run, start
+from tests.page.driving import run, start, unfold
 
 ANSWERS = {"tag": "#tag [role=option]", "classify": "#classify .scores"}
 
@@ -18,7 +18,9 @@ def test_an_error_takes_the_place_of_the_answer(page, panel):
     assert page.locator(ANSWERS[panel]).count() == 0
     assert page.locator(f"#{panel} .cost").is_hidden()
     assert page.locator(f"#{panel} .summary").inner_text() == ""
-    assert page.locator(f"#{panel} .copy-json").is_disabled()
+    unfold(page, f"#{panel} .tools")
+    assert page.locator(f"#{panel}").get_by_role("button", name="Copy as JSON").is_disabled()
+    assert page.locator(f"#{panel} .program").is_hidden()
     page.unroute(f"**/{panel}")
     run(page, panel, "Cats sleep.")
     assert page.locator(f"#{panel} .message").is_hidden()

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.page.driving import result_of, run
+from tests.page.driving import result_of, run, unfold
 
 TEXT = "She didn't see it. Dogs bark loudly!"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -14,6 +14,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def copied(page, panel: str, button: str, done: str) -> str:
     """Presses a button of a panel; returns what the clipboard holds after."""
+    unfold(page, f"#{panel} .tools")
     page.locator(f"#{panel}").get_by_role("button", name=button).click()
     page.locator(f"#{panel} .summary", has_text=done).wait_for()
     content: str = page.evaluate("navigator.clipboard.readText()")
@@ -33,6 +34,7 @@ def test_an_answer_is_copied_as_a_link_and_as_json(open_page, panel):
 def test_a_sentence_is_saved_as_svg(page):
     run(page, "tag", TEXT)
     page.locator("#tag [role=option]", has_text="bark").click()
+    unfold(page, "#tag .tools")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save sentence 2 as SVG").click()
     assert download.value.suggested_filename == "sentence-2.svg"

@@ -88,18 +88,23 @@ export async function request(path, body, options) {
   }
 }
 
-/** Sends a request with optional fields, each the first of its values that the service does not refuse; later requests send no refused ones. */
+const keyOf = (path, body, name, value) => `${path} ${body.model} ${name} ${value}`;
+
+/** Adds optional fields to a body, each with the first of its values that the service has not refused. */
+export function supported(path, body, optional) {
+  const known = Object.entries(optional).map(([name, values]) => [name, values.find((value) => !unsupported.has(keyOf(path, body, name, value)))]);
+  return { ...body, ...Object.fromEntries(known.filter(([, value]) => value !== undefined)) };
+}
+
+/** Sends a request with optional fields; again without those that the service refuses, which later requests do not have either. */
 export async function requestWithOptional(path, body, optional, options) {
-  const key = (name, value) => `${path} ${body.model} ${name} ${value}`;
-  const sent = Object.entries(optional)
-    .map(([name, values]) => [name, values.find((value) => !unsupported.has(key(name, value)))])
-    .filter(([, value]) => value !== undefined);
+  const sent = supported(path, body, optional);
   try {
-    return await request(path, { ...body, ...Object.fromEntries(sent) }, options);
+    return await request(path, sent, options);
   } catch (error) {
-    const refused = sent.filter(([name]) => error.fields?.includes(name));
+    const refused = Object.keys(optional).filter((name) => name in sent && error.fields?.includes(name));
     if (refused.length === 0) throw error;
-    for (const [name, value] of refused) unsupported.add(key(name, value));
+    for (const name of refused) unsupported.add(keyOf(path, body, name, sent[name]));
     return requestWithOptional(path, body, optional, options);
   }
 }

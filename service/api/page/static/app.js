@@ -3,8 +3,6 @@
 import { readAddress, writeAddress } from "./address.js";
 import { Classify } from "./classify.js";
 import { read } from "./api.js";
-import { make } from "./dom.js";
-import { EXAMPLES } from "./examples.js";
 import { Generate } from "./generate.js";
 import { onKeyChange } from "./key.js";
 import { Strip } from "./strip.js";
@@ -18,7 +16,7 @@ const recorder = (name) => (fields, cause) => {
   if (name === current) writeAddress(name, fields, cause);
 };
 const panels = {
-  tag: new Tag(find("#tag"), recorder("tag"), find("#card")),
+  tag: new Tag(find("#tag"), recorder("tag")),
   classify: new Classify(find("#classify"), recorder("classify")),
   generate: new Generate(find("#generate"), recorder("generate")),
 };
@@ -39,6 +37,7 @@ function navigate(name) {
   writeAddress(current, panels[current].addressFields, "restore");
   open(name);
   writeAddress(name, panels[name].addressFields, "submit");
+  if (!panels[name].seen) panels[name].showExample("restore");
 }
 
 /** Shows the panel and the fields of the address. */
@@ -62,15 +61,7 @@ for (const [i, tab] of tabs.entries()) {
     target.focus();
     target.click();
   });
-  const examples = EXAMPLES[name].map(([title, fields]) => {
-    const use = () => {
-      panels[name].fill(fields);
-      panels[name].submit();
-    };
-    return make("button", { type: "button", onclick: use }, title);
-  });
-  find(`#${name} .examples`).append(...examples);
-  panels[name].fill(EXAMPLES[name][0][1]);
+  panels[name].fill(panels[name].examples[0][1]);
 }
 
 /** Shows the state of the service. */
@@ -85,7 +76,7 @@ async function updateStatus() {
   try {
     const response = await fetch("readyz");
     const readiness = await response.json();
-    if (response.ok) for (const panel of Object.values(panels)) panel.offerModels(readiness.models);
+    if (response.ok) await Promise.all(Object.values(panels).map((panel) => panel.offerModels(readiness.models)));
     showStatus(readiness.status, response.ok ? "ready" : `the service is ${readiness.status}`);
   } catch {
     showStatus("gone", "the service cannot be reached");
@@ -99,17 +90,21 @@ async function offerFeedback() {
 }
 
 const address = readAddress();
+const isFilled = Object.hasOwn(panels, address.tab) && Object.keys(address.fields).length > 0;
 if (Object.hasOwn(panels, address.tab)) {
   open(address.tab);
   panels[address.tab].fill(address.fields);
 }
 window.addEventListener("popstate", restore); // Back, Forward, and an address that was typed or followed
 onKeyChange(() => {
+  panels.tag.ready = null; // languages are asked for again
+  updateStatus();
   offerFeedback();
   if (!panels[current].message.hidden) panels[current].submit(); // its request was refused
 });
 await updateStatus();
 offerFeedback();
-new Strip(find(".strip"), updateStatus).resume();
-if (panels[current].automatic) panels[current].run("load");
+new Strip(find(".strip details"), updateStatus).resume();
+if (!isFilled) panels[current].showExample("load");
+else if (panels[current].automatic) panels[current].run("load");
 else writeAddress(current, panels[current].addressFields, "load");

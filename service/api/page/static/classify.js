@@ -1,6 +1,5 @@
 // The panel Classify: the label of a text, and the contributions of its tokens.
 
-import { requestWithOptional } from "./api.js";
 import { showCost } from "./cost.js";
 import { bar, count, figure, inSlices, make, percent, signed } from "./dom.js";
 import { LabelFeedback } from "./feedback.js";
@@ -22,22 +21,17 @@ export class Classify extends Panel {
 
   async work({ text }, signal, onRetry) {
     if (!text.trim()) throw new MissingInput("Enter a text to classify, or choose an example.");
-    const began = performance.now();
     const optional = { contributions: ["positive", true], sentences: [true] };
-    const response = await requestWithOptional("classify", { text, model: this.model }, optional, { signal, onRetry });
-    const answer = await response.json();
-    const roundTripMs = performance.now() - began;
+    const [first, other] = await this.ask({ text }, optional, { signal, onRetry });
+    const { answer, response, body, roundTripMs } = first;
     const [result] = answer.results;
-    const parts = [scoreList(result)];
-    if (result.score !== undefined) parts.push(strength(result));
-    if (result.contributions?.tokens.length > 0) {
-      parts.push(await shadedText(text, result.contributions, signal), largestContributions(result.contributions));
-    }
-    if (result.sentences?.length > 1) parts.push(await sentenceList(result.sentences, signal));
-    this.verdict.replaceChildren(...parts);
-    this.setResult(answer);
+    const sides = [await side(text, first, other, signal), ...(other ? [await side(text, other, first, signal)] : [])];
+    this.verdict.replaceChildren(...sides);
+    this.setResult(answer, body);
     this.feedback.begin(answerOf(answer, response, text), Object.keys(result.scores), result.label);
-    this.summary.textContent = `${result.label}, ${percent(result.scores[result.label])}`;
+    const agree = other?.answer.results[0].label === result.label;
+    const difference = other ? `; ${other.title}: ${agree ? "the same" : `${other.answer.results[0].label}`}` : "";
+    this.summary.textContent = `${result.label}, ${percent(result.scores[result.label])}${difference}`;
     showCost(this.cost, response, roundTripMs);
   }
 
@@ -48,13 +42,31 @@ export class Classify extends Panel {
   }
 }
 
+/** Returns what there is to see of an answer; what is different in another one is marked. */
+async function side(text, { answer, title }, other, signal) {
+  const [result] = answer.results;
+  const theirs = other?.answer.results[0] ?? result;
+  const parts = [scoreList(result, theirs.label)];
+  if (result.score !== undefined) parts.push(strength(result));
+  if (result.contributions?.tokens.length > 0) {
+    parts.push(await shadedText(text, result.contributions, signal), largestContributions(result.contributions));
+  }
+  if (result.sentences?.length > 1) parts.push(await sentenceList(result.sentences, theirs.sentences ?? [], signal));
+  return make("div", { class: "side" }, other ? make("h3", {}, title) : null, ...parts);
+}
+
 function labelled(label) {
   return make("span", { class: "label", "data-label": label }, make("span", { "aria-hidden": "true" }, `${SIGNS[label] ?? "●"} `), label);
 }
 
-function scoreList({ label, scores }) {
+/** Marks a label that is not the one of another answer as different. */
+function different(label, other) {
+  return label === other ? null : make("span", { class: "differs" }, "different");
+}
+
+function scoreList({ label, scores }, other) {
   const rows = Object.entries(scores).map(([name, score]) =>
-    make("li", { "data-label": name, class: name === label ? "best" : null }, labelled(name), bar(score), figure(percent(score))),
+    make("li", { "data-label": name, class: name === label ? "best" : null }, labelled(name), bar(score), figure(percent(score)), name === label ? different(label, other) : null),
   );
   return make("ul", { class: "scores", "aria-label": "Score of each label" }, ...rows);
 }
@@ -110,7 +122,8 @@ function largestContributions({ label, tokens }) {
   return make("section", { "data-label": label }, make("h3", {}, "Largest contributions, in log-odds"), make("ol", { class: "largest" }, ...rows));
 }
 
-async function sentenceList(sentences, signal) {
+async function sentenceList(sentences, others, signal) {
+  const labels = new Map(others.map(({ text, label }) => [text, label]));
   const list = make("ol", { class: "sentences" });
   const add = (sentence) => {
     const line = make("span", { class: "bars", "aria-hidden": "true" });
@@ -119,7 +132,7 @@ async function sentenceList(sentences, signal) {
       part.style.setProperty("flex-grow", score);
       line.append(part);
     }
-    const verdict = make("span", { class: "verdict-line" }, labelled(sentence.label), figure(percent(sentence.scores[sentence.label])), line);
+    const verdict = make("span", { class: "verdict-line" }, labelled(sentence.label), figure(percent(sentence.scores[sentence.label])), line, different(sentence.label, labels.get(sentence.text) ?? sentence.label));
     list.append(make("li", {}, make("span", { class: "text", dir: "auto" }, sentence.text), verdict));
   };
   await inSlices(sentences, add, signal);

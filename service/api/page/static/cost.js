@@ -38,6 +38,6 @@ export function showCost(footer, response, roundTripMs, { title = "Time", facts 
   const batch = /\d+/u.exec(timing.batch?.desc ?? "");
   if (batch) rows.push(row("batch size", batch[0]));
   rows.push(...facts.map(([name, text]) => row(name, text)));
-  footer.replaceChildren(make("h3", {}, `${title}: ${total}`), line, make("dl", {}, ...rows));
+  footer.replaceChildren(make("summary", {}, `${title}: ${total}`), line, make("dl", {}, ...rows));
   footer.hidden = false;
 }

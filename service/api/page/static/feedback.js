@@ -2,14 +2,8 @@
 
 import { read, request } from "./api.js";
 import { count, make } from "./dom.js";
-import { UPOS } from "./upos.js";
+import { asText, TITLES, UPOS } from "./upos.js";
 
-const COLUMNS = [
-  { name: "upos", title: "Part of speech" },
-  { name: "xpos", title: "Treebank tag" },
-  { name: "feats", title: "Features" },
-  { name: "lemma", title: "Lemma" },
-];
 const details = new Map(); // of model versions: a promise of the answer of /models/{name}/{version}
 
 /** The part of a panel that corrects its answer. It is hidden unless the service stores corrections. */
@@ -131,7 +125,7 @@ export class TagFeedback extends Feedback {
     this.option = option;
     const right = this.rights.get(option) ?? {};
     this.form.querySelector("legend bdi").textContent = token.text;
-    const fields = COLUMNS.filter(({ name }) => (name === "lemma" ? token.lemma : labels[name].length > 1)).map(({ name, title }) => {
+    const fields = Object.entries(TITLES).filter(([name]) => (name === "lemma" ? token.lemma : labels[name].length > 1)).map(([name, title]) => {
       const value = right[name] ?? asText(token[name]);
       const field = name === "lemma" ? make("input", { name, value, autocomplete: "off", spellcheck: "false", dir: "auto", required: true }) : menu(name, labels[name], token, value);
       return make("label", {}, title, field);
@@ -195,10 +189,4 @@ function menu(name, labels, token, value) {
 function titleOf(column, label) {
   if (column === "upos" && UPOS[label]) return `${label}, ${UPOS[label]}`;
   return label === "_" ? "none" : label;
-}
-
-/** Returns features as CoNLL-U has them; a tag as it is. */
-function asText(value) {
-  if (typeof value !== "object") return value;
-  return Object.entries(value).map((pair) => pair.join("=")).join("|") || "_";
 }

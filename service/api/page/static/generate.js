@@ -11,7 +11,7 @@ const MOST_NAMED = 12; // unknown characters
 const INTERRUPTED = "The connection was lost before the text was complete.";
 const ENDINGS = {
   stop: "ended at a stop string",
-  length: "ended at max tokens",
+  length: "ended at the length",
   shutdown: "ended because the service shut down",
 };
 
@@ -28,6 +28,8 @@ export class Generate extends Panel {
     this.unknown = element.querySelector(".unknown");
     this.form.elements.prompt.addEventListener("input", () => this.showUnknown());
     this.form.elements.model.addEventListener("change", () => this.showUnknown());
+    this.more = element.querySelector(".more");
+    this.more.addEventListener("input", () => this.showSettings());
     this.stopButton = element.querySelector(".stop");
     this.stopButton.addEventListener("click", () => {
       this.stop();
@@ -42,9 +44,30 @@ export class Generate extends Panel {
     return fields;
   }
 
+  /** Sets the values of fields. A slider is extended to a value that it does not have. */
   fill(fields) {
+    for (const slider of this.sliders) extend(slider, Number(fields[slider.name] ?? slider.value));
     super.fill(fields);
     this.showUnknown();
+    this.showSettings();
+  }
+
+  get sliders() {
+    return this.more.querySelectorAll("[type=range]");
+  }
+
+  /** Shows the values of the sliders, beside each and, if they are folded away, together. */
+  showSettings() {
+    for (const { id, value } of this.sliders) this.more.querySelector(`output[for=${id}]`).value = id === "top-k" && value === "0" ? "all" : value;
+    const { temperature, max_tokens: most, n } = this.form.elements;
+    const texts = n.value === "1" ? "" : `, ${n.value} texts`;
+    this.more.querySelector("small").textContent = `temperature ${temperature.value}, ${most.value} characters${texts}`;
+  }
+
+  /** Shows a message; unfolds the fields that it is about. */
+  showMessage(text, kind, fields = []) {
+    super.showMessage(text, kind, fields);
+    if (fields.some((name) => this.more.querySelector(`[name=${name}]`))) this.more.open = true;
   }
 
   /** Names the characters of the prompt that the model does not know. `retry`: asks again if the service did not say which. */
@@ -80,7 +103,8 @@ export class Generate extends Panel {
       let firstMs = null;
       await this.receive(response, texts, signal, () => (firstMs ??= performance.now() - began));
       this.showTotals(response, { answeredMs, firstMs, totalMs: performance.now() - began });
-      this.setResult({ model: body.model, results: texts.map((text) => text.result) });
+      const { stream: _, ...plain } = body;
+      this.setResult({ model: body.model, results: texts.map((text) => text.result) }, plain);
     } catch (error) {
       for (const text of texts) text.end(signal.aborted ? "stopped" : "interrupted");
       if (this.texts === texts) this.summary.textContent = signal.aborted ? "stopped" : "";
@@ -148,9 +172,19 @@ export class Generate extends Panel {
   }
 
   useSeed(seed) {
+    this.more.open = true;
     this.form.elements.seed.value = seed;
     this.form.elements.seed.focus();
   }
+}
+
+/** Extends a slider to a value beyond its ends, or between its steps. */
+function extend(slider, value) {
+  slider.value = value;
+  if (Number(slider.value) === value) return;
+  slider.step = "any";
+  slider.min = Math.min(slider.min, value);
+  slider.max = Math.max(slider.max, value);
 }
 
 /** Returns a character that can be seen: by its code point where it has no shape of its own. */

@@ -1,8 +1,9 @@
 // A panel: a form, the answer to its latest request, and messages. The panels of the tasks derive from it.
 
-import { link } from "./address.js";
-import { copyText } from "./clipboard.js";
+import { requestWithOptional, supported } from "./api.js";
 import { make } from "./dom.js";
+import { EXAMPLES } from "./examples.js";
+import { Tools } from "./tools.js";
 
 const MIN_TYPING_PAUSE_MS = 250;
 const MAX_TYPING_PAUSE_MS = 2500;
@@ -17,7 +18,7 @@ export function answerOf({ model, version }, response, text) {
 
 export class Panel {
   task = ""; // as the API names it
-  furtherChoices = new Map(); // beside the models in their menu: values and labels; the first is the default
+  furtherChoices = new Map(); // beside several models in their menu: values and titles; the first is the default
   automatic = true; // whether changes of the form and the address are sent without a click
 
   /** `onRequest(fields, cause)` is called with the form's fields before each request. */
@@ -29,17 +30,18 @@ export class Panel {
     this.message = element.querySelector(".message");
     this.summary = element.querySelector(".summary");
     this.cost = element.querySelector(".cost");
-    this.copyJsonButton = element.querySelector(".copy-json");
+    this.tools = new Tools(this);
     this.requested = null; // the fields of the latest request
-    this.restoredModel = null; // the model of the address, until the menu has it
+    this.seen = false; // whether anything was requested
+    this.restored = new Map(); // of the address: choices of menus that do not have them yet
     this.defaultModel = null;
-    this.result = null; // the answer, for "Copy as JSON"
+    this.shownExamples = [];
     this.lastRunMs = 0;
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
     });
-    this.form.elements.model.addEventListener("change", () => this.automatic && this.submit());
+    for (const menu of this.form.querySelectorAll("select")) menu.addEventListener("change", () => this.changeModel());
     for (const field of this.form.querySelectorAll("textarea")) {
       field.addEventListener("keydown", (event) => {
         if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
@@ -47,8 +49,6 @@ export class Panel {
         this.submit();
       });
     }
-    this.copyJsonButton.addEventListener("click", () => this.copy(JSON.stringify(this.result, null, 2), "Copied as JSON"));
-    element.querySelector(".copy-link").addEventListener("click", () => this.copyLink());
   }
 
   /** Sends the request of `fields` and shows its answer. Derived classes implement it. */
@@ -56,17 +56,19 @@ export class Panel {
     throw new Error("not implemented");
   }
 
-  /** The form's fields and their values; without the model if there is no choice. */
+  /** The form's fields and their values; without a menu that is hidden or has no choice. */
   get fields() {
     const fields = Object.fromEntries(new FormData(this.form));
-    if (this.form.elements.model.closest("label").hidden) delete fields.model;
+    for (const menu of this.form.querySelectorAll("select")) if (!menu.value || menu.closest("label").hidden) delete fields[menu.name];
     return fields;
   }
 
   /** Whether the form is as the latest request sent it. An empty seed was drawn for the request. */
   get isAnswered() {
     if (!this.requested) return false;
-    return Object.entries(this.fields).every(([name, value]) => value === this.requested[name] || (name === "seed" && !value));
+    const fields = Object.entries(this.fields);
+    if (fields.length !== Object.keys(this.requested).length) return false;
+    return fields.every(([name, value]) => value === this.requested[name] || (name === "seed" && !value));
   }
 
   /** The fields for the address: those of the answer that is shown, or of the form if it has changed since. */
@@ -79,11 +81,42 @@ export class Panel {
     return this.form.elements.model.value || null;
   }
 
-  /** Sets the values of fields. A model that is not in the menu is selected once it is. */
+  /** The examples: [title, fields]. */
+  get examples() {
+    return EXAMPLES[this.task];
+  }
+
+  /** Returns the fields of a request that say which model is to answer it. */
+  fieldsOf(model) {
+    return { model };
+  }
+
+  /** Returns a model's name for people. */
+  titleOf(name) {
+    return name;
+  }
+
+  /** Requests the answer of the chosen model, and that of the one to compare it with, if there is one. */
+  ask(fields, optional, options) {
+    const models = [this.model, ...(this.fields.compare ? [this.fields.compare] : [])];
+    return Promise.all(
+      models.map(async (model) => {
+        const body = { ...fields, ...this.fieldsOf(model) };
+        const began = performance.now();
+        const response = await requestWithOptional(this.task, body, optional, options);
+        const answer = await response.json();
+        const roundTripMs = performance.now() - began;
+        const title = `${this.titleOf(answer.model)}, version ${answer.version}`;
+        return { answer, response, body: supported(this.task, body, optional), roundTripMs, title };
+      }),
+    );
+  }
+
+  /** Sets the values of fields. A choice that a menu does not have is selected once it has. */
   fill(fields) {
     for (const [name, value] of Object.entries(fields)) {
       const field = this.form.elements.namedItem(name);
-      if (name === "model" && !Array.from(field.options).some((option) => option.value === value)) this.restoredModel = value;
+      if (field?.options && !Array.from(field.options).some((option) => option.value === value)) this.restored.set(name, value);
       else if (field) field.value = value;
     }
   }
@@ -91,7 +124,9 @@ export class Panel {
   /** Sets the fields to those of the address, and shows their answer unless it is shown already. */
   restore(fields) {
     clearTimeout(this.typingTimer);
+    if (this.form.elements.compare) this.form.elements.compare.value = "";
     this.fill(fields);
+    this.offerExamples();
     if (this.isAnswered) return;
     if (this.automatic) {
       this.run("restore");
@@ -102,21 +137,67 @@ export class Panel {
     this.clear();
   }
 
-  /** Offers the ready models of the task in a menu, if there are several, after what else the panel offers. */
+  /** Offers the ready models of the task in menus, if there are several, and the versions of a model that has several. */
   offerModels(models) {
-    const select = this.form.elements.model;
-    const label = select.closest("label");
     const ready = models.filter(({ task, state }) => task === this.task && state === "ready");
-    const names = [...new Set(ready.map(({ name }) => name))];
-    const choices = names.length < 2 ? names : [...this.furtherChoices.keys(), ...names];
-    if (choices.join() === Array.from(select.options, ({ value }) => value).join()) return;
-    const chosen = label.hidden ? null : select.value;
+    const versions = Map.groupBy(ready, ({ name }) => name);
+    const choices = new Map();
+    for (const [name, several] of versions) {
+      choices.set(name, this.titleOf(name));
+      if (several.length > 1) for (const { version } of several) choices.set(`${name}/${version}`, `${this.titleOf(name)}, version ${version}`);
+    }
     this.defaultModel = ready.find((model) => model.default)?.name ?? null;
-    const wanted = [this.restoredModel, chosen, ...this.furtherChoices.keys(), this.defaultModel];
-    select.replaceChildren(...choices.map((name) => make("option", { value: name }, this.furtherChoices.get(name) ?? name)));
-    select.value = wanted.find((name) => choices.includes(name)) ?? choices[0] ?? "";
-    label.hidden = names.length < 2;
-    this.restoredModel = null;
+    const further = versions.size > 1 ? this.furtherChoices : [];
+    this.offerChoices("model", new Map([...further, ...choices]), [...further.keys(), this.defaultModel], choices.size > 1);
+    this.offerChoices("compare", new Map([["", "nothing"], ...choices]), [""], choices.size > 1);
+    this.offerExamples();
+  }
+
+  /** Offers choices, values and titles, in a menu if the panel has it; `wanted` are the defaults. */
+  offerChoices(name, choices, wanted, several) {
+    const menu = this.form.elements.namedItem(name);
+    if (!menu || [...choices].join() === Array.from(menu.options, ({ value, text }) => [value, text]).join()) return;
+    const label = menu.closest("label");
+    const chosen = label.hidden ? null : menu.value;
+    const value = [this.restored.get(name), chosen, ...wanted, ...choices.keys()].find((choice) => choices.has(choice));
+    menu.replaceChildren(...Array.from(choices, ([choice, title]) => make("option", { value: choice }, title)));
+    menu.value = value ?? "";
+    label.hidden = !several;
+    this.restored.delete(name);
+  }
+
+  /** Offers the examples that suit the model. */
+  offerExamples() {
+    const { examples } = this;
+    if (examples.map(String).join() === this.shownExamples.map(String).join()) return;
+    this.shownExamples = examples;
+    const buttons = examples.map(([title, fields]) => {
+      const use = () => {
+        this.fill(fields);
+        this.submit();
+      };
+      return make("button", { type: "button", onclick: use }, title);
+    });
+    this.element.querySelector(".examples").replaceChildren(...buttons);
+  }
+
+  /** Shows the answer to the first example. */
+  showExample(cause) {
+    this.fill(this.examples[0][1]);
+    this.run(cause);
+  }
+
+  /** Whether the form has one of some examples. */
+  hasExample(examples) {
+    return examples.some(([, fields]) => Object.entries(fields).every(([name, value]) => this.form.elements[name].value === String(value)));
+  }
+
+  /** Follows the menus: an example in another language than the model's is replaced. */
+  changeModel() {
+    const isExample = this.hasExample(this.shownExamples);
+    this.offerExamples();
+    if (isExample && !this.hasExample(this.examples)) this.fill(this.examples[0][1]);
+    if (this.automatic) this.submit();
   }
 
   /** Sends the form once the user pauses typing; the pause depends on the time of the last run. */
@@ -135,6 +216,7 @@ export class Panel {
   /** Sends the form; aborts the request in progress. `cause`: "load", "restore", "submit" or "typing". */
   async run(cause) {
     this.stop();
+    this.seen = true;
     const control = (this.control = new AbortController());
     this.answer.setAttribute("aria-busy", "true");
     const began = performance.now();
@@ -174,10 +256,9 @@ export class Panel {
     this.setResult(null);
   }
 
-  /** Sets what "Copy as JSON" copies. */
-  setResult(result) {
-    this.result = result;
-    this.copyJsonButton.disabled = result === null;
+  /** Sets the answer that the tools take along, and the body of its request. */
+  setResult(result, body = null) {
+    this.tools.set(result, body);
   }
 
   /** Replaces the answer by an error. */
@@ -205,21 +286,5 @@ export class Panel {
       if (field.name && fields.includes(field.name)) field.setAttribute("aria-invalid", "true");
       else field.removeAttribute?.("aria-invalid");
     }
-  }
-
-  /** Copies a text, or a promise of one, and says so. */
-  async copy(text, done) {
-    try {
-      await copyText(text);
-      this.summary.textContent = done;
-    } catch (error) {
-      this.showError(error);
-    }
-  }
-
-  copyLink() {
-    const address = link();
-    if (address) this.copy(address, "Link copied");
-    else this.summary.textContent = "The text is too long for a link.";
   }
 }

@@ -15,32 +15,34 @@ const FIGURES = [
 ];
 
 export class Strip {
-  /** `onScrape()` is called with each scrape. */
-  constructor(element, onScrape) {
-    this.onScrape = onScrape;
+  /** `element` is what the figures are folded into; `onTick()` is called at intervals, whether it is open or not. */
+  constructor(element, onTick) {
+    this.element = element;
+    this.onTick = onTick;
     this.scrapes = [];
     this.history = [];
-    this.paused = false;
     this.tiles = FIGURES.map(({ title }) => {
       const [value, line] = [make("dd", {}, "–"), makeSvg("polyline")];
       const box = { class: "spark", viewBox: `0 0 ${POINTS - 1} 10`, preserveAspectRatio: "none", "aria-hidden": "true" };
       element.querySelector("dl").append(make("div", {}, make("dt", {}, title), value, makeSvg("svg", box, line)));
       return { value, line };
     });
-    const button = element.querySelector(".pause");
-    button.addEventListener("click", () => {
-      this.paused = !this.paused;
-      button.setAttribute("aria-pressed", this.paused);
-      this.resume();
-    });
+    element.addEventListener("toggle", () => this.resume());
     document.addEventListener("visibilitychange", () => this.resume());
   }
 
-  /** Scrapes at intervals, unless the strip is paused or the page is hidden. */
+  /** Goes on, unless the page is hidden. */
   resume() {
     clearTimeout(this.timer);
-    if (this.paused || document.hidden) this.scrapes = [];
-    else this.scrape();
+    this.scrapes = this.element.open && !document.hidden ? this.scrapes : [];
+    if (!document.hidden) this.tick();
+  }
+
+  async tick() {
+    this.onTick();
+    if (this.element.open) await this.scrape();
+    clearTimeout(this.timer);
+    if (!document.hidden) this.timer = setTimeout(() => this.tick(), INTERVAL_MS);
   }
 
   async scrape() {
@@ -51,10 +53,6 @@ export class Strip {
     } catch {
       this.scrapes = [];
     }
-    this.onScrape();
-    if (this.paused || document.hidden) return;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.scrape(), INTERVAL_MS);
   }
 
   /** Adds a scrape, and updates the figures and lines. */

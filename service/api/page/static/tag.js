@@ -1,9 +1,10 @@
 // The panel Tag: the tokens of a text and their parts of speech.
 
-import { request, requestWithOptional } from "./api.js";
+import { read, request } from "./api.js";
 import { saveFile } from "./clipboard.js";
 import { showCost } from "./cost.js";
 import { count, duration, make } from "./dom.js";
+import { EXAMPLES } from "./examples.js";
 import { TagFeedback } from "./feedback.js";
 import { answerOf, MissingInput, Panel } from "./panel.js";
 import { sentenceSvg } from "./svg.js";
@@ -16,93 +17,137 @@ const N_BEST = 3; // tags shown for each token
 
 export class Tag extends Panel {
   task = "tag";
-  furtherChoices = new Map([[AUTO, "by language"]]);
+  furtherChoices = new Map([[AUTO, "automatic"]]);
+  languages = new Map(); // of models
   highlighted = new Set(); // parts of speech selected in the legend; all if empty
 
-  /** `card` is the element that shows the details of a token. */
-  constructor(element, onRequest, card) {
+  constructor(element, onRequest) {
     super(element, onRequest);
-    this.tokens = new Tokens(element.querySelector(".tokens"), card, () => this.updateSvgButton());
+    this.svgButton = this.tools.add("", () => this.saveSvg());
+    this.conlluButton = this.tools.add("Copy as CoNLL-U", () => this.copyConllu());
+    this.lists = [...element.querySelectorAll(".tokens")].map((list) => new Tokens(list, () => this.updateSvgButton()));
+    [this.tokens] = this.lists;
     this.feedback = new TagFeedback(element.querySelector(".feedback"), this.tokens);
     this.form.elements.text.addEventListener("input", () => this.runAfterPause());
-    this.copyConlluButton = element.querySelector(".copy-conllu");
-    this.copyConlluButton.addEventListener("click", () => this.copyConllu());
-    this.svgButton = element.querySelector(".save-svg");
-    this.svgButton.addEventListener("click", () => this.saveSvg());
     this.legend = new Map(Object.entries(UPOS).map(([tag, name]) => [tag, this.addLegendEntry(tag, name)]));
+    this.updateSvgButton();
+  }
+
+  get examples() {
+    const languages = new Set(this.languages.values()).intersection(new Set(Object.keys(EXAMPLES.tag)));
+    const chosen = this.languages.get(this.model === AUTO ? this.defaultModel : this.model?.split("/")[0]);
+    const own = EXAMPLES.tag[chosen] ?? EXAMPLES.tag.en;
+    if (this.model !== AUTO) return own;
+    languages.delete(chosen);
+    return [...own, ...[...languages].map((language) => [LANGUAGES.of(language), EXAMPLES.tag[language][0][1]])];
+  }
+
+  fieldsOf(model) {
+    // Texts in languages without a tagger are tagged by the default one.
+    return model === AUTO ? { language: AUTO, model: this.defaultModel } : { model };
+  }
+
+  /** Returns the language of a tagger, with its name if another one has the same. */
+  titleOf(name) {
+    const language = this.languages.get(name);
+    if (!language) return name;
+    const same = [...this.languages.values()].filter((other) => other === language).length;
+    return same > 1 ? `${LANGUAGES.of(language)} (${name})` : LANGUAGES.of(language);
+  }
+
+  async offerModels(models) {
+    const ready = models.filter(({ state }) => state === "ready").map(({ name }) => name).join();
+    if (ready !== this.ready) {
+      this.ready = ready;
+      const { languages = [] } = (await read("languages")) ?? {};
+      this.languages = new Map(languages.map(({ language, model }) => [model, language]));
+    }
+    super.offerModels(models);
   }
 
   addLegendEntry(tag, name) {
     const number = make("span", { class: "number" });
     const button = make(
       "button",
-      { type: "button", "data-upos": tag, "aria-pressed": "false", disabled: true, onclick: () => this.toggle(tag) },
+      { type: "button", "data-upos": tag, "aria-pressed": "false", onclick: () => this.toggle(tag) },
       make("span", { class: "tag" }, tag),
       make("span", { class: "name" }, name),
       number,
     );
-    this.element.querySelector(".legend ul").append(make("li", {}, button));
-    return { button, number };
+    const entry = make("li", { hidden: true }, button);
+    this.element.querySelector(".legend ul").append(entry);
+    return { entry, button, number };
   }
 
   /** Adds a part of speech to the highlighted ones, or removes it. */
   toggle(tag) {
     if (!this.highlighted.delete(tag)) this.highlighted.add(tag);
-    this.legend.get(tag).button.setAttribute("aria-pressed", this.highlighted.has(tag));
-    this.tokens.highlight(this.highlighted);
+    this.highlight();
+  }
+
+  highlight() {
+    for (const [tag, { button }] of this.legend) button.setAttribute("aria-pressed", this.highlighted.has(tag));
+    for (const list of this.lists) list.highlight(this.highlighted);
   }
 
   async work({ text }, signal, onRetry) {
     if (!text.trim()) throw new MissingInput("Enter a text to tag, or choose an example.");
-    // Texts in languages without a tagger are tagged by the default one.
-    const body = this.model === AUTO ? { text, language: AUTO, model: this.defaultModel } : { text, model: this.model };
-    const began = performance.now();
-    const response = await requestWithOptional("tag", body, { n_best: [N_BEST] }, { signal, onRetry });
-    const result = await response.json();
-    const roundTripMs = performance.now() - began;
-    const [{ sentences, language }] = result.results;
-    await this.tokens.show(sentences, signal);
-    this.tokens.highlight(this.highlighted);
-    this.conlluBody = body;
-    this.setResult(result);
-    this.feedback.begin(answerOf(result, response, text));
-    const tokens = sentences.flatMap((sentence) => sentence.tokens);
-    this.showCounts(tokens);
+    const answers = await this.ask({ text }, { n_best: [N_BEST] }, { signal, onRetry });
+    const [{ answer, response, body, roundTripMs }, other] = answers;
+    for (const [i, list] of this.lists.entries()) await list.show(answers[i]?.answer.results[0].sentences ?? [], signal, other ? answers[i].title : "");
+    const [{ sentences, language }] = answer.results;
+    this.setResult(answer, body);
+    this.feedback.begin(answerOf(answer, response, text));
+    const [tokens, others] = this.lists.map((list) => [...list.details.values()].map(({ token }) => token));
+    this.showCounts(tokens, others);
     const named = language && language !== "und" ? ` in ${LANGUAGES.of(language)}` : "";
-    this.summary.textContent = `${count(sentences.length, "sentence")}${named}, ${count(tokens.length, "token")}`;
+    const differences = other ? `, ${this.compare(answer.model === other.answer.model)} of them different` : "";
+    this.summary.textContent = `${count(sentences.length, "sentence")}${named}, ${count(tokens.length, "token")}${differences}`;
     showCost(this.cost, response, roundTripMs, { facts: [["per token", duration(roundTripMs / (tokens.length || 1))]] });
+  }
+
+  /** Marks what is different in the two answers, between versions of a model in any of their tags; returns how many tokens of the first are. */
+  compare(isOneModel) {
+    const columns = isOneModel ? ["upos", "xpos", "feats", "lemma"] : ["upos"];
+    const [first, other] = this.lists;
+    other.compare(first, columns);
+    return first.compare(other, columns);
   }
 
   clear() {
     super.clear();
     this.feedback.begin(null);
-    this.tokens.clear();
-    this.showCounts([]);
+    for (const list of this.lists) list.clear();
+    this.showCounts([], []);
   }
 
-  setResult(result) {
-    super.setResult(result);
-    this.copyConlluButton.disabled = result === null;
+  setResult(result, body) {
+    super.setResult(result, body);
+    this.conlluButton.disabled = result === null;
     this.updateSvgButton();
   }
 
-  /** Shows in the legend how many tokens have each part of speech. */
-  showCounts(tokens) {
-    const counts = new Map();
-    for (const { upos } of tokens) counts.set(upos, (counts.get(upos) ?? 0) + 1);
-    for (const [tag, { button, number }] of this.legend) {
-      number.textContent = counts.get(tag) ?? "";
-      button.disabled = !counts.has(tag) && !this.highlighted.has(tag);
+  /** Shows in the legend how many tokens have each part of speech; those that do not occur are not highlighted any more. */
+  showCounts(tokens, others) {
+    const tags = Map.groupBy(tokens, ({ upos }) => upos);
+    const occurring = new Set([...tokens, ...others].map(({ upos }) => upos));
+    for (const [tag, { entry, number }] of this.legend) {
+      number.textContent = tags.get(tag)?.length ?? 0;
+      entry.hidden = !occurring.has(tag);
     }
+    this.element.querySelector(".legend").hidden = occurring.size === 0;
+    this.highlighted = this.highlighted.intersection(occurring);
+    this.highlight();
   }
 
   copyConllu() {
-    const response = request("tag", this.conlluBody, { accept: "text/x-conllu" });
-    this.copy(response.then((answer) => answer.text()), "Copied as CoNLL-U");
+    const { n_best: _, ...body } = this.tools.body; // CoNLL-U has the best alone
+    const response = request("tag", body, { accept: "text/x-conllu" });
+    this.tools.copy(response.then((answer) => answer.text()), "Copied as CoNLL-U");
   }
 
   updateSvgButton() {
-    this.svgButton.disabled = this.result === null || !this.tokens.selectedSentence;
+    this.svgButton.disabled = this.tools.result === null || !this.tokens.selectedSentence;
     this.svgButton.textContent = `Save sentence ${this.tokens.selectedNumber} as SVG`;
   }
 

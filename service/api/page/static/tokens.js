@@ -1,16 +1,18 @@
 // Tagged tokens: a listbox with a group for each sentence, and a card with the details of a token.
 
 import { bar, figure, inSlices, make, percent } from "./dom.js";
-import { UPOS } from "./upos.js";
+import { asText, TITLES, UPOS } from "./upos.js";
 
 const CONFIDENT = 0.9; // below this, the confidence is shown next to the tag
 const HIDE_DELAY_MS = 150; // time for the pointer to move from the token to the card
 
 export class Tokens {
-  /** `list` is the listbox, `card` shows the details of a token, `onSelect()` is called when another token is selected. */
-  constructor(list, card, onSelect) {
+  /** `list` is the listbox, which a title comes before; `onSelect()` is called when another token is selected. */
+  constructor(list, onSelect) {
     this.list = list;
-    this.card = card;
+    this.title = list.previousElementSibling;
+    this.card = make("div", { id: `${list.id}-card`, class: "details", role: "tooltip", hidden: true }); // with the details of a token
+    document.querySelector("main").append(this.card);
     this.onSelect = onSelect;
     this.clear();
     this.busy = false; // whether a form about a token is open, which the card would cover
@@ -21,8 +23,8 @@ export class Tokens {
     list.addEventListener("focusout", () => this.hide());
     list.addEventListener("pointerover", ({ target }) => this.hover(target.closest("[role=option]")));
     list.addEventListener("pointerleave", () => this.hideAfterDelay());
-    card.addEventListener("pointerenter", () => clearTimeout(this.hideTimer));
-    card.addEventListener("pointerleave", () => this.hideAfterDelay());
+    this.card.addEventListener("pointerenter", () => clearTimeout(this.hideTimer));
+    this.card.addEventListener("pointerleave", () => this.hideAfterDelay());
     document.addEventListener("keydown", ({ key }) => key === "Escape" && this.hide());
   }
 
@@ -46,9 +48,11 @@ export class Tokens {
     return this.list.children[this.selectedNumber - 1];
   }
 
-  /** Adds the sentences of an answer to /tag, in slices. */
-  async show(sentences, signal) {
+  /** Shows the sentences of an answer to /tag, in slices; with a title where there are several answers. */
+  async show(sentences, signal, title = "") {
     this.clear();
+    this.title.textContent = title;
+    this.title.hidden = !title;
     await inSlices(sentences.entries(), ([number, sentence]) => this.addSentence(number, sentence), signal);
   }
 
@@ -76,6 +80,22 @@ export class Tokens {
   /** Fades the tokens of all other parts of speech; of none if the set is empty. */
   highlight(tags) {
     for (const option of this.options) option.classList.toggle("faded", tags.size > 0 && !tags.has(option.dataset.upos));
+  }
+
+  /** Marks the tokens that another list does not have, or has with other tags in some columns; returns their number. */
+  compare(other, columns) {
+    const theirs = new Map(Array.from(other.details.values(), ({ token }) => [keyOf(token), token]));
+    const differing = this.options.filter((option) => {
+      const details = this.details.get(option);
+      const found = theirs.get(keyOf(details.token));
+      const different = columns.filter((name) => found && asText(found[name]) !== asText(details.token[name]));
+      details.other = found ? different.map((name) => `${TITLES[name]}: ${asText(found[name])}`) : ["split otherwise"];
+      if (details.other.length === 0) return false;
+      option.classList.add("differs");
+      option.setAttribute("aria-label", `${option.getAttribute("aria-label")}, different`);
+      return true;
+    });
+    return differing.length;
   }
 
   onKey(event) {
@@ -161,6 +181,11 @@ export class Tokens {
   }
 }
 
+/** Returns what a token has in common with the same one of another answer. */
+function keyOf({ start, end, text }) {
+  return `${start} ${end} ${text}`;
+}
+
 function tokenElement(token, corrected = false) {
   const name = UPOS[token.upos] ?? "";
   const label = [token.text, token.upos, name, corrected ? "corrected" : percent(token.confidence)].filter(Boolean).join(", ");
@@ -174,7 +199,7 @@ function tokenElement(token, corrected = false) {
 }
 
 /** Yields the parts of the card. Words are isolated, so that they do not reorder the text around them. */
-function* cardContent({ token, word }) {
+function* cardContent({ token, word, other = [] }) {
   const lemma = token.lemma && token.lemma !== "_" ? make("span", { class: "lemma" }, "lemma ", make("bdi", {}, token.lemma)) : null;
   const within = word ? [" in ", make("bdi", {}, word.text), " "] : [" "];
   yield make("p", { class: "head" }, make("bdi", { class: "form" }, token.text), ...within, lemma);
@@ -184,6 +209,7 @@ function* cardContent({ token, word }) {
   else yield fact("Treebank tag", token.xpos);
   const features = Object.entries(token.feats);
   if (features.length > 0) yield fact("Features", ...features.map(([name, value]) => make("span", { class: "feature" }, `${name} `, make("b", {}, value))));
+  if (other.length > 0) yield fact("The other answer", ...other.map((text) => make("span", { class: "feature" }, text)));
 }
 
 function ranking(title, ranked, name) {
