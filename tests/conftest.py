@@ -2,6 +2,7 @@
 
 import fcntl
 import functools
+import gc
 import logging
 import os
 import re
@@ -29,9 +30,9 @@ STORE = Path(os.environ.get("TAGWERK_MODEL_STORE") or ROOT / "model_store")
 # One process and a small grid start sooner; the service is the same.
 SMALL = {"TAGWERK_PROCESSES": "1", "TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_SLOTS": "4"}
 
-# All servers compile the same shapes, in this test run and the next. Each worker has a folder, since of
-# processes that share one only one compiles a model.
-CACHE = ROOT / ".cache" / "xla-tests" / WORKER
+# All servers compile the same shapes, in this test run and the next: one of them compiles a model, and the others read
+# what it has compiled.
+CACHE = ROOT / ".cache" / "xla-tests"
 
 # The folders whose tests take longest come first, so that no worker is left with one of them at the end. A worker runs
 # all tests of a file, which share what they set up (`--dist loadfile`).
@@ -78,6 +79,12 @@ def folder(nodeid: str) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sorts the tests, longest first."""
     items.sort(key=lambda item: [*LONGEST, folder(item.nodeid)].index(folder(item.nodeid)))
+
+
+def pytest_collection_finish() -> None:
+    """Excludes what is imported and collected from garbage collections: some tests collect often, and it is much."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

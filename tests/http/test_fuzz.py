@@ -27,7 +27,7 @@ def schema(server: Server) -> schemathesis.BaseSchema:
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "forbidden"])
 @pytest.mark.parametrize("path", ["/tag", "/classify", "/generate", "/v1/completions", "/v2/models/{name}/infer"])
 def test_no_body_breaks_the_service(schema, path, mode):
-    @settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=50, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=schema[path]["POST"].as_strategy(generation_mode=mode))
     def fuzz(case):
         shorten(case.body)

@@ -10,7 +10,7 @@ from loadtests.fuzz.report import fault_of
 from loadtests.fuzz.valid import endpoints
 from tests.conftest import Server
 
-SEED, CASES = 18, 600
+SEED, CASES = 18, 300
 
 
 def test_no_mutated_request_breaks_the_service(server: Server, client: httpx.Client):

@@ -120,8 +120,8 @@ def test_an_answer_comes_before_the_next_line_is_sent(server):
 
 
 def test_a_client_that_reads_nothing_is_made_to_wait_and_memory_stays_flat(server):
-    line = b'{"text": 7' + b" " * 1012 + b"}\n"
-    block, count = chunk(line * 64), 3000
+    line = b'{"text": 7' + b" " * 2036 + b"}\n"
+    block, count = chunk(line * 64), 1500
     # A quarter of what is sent: the server processes, which other tests share, grow by some 40 MB on their own while
     # they load what they have not needed before.
     limit = memory_of_children(server) + len(block) * count // 4 // 1024

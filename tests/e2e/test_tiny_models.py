@@ -1,4 +1,4 @@
-"""Broken versions dropped into the store of a running service: the real processes, tiny models."""
+"""A running service with tiny models: texts that drift, and broken versions that are dropped into its store."""
 
 import json
 import os
@@ -11,17 +11,24 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
+from prometheus_client.samples import Sample
 
+from loadtests.drift import BOUND, LEAST_TEXTS, Drift, Kind, drift_between, send
+from loadtests.text import running_text
 from tests import faults
-from tests.conftest import Server, start_server
+from tests.conftest import ROOT, Server, start_server
 from tests.e2e.processes import only, servers
 from tests.e2e.test_server import wait_until
 from tests.faults import Fault, with_checksums
 from tests.tiny_store import NAME
+from tests.training.tiny import treebank
 
 SETTINGS = {"TAGWERK_BATCH_SIZES": "1", "TAGWERK_STORE_INTERVAL_SECONDS": "0.1"}
 OTHER = "sentiment-tiny"
 SECONDS = 240.0
+TEXTS = 500
+RULES = ROOT / "docker" / "prometheus"
 
 
 def spoil_goldens(folder: Path) -> None:
@@ -60,6 +67,54 @@ def server(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     with start_server(log, **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as running:
         running.wait_until_ready()
         yield running
+
+
+def of_tagger(found: dict[Kind, Drift]) -> dict[str, Drift]:
+    """Returns the drift of each kind of the tagger's first version."""
+    return {kind.kind: drift for kind, drift in found.items() if kind[:2] == (NAME, "1")}
+
+
+def test_other_texts_drift_and_own_texts_do_not(server: Server) -> None:
+    address = server.url.removeprefix("http://")
+    dev = [list(tree.forms) for tree in treebank()["dev"]]
+    own = of_tagger(send(address, "tag", (dev * TEXTS)[:TEXTS], "tokens"))
+    other = of_tagger(send(address, "tag", [one.text for one in running_text()[:TEXTS]]))
+    assert {*own} == {*other} == {"word", "character", "confidence", "label"}
+    assert {drift.texts for drift in (*own.values(), *other.values())} == {TEXTS}
+    assert not any(drift.fires for drift in own.values()), own
+    assert other["word"].fires, other
+    assert other["word"].unknown is not None
+    assert other["word"].unknown[0] > 0.5 > other["word"].unknown[1]
+
+
+def test_the_index_is_that_of_the_rules_of_prometheus() -> None:
+    """promtool tests the rules on the same series: see `docker/prometheus/tests.yml`."""
+    tests = yaml.safe_load((RULES / "tests.yml").read_text())["tests"]
+    (test,) = (test for test in tests if "dev part" in test["name"])
+    before, after = [], []
+    for one in test["input_series"]:
+        name, _, labels = one["series"].partition("{")
+        pairs = dict(pair.split("=") for pair in labels.rstrip("}").split(", "))
+        unquoted = {label: value.strip('"') for label, value in pairs.items()}
+        first, _, rest = one["values"].partition("x")[0].partition("+")
+        before.append(Sample(name, unquoted, float(first)))
+        after.append(Sample(name, unquoted, float(first) + 60 * float(rest or 0)))
+    found = drift_between(before, after)
+    (expected,) = test["promql_expr_test"]
+    for sample in expected["exp_samples"]:
+        labels = dict(pair.split("=") for pair in sample["labels"].strip("{}").split(", "))
+        model, version, kind = (labels[name].strip('"') for name in ("model", "version", "kind"))
+        assert found[Kind(model, version, kind)].psi == pytest.approx(sample["value"], abs=1e-4)
+    fires = {kind for kind, drift in found.items() if drift.fires}
+    assert fires == {Kind("t", "1", "word")}
+    (alert,) = (
+        rule
+        for group in yaml.safe_load((RULES / "alerts.yml").read_text())["groups"]
+        for rule in group["rules"]
+        if rule["alert"] == "TagwerkModelDrift"
+    )
+    assert f"> {BOUND} and" in alert["expr"]
+    assert f">= {LEAST_TEXTS}" in alert["expr"]
 
 
 def states(server: Server, path: str) -> dict[str, dict[str, Any]]:
