@@ -13,6 +13,7 @@ from training.commands import (
     export,
     export_again,
     fetch,
+    gradients,
     import_tensorflow,
     ladder,
     language,
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
         export_again,
         ladder,
         attention,
+        gradients,
         segmentation,
         language,
     ):
@@ -61,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
     commands["fetch"].add_argument("corpus", nargs="*", metavar="CORPUS", help="all of them if none is named")
     what = f"a recipe, or a rung of a ladder such as tagging/lstm; recipes: {', '.join(recipe_names())}"
     commands["show"].add_argument("recipe", metavar="RECIPE", help=what)
-    for name in ("teach", "baseline", "export"):
+    commands["teach"].add_argument("recipe", metavar="RECIPE", help=what)
+    for name in ("baseline", "export"):
         recipes = recipe_names()
         commands[name].add_argument("recipe", metavar="RECIPE", choices=recipes, help=", ".join(recipes))
     what = "multilingual, or the folder of a transformer in the format of Transformers, instead of the recipe's"
@@ -84,8 +87,10 @@ def parser() -> argparse.ArgumentParser:
     what = "translation, captioning, or another recipe of these"
     commands["attention"].add_argument("name", metavar="NAME", help=what)
     commands["attention"].add_argument("text", nargs="*", metavar="TEXT", help="to translate; none for captioning")
-    out = Path("attention.png")
-    commands["attention"].add_argument("--out", type=Path, default=out, help=f"{out} by default")
+    commands["gradients"].add_argument("rung", nargs="+", metavar="RUNG", help="of language models, such as cells/lstm")
+    for name in ("attention", "gradients"):
+        out = Path(f"{name}.png")
+        commands[name].add_argument("--out", type=Path, default=out, help=f"{out} by default")
     return parser
 
 

@@ -199,6 +199,18 @@ def attention(arguments: argparse.Namespace) -> None:
     print(f"written: {arguments.out}")
 
 
+def gradients(arguments: argparse.Namespace) -> None:
+    """Measures how large gradients are over time in language models of ladders, trains them if need be, plots it."""
+    from rich.console import Console
+
+    from training.course.gradients import measure
+    from training.run.loop import set_threads
+
+    set_threads(1)
+    measure(arguments.rung, arguments.out, Console())
+    print(f"written: {arguments.out}")
+
+
 def segmentation(arguments: argparse.Namespace) -> None:
     """Measures the tokenizer on EWT's raw text, by rules and as tagger-en has learned."""
     from service.artifact.manifest import read_manifest, read_segmenter

@@ -21,7 +21,7 @@ MASKED_LOGIT = -1e9  # the logit of what is left out of a softmax: its probabili
 
 
 class Cell(keras.layers.Layer):  # type: ignore[misc]
-    """The interface of a cell to a loop. The first state is the output; a cell with several outputs has them as states.
+    """The interface of a cell to a loop. The first state is the output; several outputs stand side by side in it.
 
     Attributes:
         directions: D, 1 or 2.

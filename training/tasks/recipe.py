@@ -23,8 +23,8 @@ class TeacherSettings:
         encoder_rate: the highest learning rate of the pretrained weights.
         head_rate: the highest learning rate of all other weights.
         unlabelled_tokens: tokens of unlabelled text that the teachers label.
-        text: a corpus of another language than English, with a part that is named like the language: nothing else is
-            labelled.
+        text: what is labelled and nothing else: a corpus of another language than English, with a part that is named
+            like the language; or the words of a part of a treebank, "sequoia/train".
         further_text: corpora whose whole text is used. Reviews and a textbook fill up the rest of the tokens.
         recombined_tokens: tokens of sentences that are made of phrases of the train split, which the teachers of a
             classifier label as well (training.data.recombination).

@@ -10,7 +10,7 @@ from training.tasks.recipe import TeacherSettings
 from training.tasks.sentiment import Sentiment
 from training.tasks.tagging import Tagging
 from training.teachers import sentiment, tagging
-from training.teachers.unlabelled import Text, of_corpora, of_file
+from training.teachers.unlabelled import Text, of_corpora, of_file, of_treebank
 
 
 def teach(task: Task, console: Console, text: Text | None = None) -> DistillationSet:
@@ -35,6 +35,8 @@ def _text(task: Tagging, settings: TeacherSettings) -> Text:
     recipe = task.recipe
     if settings.text is None:
         return of_corpora(settings, recipe.seed)
+    if "/" in settings.text:
+        return of_treebank(settings.text)
     task.learn_segmenter()
     path, tokenizer = corpora.path(settings.text, recipe.language), task.text_tokenizer()
     text = of_file(path, "", tokenizer, settings.unlabelled_tokens, recipe.seed)

@@ -14,7 +14,7 @@ import numpy as np
 from service.artifact.manifest import DataSource
 from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Tokenizer
-from training.data import corpora, running_text
+from training.data import corpora, running_text, treebank
 from training.data.catalogue import CORPORA
 from training.data.files import DataFileError, read_text, source
 from training.tasks.recipe import TeacherSettings
@@ -53,6 +53,12 @@ def of_file(path: Path, licence: str, tokenizer: Tokenizer, tokens: int, seed: i
         least, most = running_text.LENGTHS[0], running_text.LENGTHS[-1]
         raise DataFileError(path, None, "has no sentence", f"plain text with sentences of {least} to {most} words")
     return Text([_restyled(words, rng) for words in chosen], (source(path, licence),))
+
+
+def of_treebank(part: str) -> Text:
+    """Returns the words of all sentences of a treebank's part, CORPUS/PART, without their tags."""
+    corpus, _, split = part.partition("/")
+    return Text([tree.forms for tree in treebank.read(corpora.read(corpus, split))], corpora.sources(part))
 
 
 def sources(settings: TeacherSettings) -> tuple[DataSource, ...]:

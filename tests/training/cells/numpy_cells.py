@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.cells import GRU, LSTM, Cell, Residual
-from training.course.cells import ExtendedLSTM, IdentityRNN, MinimalGRU, SimpleRNN, UnitaryRNN
+from training.course.cells import AdditiveRNN, ExtendedLSTM, IdentityRNN, MinimalGRU, SimpleRNN, UnitaryRNN
 
 Array = NDArray[Any]
 Step = Callable[[Array, tuple[Array, ...]], tuple[Array, ...]]  # input [I], states -> states, the output first
@@ -33,6 +33,7 @@ def step_of(cell: Cell, d: int) -> Step:
         GRU: gru,
         SimpleRNN: simple,
         IdentityRNN: simple,
+        AdditiveRNN: lambda cell, d, x, h: (h + simple(cell, d, x, h)[0],),
         MinimalGRU: minimal,
         UnitaryRNN: unitary,
     }

@@ -14,7 +14,7 @@ from keras import ops
 from tests.training.cells.numpy_cells import Array, reference
 from training.cells import GRU, LSTM, Cell, Residual
 from training.cells.unroll import unroll, unroll_embedded
-from training.course.cells import ExtendedLSTM, IdentityRNN, MinimalGRU, SimpleRNN, UnitaryRNN
+from training.course.cells import AdditiveRNN, ExtendedLSTM, IdentityRNN, MinimalGRU, SimpleRNN, UnitaryRNN
 from training.course.cells.plain_unroll import unroll_scan, unroll_static
 
 MakeCell = Callable[[int], Cell]  # directions -> a cell 3 wide, so that residual cells can be among them
@@ -22,6 +22,7 @@ MakeCell = Callable[[int], Cell]  # directions -> a cell 3 wide, so that residua
 CELLS: dict[str, MakeCell] = {
     "simple": lambda d: SimpleRNN(3, 3, d),
     "identity": lambda d: IdentityRNN(3, 3, d),
+    "additive": lambda d: AdditiveRNN(3, 3, d),
     "GRU": lambda d: GRU(3, 3, d),
     "LSTM": lambda d: LSTM(3, 3, d),
     "LSTM, clipped": lambda d: ExtendedLSTM(3, 3, d, cell_clip=0.4),

@@ -18,13 +18,14 @@ CHAPTERS = [page for page in PAGES if page.stem not in ("9-translation", "10-cap
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=[chapter.stem for chapter in CHAPTERS])
 
 
-def test_the_example_of_a_new_cell_runs(tmp_path, capsys):
+def test_the_examples_of_new_cells_run(tmp_path, capsys):
     blocks = re.findall(r"^```python\n(.*?)^```", (COURSE / "2-unrolling.md").read_text(), re.MULTILINE | re.DOTALL)
-    (code,) = [block for block in blocks if block.startswith("import")]
     file = tmp_path / "cell.py"
-    file.write_text(code)
+    file.write_text("".join(block for block in blocks if block.startswith(("import", "class"))))
     runpy.run_path(str(file))
-    assert capsys.readouterr().out.count("agrees with the plain loop") == 2
+    said = capsys.readouterr().out
+    assert said.count("agrees with the plain loop") == 2
+    assert "at each step: [0." in said, "the second output of a cell"
 
 
 @every_chapter

@@ -16,6 +16,7 @@ from tests.training import tiny
 from training.course import ladder_names, load_ladder, load_recipe
 from training.course.ladders import Ladder, Rung
 from training.course.ladders.masking import Unsorted, UnsortedRecipe
+from training.course.ladders.transfer import TransferRecipe
 from training.course.results import Results, Run, markdown, pack, write
 from training.course.train_rungs import train_rungs
 from training.data.dataset import collate
@@ -30,6 +31,7 @@ from training.tasks.tagging import Tagging, TaggingRecipe
 
 MAKE: dict[type[Recipe], Callable[[Any], ServedTask]] = {
     TaggingRecipe: lambda recipe: Tagging(recipe, tiny.treebank(), (tiny.SOURCE,)),
+    TransferRecipe: lambda recipe: Tagging(recipe, tiny.treebank(), (tiny.SOURCE,)),
     UnsortedRecipe: lambda recipe: Unsorted(recipe, tiny.treebank(), (tiny.SOURCE,)),
     SentimentRecipe: lambda recipe: Sentiment(
         recipe, dict.fromkeys(("train", "dev", "test"), tiny.sentences()), (tiny.SOURCE,)

@@ -1,4 +1,4 @@
-"""The simple recurrent network."""
+"""The simple recurrent network, and two changes of it."""
 
 from collections.abc import Callable
 
@@ -41,3 +41,21 @@ class IdentityRNN(SimpleRNN):
     def __init__(self, input_size: int, units: int, directions: int = 1) -> None:
         super().__init__(input_size, units, directions, ops.relu)
         self.recurrent_kernel.assign(ops.broadcast_to(ops.eye(units), self.recurrent_kernel.shape))
+
+
+class AdditiveRNN(SimpleRNN):
+    """A recurrence that adds to its state, without gates.
+
+        h' = h + tanh(W x + U h + b)
+
+    The Jacobian of a step is I + diag(tanh') U: what the state is, it stays, and a gradient goes back unchanged beside
+    the product with U. Nothing bounds or forgets the state. States: h, shape [D, B, H].
+    """
+
+    def __init__(self, input_size: int, units: int, directions: int = 1) -> None:
+        super().__init__(input_size, units, directions)
+        self.output_limit = None
+
+    def step(self, x: Tensor, state: State, seen: Tensor | None = None) -> State:
+        (added,) = super().step(x, state, seen)
+        return (state[0] + added,)

@@ -28,12 +28,15 @@ counted = Rung(
         sizes=MostFrequentTagSizes(),
     ),
 )
-window = counted.then(
-    "window",
-    "A simple RNN over each word and the four to its left, unrolled statically",
-    network=WordTaggerSizes(window=5),
+feed_forward = counted.then(
+    "feed-forward",
+    "A feed-forward layer over each word and the four to its left",
+    network=WordTaggerSizes(cell="", window=5),
     word_count=2,
     epochs=30,
+)
+window = feed_forward.then(
+    "window", "A simple RNN in the place of the layer, unrolled statically", sizes={"cell": "simple"}
 )
 sentence = window.then("sentence", "The whole sentence to the left, unrolled dynamically", sizes={"window": 0})
 gru = sentence.then("gru", "A GRU in the place of the simple RNN", sizes={"cell": "gru"})
@@ -49,6 +52,7 @@ shipped = dropout.shipped(tagger_en.recipe)
 LADDER = Ladder(
     (
         counted,
+        feed_forward,
         window,
         sentence,
         gru,

@@ -18,7 +18,7 @@ class WordTaggerSizes:
     """The layers between words and labels.
 
     Attributes:
-        cell: a name of training.cells.KINDS.
+        cell: a name of training.cells.KINDS; "" for a feed-forward layer over the words of the window.
         window: words that a label is read from, the last of them its own; 0 for the whole sentence.
         units: of a layer and direction.
         learned_state: whether the state before the first word is trained, and not zero.
@@ -54,8 +54,12 @@ class WordTagger(keras.Model):  # type: ignore[misc]
             self.characters = self.add_weight(shape=(characters, 32), initializer="uniform", name="characters")
             self.speller = KINDS[sizes.cell](32, sizes.spelling, 2)
         width = sizes.embedding + 2 * sizes.spelling
-        self.layers_ = [self._layer(sizes.directions * sizes.units if i else width) for i in range(sizes.layers)]
-        self.states = [LearnedState(layer) for layer in self.layers_] if sizes.learned_state else [None] * sizes.layers
+        layers = range(sizes.layers if sizes.cell else 0)
+        self.layers_ = [self._layer(sizes.directions * sizes.units if i else width) for i in layers]
+        self.states = [LearnedState(layer) if sizes.learned_state else None for layer in self.layers_]
+        if not sizes.cell:
+            self.hidden = keras.layers.Dense(sizes.units, "tanh")
+            self.hidden.build((None, sizes.window * width))
         self.heads = {name: keras.layers.Dense(size, name=name, dtype="float32") for name, size in labels.items()}
         for head in self.heads.values():
             head.build((None, sizes.directions * sizes.units))
@@ -78,6 +82,9 @@ class WordTagger(keras.Model):  # type: ignore[misc]
             spelled = read_characters(self.speller, self.characters, char_ids)
             spelled = spelled if forms is None else ops.take(spelled, forms, axis=0)
             outputs = ops.concatenate([outputs, spelled], axis=-1)
+        if not self.sizes.cell:
+            joined = windows(outputs, self.sizes.window)  # [B * T, window, E]
+            outputs = self.hidden(ops.reshape(joined, (*ops.shape(outputs)[:2], -1)))
         for layer, state in zip(self.layers_, self.states, strict=True):
             outputs = self._run(layer, state, outputs, lengths)
         return {name: head(outputs) for name, head in self.heads.items()}
