@@ -15,13 +15,12 @@ from itertools import chain, cycle
 from loadtests.text import running_text
 from service.artifact.version import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
-from service.commands.annotate.annotator import annotated
 from service.commands.annotate.forms import tag_conllu
 from service.commands.annotate.job import Job, choose
+from service.commands.annotate.processes import Processes
 from service.commands.annotate.rows import Chunk, Position, Row
 from service.commands.annotate.source import CHUNK_ROWS
 from service.engine.padding import Grid, pad
-from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.settings import Settings, load_settings
 from service.store.serving import served
 from service.tasks.tagging import Tagging
@@ -41,13 +40,13 @@ def endless_chunks(seconds: float) -> Iterator[Chunk]:
         done = end
 
 
-async def annotation_rate(pipelines: AsyncPipelines, seconds: float) -> float:
+async def annotation_rate(processes: Processes, seconds: float) -> float:
     """Returns the tokens per second of an annotation to CoNLL-U."""
     words = (finish(named_tokenizer(ENGLISH).words(sentence.text)) for sentence in running_text())
     tokens = sum(map(len, words))
     tokens_of_a_line = tokens / len(running_text())
     lines, began = 0, time.perf_counter()
-    async for _, chunk in annotated(pipelines, tag_conllu, Job([], "tag", "conllu"), endless_chunks(seconds)):
+    async for _, chunk in processes.annotated(tag_conllu, endless_chunks(seconds)):
         lines = chunk.end.lines
     return lines * tokens_of_a_line / (time.perf_counter() - began)
 
@@ -71,12 +70,12 @@ def full_batches(version: ModelVersion, settings: Settings, grid: Grid) -> list[
 def main() -> None:
     """Loads the model twice, for each way once; says `ready`, then measures."""
     settings = load_settings()
-    versions = [choose(served(settings)[0], Job([], "tag", "conllu"))]
+    job = Job([], "tag", "conllu", processes=1)
+    versions = [choose(served(settings)[0], job)]
     version = versions[0]
     with asyncio.Runner() as runner:
-        whole_batches = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
-        opened = start_pipelines(whole_batches, versions)
-        pipelines = runner.run(opened.__aenter__())
+        processes = Processes(settings, versions, job, print)
+        runner.run(processes.start())
         model = TensorFlowBackend(settings.device).load_sequence_model(version.folder, version.manifest)
         grid = Grid(settings.batch_sizes[-1:], version.manifest.length_buckets)
         for _ in model.warm_up(grid.batch_sizes, grid.capacity):
@@ -84,10 +83,10 @@ def main() -> None:
         batches = full_batches(version, settings, grid)
         for batch in batches:
             model.start(batch)()
-        runner.run(annotation_rate(pipelines, 1.0))
+        runner.run(annotation_rate(processes, 1.0))
         print("ready", flush=True)
         for line in sys.stdin:
-            whole = runner.run(annotation_rate(pipelines, float(line)))
+            whole = runner.run(annotation_rate(processes, float(line)))
             tokens, began = 0, time.perf_counter()
             for batch in cycle(batches):
                 model.start(batch)()
@@ -95,7 +94,7 @@ def main() -> None:
                 if time.perf_counter() - began > float(line):
                     break
             print(whole, tokens / (time.perf_counter() - began), flush=True)
-        runner.run(opened.__aexit__(None, None, None))
+        runner.run(processes.close())
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def process_count(settings: Settings) -> ProcessCount:
     """Returns the number of server processes by the settings, or by the cores, the memory and the GPU."""
     if settings.processes:
         return ProcessCount(settings.processes, "TAGWERK_PROCESSES")
-    if settings.device == "gpu" or (settings.device == "auto" and GPUS.is_dir()):
+    if uses_gpu(settings):
         return ProcessCount(GPU_PROCESSES, "which share the GPU")
     cores, megabytes = usable_cores(), usable_megabytes()
     fitting = max(1, int(megabytes / PROCESS_MEGABYTES) - 1)  # one more is needed while new versions are loaded
@@ -37,6 +37,11 @@ def process_count(settings: Settings) -> ProcessCount:
     if cores > MOST_PROCESSES:
         return ProcessCount(MOST_PROCESSES, f"the most; cores: {cores}")
     return ProcessCount(cores, "one for each core")
+
+
+def uses_gpu(settings: Settings) -> bool:
+    """Returns whether models run on a GPU."""
+    return settings.device == "gpu" or (settings.device == "auto" and GPUS.is_dir())
 
 
 def usable_cores() -> int:

@@ -173,7 +173,7 @@ def test_values_are_where_they_belong(folder):
     assert {container["image"] for container in containers} == {f"registry/tagwerk@sha256:{'0' * 64}"}
     assert {"name": "TAGWERK_MAX_ITEMS", "value": "7"} in containers[0]["env"]
     assert containers[0]["resources"]["requests"]["cpu"] == "3"
-    assert containers[1]["args"][-2:] == ["--shard=$(JOB_COMPLETION_INDEX)/3", "--allow-bad-rows"]
+    assert containers[1]["args"][-3:] == ["--shard=$(JOB_COMPLETION_INDEX)/3", "--processes=2", "--allow-bad-rows"]
     assert full["Secret"]["data"] == {"keys.json": "W10="}
     assert full["ScaledObject"]["spec"]["maxReplicaCount"] == 4
     assert not {"HorizontalPodAutoscaler", "NetworkPolicy", "PersistentVolumeClaim"} & bare.keys()

@@ -1,9 +1,8 @@
-"""Annotates files, one after the other, with an engine in this process."""
+"""Annotates files, one after the other, and writes their outputs."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, aclosing, closing, nullcontext
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing, closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -11,9 +10,10 @@ from typing import Any, Self, TypeVar
 from rich.console import Console
 
 from service.artifact.version import ModelVersion
-from service.commands.annotate.forms import FORMS, Annotate
+from service.commands.annotate.forms import FORMS
 from service.commands.annotate.job import STANDARD, Job
 from service.commands.annotate.output import Output, StandardOutput
+from service.commands.annotate.processes import Processes
 from service.commands.annotate.progress import ProgressDisplay, say
 from service.commands.annotate.readers import import_parquet
 from service.commands.annotate.records import (
@@ -26,31 +26,29 @@ from service.commands.annotate.records import (
     read_manifest,
 )
 from service.commands.annotate.remote import url_of
-from service.commands.annotate.rows import Chunk, UnreadableInput
+from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
-from service.pipelines.in_process import AsyncPipelines, start_pipelines
-from service.process import memory
 from service.settings import Settings
 
 T = TypeVar("T")
-WINDOW = 8  # chunks in progress: enough to fill batches of every length
 
 
 class Annotator:
     """Annotates files; a context manager. The engine is started for the first file that needs it.
 
     Of several versions, the first is the default.
+
+    Attributes:
+        processes: those that annotate.
     """
 
     def __init__(self, settings: Settings, versions: Sequence[ModelVersion], job: Job, console: Console) -> None:
-        self._settings = settings
         self._versions = versions
         self._job = job
         self._console = console
         self._parquet = import_parquet() if job.form == "parquet" else None
         self._runner = asyncio.Runner()
-        self._pipelines: AsyncPipelines | None = None
-        self._stack = AsyncExitStack()  # of the pipelines
+        self.processes = Processes(settings, versions, job, partial(say, console))
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +59,7 @@ class Annotator:
 
     def __exit__(self, *error: object) -> None:
         with self._runner:
-            self._runner.run(self._stack.aclose())
+            self._runner.run(self.processes.close())
 
     def annotate(self, source: Source, target: Path, which: str = "") -> bool:
         """Annotates a file, unless its output is there; returns whether too many of its rows are left out.
@@ -96,9 +94,10 @@ class Annotator:
                 f", see {url_of(companions(target)[1])}",
             )
         with output:
-            pipelines = self._runner.run(self.started())  # after the output has been opened
+            is_whole = source.size is not None and self._job.limit is None
+            self.start((source.size or 0) - output.manifest.input_bytes if is_whole else 0)  # once the output is open
             with ProgressDisplay(self._console, f"{which}{source}", source.size, output) as show:
-                self._runner.run(self._annotate(pipelines, source, output, show))
+                self._runner.run(self._annotate(source, output, show))
                 manifest = output.manifest
                 if manifest.rejected and not manifest.rows:
                     raise UnreadableInput(f"{source}: all {manifest.rejected} rows are bad{rejected}")
@@ -118,49 +117,19 @@ class Annotator:
 
         return finish
 
-    async def started(self) -> AsyncPipelines:
-        """Returns the pipelines, whose engine is started by the first call."""
-        if self._pipelines is None:
-            # A file fills its batches, so one batch size is enough.
-            whole = self._settings.model_copy(update={"batch_sizes": self._settings.batch_sizes[-1:]})
-            default = {self._job.task: self._versions[0].key.name}
-            is_shown = self._console.is_terminal
-            with (
-                self._console.status(f"loading {', '.join(str(version.key) for version in self._versions)}")
-                if is_shown
-                else nullcontext()
-            ):
-                self._pipelines = await self._stack.enter_async_context(start_pipelines(whole, self._versions, default))
-            memory.tune()
-        return self._pipelines
+    def start(self, size: int = 0) -> None:
+        """Starts the processes, if they are not; those beside this one if `size` bytes are worth them."""
+        shown = self._console.is_terminal and not self.processes.are_started
+        loads = f"loading {', '.join(str(version.key) for version in self._versions)}"
+        with self._console.status(loads) if shown else nullcontext():
+            self.run(self.processes.start(size))
 
-    async def _annotate(
-        self, pipelines: AsyncPipelines, source: Source, output: Output | StandardOutput, show: ProgressDisplay
-    ) -> None:
+    async def _annotate(self, source: Source, output: Output | StandardOutput, show: ProgressDisplay) -> None:
         """Writes the annotations of what is left of a source."""
         job, manifest = self._job, output.manifest
         left = None if job.limit is None else job.limit - manifest.rows - manifest.rejected
         chunks = source.chunks(manifest.position, left)
-        async with aclosing(annotated(pipelines, FORMS[job.task, job.form], job, chunks)) as annotations:
+        async with aclosing(self.processes.annotated(FORMS[job.task, job.form], chunks)) as annotations:
             async for content, chunk in annotations:
                 output.write(content, chunk)
                 show.update()
-
-
-async def annotated(
-    pipelines: AsyncPipelines, form: Annotate, job: Job, chunks: Iterator[Chunk]
-) -> AsyncGenerator[tuple[bytes, Chunk], None]:
-    """Yields the annotations of chunks, in their order. Some are in progress at a time. Raises what reading raises."""
-    under_way: deque[tuple[Chunk, asyncio.Task[bytes]]] = deque()
-    try:
-        for chunk in chunks:
-            under_way.append((chunk, asyncio.create_task(form(pipelines.run(), chunk, job))))
-            if len(under_way) == WINDOW:
-                first, task = under_way.popleft()
-                yield await task, first
-        while under_way:
-            first, task = under_way.popleft()
-            yield await task, first
-    finally:
-        for _, task in under_way:
-            task.cancel()

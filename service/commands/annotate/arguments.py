@@ -50,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--limit", type=int, metavar="N", help="rows of each FILE, at most")
     about = "of the FILEs, only the I-th of N shares, I from 0 to N - 1"
     add("--shard", type=_shard, default="0/1", metavar="I/N", help=about)
+    about = "that annotate a large input, at most: by default TAGWERK_PROCESSES, or one for each core; one with a GPU"
+    add("--processes", type=int, metavar="N", help=about)
     add("--prefix", default="", help="what the names of results begin with, beside columns of the input")
 
 
@@ -93,6 +95,7 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
         (parsed.delimiter and parsed.input_format not in (None, "csv"), "--delimiter is for --input-format csv"),
         (parsed.strict and parsed.allow_bad_rows, "--strict ends at the first bad row: leave out --allow-bad-rows"),
         (parsed.limit is not None and parsed.limit < 1, "--limit is at least 1"),
+        (parsed.processes is not None and parsed.processes < 1, "--processes is at least 1"),
         (parsed.uncertain is not None and parsed.uncertain < 1, "--uncertain is at least 1"),
     ):
         if is_wrong:

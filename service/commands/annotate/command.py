@@ -1,4 +1,4 @@
-"""Annotates files with an engine in this process, through the same pipelines as requests."""
+"""Annotates files through the same pipelines as requests."""
 
 import logging
 import signal
@@ -31,7 +31,8 @@ def annotate(settings: Settings, job: Job) -> int:
     try:
         with Annotator(settings, chosen, job, console) as annotator:
             if job.uncertain is not None:
-                write(annotator.run(find(annotator, pairs, job, job.uncertain)), job)
+                annotator.start()
+                write(annotator.run(find(annotator.processes, pairs, job, job.uncertain)), job)
                 return 0
             return int(_annotate_all(annotator, pairs, job, console) > 0)
     except KeyboardInterrupt:

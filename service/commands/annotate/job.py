@@ -28,6 +28,7 @@ class Job:
         output_is_folder: whether `output` is a folder also if it does not exist, or if there is one file.
         shard: the index of this run's share of the files, and the number of shares; by a checksum of their names.
         longest_text: characters of a text, at most: an option of the service.
+        processes: that annotate, at most; by default by what the machine has.
     """
 
     files: Sequence[Path]
@@ -50,6 +51,7 @@ class Job:
     uncertain: int | None = None
     shard: tuple[int, int] = (0, 1)
     longest_text: int = LONGEST_LINE
+    processes: int | None = None
 
     @property
     def identifies(self) -> bool:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.commands.annotate.annotator import Annotator, annotated
 from service.commands.annotate.forms import classified_rows, tagged_rows
 from service.commands.annotate.job import STANDARD, Job
 from service.commands.annotate.plan import Pairs
+from service.commands.annotate.processes import Processes
 from service.commands.annotate.records import UnusableOutput
 from service.commands.annotate.rows import Chunk, Position
 from service.files import write_whole
@@ -56,13 +56,13 @@ async def classify_found(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     return msgspec.json.encode(found)
 
 
-async def find(annotator: Annotator, pairs: Pairs, job: Job, count: int) -> list[Found]:
-    """Returns the texts of files that are most worth correcting, at most `count`."""
-    pipelines, form = await annotator.started(), tag_found if job.task == "tag" else classify_found
+async def find(processes: Processes, pairs: Pairs, job: Job, count: int) -> list[Found]:
+    """Returns the texts of files that are most worth correcting, at most `count`. The processes have been started."""
+    form = tag_found if job.task == "tag" else classify_found
     pool: list[Found] = []
     for source, _ in pairs:
         with closing(source):
-            async for content, _ in annotated(pipelines, form, job, source.chunks(Position(), job.limit)):
+            async for content, _ in processes.annotated(form, source.chunks(Position(), job.limit)):
                 new = msgspec.json.decode(content, type=list[Found])
                 pool = heapq.nlargest(KEPT * count, {found.words: found for found in [*pool, *new]}.values())
     return list(unlike(pool, count))

@@ -18,12 +18,14 @@ from types import SimpleNamespace
 import pytest
 
 from service.__main__ import main
-from service.commands.annotate.annotator import WINDOW, annotated
 from service.commands.annotate.arguments import add_arguments
 from service.commands.annotate.job import Job
+from service.commands.annotate.processes import GROUP, WINDOW, WORTH, Processes, ThisProcess
+from service.commands.annotate.records import read_manifest
 from service.commands.annotate.rows import Chunk, Position, Row
-from tests.commands.annotate.conftest import files_in, job, objects, write
+from tests.commands.annotate.conftest import SETTINGS, files_in, job, objects, write
 from tests.conftest import CACHE, ROOT, SMALL, STORE
+from tests.http.scene import classifier
 
 TEXTS = ["She reads it. It didn't stop!", "", "A lovely film 🙂.", "I hate this awful, dull mess."]
 
@@ -38,6 +40,7 @@ def start(*arguments: str, stdin: int = subprocess.DEVNULL, store: Path = STORE)
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         preexec_fn=heed_interrupts,
+        process_group=0,
     )
 
 
@@ -86,28 +89,55 @@ def test_standard_input_is_classified_as_csv_and_rows_keep_their_texts(texts):
     assert sum(float(rows[2][label]) for label in ("negative", "neutral", "positive")) == pytest.approx(1, abs=1e-4)
 
 
-def test_a_run_that_is_interrupted_goes_on_and_no_line_is_lost_or_doubled(tagger_store, tmp_path):
-    path, output = tmp_path / "many.txt", tmp_path / "many.txt.tag.jsonl"
+def test_runs_of_two_processes_that_are_killed_or_interrupted_leave_no_process_and_no_line_is_lost_or_doubled(
+    tagger_store, tmp_path
+):
+    path, output = tmp_path / "many.csv", tmp_path / "many.csv.tag.jsonl"
     lines = [f"Dog number {i} barks at the {'very ' * (i % 5)}old moon." for i in range(6_000)]  # seconds of work
-    path.write_text("\n".join(lines))
-    process = start(str(path), "--task", "tag", store=tagger_store)
-    end = time.monotonic() + 240
-    while not Path(f"{output}.manifest.json").exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    process.terminate()
-    _, said = process.communicate(timeout=240)
-    assert (process.returncode, output.exists()) == (130, False)
+    beside = "x" * (2 * WORTH["tag"] // len(lines))  # makes the file large enough for two processes
+    content = "text,beside\n" + "".join(f"{line},{beside}\n" for line in lines)
+    rows = 0
+    for ends, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
+        path.write_text(content)  # the same bytes, at another moment
+        process = start(str(path), "--task", "tag", "--processes", "2", store=tagger_store)
+        while (made := read_manifest(output)) is None or made.rows <= rows:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        rows = made.rows
+        children = children_of(process.pid)
+        assert len(children) >= 2, "a process that annotates, and multiprocessing's own"
+        if ends == signal.SIGKILL:
+            process.kill()
+        else:
+            os.killpg(process.pid, ends)  # as Ctrl-C in a terminal
+        _, said = process.communicate(timeout=240)
+        assert (process.returncode, output.exists()) == (status, False)
+        assert b"Traceback" not in said
+        while any(runs(child) for child in children):
+            time.sleep(0.01)
     assert b"the same command resumes" in said
-    path.write_text("\n".join(lines))  # the same bytes, at another moment
     _, said_then = annotate(str(path), "--task", "tag", store=tagger_store)
     assert "resumes after" in said_then
     with output.open(encoding="utf-8") as results:
-        for number, (line, result) in enumerate(zip(lines, map(json.loads, results), strict=True), 1):
+        for number, (line, result) in enumerate(zip(lines, map(json.loads, results), strict=True), 2):
             tokens = [token["text"] for sentence in result["sentences"] for token in sentence["tokens"]]
             assert (result["line"], "".join(tokens)) == (number, line.replace(" ", ""))
     assert files_in(tmp_path) == [path, output]
+
+
+def children_of(pid: int) -> list[int]:
+    """Returns the children of a process."""
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+def runs(pid: int) -> bool:
+    """Returns whether a process runs; one that has ended may wait for its parent."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.parametrize(
@@ -140,6 +170,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_loaded(arguments, messag
         ("x --task tag --format parquet --output -", "Parquet cannot go to standard output"),
         ("--task tag --format parquet", "Parquet cannot go to standard output"),
         ("x --task tag --limit 0", "--limit is at least 1"),
+        ("x --task tag --processes 0", "--processes is at least 1"),
         ("x --task tag --shard 2/2", "argument --shard: '2/2' is not I/N"),
         ("x --task tag --shard x", "argument --shard: 'x' is not I/N"),
         ("x --task tag --shard 0/0", "argument --shard: '0/0' is not I/N"),
@@ -199,12 +230,12 @@ def test_no_more_is_read_than_is_under_way():
         return chunk.rows[0].text.encode()
 
     async def test() -> None:
-        pipelines = SimpleNamespace(run=lambda: None)
-        written = 0
-        async for content, chunk in annotated(pipelines, form, job(), chunks()):  # type: ignore[arg-type]
+        processes, written = Processes(SETTINGS, [classifier()], job(processes=1), print), 0
+        processes._offer(ThisProcess(SimpleNamespace(run=lambda: None)))  # type: ignore[arg-type]
+        async for content, chunk in processes.annotated(form, chunks()):
             assert (content, chunk.end.lines) == (str(written).encode(), written + 1), "in order"
             written += 1
-            assert read <= written + WINDOW
+            assert read <= written + GROUP * (WINDOW + 1)
         assert written == 1000
 
     asyncio.run(test())

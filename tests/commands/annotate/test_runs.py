@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.commands.annotate.annotator import WINDOW
 from service.commands.annotate.output import Output
 from service.commands.annotate.plan import plan
+from service.commands.annotate.processes import GROUP, WINDOW
 from service.commands.annotate.records import UnusableOutput, facts, read_manifest
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import CHUNK_ROWS
@@ -192,7 +192,7 @@ def test_a_run_goes_on_if_the_input_is_the_same_and_not_otherwise(texts, monkeyp
 @pytest.mark.parametrize("how", ["grows", "is replaced"])
 def test_an_input_that_changes_while_it_is_read_is_an_error(texts, monkeypatch, how):
     original, written = Output.write, 0
-    monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", len(LINES) // (2 * WINDOW))
+    monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", len(LINES) // (2 * GROUP * WINDOW))
 
     def changing(output: Output, *annotations: Any) -> None:
         nonlocal written

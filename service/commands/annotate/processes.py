@@ -1,0 +1,208 @@
+"""The processes that annotate: this one, and others where the input is large enough.
+
+This process reads chunks and writes their annotations in order, so outputs, manifests and the positions to resume from
+do not depend on the number of processes. The others only get groups of chunks and return their annotations: one that
+dies loses nothing, since its groups are annotated again by those that are left.
+"""
+
+import asyncio
+import multiprocessing
+import signal
+import tempfile
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from itertools import islice
+from typing import Protocol, TypeVar
+
+from service.artifact.version import ModelVersion
+from service.commands.annotate import worker
+from service.commands.annotate.forms import Annotate
+from service.commands.annotate.job import Job
+from service.commands.annotate.rows import Chunk
+from service.pipelines.in_process import AsyncPipelines, start_pipelines
+from service.process import memory
+from service.process.process_count import process_count, uses_gpu
+from service.settings import Settings
+
+T = TypeVar("T")
+GROUP = 4  # chunks that are annotated together: enough for full batches
+ROOM = 2  # groups in a process: one is annotated, the next is there
+WINDOW = 3  # groups in progress, for each process: one may wait to be written
+# Bytes of input that one process annotates in about the time that another takes to start, some 5 s: with as many for
+# each process, starting them pays.
+WORTH = {"tag": 2**19, "classify": 2**21}
+
+
+def most_processes(settings: Settings, job: Job) -> int:
+    """Returns how many processes annotate a large input: by the job, the settings, or the cores and the memory.
+
+    With a GPU it is one by default.
+    """
+    if job.processes is not None:
+        return job.processes
+    return 1 if uses_gpu(settings) and not settings.processes else process_count(settings).number
+
+
+class Place(Protocol):
+    """A process that annotates groups of chunks."""
+
+    async def annotate(self, form: Annotate, group: Sequence[Chunk], job: Job) -> list[bytes]:
+        """Returns the annotations of chunks. Raises BrokenProcessPool if the process has died."""
+
+
+class ThisProcess:
+    """This process."""
+
+    def __init__(self, pipelines: AsyncPipelines) -> None:
+        self._pipelines = pipelines
+
+    async def annotate(self, form: Annotate, group: Sequence[Chunk], job: Job) -> list[bytes]:
+        """Returns the annotations of chunks."""
+        return await worker.annotate_together(self._pipelines, form, group, job)
+
+
+class WorkerProcess:
+    """Another process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._folder = tempfile.TemporaryDirectory(prefix="tagwerk-")
+        spawning = multiprocessing.get_context("spawn")  # a fork would copy none of TensorFlow's threads
+        self._pool = ProcessPoolExecutor(1, spawning, worker.prepare, (settings, self._folder.name))
+        before = multiprocessing.active_children()
+        # Ctrl-C in a terminal reaches all processes; this one ends the others. What is blocked, they inherit.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._pool.submit(len, ())
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        self._children = [child for child in multiprocessing.active_children() if child not in before]
+
+    async def start(self, versions: Sequence[ModelVersion], defaults: dict[str, str]) -> None:
+        """Starts its pipelines. Raises ConfigurationError, ArtifactError, BrokenProcessPool."""
+        await self._run(worker.start, self._settings, versions, defaults)
+
+    async def annotate(self, form: Annotate, group: Sequence[Chunk], job: Job) -> list[bytes]:
+        """Returns the annotations of chunks. Raises BrokenProcessPool if the process has died."""
+        plain = replace(job, files=(), output=None)  # whose paths may be of object storage
+        return await self._run(worker.annotate, form, group, plain)
+
+    async def _run(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.wrap_future(self._pool.submit(function, *arguments))
+
+    def close(self) -> str:
+        """Kills the process, if it has not ended: it has nothing that is needed. Returns how it ended."""
+        for child in self._children:
+            child.kill()
+        self._pool.shutdown()
+        self._folder.cleanup()
+        return ", ".join(f"exit status {child.exitcode}" for child in self._children)
+
+
+class Processes:
+    """The processes that annotate.
+
+    Attributes:
+        are_started: whether this one can annotate.
+    """
+
+    def __init__(
+        self, settings: Settings, versions: Sequence[ModelVersion], job: Job, say: Callable[[str], None]
+    ) -> None:
+        """Of several versions, the first is the default. `say` prints a line."""
+        # A file fills its batches, so one batch size is enough.
+        self._settings = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
+        self._versions, self._defaults = versions, {job.task: versions[0].key.name}
+        self._job, self._say = job, say
+        self._most = most_processes(settings, job)
+        self._free: asyncio.Queue[Place] = asyncio.Queue()  # each place as often as it has room for a group
+        self._workers: dict[WorkerProcess, asyncio.Task[None]] = {}  # with their starts
+        self._stack = AsyncExitStack()  # of the pipelines
+        self.are_started = False
+        self._seen = 0  # bytes of all inputs
+
+    async def start(self, size: int = 0) -> None:
+        """Starts this process's pipelines, if they are not; others, if `size` more bytes are worth them."""
+        self._start_workers(self._seen + size)
+        if not self.are_started:
+            starting = start_pipelines(self._settings, self._versions, self._defaults)
+            self._offer(ThisProcess(await self._stack.enter_async_context(starting)))
+            memory.tune()
+            self.are_started = True
+
+    async def annotated(self, form: Annotate, chunks: Iterator[Chunk]) -> AsyncGenerator[tuple[bytes, Chunk], None]:
+        """Yields the annotations of chunks in their order; some are in progress at once. Raises what reading raises."""
+        under_way: deque[tuple[list[Chunk], asyncio.Task[list[bytes]]]] = deque()
+        try:
+            is_read = False
+            while under_way or not is_read:
+                while not is_read and len(under_way) < WINDOW * (1 + len(self._workers)):
+                    group = list(islice(chunks, GROUP))
+                    is_read = len(group) < GROUP
+                    self._seen += sum(chunk.end.bytes - chunk.start.bytes for chunk in group)
+                    self._start_workers(self._seen)
+                    under_way.append((group, asyncio.create_task(self._annotate(form, group))))
+                group, task = under_way[0]
+                for content, chunk in zip(await task, group, strict=True):
+                    yield content, chunk
+                under_way.popleft()
+        finally:
+            for _, task in under_way:
+                task.cancel()
+
+    async def _annotate(self, form: Annotate, group: Sequence[Chunk]) -> list[bytes]:
+        """Annotates a group in the first process that has room; in another one if that dies."""
+        while True:
+            place = await self._free.get()
+            try:
+                contents = await place.annotate(form, group, self._job)
+            except BrokenProcessPool:
+                self._leave_out(place)
+                continue
+            except BaseException:
+                self._free.put_nowait(place)
+                raise
+            self._free.put_nowait(place)
+            return contents
+
+    def _start_workers(self, size: int) -> None:
+        """Starts as many processes as so many bytes are worth."""
+        while (number := 1 + len(self._workers)) < min(self._most, size // WORTH[self._job.task]):
+            try:
+                process = WorkerProcess(self._settings)
+            except OSError as error:
+                self._say(f"processes that annotate: {number}, since another cannot be started: {error.strerror}")
+                self._most = number
+            else:
+                self._workers[process] = asyncio.create_task(self._start_worker(process))
+
+    async def _start_worker(self, process: WorkerProcess) -> None:
+        try:
+            await process.start(self._versions, self._defaults)
+        except Exception as error:  # whatever keeps it from starting does not keep this process from annotating
+            self._leave_out(process, "" if isinstance(error, BrokenProcessPool) else str(error))
+        else:
+            self._offer(process)
+
+    def _offer(self, place: Place) -> None:
+        """Lets a process have groups."""
+        for _ in range(ROOM):
+            self._free.put_nowait(place)
+
+    def _leave_out(self, place: Place, reason: str = "") -> None:
+        """Goes on without a process, by default because it has ended."""
+        if isinstance(place, WorkerProcess) and self._workers.pop(place, None) is not None:
+            ended = place.close()
+            self._most -= 1
+            self._say(f"goes on without a process ({reason or ended}): the others annotate what it had")
+
+    async def close(self) -> None:
+        """Ends all processes but this one, at once, and closes its pipelines."""
+        for process, start in self._workers.items():
+            start.cancel()
+            process.close()
+        await self._stack.aclose()

@@ -1,0 +1,183 @@
+"""Several processes: they write what one writes, whatever ends them."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from service.commands.annotate import processes, worker
+from service.commands.annotate.output import Output
+from service.commands.annotate.processes import WORTH, Processes, ThisProcess, most_processes
+from service.commands.annotate.records import read_manifest
+from service.commands.annotate.rows import UnreadableInput
+from service.errors import ArtifactError
+from service.process import process_count
+from service.settings import Settings
+from tests.commands.annotate.conftest import SETTINGS, files_in, job, output_of, rejected_of, run, write
+from tests.commands.annotate.test_runs import draw_input
+from tests.http.scene import classifier
+from tests.in_process import use_test_device
+
+prepared, annotated = worker.prepare, worker.annotate
+
+
+def prepare(marks: Path, how: str, *arguments: Any) -> None:
+    """Prepares a new process to use the test device, to leave a mark for each group, and perhaps to fail."""
+    prepared(*arguments)
+    use_test_device(pytest.MonkeyPatch())
+    worker.annotate = partial(annotate, marks, how)
+    if how == "is refused":
+        worker.start = refuse  # type: ignore[assignment]
+
+
+def annotate(marks: Path, how: str, *arguments: Any) -> list[bytes]:
+    (marks / str(time.monotonic_ns())).touch()
+    if how == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return annotated(*arguments)
+
+
+def refuse(*arguments: Any) -> None:
+    raise ArtifactError("not today")
+
+
+@pytest.fixture
+def marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("marks")
+
+
+@pytest.fixture
+def use_workers(monkeypatch, marks) -> Callable[[str], None]:
+    """Returns what has further processes start whatever the size, and this one wait until they are at work, or fail."""
+    here, left_out = ThisProcess.annotate, Processes._leave_out
+
+    async def wait_first(self: ThisProcess, *arguments: Any) -> list[bytes]:
+        while not any(marks.iterdir()):
+            await asyncio.sleep(0.01)
+        return await here(self, *arguments)
+
+    def leave_out(self: Processes, *arguments: Any) -> None:
+        (marks / "left out").touch()
+        left_out(self, *arguments)
+
+    def use(how: str = "works") -> None:
+        monkeypatch.setattr(processes, "WORTH", dict.fromkeys(WORTH, 1))
+        monkeypatch.setattr(worker, "prepare", partial(prepare, marks, how))
+        monkeypatch.setattr(ThisProcess, "annotate", wait_first)
+        monkeypatch.setattr(Processes, "_leave_out", leave_out)
+
+    return use
+
+
+def manifest_of(output: Path) -> dict[str, Any]:
+    """Returns what a manifest says, but the name of the output."""
+    found: dict[str, Any] = msgspec.to_builtins(read_manifest(output))
+    return found | {"output": ""}
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "form"),
+    [("text", "classify", "csv"), ("csv", "tag", "jsonl"), ("conllu", "tag", "conllu"), ("jsonl", "tag", "parquet")],
+)
+def test_the_bytes_bad_rows_and_manifest_are_those_of_one_process(
+    tmp_path, monkeypatch, use_workers, marks, kind, task, form
+):
+    """Also if the run is interrupted, and goes on with another number of processes."""
+    monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", 1)
+    path = draw_input(random.Random(3), kind, tmp_path)
+    one, two, both = (tmp_path / name for name in ("one", "two", "both"))
+    run_ = partial(run, path, task=task, form=form, allow_bad_rows=True)
+    assert run_(output=one) == 0
+    written, original = 0, Output.write
+
+    def stop(output: Output, *arguments: Any) -> None:
+        nonlocal written
+        original(output, *arguments)
+        written += 1
+        if written == 3:
+            raise KeyboardInterrupt
+
+    use_workers()
+    with monkeypatch.context() as patch:
+        patch.setattr(Output, "write", stop)
+        assert run_(output=both, processes=2) == 130
+    assert run_(output=two, processes=2) == 0
+    assert len(list(marks.iterdir())) > 1, "groups that the other process annotated"
+    assert run_(output=both, processes=1) == 0
+    for other in (two, both):
+        assert other.read_bytes() == one.read_bytes()
+        assert rejected_of(other) == rejected_of(one)
+        assert manifest_of(other) == manifest_of(one)
+
+
+def test_a_bad_row_ends_a_strict_run_and_a_taken_name_leaves_a_file_out(tmp_path, use_workers, marks, capsys):
+    use_workers()
+    (marks / "need not work").touch()
+    bad, taken = (
+        write(tmp_path, "bad.csv", "a,text\n1,Fine.\n2\n"),
+        write(tmp_path, "taken.csv", "label,text\n1,Fine.\n"),
+    )
+    with pytest.raises(UnreadableInput, match=r"bad.csv, line 3: 1 cell, and the header has 2"):
+        run(bad, strict=True, processes=2)
+    good = write(tmp_path, "good.csv", "a,text\n1,Fine.\n")
+    assert run(taken, good, processes=2) == 1
+    assert "left out: " in capsys.readouterr().err
+    assert output_of(good).exists()
+
+
+@pytest.mark.parametrize(("how", "said"), [("dies", "exit status -9"), ("is refused", "not today")])
+def test_what_a_process_that_fails_had_is_annotated_by_the_others(
+    tmp_path, monkeypatch, use_workers, capsys, how, said
+):
+    monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", 2)
+    path = write(tmp_path, "texts.txt", "".join(f"Text {i}.\n" for i in range(200)))
+    assert run(path, output=tmp_path / "one", processes=1) == 0
+    use_workers(how)
+    assert run(path, output=tmp_path / "two", processes=2) == 0
+    assert (tmp_path / "two").read_bytes() == (tmp_path / "one").read_bytes()
+    assert f"goes on without a process ({said}): the others annotate what it had" in capsys.readouterr().err
+    assert files_in(tmp_path) == [tmp_path / "one", path, tmp_path / "two"]
+
+
+@pytest.mark.parametrize(
+    ("size", "most", "number"),
+    [(0, 4, 1), (2 * WORTH["classify"] - 1, 4, 1), (2 * WORTH["classify"], 4, 2), (10**12, 4, 4), (10**12, 1, 1)],
+)
+def test_processes_are_started_where_they_pay(monkeypatch, size, most, number):
+    class Started:
+        def __init__(self, settings: Settings) -> None:
+            if settings.batch_sizes == (1,):
+                raise OSError(11, "Resource temporarily unavailable")
+
+        async def start(self, *arguments: Any) -> None: ...
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(processes, "WorkerProcess", Started)
+
+    async def started(settings: Settings) -> int:
+        found = Processes(settings, [classifier()], job(processes=most), print)
+        await found.start(size)
+        count = 1 + len(found._workers)
+        await found.close()
+        return count
+
+    assert asyncio.run(started(SETTINGS)) == number
+    assert asyncio.run(started(Settings(batch_sizes=(1,)))) == 1, "where none can be started"
+
+
+def test_the_number_is_that_of_the_job_the_settings_or_the_machine(monkeypatch):
+    monkeypatch.setattr(process_count, "usable_cores", lambda: 3)
+    monkeypatch.setattr(process_count, "usable_megabytes", lambda: 64_000.0)
+    assert most_processes(Settings(device="cpu"), job()) == 3
+    assert most_processes(Settings(device="gpu"), job()) == 1
+    assert most_processes(Settings(device="gpu", processes=2), job()) == 2
+    assert most_processes(Settings(processes=2), job(processes=5)) == 5
