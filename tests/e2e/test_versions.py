@@ -1,10 +1,7 @@
 """Versions come, go and take over while requests are answered: the real processes, with tiny models."""
 
 import asyncio
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import CACHE, ROOT, Server, start_server
+from service.__main__ import main
+from tests.conftest import CACHE, Server, start_server
 from tests.e2e.processes import servers
 from tests.e2e.test_server import metric, wait_until
 from tests.tiny_store import NAME, copy_version
@@ -21,6 +19,7 @@ from tests.tiny_store import NAME, copy_version
 SETTINGS = {"TAGWERK_XLA_CACHE": str(CACHE), "TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_STORE_INTERVAL_SECONDS": "0.1"}
 BODY = {"text": ["The dog sees the cat. The bird feeds a child.", "A teacher likes the very very very long day today."]}
 SECONDS = 240.0
+PAUSE_SECONDS = 0.1  # of a client between two requests, and of what waits for new versions between two looks
 FOLLOWS_SECONDS = 0.5  # until each process has read what the supervisor has written
 
 
@@ -42,15 +41,16 @@ def model_states(server: Server) -> dict[str, dict[str, Any]]:
     return {model["version"]: model for model in httpx.get(f"{server.url}/models").json()["models"]}
 
 
-def serves(server: Server, version: str) -> bool:
-    """True once all processes serve a version."""
-    return model_states(server).get(version, {}).get("share") == 1.0
+def serves(server: Server, version: str, share: float = 1.0) -> bool:
+    """True once all processes serve a version with this share of the requests."""
+    return model_states(server).get(version, {}).get("share") == share
 
 
 def choose(store: Path, *arguments: str) -> None:
     """Runs `tagwerk models`."""
-    command = [sys.executable, "-m", "service", "models", *arguments]
-    subprocess.run(command, env=os.environ | {"TAGWERK_MODEL_STORE": str(store)}, cwd=ROOT, check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAGWERK_MODEL_STORE", str(store))
+        assert main(["models", *arguments]) == 0
 
 
 class Load:
@@ -73,7 +73,7 @@ class Load:
                     self.answers.append(response.json())
                 else:
                     self.refusals.append(response.text)
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def while_(self, *steps: Any) -> None:
         """Asks while the steps are done, one after the other, in a thread; the first when an answer has come."""
@@ -118,6 +118,7 @@ def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, t
 
         def named_where_all_have_it() -> bool:
             """Names the new version, which is known once all processes have it, and counts the processes."""
+            time.sleep(PAUSE_SECONDS)
             most.append(len(servers(server)))
             answer = httpx.post(f"{server.url}/tag", json=BODY | {"model": f"{NAME}/2"})
             assert answer.status_code in (200, 404)
@@ -204,7 +205,7 @@ def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path
         assert ask().json()["version"] == "1"
 
         choose(store, "canary", f"{NAME}/2", "0.3")
-        wait_until(lambda: model_states(server)["2"]["share"] == 0.3)
+        wait_until(lambda: serves(server, "2", 0.3))
         time.sleep(FOLLOWS_SECONDS)
         with httpx.Client(base_url=server.url) as client:
             versions = Counter(client.post("/tag", json={"text": "A dog."}).json()["version"] for _ in range(400))
