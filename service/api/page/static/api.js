@@ -38,10 +38,11 @@ function describePointer(pointer) {
 
 /** Sends a request once. Throws Problem, Unreachable, or the signal's AbortError. */
 async function send(path, body, { signal, accept = "application/json" }, attempt) {
-  const headers = { "Content-Type": "application/json", Accept: accept, ...authorization() };
+  const isText = typeof body === "string"; // lines of JSON
+  const headers = { "Content-Type": isText ? "application/x-ndjson" : "application/json", Accept: accept, ...authorization() };
   let response;
   try {
-    response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal });
+    response = await fetch(path, { method: "POST", headers, body: isText ? body : JSON.stringify(body), signal });
   } catch (error) {
     throw error.name === "AbortError" ? error : new Unreachable(attempt);
   }

@@ -64,6 +64,21 @@ for (const [i, tab] of tabs.entries()) {
   panels[name].fill(panels[name].examples[0][1]);
 }
 
+// Files that are dropped anywhere are answered by the open panel.
+document.addEventListener("dragover", (event) => {
+  if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+});
+document.addEventListener("drop", (event) => {
+  const [file] = event.dataTransfer.files;
+  if (!file) return;
+  event.preventDefault();
+  panels[current].run("submit", file);
+});
+document.addEventListener("change", ({ target }) => {
+  if (target.files?.length) panels[current].run("submit", target.files[0]);
+  if (target.files) target.value = ""; // so that the same file can be chosen again
+});
+
 /** Shows the state of the service. */
 function showStatus(state, text) {
   if (status.dataset.state === state) return; // an unchanged status is not announced again

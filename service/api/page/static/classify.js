@@ -35,6 +35,10 @@ export class Classify extends Panel {
     showCost(this.cost, response, roundTripMs);
   }
 
+  rowsOf({ label, scores, score }) {
+    return [["label", ...Object.keys(scores), "score"], [[label, ...Object.values(scores), score]]];
+  }
+
   clear() {
     super.clear();
     this.feedback.begin(null);

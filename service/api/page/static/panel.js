@@ -3,6 +3,7 @@
 import { requestWithOptional, supported } from "./api.js";
 import { make } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
+import { answerFile, Unreadable } from "./table.js";
 import { Tools } from "./tools.js";
 
 const MIN_TYPING_PAUSE_MS = 250;
@@ -30,6 +31,7 @@ export class Panel {
     this.message = element.querySelector(".message");
     this.summary = element.querySelector(".summary");
     this.cost = element.querySelector(".cost");
+    this.table = element.querySelector(".table");
     this.tools = new Tools(this);
     this.requested = null; // the fields of the latest request
     this.seen = false; // whether anything was requested
@@ -213,21 +215,22 @@ export class Panel {
     return this.run("submit");
   }
 
-  /** Sends the form; aborts the request in progress. `cause`: "load", "restore", "submit" or "typing". */
-  async run(cause) {
+  /** Sends the form; aborts the request in progress. `cause`: "load", "restore", "submit" or "typing". With a file, sends that instead. */
+  async run(cause, file = null) {
     this.stop();
     this.seen = true;
     const control = (this.control = new AbortController());
     this.answer.setAttribute("aria-busy", "true");
     const began = performance.now();
-    this.requested = this.fieldsToSend;
-    this.onRequest(this.requested, cause);
+    this.table.replaceChildren();
+    this.requested = file ? null : this.fieldsToSend;
+    if (!file) this.onRequest(this.requested, cause);
     const onRetry = (error) => {
       this.clear();
       this.showMessage(`${error.message} The page keeps trying.`, "waiting");
     };
     try {
-      await this.work(this.requested, control.signal, onRetry);
+      await (file ? this.answerFile(file, control.signal, onRetry) : this.work(this.requested, control.signal, onRetry));
       this.showMessage("");
     } catch (error) {
       if (!control.signal.aborted) this.fail(error);
@@ -236,6 +239,12 @@ export class Panel {
     this.control = null;
     this.lastRunMs = performance.now() - began;
     this.answer.setAttribute("aria-busy", "false");
+  }
+
+  /** Answers the texts of a file; a derived class has `rowsOf(result)`, the columns and rows of a table. */
+  answerFile(file, signal, onRetry) {
+    this.clear();
+    return answerFile(this, file, { signal, onRetry });
   }
 
   /** The fields of the next request. */
@@ -264,7 +273,7 @@ export class Panel {
   /** Replaces the answer by an error. */
   fail(error) {
     this.clear();
-    if (error instanceof MissingInput) this.showMessage(error.message, "hint");
+    if (error instanceof MissingInput || error instanceof Unreadable) this.showMessage(error.message, "hint");
     else this.showError(error);
   }
 

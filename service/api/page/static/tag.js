@@ -9,10 +9,11 @@ import { TagFeedback } from "./feedback.js";
 import { answerOf, MissingInput, Panel } from "./panel.js";
 import { sentenceSvg } from "./svg.js";
 import { Tokens } from "./tokens.js";
-import { UPOS } from "./upos.js";
+import { asText, UPOS } from "./upos.js";
 
 const AUTO = "auto"; // the language that is identified
 const LANGUAGES = new Intl.DisplayNames("en", { type: "language" });
+const COLUMNS = ["text", "start", "end", "lemma", "upos", "xpos", "feats", "confidence"]; // of a token, in tables
 const N_BEST = 3; // tags shown for each token
 
 export class Tag extends Panel {
@@ -104,6 +105,13 @@ export class Tag extends Panel {
     const differences = other ? `, ${this.compare(answer.model === other.answer.model)} of them different` : "";
     this.summary.textContent = `${count(sentences.length, "sentence")}${named}, ${count(tokens.length, "token")}${differences}`;
     showCost(this.cost, response, roundTripMs, { facts: [["per token", duration(roundTripMs / (tokens.length || 1))]] });
+  }
+
+  rowsOf({ sentences }) {
+    const rows = sentences.flatMap(({ tokens }, i) =>
+      tokens.map((token, j) => [i + 1, j + 1, ...COLUMNS.map((name) => asText(token[name] ?? "_"))]),
+    );
+    return [["sentence", "token", ...COLUMNS.map((name) => (name === "text" ? "form" : name))], rows];
   }
 
   /** Marks what is different in the two answers, between versions of a model in any of their tags; returns how many tokens of the first are. */
