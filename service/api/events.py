@@ -61,7 +61,7 @@ async def generation_events(
     write_error: Callable[[dict[str, Any]], bytes],
     write_end: Callable[[], Iterable[bytes]] = tuple,
 ) -> AsyncGenerator[bytes, None]:
-    """Yields the events of a generation: of each piece and end of a text, heartbeats when idle, and those of its end.
+    """Yields the events of a generation: for each piece and each end of a text, heartbeats when idle, then `write_end`.
 
     After the first event, `write_error` encodes the problem document of an error, which ends the stream.
     """
@@ -85,6 +85,6 @@ def event(data: dict[str, Any], kind: str | None = None) -> bytes:
 
 
 def described(example: str) -> dict[str, Any]:
-    """Returns what the OpenAPI document says of an answer with generated texts; `example` is that of its stream."""
+    """Describes an answer with generated texts for the OpenAPI document; `example` is an example of its stream."""
     content = {MEDIA_TYPE: {"schema": SCHEMA, "example": example}}
     return {"description": "The texts, as JSON or as a stream", "content": content}

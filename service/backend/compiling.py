@@ -44,7 +44,7 @@ def device_failed(error: tf.errors.OpError) -> DeviceFailed:
 
 
 def system_error(error: Exception) -> Exception:
-    """Returns the OSError of which TensorFlow has made an error, whose message ends with its text; or the error."""
+    """Returns the OSError behind an error of TensorFlow, by the text of its message; otherwise the error itself."""
     for number in MACHINE_ERRORS:
         if f"; {os.strerror(number)}" in str(error):
             return OSError(number, str(error))

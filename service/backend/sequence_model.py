@@ -138,7 +138,7 @@ class TensorFlowSequenceModel:
         cells: Array,
         lengths: Array,
     ) -> dict[str, Array]:
-        """Returns the outputs that are not returned by default: explanations, and what all labels have.
+        """Returns the extra outputs: explanations, the probabilities of all labels, and the best labels.
 
         The probabilities of all labels, and the best few, are computed by NumPy, whose exponential does not depend on a
         number's position in an array; TensorFlow's does.

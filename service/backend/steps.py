@@ -27,7 +27,7 @@ EXPLAIN = "explain"  # the endpoint that computes explanations from the outputs 
 
 @dataclass(frozen=True)
 class Step:
-    """A function to compile, tensors by name -> tensors by name, and what its inputs are made with.
+    """A function to compile, from tensors by name to tensors by name, and the cache that makes some of its inputs.
 
     Attributes:
         inputs, outputs: of `compute`.

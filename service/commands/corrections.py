@@ -79,7 +79,7 @@ def latest(corrections: Iterable[Correction]) -> Sequence[Correction]:
 
 
 def export(corrections: Sequence[Correction]) -> str:
-    """Returns corrections of a tagger as CoNLL-U, a document for each text; those of a classifier as CSV."""
+    """Returns corrections: of a tagger as CoNLL-U, a document for each text; of a classifier as CSV."""
     conllu: list[bytes] = []
     for number, correction in enumerate(corrections, start=1):
         for i, sentence in enumerate(correction.sentences, start=1):

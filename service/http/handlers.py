@@ -157,7 +157,7 @@ class ClassifyHandler:
     options = attrgetter("contributions", "sentences")
 
     def __init__(self, resources: Resources, task: Sentiment, contributions: bool | str, sentences: bool) -> None:
-        """Raises InvalidInput if the model does not have what is requested."""
+        """Raises InvalidInput if contributions are requested that the model does not have."""
         classification.check_explains(task, contributions)
         self.version = task.version
         self.extra_outputs = EXPLANATION if contributions else frozenset[str]()

@@ -87,7 +87,7 @@ class RequestContextMiddleware:
 
 
 class Dispatcher:
-    """Wraps the application, and handles POST requests to those of `routes` that accept only POST.
+    """Wraps the application, and handles requests to the `routes` that accept POST alone.
 
     Sets `key` in the scope's `state` to the request's API key, or None. Passes HEAD on as GET, since FastAPI's
     routes do not answer it; the server sends no body with the response.

@@ -65,7 +65,7 @@ class PlainRequests:
         self._arrived.append(exchange)
 
     def run(self) -> bool:
-        """Admits what has arrived, and goes on with long work; returns whether there is more of it."""
+        """Admits the exchanges that have arrived, and goes on with long work; returns whether work is left."""
         if self._works:
             self._work(*self._works.popleft(), SLICE_SECONDS)
         if self._arrived:

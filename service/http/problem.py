@@ -132,7 +132,7 @@ def document(error: Expected, timing: Timing | None = None) -> dict[str, Any]:
 
 
 def report(error: Expected, metrics: Metrics, timing: Timing | None = None) -> dict[str, Any]:
-    """Builds the problem document of an error that ends a request, and counts what is not admitted, or is too late."""
+    """Builds the problem document of an error that ends a request; counts rejected and expired requests."""
     match error:
         case errors.Overloaded():
             metrics.rejected.labels("overloaded").inc()

@@ -93,7 +93,7 @@ class Catalog:
             raise EngineUnavailable("the models are still being loaded")
 
     def _of_language(self, tasks: Sequence[T], language: str) -> list[T]:
-        """Returns the tasks of a primary language: first those of the whole tag, among them first the default."""
+        """Returns the tasks of a primary language: of this very tag before others, defaults before others."""
 
         def order(task: T) -> tuple[bool, bool]:
             return task.version.manifest.language.lower() != language, not self._states[task.version.key].default

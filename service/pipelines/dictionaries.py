@@ -27,7 +27,7 @@ class Dictionaries:
     A file that is not valid changes nothing: what was read before stays. One that is removed ends its replacements.
 
     Args:
-        count: returns what counts the words that the dictionary of a model has replaced or ignored.
+        count: returns, for a model's name, a function to count the words that its dictionary replaces or ignores.
     """
 
     def __init__(self, folder: Path, count: Callable[[str], Callable[[int], None]]) -> None:
@@ -36,7 +36,7 @@ class Dictionaries:
 
     @classmethod
     def of(cls, settings: Settings, metrics: Metrics) -> Self | None:
-        """Returns those of the folder that the settings name; None if they name none."""
+        """Returns the dictionaries in the folder of the settings; None if they name no folder."""
         if not settings.overrides_dir:
             return None
         return cls(Path(settings.overrides_dir), lambda model: metrics.dictionary_words.labels(model).inc)

@@ -103,7 +103,7 @@ async def _tag_identified(
     known: Sequence[str | None],
     **options: Any,
 ) -> tuple[ModelVersion, list[TaggedText]]:
-    """Tags each text by a model of its language, those of one model together; texts without letters by the default."""
+    """Tags each text by a model of its language, without letters by the default model; texts of a model together."""
     catalog, spent = run.resources.catalog, Counter[str]()
     items = [" ".join(words) for words in tokens] if texts is None else texts
     name = "tokens" if texts is None else "text"

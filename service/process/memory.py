@@ -37,9 +37,9 @@ def tune() -> None:
 class FullCollections:
     """Runs a full collection every ten seconds while idle, and returns free memory to the system.
 
-    It traverses the objects of all requests in progress: 0.4 s for those of a few long texts. Python would run it when
-    the number of objects has grown: in the middle of such a request.
-    Generations 0 and 1 are still collected by Python.
+    A collection traverses the objects of all requests in progress, which takes 0.4 s for a few long texts. Python would
+    run it when the number of objects has grown: in the middle of such a request. Python still collects generations 0
+    and 1.
     """
 
     def __init__(self) -> None:

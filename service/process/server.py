@@ -173,7 +173,7 @@ class Server(uvicorn.Server):
         return protocol
 
     async def on_tick(self, counter: int) -> bool:
-        """Returns, ten times a second, whether to stop; does what is due."""
+        """Does the periodic work of the process, ten times a second; returns whether to stop."""
         self._follow_service()
         self._note_loaded()
         self._context.metrics.connections.set(self._slot.connections)

@@ -53,8 +53,8 @@ class BoardGroup(ProcessGroup):
     def offered(self, own: Sequence[ModelState]) -> Sequence[ModelState]:
         """Returns the states of this process's versions with their shares.
 
-        If this process has no version of a model that has a share, it has new versions, which the others do not have
-        yet: these get the shares that they will have.
+        If none of this process's versions of a model has a share yet, the others do not have these versions, either:
+        they get the shares that they will have.
         """
         status = self._board.service.read()
         shares, coming = dict(status.shares), dict(status.load)

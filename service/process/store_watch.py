@@ -124,7 +124,7 @@ class StoreWatch:
         self._failures[what] = failure
 
     def _update_defaults(self, found: Serving) -> None:
-        """Stores the default models, and writes the new ones to `serving.json` where possible."""
+        """Keeps the default models, and writes new defaults to `serving.json` where that is possible."""
         for task, name in found.defaults.items():
             if (before := self._defaults.get(task)) != name:
                 by = self._author() if self._config.defaults.get(task) == name else "the first by name"

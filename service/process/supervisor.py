@@ -90,7 +90,7 @@ class Supervisor:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _tick(self) -> None:
-        """Does what is due. After an error of the machine, continues a second later: the processes serve meanwhile."""
+        """Checks processes and store once. Waits a second after an error of the machine: the processes serve on."""
         try:
             self._fork_server.poll()
             self._rollout.tick()

@@ -50,7 +50,7 @@ class Authenticator:
         return key
 
     def admit_line(self, key: Key) -> float:
-        """Counts a further request of an admitted key; returns 0, or the seconds until its limits allow one.
+        """Counts one more request of an admitted key; returns 0, or the seconds until its limits allow that.
 
         Raises Unauthorized if the key has been removed from the file.
         """

@@ -31,9 +31,9 @@ RECORD_BYTES = COUNTS + PROCESSES * COUNT.size
 class RateLimiter:
     """Counts requests and tokens by key, and limits their rates, and the requests in progress.
 
-    How many tokens a request has is known as they are computed. They are taken from the credit then, below zero if need
-    be; the key's further requests wait until the credit is back at zero. An idle key has the credit of a second,
-    one request at least.
+    The tokens of a request are known once they are computed. They are taken from the credit then, which may fall below
+    zero; the key's next requests wait until it is back at zero. An idle key has the credit of a second, and of one
+    request at least.
     """
 
     def __init__(self, file: int | None = None, process: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -68,7 +68,7 @@ class RateLimiter:
             self._add_under_way(place, 1)
 
     def take(self, key: Key) -> float:
-        """Counts a further request of an admitted one; returns 0, or the seconds until the limits allow it."""
+        """Counts one more request of an admitted key; returns 0, or the seconds until its limits allow that."""
         if key.requests_per_second is None and key.tokens_per_second is None:
             return 0.0
         with self._locked():

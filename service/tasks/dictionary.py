@@ -10,9 +10,10 @@ lol                     INTJ    UH      _
 New Relic               PROPN   NNP     Number=Sing     New Relic
 ```
 
-A form in lower case stands for the word in any case, one with a capital only for the word as it is written. Of several
-forms with spaces between them, each cell has one value for all, or one for each. The longest sequence of forms is
-replaced; of entries for the same forms, the first whose tags the model has given. A classifier's entry has forms alone.
+A form in lower case stands for the word in any case, one with a capital only for the word as it is written. An
+entry may have several forms, with spaces between them; its other cells then have one value for all of them, or one for
+each. The longest sequence of forms is replaced. Of several entries for the same forms, the first applies whose `if` are
+the model's tags. An entry for a classifier has forms alone.
 """
 
 import re
@@ -30,9 +31,10 @@ _FEATURES = re.compile(r"_|[^=|\s]+=[^=|\s]+(?:\|[^=|\s]+=[^=|\s]+)*")
 
 
 class Entry(NamedTuple):
-    """A sequence of forms, and for each the tag that it has to have, "" for any, and what is changed.
+    """A sequence of forms, with a condition and a change for each form.
 
-    A change has values for fields of `Tag`. `line` is that of the file.
+    A condition is the UPOS or XPOS that the model must have given, "" for any. A change has new values for fields of
+    `Tag`. `line` is the number of the entry's line.
     """
 
     forms: tuple[str, ...]
@@ -42,7 +44,7 @@ class Entry(NamedTuple):
 
 
 class Dictionary:
-    """The entries of a file, found by their forms in lower case. How many begin with the same word does not matter.
+    """The entries of a file, found by their forms in lower case, in a time that does not grow with their number.
 
     Args:
         count: is called with the number of words that have been replaced or ignored.
@@ -63,7 +65,7 @@ class Dictionary:
         return sum(map(len, self._entries.values()))
 
     def replace(self, sentences: Sequence[Sequence[Token]], tags: Sequence[list[Tag]]) -> Sliced[list[list[int]]]:
-        """Replaces tags of sentences in place; returns the indices of the tokens of each whose tags were replaced."""
+        """Replaces tags of sentences in place; returns for each sentence the indices of the changed tokens."""
         found: list[list[int]] = []
         for tokens, own in zip(sentences, tags, strict=True):
             replaced: list[int] = []
@@ -153,7 +155,7 @@ def _entry(cells: Sequence[str], line: int, upos: Collection[str] | None) -> Ent
 
 
 def _change(values: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the fields of a tag that an entry changes. One whose UPOS is given is certain."""
+    """Returns the fields of a tag that an entry changes. A UPOS from the dictionary has the confidence 1."""
     change: dict[str, Any] = {name.lower(): values[name] for name in ("UPOS", "XPOS", "lemma") if values.get(name)}
     if features := values.get("feats"):
         change["feats"] = {} if features == NO_FEATURES else parse_features(features)

@@ -14,7 +14,7 @@ START = "\n"  # replaces an empty prompt
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of a text: its reason, and the number of generated tokens, those of a stop string included."""
+    """The end of a text: its reason, and the number of generated tokens, including a stop string."""
 
     finish_reason: Literal["stop", "length", "shutdown"]
     tokens: int

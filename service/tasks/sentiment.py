@@ -101,7 +101,7 @@ class Sentiment:
         return Classification(self.labels[rounded.index(max(rounded))], scores, score)
 
     def explain(self, outputs: Tensors, lengths: Sequence[int], label: str, tokens: int) -> Explanation:
-        """Returns what each token of a text adds to a label. `outputs` of its windows include those of EXPLANATION."""
+        """Returns what each token of a text adds to a label. `outputs`: of its windows, EXPLANATION among them."""
         k = self.labels.index(label)
         weights = np.array(lengths) / sum(lengths)
         contributions = np.repeat(weights, lengths) * outputs[CONTRIBUTIONS][:, k]

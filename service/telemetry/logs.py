@@ -25,7 +25,7 @@ CLOSE_SECONDS = 1.0  # longest wait for the reader at the end
 
 
 class ConsoleFormatter(logging.Formatter):
-    """Formats a record as plain text. Its times are those of the request log, in UTC."""
+    """Formats a record as plain text, with its time in UTC as in the request log."""
 
     def __init__(self, terminal: bool, process: int | None) -> None:
         """On a terminal, a line replaces the status that another process may show there."""
@@ -94,7 +94,7 @@ class LogOutput:
             self._lost += piece.count(b"\n")
 
     def flush(self) -> None:
-        """Does nothing: what is written is on its way."""
+        """Does nothing: the thread writes by itself."""
 
     def close(self) -> None:
         """Waits until all is written, for a second at most."""

@@ -84,7 +84,7 @@ class LearnedTokenizer(Tokenizer):
         return (*pieces, (chunk[start:], continues))
 
     def _words_of(self, pieces: Sequence[Token]) -> Sliced[list[tuple[Token, ...]]]:
-        """Returns the words of each piece: those of a multiword token, or itself."""
+        """Returns the words of each piece: of a multiword token several, of any other piece the piece itself."""
         multiwords, choices = self._segmenter.multiwords, self._segmenter.choices
         words: list[tuple[Token, ...]] = []
         for i, piece in enumerate(pieces):

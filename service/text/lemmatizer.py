@@ -134,7 +134,7 @@ class Lemmatizer:
         return cls(labels, found.characters, found.irregular, found.lexicon, found.dictionary)
 
     def lemma(self, form: str, upos: str, tag: str, rules: Sequence[int]) -> str:
-        """Returns the lemma of a word. rules: the ids of its most probable ones, the best first."""
+        """Returns the lemma of a word. rules: the ids of its most probable rules, the best first."""
         found = self.find(form, upos, tag, rules[0])
         return self.by_rules(form, rules[1:]) if found is None else found
 

@@ -111,5 +111,5 @@ def _places(text: str, start: int) -> Sequence[int]:
 
 
 def _composes(character: str) -> bool:
-    """Returns whether the normal form of a character may be one with that of the character before it."""
+    """Returns whether a character may combine with the character before it in the normal form."""
     return unicodedata.category(character)[0] == "M" or "\u1160" <= character <= "\u11ff" or character in INVISIBLE

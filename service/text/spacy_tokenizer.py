@@ -120,7 +120,7 @@ class SpacyTokenizer(Tokenizer):
         return tokens
 
     def _pieces(self, chunk: str) -> tuple[Piece, ...]:
-        """Splits a chunk into the strings of its tokens, each with whether it continues the one before it.
+        """Splits a chunk into its tokens: the string of each, and whether it continues the token before it.
 
         Returns none for a chunk of one token, the usual case, so that the cache only holds the chunk.
         """
@@ -141,7 +141,7 @@ class SpacyTokenizer(Tokenizer):
         return pieces
 
     def _continues(self, before: str, piece: str, chunk: str) -> bool:
-        """Returns whether a piece is a clitic of the one before it."""
+        """Returns whether a piece is a clitic of the piece before it."""
         if not before[-1].isalnum():
             return False
         if _CLITIC.fullmatch(piece):

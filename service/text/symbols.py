@@ -1,4 +1,4 @@
-"""Patterns of what is a token by itself: emoji, and characters of scripts whose words have no spaces between them.
+"""Patterns of strings that are tokens by themselves: emoji, and characters of scripts without spaces between words.
 
 An emoji has one code point or several, by Unicode Technical Standard #51: "😀", "❤️" (a variation selector), "👍🏽" (a
 skin tone), "🇫🇷" (two regional indicators), "👩‍👩‍👧" (zero width joiners), "1️⃣" (a keycap) and "🏴󠁧󠁢󠁥󠁮󠁧󠁿" (tags).

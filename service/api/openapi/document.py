@@ -137,7 +137,7 @@ def _completed(response: dict[str, Any], status: str) -> dict[str, Any]:
 
 
 def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
-    """Returns an example of a schema: its own, or one made of those of its fields that have a value."""
+    """Returns the example of a schema, or else an object with the examples of its fields."""
     match schema:
         case {"examples": [example, *_]}:
             return example

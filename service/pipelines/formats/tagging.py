@@ -131,9 +131,9 @@ def write_conllu(
 ) -> Sliced[list[bytes]]:
     """Encodes texts as CoNLL-U documents, in pieces; a blank text has none.
 
-    `numbers` are the documents' ids, by default from 1. The first comment says what has generated the tags; that of
-    each document does, and its language, where languages have been identified. With
-    `chain`, words have heads, see `conllu.write_sentence`.
+    `numbers` are the documents' ids, by default from 1. The first comment names the model; where languages have been
+    identified, the comments of each document name its model and its language. With `chain`, words have heads, see
+    `conllu.write_sentence`.
     """
     pieces: list[bytes] = []
     for number, tagged in zip(numbers or count(1), texts, strict=False):
