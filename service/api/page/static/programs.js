@@ -2,7 +2,7 @@
 
 import { authorization } from "./key.js";
 
-const KEY = "TAGWERK_API_KEY"; // the environment variable that the programs read: they never have the key itself
+const KEY = "API_KEY"; // the environment variable that the programs read: they never have the key itself
 
 /** Returns the program in a language ("curl", "python" or "javascript") that sends `body` to a task of this service. */
 export function programOf(language, task, body) {
