@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import ViewportSize, sync_playwright
 
-from tests.conftest import start_server
+from tests.conftest import STORE, start_server
 from tests.page.chromium import FLAGS, find_chromium
 from tests.page.driving import answered
 
@@ -32,7 +32,10 @@ def take(url: str) -> bytes:
 
 def main(path: Path) -> None:
     """Starts the service, and writes the picture."""
-    with tempfile.TemporaryDirectory() as folder, start_server(Path(folder) / "log") as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        start_server(Path(folder) / "log", TAGWERK_MODEL_STORE=str(STORE)) as server,
+    ):
         server.wait_until_ready()
         taken = take(server.url)
     Image.open(io.BytesIO(taken)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
