@@ -69,6 +69,8 @@ def parser() -> argparse.ArgumentParser:
         commands[name].add_argument("recipe", metavar="RECIPE", choices=recipes, help=", ".join(recipes))
     what = "multilingual, or the folder of a transformer in the format of Transformers, instead of the recipe's"
     commands["teach"].add_argument("--teacher", metavar="NAME", help=what)
+    what = "tune it on the recipe's corpus alone, where the recipe names several treebanks"
+    commands["teach"].add_argument("--alone", action="store_true", help=what)
     kinds = commands["train"].add_subparsers(required=True, dest="recipe", metavar="RECIPE")
     from_files.add_commands(kinds)
     for name in recipe_names():

@@ -45,6 +45,8 @@ def teach(arguments: argparse.Namespace) -> None:
     recipe = load_recipe(arguments.recipe)
     if arguments.teacher and recipe.teaching:
         recipe = replace(recipe, teaching=replace(recipe.teaching, encoder=arguments.teacher))
+    if arguments.alone and recipe.teaching:
+        recipe = replace(recipe, teaching=replace(recipe.teaching, together=()))
 
     from rich.console import Console
 

@@ -1,14 +1,16 @@
 """The corpora: title, licence, citation, and the address and checksum of each file, from `catalogue.toml`."""
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from training.data import django_messages, imdb, masc, sentiment_tables
 from training.data.download import File
+from training.data.unimorph import Contractions, TaggedWord
 
 MAKERS: dict[str, Callable[..., bytes]] = {  # of a file that is not used as it is published
     "masc": masc.plain_text,
@@ -21,21 +23,47 @@ MAKERS: dict[str, Callable[..., bytes]] = {  # of a file that is not used as it 
 }
 
 
+class Mapped(NamedTuple):
+    """What the train part of a treebank is made of by `training.data.mapping`.
+
+    Attributes:
+        tagged: files with UniMorph tags, "sigmorphon_2019/da_ddt-train".
+        hints: corpora with an older version of the treebank.
+        contractions: the parts of words that the tagged files have as one.
+    """
+
+    tagged: tuple[str, ...]
+    hints: tuple[str, ...] = ()
+    contractions: Contractions = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """A corpus: its folder, its files by split or part, and what a model card has to state."""
+    """A corpus: its folder, its files by split or part, and what a model card has to state.
+
+    Its train part is made of other files where `mapped` says which.
+    """
 
     title: str
     folder: str
     licence: str
     citation: str
     files: dict[str, File]
+    mapped: Mapped | None = None
 
 
 def _corpus(entry: dict[str, Any]) -> Corpus:
     """Reads an entry of the catalogue. What it has beside the fields of a corpus, all of its files have."""
     files, about = entry.pop("files"), {key: entry.pop(key) for key in ("title", "folder", "licence", "citation")}
-    return Corpus(**about, files={key: _file(key, **entry, **file) for key, file in files.items()})
+    mapped = _mapped(**entry.pop("mapped")) if "mapped" in entry else None
+    return Corpus(**about, files={key: _file(key, **entry, **file) for key, file in files.items()}, mapped=mapped)
+
+
+def _mapped(
+    tagged: Sequence[str], hints: Sequence[str] = (), contractions: Mapping[str, Sequence[str]] | None = None
+) -> Mapped:
+    parts = {word: [TaggedWord(*part.split(" ")) for part in found] for word, found in (contractions or {}).items()}
+    return Mapped(tuple(tagged), tuple(hints), parts)
 
 
 def _file(key: str, *, name: str, address: str, published: str = "", made: str = "", **others: Any) -> File:

@@ -5,6 +5,7 @@ compared with its checksum. Downloads go to `data/`. A machine without a network
 """
 
 import csv
+import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator
@@ -14,8 +15,10 @@ from rich.console import Console
 
 from service.artifact.manifest import DataSource
 from service.errors import ConfigurationError, TagwerkError
-from training.data.catalogue import CORPORA, Corpus
+from training.data.catalogue import CORPORA, Corpus, Mapped
 from training.data.download import checksum_of, download, open_bytes
+from training.data.mapping import train_part
+from training.folders import replace_file
 
 DOWNLOADS = Path("data")
 OWN = Path(__file__).parent  # of corpora that are part of the project
@@ -51,28 +54,53 @@ def sources(corpus: str) -> tuple[DataSource, ...]:
     name, _, part = corpus.partition("/")
     what = _corpus(name)
     return tuple(
-        DataSource(name=f"{what.title}: {key}", address=file.address, sha256=file.sha256, licence=what.licence)
+        DataSource(name=f"{what.title}: {key}", address=file.address, sha256=_checksum(name, key), licence=what.licence)
         for key, file in what.files.items()
         if part in {"", key}
     )
 
 
 def fetch(corpora: Iterable[str]) -> None:
-    """Downloads the missing files of the corpora and prints what it does."""
+    """Downloads the missing files of corpora, "ewt", or one of them, "ewt/dev", and prints what it does.
+
+    A train part that is mapped is made once the others are there.
+    """
     console = Console()
     for corpus in corpora:
-        missing = []
-        for key, file in _corpus(corpus).files.items():
-            if found := _find(corpus, key):
-                console.print(f"{corpus}: {found} is already here", highlight=False, soft_wrap=True)
+        name, _, part = corpus.partition("/")
+        what, missing, mapped = _corpus(name), [], False
+        for key, file in what.files.items():
+            if part not in {"", key}:
+                continue
+            if found := _find(name, key):
+                console.print(f"{name}: {found} is already here", highlight=False, soft_wrap=True)
+            elif what.mapped and key == "train":
+                mapped = True
             elif file.by_hand:
-                target = DOWNLOADS / _corpus(corpus).folder / file.name
-                say = f"{corpus}: {target} is made by hand from {file.address}: {file.by_hand}"
+                target = DOWNLOADS / what.folder / file.name
+                say = f"{name}: {target} is made by hand from {file.address}: {file.by_hand}"
                 console.print(say, highlight=False, soft_wrap=True)
             else:
                 missing.append(file)
         if missing:
-            download(missing, DOWNLOADS / _corpus(corpus).folder, console)
+            download(missing, DOWNLOADS / what.folder, console)
+        if mapped and what.mapped:
+            fetch([*what.mapped.tagged, *what.mapped.hints, f"{name}/dev", f"{name}/test"])
+            _map(name, what.mapped, console)
+
+
+def _map(corpus: str, made_of: Mapped, console: Console) -> None:
+    """Makes the train part of a corpus of other files. Raises CorpusError if it comes out otherwise than published."""
+    tagged = [read(*name.split("/")) for name in made_of.tagged]
+    older = [read(name, part) for name in made_of.hints for part in CORPORA[name].files]
+    text, agreement = train_part(tagged, older, made_of.contractions, read(corpus, "dev"), read(corpus, "test"))
+    file = CORPORA[corpus].files["train"]
+    if (checksum := hashlib.sha256(text.encode()).hexdigest()) != file.sha256:
+        raise CorpusError(f"{file.name} of {corpus} came out otherwise than published: sha256 {checksum}")
+    target = DOWNLOADS / CORPORA[corpus].folder / file.name
+    replace_file(target, lambda stream: stream.write(text.encode()))
+    say = f"{corpus}: {target} is mapped; of {agreement.words:,} words of test, {agreement} agree with the treebank"
+    console.print(say, highlight=False, soft_wrap=True)
 
 
 def _corpus(name: str) -> Corpus:
@@ -90,10 +118,17 @@ def _find(corpus: str, key: str) -> Path | None:
         plain = root / what.folder / file.name
         for candidate in (plain, plain.with_name(plain.name + ".gz")):
             if candidate.is_file():
-                if checksum_of(candidate) != file.sha256:
+                if checksum_of(candidate) not in {file.sha256, file.earlier or file.sha256}:
                     raise CorpusError(f"{candidate} is not the published file; remove it and fetch again")
                 return candidate
     return None
+
+
+def _checksum(corpus: str, key: str) -> str:
+    """Returns the checksum of a file as published, or of the earlier one if that is here."""
+    file = CORPORA[corpus].files[key]
+    found = _find(corpus, key) if file.earlier else None
+    return (checksum_of(found) if found else None) or file.sha256
 
 
 def _roots() -> list[Path]:

@@ -25,7 +25,8 @@ class File:
 
     `sha256` is of the content that is used: after gzip is undone, and of the first `lines` lines only where
     the public file goes on with something else, or of what `made` makes of it. `size` is that of the download, in
-    bytes. A file with `by_hand` must be prepared by hand from what the address has; `by_hand` says how.
+    bytes. A file with `by_hand` must be prepared by hand from what the address has; `by_hand` says how. `earlier` is
+    the checksum of a file that versions in the store have learned from: where it is there, it is used instead.
     """
 
     name: str
@@ -35,6 +36,7 @@ class File:
     lines: int | None = None
     made: Callable[[Path], bytes] | None = None
     by_hand: str = ""
+    earlier: str = ""
 
 
 def open_bytes(path: Path) -> gzip.GzipFile | BufferedReader:

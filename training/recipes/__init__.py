@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from service.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from training.recipes._taught_taggers import TaughtTaggingRecipe
     from training.tasks.base import Recipe  # imports Keras, which takes seconds
 
 FOLDER = Path(__file__).parent
@@ -36,3 +37,9 @@ def load(package: str, name: str) -> "Recipe":
         return taught[name]
     recipe: Recipe = importlib.import_module(f"{package}.{name.replace('-', '_')}").recipe
     return recipe
+
+
+def taught_on(corpus: str) -> "TaughtTaggingRecipe":
+    """Returns the recipe of a treebank that the multilingual teacher is tuned on."""
+    found: dict[str, TaughtTaggingRecipe] = importlib.import_module(f"{__name__}._taught_taggers").BY_CORPUS
+    return found[corpus]

@@ -12,6 +12,7 @@ from service.errors import ArtifactError, ConfigurationError
 from training.data.dataset import Array
 from training.recipes import load_recipe
 from training.tasks.base import Predict, ServedTask
+from training.tasks.tagging import Tagging
 
 
 def newest_version(store: Path, name: str) -> Path:
@@ -33,7 +34,10 @@ def version_folder(store: Path, name: str) -> Path:
 
 
 def read_version(folder: Path) -> tuple[artifact.Manifest, ServedTask]:
-    """Returns the manifest and the task of a version. Raises ArtifactError if its labels are not the recipe's."""
+    """Returns the manifest and the task of a version.
+
+    Raises ArtifactError if its labels are not the recipe's; a tagger's need not be, since its treebank may be mapped.
+    """
     try:
         manifest = artifact.read_manifest(folder)
         artifact.verify_files(folder, manifest)
@@ -48,6 +52,8 @@ def read_version(folder: Path) -> tuple[artifact.Manifest, ServedTask]:
         raise ArtifactError(f"{folder} was made of files, not by a recipe: {how}") from None
     task = recipe.task(vocabularies)
     assert isinstance(task, ServedTask)  # noqa: S101 (its version was exported)
+    if isinstance(task, Tagging):
+        task = task.with_labels(manifest.labels) if manifest.labels != task.labels else task
     task.segmenter = segmenter
     task.length_buckets = manifest.length_buckets  # as it is served
     if manifest.labels != task.labels:

@@ -26,6 +26,8 @@ class TeacherSettings:
         text: what is labelled and nothing else: a corpus of another language than English, with a part that is named
             like the language; or the words of a part of a treebank, "sequoia/train".
         further_text: corpora whose whole text is used. Reviews and a textbook fill up the rest of the tokens.
+        together: corpora of taggers on which one transformer is tuned, with heads for each; by default that of the
+            recipe alone. Recipes with the same corpora and settings share it.
         recombined_tokens: tokens of sentences that are made of phrases of the train split, which the teachers of a
             classifier label as well (training.data.recombination).
     """
@@ -39,6 +41,7 @@ class TeacherSettings:
     unlabelled_tokens: int = 2_400_000
     text: str | None = None
     further_text: tuple[str, ...] = ("masc",)
+    together: tuple[str, ...] = ()
     recombined_tokens: int = 0
 
 

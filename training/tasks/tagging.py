@@ -161,6 +161,10 @@ class Tagging(ServedTask):
             self._train = Examples.of([with_shares(example) for example in self._splits["train"]])
             self._distilled = Examples(self._distillation.lengths, self._distilled_example)
 
+    def with_labels(self, labels: Mapping[str, tuple[str, ...]]) -> "Tagging":
+        """Returns the task with the labels of a version, whose train part may have been mapped in another way."""
+        return Tagging(self.recipe, self._trees, self.data, self.vocabularies, self._lexicon, labels=labels)
+
     def network(self) -> keras.Model:
         sizes = {head: len(labels) for head, labels in self.labels.items()}
         words, characters = self.vocabularies["words"], self.vocabularies["characters"]

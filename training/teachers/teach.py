@@ -1,10 +1,14 @@
 """Runs the teachers of a task."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from rich.console import Console
 
 from service.errors import ConfigurationError
 from training.data import corpora
 from training.data.distillation import DistillationSet
+from training.recipes import taught_on
 from training.tasks.base import Task
 from training.tasks.recipe import TeacherSettings
 from training.tasks.sentiment import Sentiment
@@ -24,10 +28,22 @@ def teach(task: Task, console: Console, text: Text | None = None) -> Distillatio
     """
     settings = task.recipe.teaching
     if isinstance(task, Tagging) and settings:
-        return tagging.teach(task, settings, text or _text(task, settings), console)
+        together = _together(task, settings.together)
+        return tagging.teach(task, settings, text or _text(task, settings), console, together)
     if isinstance(task, Sentiment) and settings:
         return sentiment.teach(task, settings, console)
     raise ConfigurationError(f"the recipe {task.recipe.name} has no teacher of its own")
+
+
+def _together(task: Tagging, names: Sequence[str]) -> list[Tagging]:
+    """Returns the tasks of the corpora that a teacher is tuned on at once."""
+    recipe = task.recipe
+    return [
+        task
+        if name == recipe.corpus
+        else replace(taught_on(name), teacher=None, limit=recipe.limit, seed=recipe.seed).task()
+        for name in names
+    ]
 
 
 def _text(task: Tagging, settings: TeacherSettings) -> Text:

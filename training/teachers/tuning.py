@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,19 @@ def teachers_folder(recipe: Recipe) -> Path:
 
     Its name has a hash of their settings, so that teachers of other settings share nothing with them.
     """
-    read = [getattr(recipe, name, None) for name in ("corpus", "further", "statements", "shift", "longest")]
-    settings = repr((recipe.teaching, recipe.seed, recipe.limit, read))
-    return runs_folder() / recipe.name / f"teachers-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+    read = [getattr(recipe, name, None) for name in ("corpus", "further", "statements", "shift", "longest", "of_dev")]
+    return runs_folder() / recipe.name / f"teachers-{_hash((recipe.teaching, recipe.seed, recipe.limit, read))}"
+
+
+def shared_folder(recipe: Recipe) -> Path:
+    """Returns the folder of teachers that are tuned on the corpora of several recipes, the same for all of these."""
+    assert recipe.teaching  # noqa: S101 (it has teachers)
+    teaching = replace(recipe.teaching, text=None, unlabelled_tokens=0)
+    return runs_folder() / "together" / f"teachers-{_hash((teaching, recipe.seed, recipe.limit))}"
+
+
+def _hash(settings: object) -> str:
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:8]
 
 
 def tune(

@@ -1,7 +1,7 @@
 """Teachers: a small transformer with random weights, fine-tuned, resumed, and run on unlabelled sentences."""
 
 import io
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +9,14 @@ import pytest
 from rich.console import Console
 
 from service.errors import ConfigurationError
-from tests.training.tiny import conllu, sentence, sentiment, tagging, treebank
+from tests.training.tiny import SOURCE, conllu, sentence, sentiment, tagging, treebank
 from training.data import corpora
 from training.data.files import source
+from training.data.treebank import Tree
 from training.from_files import tagger
 from training.from_files.options import Options
 from training.tasks.recipe import TeacherSettings
+from training.tasks.tagging import Tagging
 
 pytest.importorskip("torch", reason="the extra teach, which holds PyTorch, is not installed")
 pytest.importorskip("transformers", reason="the extra teach, which holds Transformers, is not installed")
@@ -25,6 +27,7 @@ import transformers
 
 from training.teachers import labelling, pretrained, tuning, unlabelled
 from training.teachers import tagging as tagging_teacher
+from training.teachers import teach as teach_module
 from training.teachers.encoder import Encoder, Pieces
 from training.teachers.teach import teach
 
@@ -185,6 +188,46 @@ def test_a_tagger_of_files_has_the_words_and_answers_of_its_teacher(
     assert tokens > sum(map(len, task.examples("train"))) + 30
 
 
+@dataclass(frozen=True)
+class Other:
+    """The recipe of a second treebank, with the same sentences, whose nouns are tagged as names."""
+
+    corpus: str = "other"
+    teacher: str | None = None
+    limit: int | None = None
+    seed: int = 1
+
+    def task(self) -> Tagging:
+        trees = {split: [as_names(tree) for tree in own] for split, own in treebank().items()}
+        return Tagging(replace(tagging().recipe, corpus=self.corpus), trees, (SOURCE,))
+
+
+def as_names(tree: Tree) -> Tree:
+    return replace(tree, words=tuple(w._replace(upos="PROPN") if w.upos == "NOUN" else w for w in tree.words))
+
+
+def test_one_transformer_learns_two_treebanks_with_heads_for_each_and_is_tuned_once(settings, monkeypatch):
+    monkeypatch.setattr(teach_module, "taught_on", {"other": Other()}.__getitem__)
+    monkeypatch.setattr(corpora, "sources", lambda corpus: (SOURCE.model_copy(update={"name": corpus}),))
+    teaching = replace(settings, together=("other", "tiny"))
+    out = console()
+    made = teach(tagging(teaching=teaching), out)
+    assert "together: UPOS 100.0 %" in said(out)
+    task = tagging(teaching=teaching)
+    labels = task.labels["upos"]
+    assert [labels[i] for i in made.outputs["upos"][:4, 0]] == ["DET", "NOUN", "VERB", "DET"]
+    assert [source.name for source in made.sources][-1:] == ["other/train"]
+    assert "tuned before" not in said(out)
+
+    other = Other().task()
+    other.recipe = replace(other.recipe, teaching=teaching, name="tagger-other")
+    monkeypatch.setattr(teach_module, "taught_on", {"tiny": Other("tiny")}.__getitem__)
+    out = console()
+    made = teach(other, out)
+    assert "tuned before" in said(out)
+    assert [other.labels["upos"][i] for i in made.outputs["upos"][:4, 0]] == ["DET", "PROPN", "VERB", "DET"]
+
+
 def test_a_recipe_without_teachers_is_refused():
     with pytest.raises(ConfigurationError, match="tagger-tiny has no teacher"):
         teach(tagging(), console())
@@ -209,7 +252,7 @@ def test_the_teacher_reads_what_the_student_cannot(settings):
     """The case of a word, which the transformer does not see, reaches the heads by its characters."""
     task = tagging(teaching=settings)
     encoder = pretrained.find(settings.encoder).folder
-    teacher = tagging_teacher.TaggingTeacher(encoder, task.labels, task.vocabularies["characters"]).eval()
+    teacher = tagging_teacher.TaggingTeacher(encoder, [task.labels], task.vocabularies["characters"]).eval()
     with torch.inference_mode():
         lower, upper = (teacher(words, teacher.read(words))["upos"] for words in ([["child"]], [["Child"]]))
     assert not torch.allclose(lower, upper, atol=1e-6)
