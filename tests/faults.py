@@ -129,7 +129,6 @@ MANIFEST = [
     Fault("no endpoint", lambda f: rewrite_manifest(f, endpoints={}), "no endpoint"),
     Fault("no vocabularies", lambda f: rewrite_manifest(f, vocabularies={}), "no vocabulary 'words'"),
     Fault("other vocabulary", lambda f: rewrite_manifest(f, vocabularies={"words": "x"}), "x is not among the files"),
-    Fault("too few labels", lambda f: change_labels(f, upos=["NOUN"]), "1 labels of upos, but the model gives"),
     Fault("too many labels", lambda f: change_labels(f, xpos=["A"] * 99), "99 labels of xpos, but the model gives"),
     Fault("no labels", lambda f: change_labels(f, upos=None), "no labels of upos"),
     Fault("no XPOS", lambda f: drop_head(f, "xpos"), "this one has no xpos"),

@@ -44,7 +44,7 @@ class Model:
         backend = TensorFlowBackend(settings.device)
         model = backend.load_sequence_model(version.folder, version.manifest)
         self._timed = model.timed_outputs
-        with ExecutableCache(cache).first_free([version.key], lambda: False):
+        with ExecutableCache(cache).first_free({version.key: version.manifest.graph}, lambda: False):
             if task == "tag" and not os.environ.get("PEER_WORDS"):
                 self._step = Reading(version, grid).run
             else:

@@ -33,6 +33,7 @@ from service.files import FileModel, first_fault
 from service.text.lemmatizer import LEMMA, Lemmatizer
 from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
+from service.types import ModelKey
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
@@ -123,6 +124,16 @@ class Manifest(FileModel):
     def endpoint(self) -> Endpoint:
         """The inputs and outputs of the whole task."""
         return self.endpoints[self.endpoint_name]
+
+    @property
+    def key(self) -> ModelKey:
+        """The model's name and version."""
+        return ModelKey(self.name, self.version)
+
+    @property
+    def graph(self) -> str:
+        """What is the same for versions that compute the same with other weights: the checksum of their graph."""
+        return self.files.get(f"{SAVED_MODEL}/saved_model.pb", f"{self.name}-{self.version}")
 
     @property
     def heads(self) -> tuple[str, ...]:

@@ -25,4 +25,4 @@ class ModelVersion:
     key: ModelKey = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "key", ModelKey(self.manifest.name, self.manifest.version))
+        object.__setattr__(self, "key", self.manifest.key)

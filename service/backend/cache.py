@@ -7,7 +7,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -26,14 +26,15 @@ PAUSE_SECONDS = 0.05  # between attempts to lock a model
 class ExecutableCache:
     """XLA's executables of a process in a folder that it shares with others.
 
-    Executables are machine code: each processor type and TensorFlow release has a subfolder. Each model is locked while
-    it is compiled: a process takes the first of its models that no other compiles, so that all cores compile side by
-    side, and reads from the cache what others have compiled.
+    Executables are machine code: each processor type and TensorFlow release has a subfolder. Each graph is locked while
+    it is compiled: a process takes the first of its models whose graph no other compiles, so that all cores compile
+    side by side, and reads from the cache what others have compiled.
     """
 
     def __init__(self, folder: Path | None) -> None:
         """Without a folder, nothing is cached or locked."""
         self._folder = folder
+        self._compiled: set[str] = set()  # graphs of this process, which need no lock any more
 
     @property
     def place(self) -> Path:
@@ -100,29 +101,34 @@ class ExecutableCache:
         return self.place / f"{hashlib.sha256(model.encode()).hexdigest()}{CHECKED}"
 
     @contextmanager
-    def first_free(self, keys: Sequence[ModelKey], stopped: Callable[[], bool]) -> Iterator[ModelKey]:
-        """Locks the first of some models that no other process has locked during the block; yields it.
+    def first_free(self, graphs: Mapping[ModelKey, str], stopped: Callable[[], bool]) -> Iterator[ModelKey]:
+        """Locks the graph of the first of some models that no other process has locked during the block; yields it.
 
-        Waits while all are locked. Continues without a lock once `stopped` returns True, or if files cannot be locked.
+        A graph that this process has compiled is not locked again. Waits while all are locked. Continues without a lock
+        once `stopped` returns True, or if files cannot be locked.
+
+        Args:
+            graphs: of the models, see `Manifest.graph`.
         """
         with ExitStack() as opened:
-            yield self._lock_first(keys, stopped, opened)
+            yield (key := self._lock_first(graphs, stopped, opened))
+            self._compiled.add(graphs[key])
 
-    def _lock_first(self, keys: Sequence[ModelKey], stopped: Callable[[], bool], opened: ExitStack) -> ModelKey:
+    def _lock_first(self, graphs: Mapping[ModelKey, str], stopped: Callable[[], bool], opened: ExitStack) -> ModelKey:
         try:
-            files = []
+            files = {}
             if self._folder is not None:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                names = [f"{key.name}-{key.version}.lock" for key in keys]
-                files = [opened.enter_context((self._folder / name).open("w")) for name in names]
+                paths = {graph: self._folder / f"{graph}.lock" for graph in graphs.values()}
+                files = {graph: opened.enter_context(path.open("w")) for graph, path in paths.items()}
             while files and not stopped():
-                for key, file in zip(keys, files, strict=True):
-                    if lock_file(file.fileno()):
+                for key, graph in graphs.items():
+                    if graph in self._compiled or lock_file(files[graph].fileno()):
                         return key
                 time.sleep(PAUSE_SECONDS)
         except OSError as error:
             log.warning("models are compiled without a lock: %s", error)
-        return keys[0]
+        return next(iter(graphs))
 
 
 NO_CACHE = ExecutableCache(None)

@@ -24,7 +24,7 @@ class TensorFlowGenerationModel:
 
     def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
         self._device = device
-        self._name = manifest.name
+        self._manifest = manifest
         self._loaded = loaded  # owns the variables
         self._state_size = manifest.endpoint.inputs["state"].axes[1]
         self._state: Any = None  # [slots + 1, state size]: the last row belongs to filler rows
@@ -47,7 +47,10 @@ class TensorFlowGenerationModel:
             state = tf.tensor_scatter_nd_update(state, slots[:, None], outputs["state"])
             return state, sample(outputs["logits"], **inputs)
 
-        with tf.device(self._device), reproducible_names(f"{self._name}, warmed up"):
+        with (
+            tf.device(self._device),
+            reproducible_names(f"{self._manifest.graph} {slots} {sorted(shapes)}", str(self._manifest.key)),
+        ):
             self._state = tf.zeros([slots + 1, self._state_size])
             cells = tf.TensorSpec([None, packing.width], tf.int32)
             self._run = compiled(run, tf.TensorSpec(self._state.shape, tf.float32), cells)

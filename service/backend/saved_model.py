@@ -56,12 +56,12 @@ class TensorFlowBackend:
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> TensorFlowSequenceModel:
         """Loads a tagger or classifier, and checks its goldens. Raises ArtifactError."""
-        with reproducible_names(manifest.name):
+        with reproducible_names(manifest.graph, str(manifest.key)):
             return TensorFlowSequenceModel(self._device, manifest, self._load(folder, manifest))
 
     def load_generation_model(self, folder: Path, manifest: Manifest) -> TensorFlowGenerationModel:
         """Loads a language model, and checks its goldens. Raises ArtifactError."""
-        with reproducible_names(manifest.name):
+        with reproducible_names(manifest.graph, str(manifest.key)):
             return TensorFlowGenerationModel(self._device, manifest, self._load(folder, manifest))
 
     def _load(self, folder: Path, manifest: Manifest) -> Any:
@@ -101,6 +101,10 @@ def check_goldens(folder: Path, manifest: Manifest, signature: Signature) -> Non
                 raise ArtifactError(
                     f"{name} has an axis of {wrong[0][0]} in the manifest, of {wrong[0][1]} in the model"
                 )
+        for head in manifest.heads:
+            labels = manifest.labels[head]
+            if outputs[head][..., len(labels) :].any():  # of a padded head, it is 0
+                raise ArtifactError(f"there are {len(labels)} labels of {head}, but the model gives others")
         for name, wanted in expected.items():
             got = outputs[name]
             if got.shape != wanted.shape or not np.allclose(got, wanted, *tolerances):

@@ -29,7 +29,7 @@ class TensorFlowSequenceModel:
 
     def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
         self._device = device
-        self._name = manifest.name
+        self._manifest = manifest
         self._loaded = loaded  # owns the variables
         self._batch_sizes: set[int] = set()
         self._capacity = 0
@@ -47,8 +47,10 @@ class TensorFlowSequenceModel:
         self._explain: Any
         self._read: dict[str, tf.TensorSpec] = {}  # outputs of the step that explanations are computed from
         self._concatenated = any(spec.axes[0] == POSITIONS for spec in self._step.outputs.values())
-        ends = np.cumsum([0, *(len(manifest.labels[head]) for head in heads)]).tolist()
-        self._scores = dict(zip(heads, map(slice, ends, ends[1:]), strict=False))  # of each head, among the logits
+        sizes = [manifest.endpoint.outputs[head].axes[2] for head in heads]
+        starts = np.cumsum([0, *sizes]).tolist()
+        ends = [start + len(manifest.labels[head]) for start, head in zip(starts, heads, strict=False)]
+        self._scores = dict(zip(heads, map(slice, starts, ends), strict=False))  # of each head, among the logits
 
     def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
         """Compiles the steps, see `service.backend.base`. Raises ConfigurationError for batches that are too large."""
@@ -57,7 +59,10 @@ class TensorFlowSequenceModel:
             cache.check_batch(max(batch_sizes) * capacity)
         self._capacity = capacity
         self._packing = Packing({name: (spec.dtype, spec.axes) for name, spec in self._step.inputs.items()}, capacity)
-        with tf.device(self._device), reproducible_names(f"{self._name}, warmed up"):
+        with (
+            tf.device(self._device),
+            reproducible_names(f"{self._manifest.graph} {capacity} {self._best}", str(self._manifest.key)),
+        ):
             self._trace()
         work: list[Callable[[], None]] = [partial(self._compile, b) for b in batch_sizes]
         if self._step.explain:

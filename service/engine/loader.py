@@ -122,7 +122,8 @@ class ModelLoading:
         waiting = {version.key: version for version in self.versions}
         served: list[str] = []
         while waiting and not stopped():
-            with self.cache.first_free(list(waiting), stopped) as key:
+            graphs = {key: version.manifest.graph for key, version in waiting.items()}
+            with self.cache.first_free(graphs, stopped) as key:
                 version = waiting.pop(key)
                 try:
                     model = self._load_version(backend, version, len(self.versions) - len(waiting))

@@ -14,7 +14,8 @@ from service.backend import cache
 from service.backend.cache import NO_CACHE, ExecutableCache
 from service.types import ModelKey
 
-FIRST, SECOND = KEYS = [ModelKey("tagger", "1"), ModelKey("lm", "1")]
+FIRST, SECOND = ModelKey("tagger", "1"), ModelKey("lm", "1")
+GRAPHS = {FIRST: "one graph", SECOND: "another"}
 
 
 def never() -> bool:
@@ -36,16 +37,28 @@ def wait_with(monkeypatch: pytest.MonkeyPatch, call: Callable[[], object]) -> li
 def test_each_process_takes_the_first_model_that_no_other_compiles(tmp_path):
     folder = tmp_path / "executables"  # is made
     one, other = ExecutableCache(folder), ExecutableCache(folder)
-    with one.first_free(KEYS, never) as first:
+    with one.first_free(GRAPHS, never) as first:
         assert first == FIRST
-        with other.first_free(KEYS, never) as second:
+        with other.first_free(GRAPHS, never) as second:
             assert second == SECOND
-    with other.first_free(KEYS, never) as again:
+    with other.first_free(GRAPHS, never) as again:
         assert again == FIRST
 
 
+def test_models_of_one_graph_are_compiled_by_one_process_and_then_loaded_by_each_without_waiting(tmp_path, monkeypatch):
+    third = ModelKey("tagger-sv", "1")
+    graphs = GRAPHS | {third: GRAPHS[FIRST]}
+    one, other = ExecutableCache(tmp_path), ExecutableCache(tmp_path)
+    with one.first_free(graphs, never), other.first_free({third: GRAPHS[FIRST], **GRAPHS}, never) as key:
+        assert key == SECOND, "the other compiles another graph meanwhile"
+    pauses = wait_with(monkeypatch, lambda: None)
+    with other.first_free(graphs, never), one.first_free({third: GRAPHS[FIRST]}, never) as key:
+        assert key == third
+    assert not pauses
+
+
 def test_a_process_waits_while_all_of_its_models_are_compiled_by_others(tmp_path, monkeypatch):
-    other = ExecutableCache(tmp_path).first_free([SECOND], never)
+    other = ExecutableCache(tmp_path).first_free({SECOND: "another"}, never)
     other.__enter__()
 
     def release() -> None:
@@ -53,7 +66,7 @@ def test_a_process_waits_while_all_of_its_models_are_compiled_by_others(tmp_path
             other.__exit__(None, None, None)
 
     pauses = wait_with(monkeypatch, release)
-    with ExecutableCache(tmp_path).first_free([SECOND], never) as key:
+    with ExecutableCache(tmp_path).first_free({SECOND: "another"}, never) as key:
         assert key == SECOND
         assert pauses == [cache.PAUSE_SECONDS] * 3
 
@@ -61,15 +74,15 @@ def test_a_process_waits_while_all_of_its_models_are_compiled_by_others(tmp_path
 def test_a_process_that_stops_waits_no_longer(tmp_path, monkeypatch):
     pauses = wait_with(monkeypatch, lambda: None)
     with (
-        ExecutableCache(tmp_path).first_free([FIRST], never),
-        ExecutableCache(tmp_path).first_free([FIRST], lambda: len(pauses) == 2) as key,
+        ExecutableCache(tmp_path).first_free({FIRST: "one graph"}, never),
+        ExecutableCache(tmp_path).first_free({FIRST: "one graph"}, lambda: len(pauses) == 2) as key,
     ):
         assert key == FIRST
         assert len(pauses) == 2
 
 
 def test_without_a_cache_nothing_is_locked():
-    with NO_CACHE.first_free(KEYS, never) as one, NO_CACHE.first_free(KEYS, never) as other:
+    with NO_CACHE.first_free(GRAPHS, never) as one, NO_CACHE.first_free(GRAPHS, never) as other:
         assert one == other == FIRST
 
 
@@ -90,7 +103,7 @@ def test_where_files_cannot_be_locked_models_are_compiled_without(
     owner, name, fail, reason, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setattr(owner, name, fail)
-    with ExecutableCache(tmp_path).first_free(KEYS, never) as key:
+    with ExecutableCache(tmp_path).first_free(GRAPHS, never) as key:
         assert key == FIRST
     (record,) = caplog.records
     assert record.levelname == "WARNING"
@@ -99,7 +112,7 @@ def test_where_files_cannot_be_locked_models_are_compiled_without(
 
 
 def test_an_error_in_the_block_is_not_one_of_the_locks(tmp_path, caplog):
-    with pytest.raises(OSError, match="of the block"), ExecutableCache(tmp_path).first_free(KEYS, never):
+    with pytest.raises(OSError, match="of the block"), ExecutableCache(tmp_path).first_free(GRAPHS, never):
         raise OSError("of the block")
     assert not caplog.records
 

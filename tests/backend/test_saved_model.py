@@ -149,6 +149,29 @@ def test_goldens_come_out_of_a_model_as_it_is_served(served):
                 assert [output[name].tolist() for name in NEXT_RULES] == [best[:, 1].tolist(), best[:, 2].tolist()]
 
 
+def test_models_of_one_graph_run_with_the_executables_of_the_first_and_give_their_own_labels(backend):
+    functions = []
+    for version in map(newest, ("tagger-sv", "tagger-da")):
+        model = backend.load_sequence_model(version.folder, version.manifest)
+        list(model.warm_up([1], version.manifest.length_buckets[-1]))
+        functions.append((version.manifest.graph, model._run.name))  # TensorFlow compiles a name once
+        for golden in read_goldens(version.folder):
+            example = {name: np.asarray(value, np.int32) for name, value in golden.inputs.items()}
+            (output,) = outputs_in(version, model, [example], 1)
+            for head, labels in version.manifest.labels.items():
+                expected = np.asarray(golden.outputs[head])[:, : len(labels)]  # the rest is padding
+                np.testing.assert_allclose(output[head], expected, *TOLERANCES["int8"], err_msg=head)
+                assert output[f"{head}_id"].tolist() == expected.argmax(-1).tolist()
+    assert functions[0] == functions[1]
+
+
+def test_labels_that_the_model_gives_and_the_manifest_lacks_are_refused(backend, tmp_path):
+    version = newest("tagger-en")
+    labels = version.manifest.labels | {"upos": version.manifest.labels["upos"][:5]}
+    with pytest.raises(ArtifactError, match="there are 5 labels of upos, but the model gives others"):
+        backend.load_sequence_model(version.folder, version.manifest.model_copy(update={"labels": labels}))
+
+
 USUAL_OUTPUTS = {
     "tagger-en": {
         *(f"{head}_{part}" for head in ("upos", "xpos", "feats", "lemma") for part in ("id", "probability")),

@@ -233,8 +233,8 @@ def test_loading_that_is_stopped_compiles_nothing_more_and_is_not_ready(during, 
 def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_does(tmp_path):
     names = ["a", "b", "c"]
     bench = Bench(*map(version_of, names), executables=ExecutableCache(tmp_path))
-    other, keys = ExecutableCache(tmp_path), [ModelKey(name, "1") for name in names]
-    with other.first_free(keys, lambda: False) as locked:
+    other, graphs = ExecutableCache(tmp_path), {ModelKey(name, "1"): f"{name}-1" for name in names}
+    with other.first_free(graphs, lambda: False) as locked:
         assert locked.name == "a"
         released = threading.Event()
 

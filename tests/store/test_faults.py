@@ -174,7 +174,6 @@ LEMMA_FAULTS = [
     Fault("no list", lambda f: write_lemmas(f, irregular={"be": "is"}), "Expected `array`, got `str`"),
     Fault("not listed", remove_lemmas, "there is no lemmas.json, which a tagger with lemma rules needs"),
     Fault("no rule", lambda f: faults.change_labels(f, lemma=["a", "b", "c"]), "no lemma rule is 'a'; one is"),
-    Fault("too few rules", lambda f: faults.change_labels(f, lemma=["lower"]), "1 labels of lemma, but the model"),
     Fault("no head", lambda f: faults.change_endpoint(f, "outputs", lemma=None), "lemma"),
     Fault("exported in one part", without_parts, "it has them: tagwerk-train export-again victim"),
     Fault("no next rules", without_next_rules, "no output 'lemma_id_2' of tag_from_table, which lemma rules need"),

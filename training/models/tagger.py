@@ -70,6 +70,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
         classes: WordClasses | None = None,
     ) -> None:
         super().__init__()
+        self.sizes = sizes
         self.word_embedding = keras.layers.Embedding(words, sizes.word_embedding)
         self.character_embedding = self.add_weight(
             shape=(characters, sizes.character_embedding), initializer="uniform", name="character_embedding"

@@ -75,6 +75,7 @@ def _recipe(
         characters=16,
         word_count=2,
         restyled=0.3,
+        common_sizes=True,
         teacher=f"tagger-{tag}",
         teaching=TeacherSettings(
             encoder="multilingual",

@@ -12,10 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Golden, Manifest, Metric
 from service.artifact.reference import CONFIDENCE_BINS, Reference, write_reference
+from service.backend.names import reproducible_names
 from service.errors import ArtifactError
 from service.text.vocabulary import PAD, UNK
 from training.data.dataset import Example, collate
@@ -42,7 +44,7 @@ def export(task: ServedTask, model: keras.Model, metrics: Iterable[Metric], stor
     Raises:
         ArtifactError: if it does not compute its goldens.
     """
-    recipe = task.recipe
+    recipe, model = task.recipe, task.served(model)
     with artifact.new_version(store, recipe.name) as (folder, version):
         for name, vocabulary in task.vocabularies.items():
             vocabulary.write(folder / f"{name}.json")
@@ -89,7 +91,8 @@ def export_again(task: ServedTask, model: keras.Model, folder: Path, measured: I
     Returns:
         The folder of the new version.
     """
-    manifest, store, precision = artifact.read_manifest(folder), folder.parent.parent, _precision(model)
+    manifest, store, model = artifact.read_manifest(folder), folder.parent.parent, task.served(model)
+    precision = _precision(model)
     endpoints = _endpoints(task, model)
     with artifact.new_version(store, manifest.name) as (new, version):
         for name in (*manifest.vocabularies.values(), artifact.LEMMAS, artifact.GOLDENS):
@@ -166,14 +169,29 @@ def _write_saved_model(task: ServedTask, model: keras.Model, folder: Path) -> No
     """Saves only the endpoints and the weights that they use, without layers and optimizer."""
     whole = Part(task.endpoint, lambda **inputs: task.predict(model, inputs))
     parts = {task.endpoint_name: whole, **task.parts(model)}
-    signatures = {
-        name: tf.function(part.compute, autograph=False).get_concrete_function(**_signature(part.endpoint))
-        for name, part in parts.items()
-    }
-    module = tf.Module()
-    module.weights = [weight.value for weight in model.weights]
-    module.variables_of_parts = [variable.value for part in parts.values() for variable in part.variables]
-    tf.saved_model.save(module, str(folder), signatures=signatures)
+    shapes = [tuple(weight.shape) for weight in model.weights]
+    with reproducible_names(f"{task.recipe.sizes} {shapes} {task.endpoint}", "exported"):  # if the first of a process
+        signatures = {
+            name: tf.function(part.compute, autograph=False).get_concrete_function(**_signature(part.endpoint))
+            for name, part in parts.items()
+        }
+        module = tf.Module()
+        module.weights = [weight.value for weight in model.weights]
+        module.variables_of_parts = [variable.value for part in parts.values() for variable in part.variables]
+        tf.saved_model.save(module, str(folder), signatures=signatures)
+    _remove_tensor_numbers(folder)
+
+
+def _remove_tensor_numbers(folder: Path) -> None:
+    """Removes the names of captured tensors, which TensorFlow numbers, so that graphs are the same to the byte."""
+    file = folder / "saved_model.pb"
+    saved = SavedModel.FromString(file.read_bytes())
+    for function in saved.meta_graphs[0].graph_def.library.function:
+        for argument in function.arg_attr.values():
+            if argument.attr["_user_specified_name"].s.isdigit():
+                del argument.attr["_user_specified_name"]
+    file.write_bytes(saved.SerializeToString(deterministic=True))
+    (folder / "fingerprint.pb").unlink()  # of the file before
 
 
 def _signature(endpoint: artifact.Endpoint) -> dict[str, Any]:

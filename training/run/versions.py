@@ -83,8 +83,8 @@ def restore(task: ServedTask, folder: Path) -> keras.Model:
 def restored(task: ServedTask, model: keras.Model, folder: Path) -> keras.Model:
     """Gives a new network of a task the weights of a version, as floats; returns it.
 
-    Each weight takes the next exported one of its shape and dtype, since the order of a layer's weights has changed
-    between versions of this code. Raises ArtifactError if one is missing.
+    Each weight takes the next exported one of its shape, which may be padded, and dtype, since the order of a layer's
+    weights has changed between versions of this code. Raises ArtifactError if one is missing.
     """
     left = list(tf.saved_model.load(str(folder / artifact.SAVED_MODEL)).weights)
     integers = {"kernel" in value.name for value in left if value.dtype == tf.int8}
@@ -92,11 +92,12 @@ def restored(task: ServedTask, model: keras.Model, folder: Path) -> keras.Model:
         task.compact(model)
     if True in integers:
         model.round_weights()
-    for weight in model.weights:
-        fits = (i for i, v in enumerate(left) if v.shape == weight.shape and v.dtype == weight.value.dtype)
+    for weight, padded in zip(model.weights, task.served(model).weights, strict=True):
+        shapes = weight.shape, padded.shape
+        fits = (i for i, v in enumerate(left) if v.shape in shapes and v.dtype == weight.value.dtype)
         if (place := next(fits, None)) is None:
             raise ArtifactError(f"{folder} has no weight of the shape {weight.shape}, which {weight.path} needs")
-        weight.assign(left.pop(place))
+        weight.assign(left.pop(place)[tuple(map(slice, weight.shape))])
     if True in integers:
         model.restore_weights()
     return model

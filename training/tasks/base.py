@@ -149,6 +149,10 @@ class ServedTask(Task):
     segmenter: Segmenter | None = None
     reference_split: str = "dev"
 
+    def served(self, model: keras.Model) -> keras.Model:
+        """Returns a trained model as it is exported; by default as it is."""
+        return model
+
     @abstractmethod
     def parts(self, model: keras.Model) -> dict[str, Part]:
         """Returns the steps of the main endpoint that the service runs separately, by name; {} for other networks."""

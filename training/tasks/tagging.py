@@ -28,6 +28,7 @@ from training.metrics import raw_text
 from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
+from training.models.common_sizes import LABELS, common_buckets, common_labels, padded
 from training.models.lemmatizer import learn as learn_lemmatizer
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
@@ -66,6 +67,8 @@ class TaggingRecipe(Recipe):
         restyled: the share of the sentences of the train split that each epoch reads once more, in lower case, in
             capitals, or with a capital at the start of each word.
         chosen_by: the metric on dev that selects the best epoch.
+        common_sizes: whether the model is exported with the sizes of `training.models.common_sizes`, so that a service
+            compiles it together with others; further labels than these, the rarest, are not learned.
     """
 
     corpus: str
@@ -79,6 +82,7 @@ class TaggingRecipe(Recipe):
     chosen_by: str = ALL_TAGS
     lemmas: bool = False
     distillation_tokens: int = 0
+    common_sizes: bool = False
     sizes: Any = field(default_factory=TaggerSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Tagging":
@@ -134,10 +138,12 @@ class Tagging(ServedTask):
         }
         words = self.vocabularies["words"]
         self.labels = dict(labels or {}) or {head: treebank.tags(train, head) for head in HEADS}
+        if recipe.common_sizes:
+            self.labels = {head: names[: LABELS.get(head)] for head, names in self.labels.items()}
         self._finer = finer_column(self.labels)
         self._lemma_labels = LemmaLabels(train if recipe.lemmas else ())
         if rules := self.labels.get(LEMMA, self._lemma_labels.labels):
-            self.labels[LEMMA] = rules
+            rules = self.labels[LEMMA] = rules[: LABELS[LEMMA]] if recipe.common_sizes else rules
             self.lemmatizer = learn_lemmatizer(words_with_lemmas(train, self._finer), rules)
         self._measured = [head for head in HEADS if len(self.labels[head]) > 1]  # not a column of "_"
         self.chosen_by = recipe.chosen_by
@@ -150,7 +156,10 @@ class Tagging(ServedTask):
         self._label_ids = {head: {label: i for i, label in enumerate(labels)} for head, labels in self.labels.items()}
         self.lengths = dict(Counter(len(tree.words) for tree in train))
         self.length_buckets = best_buckets(self.lengths, BUCKETS)
-        self.endpoint = tagging_endpoint(recipe.characters, {head: len(labels) for head, labels in self.labels.items()})
+        if recipe.common_sizes:
+            self.length_buckets = common_buckets(self.length_buckets)
+        outputs = {head: len(labels) for head, labels in self.labels.items()}
+        self.endpoint = tagging_endpoint(recipe.characters, common_labels(outputs) if recipe.common_sizes else outputs)
         self._known = frozenset(forms)
         self._splits = {
             split: [self._example(tree) for tree in trees] for split, trees in (splits | {"train": train}).items()
@@ -204,6 +213,9 @@ class Tagging(ServedTask):
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         read = model(**inputs, training=False).items()
         return {head: ops.softmax(logits) if logits.shape[-1] > 1 else ops.ones_like(logits) for head, logits in read}
+
+    def served(self, model: keras.Model) -> keras.Model:
+        return padded(model) if self.recipe.common_sizes and isinstance(model, Tagger) else model
 
     def parts(self, model: keras.Model) -> dict[str, Part]:
         return served_parts(model, self.endpoint, self.recipe.characters) if isinstance(model, Tagger) else {}
