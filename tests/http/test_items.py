@@ -53,10 +53,3 @@ def test_other_protocols_refuse_the_request_too():
     tensor = {"name": "text", "datatype": "BYTES", "shape": [2], "data": ["Go!", LONG]}
     for model in ("tagger", "classifier", "lm"):
         assert ask(f"/v2/models/{model}/infer", {"inputs": [tensor]}).status_code == 413
-
-
-def test_valid_items_have_their_results_in_order():
-    results = ask("/classify", {"text": ["Good.", "", "Bad."]}).json()["results"]
-    assert [sorted(result) for result in results] == [["label", "scores"]] * 3
-    results = ask("/tag", {"tokens": [["Go"], ["Go", "!"]]}).json()["results"]
-    assert [[len(sentence["tokens"]) for sentence in result["sentences"]] for result in results] == [[1], [2]]

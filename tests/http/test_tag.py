@@ -67,13 +67,6 @@ def test_the_lemmas_of_a_sentence_are_the_same_alone_and_among_a_thousand_new_wo
         assert [token["lemma"] for token in alone["sentences"][0]["tokens"]] == lemmas
 
 
-def test_lemmas_are_left_out_on_request(client):
-    (result,) = tag(client, text="Dogs bark.", lemmas=False)["results"]
-    assert all("lemma" not in token for token in result["sentences"][0]["tokens"])
-    response = client.post("/tag", json={"text": "Dogs bark.", "lemmas": False, "format": "conllu"})
-    assert [token["lemma"] for token in conllu.parse(response.text)[0]] == ["_"] * 3
-
-
 @pytest.mark.parametrize("text", STRANGE.values(), ids=STRANGE.keys())
 def test_offsets_are_code_points_of_the_input_whatever_it_holds(client, text):
     (result,) = tag(client, text=text)["results"]

@@ -24,7 +24,7 @@ from training.tasks.tagging_batches import TEACHER_LABELS
 from training.teachers.unlabelled import Text
 
 TOPICS = {"sport": "the team won a match", "law": "the court heard a case"}
-TINY = "--set epochs=2 --set sizes.units=8 --seed 3"
+TINY = "--set epochs=2 --set sizes.units=8 --set served_precision=float32 --seed 3"
 TEXT = "\n".join(" ".join(sentence(i).forms) + " ." for i in range(200))
 FILES = "--name tagger-xx --language nl --data bank.conllu --lexicon words.tsv"
 TEACHER = "--teacher multilingual --unlabelled text.txt --set sizes.word_embedding=8"
