@@ -11,10 +11,11 @@ from typing_extensions import TypeAliasType
 
 from service.http.texts import Stop, Texts, TokenLists
 from service.http.validation import MOST_ERRORS, Faults
-from service.pipelines.generation import GenerationOptions
+from service.pipelines.generation import MAX_SEED, GenerationOptions
 from service.text.offsets import Unit
 
-SAMPLING = [field.name for field in fields(GenerationOptions) if field.name not in ("prompts", "model")]
+DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(GenerationOptions)}
+SAMPLING = DEFAULTS.keys() - {"prompts", "model"}
 
 
 def _describe_defaults(schema: dict[str, Any]) -> None:
@@ -171,29 +172,39 @@ class ClassifyRequest(Request):
 class SamplingFields(Request):
     """How texts are generated."""
 
-    max_tokens: int = Field(200, ge=1, description="Most tokens (characters) to generate.", examples=[40])
+    max_tokens: int = Field(
+        DEFAULTS["max_tokens"], ge=1, description="Most tokens (characters) to generate.", examples=[40]
+    )
     temperature: float = Field(
-        1.0,
+        DEFAULTS["temperature"],
         ge=0,
         le=10,
         description="Below 1 the probable becomes more probable; 0 always takes the most probable token.",
         examples=[0.7],
     )
     top_k: int = Field(
-        0, ge=0, le=1_000_000, description="Sample from this many most probable tokens; 0 from all.", examples=[0]
+        DEFAULTS["top_k"],
+        ge=0,
+        le=1_000_000,
+        description="Sample from this many most probable tokens; 0 from all.",
+        examples=[0],
     )
     top_p: float = Field(
-        1.0,
+        DEFAULTS["top_p"],
         gt=0,
         le=1,
         description="Sample from the most probable tokens whose probabilities sum to this.",
         examples=[0.95],
     )
     seed: int | None = Field(
-        None, ge=0, le=2**53 - 1, description="The same seed gives the same text. Random by default.", examples=[7]
+        None, ge=0, le=MAX_SEED, description="The same seed gives the same text. Random by default.", examples=[7]
     )
     n: int = Field(
-        1, ge=1, le=128, description="Texts for each prompt. Their seeds count up from `seed`.", examples=[1]
+        DEFAULTS["n"],
+        ge=1,
+        le=128,
+        description="Texts for each prompt. Their seeds count up from `seed`.",
+        examples=[1],
     )
     stop: Stop = Field([], description="Strings before which the text ends.", examples=[["\n\n"]])
     logprobs: int | None = Field(
