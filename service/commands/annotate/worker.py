@@ -4,6 +4,7 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -26,13 +27,14 @@ _pipelines: AsyncPipelines
 def prepare(settings: Settings, folder: str) -> None:
     """Prepares this process, before its first work: it ends when its parent does, however that ends.
 
-    `folder` takes its temporary files; the parent removes it.
+    `folder` takes its temporary files; the parent removes it, if it is not killed.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101 (it is a child)
 
     def end_with_parent() -> None:
         parent.join()
+        shutil.rmtree(folder, ignore_errors=True)  # if the parent was killed
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
