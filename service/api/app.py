@@ -45,9 +45,8 @@ def create_routes(context: Context, waits: bool = False, tasks: Sequence[APIRout
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         starting = asyncio.create_task(start(context))
-        # In a thread: it takes 0.3 s, for which the first request for it would block all others.
         watching = asyncio.create_task(context.catalog.watch_dictionaries())
-        documented = asyncio.create_task(asyncio.to_thread(page.openapi_asset, app))
+        documented = page.openapi_asset(app)
         if waits:
             await starting
         yield

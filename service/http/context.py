@@ -8,6 +8,7 @@ from fastapi import Request
 
 from service.errors import InvalidInput
 from service.http.client_memory import ClientMemory
+from service.http.connection.starts import Starts
 from service.http.plain_requests import PlainRequests
 from service.pipelines.run import PipelineRun, Resources
 from service.security.authenticator import Authenticator
@@ -71,6 +72,7 @@ class Context(Resources):
     exposition: Exposition = field(init=False)
     recorder: RequestRecorder = field(init=False)
     plain: PlainRequests = field(init=False)
+    starts: Starts = field(init=False, default_factory=Starts)  # of requests that go through the application
 
     def __post_init__(self) -> None:
         folder = self.settings.feedback_dir

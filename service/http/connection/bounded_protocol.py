@@ -218,7 +218,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        super()._start_asgi_task(cycle, app if cycle.scope["http_version"] == "1.1" else partial(in_http_1_0, app))
+        app = app if cycle.scope["http_version"] == "1.1" else partial(in_http_1_0, app)
+        self._context.starts.add(partial(super()._start_asgi_task, cycle, app))
 
     def on_response_complete(self) -> None:
         """Called when a request has been answered: starts the next pipelined one, or the time of the keep-alive."""

@@ -4,18 +4,23 @@ import asyncio
 import gzip
 import itertools
 import json
+import math
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from typing import Any, BinaryIO
 
 import pytest
 import uvloop
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.types import Receive, Scope, Send
 
+from service.api.app import create_app
+from service.http.connection.starts import MOST_AT_ONCE
 from service.http.context import Context
 from service.http.problem import MAX_HEAD_BYTES
 from service.process.acceptor import BACKLOG
@@ -24,6 +29,7 @@ from service.process.server import Server
 from service.telemetry.request_record import FLUSH_SECONDS
 from tests.e2e.test_server import wait_until
 from tests.http.scene import made_context
+from tests.http.wire import configuration, connect, turns
 
 LIMITS: dict[str, Any] = {"receive_timeout_seconds": 0.3, "keep_alive_seconds": 1}
 
@@ -198,6 +204,40 @@ def test_many_who_come_at_once_are_let_in_within_a_few_turns_of_the_loop():
             assert connection.recv(12) == b"HTTP/1.1 200"
         asyncio.run_coroutine_threadsafe(stop(), loop).result()
     assert next(turns) < 100
+
+
+def test_requests_that_come_together_begin_in_order_a_few_in_each_turn_of_the_loop(context):
+    """So what others send is read between them."""
+
+    async def test() -> list[int]:
+        app, begun = create_app(context), list[int]()
+
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            begun.append(scope["state"]["number"])
+            await app(scope, receive, send)
+
+        config = configuration(counted)
+        wires = []
+        for number in range(100):
+            connection, wire = connect(context, config=config)
+            connection.app_state["number"] = number
+            wires.append((connection, wire))
+        for connection, _ in wires:
+            connection.data_received(LIVEZ)
+        counts = [0]
+        while counts[-1] < len(wires):
+            await asyncio.sleep(0)
+            counts.append(len(begun))
+        await turns()
+        assert begun == sorted(begun)
+        assert all(wire.statuses() == [200] for _, wire in wires)
+        for connection, _ in wires:
+            connection.connection_lost(None)
+        return [after - before for before, after in pairwise(counts)]
+
+    counts = asyncio.run(test())
+    assert max(counts) == MOST_AT_ONCE
+    assert len([count for count in counts if count]) == math.ceil(100 / MOST_AT_ONCE)
 
 
 def test_a_connection_on_which_nothing_comes_is_closed(strict_address):
