@@ -49,11 +49,13 @@ def best_temperature(loss: Callable[[float], float]) -> float:
 
 
 def label_temperature(predictions: Predictions) -> float:
-    """Returns the temperature at which the right labels are most probable.
+    """Returns the temperature at which the right labels are most probable; 1 if the model has none of them.
 
     The logarithms of the probabilities stand for the logits: they differ by a constant, which makes no difference.
     """
     known = predictions.gold >= 0
+    if not known.any():
+        return 1.0
     logits = np.log(np.maximum(predictions.probabilities[known].astype(np.float64), SMALLEST))
     rows, gold = np.arange(len(logits)), predictions.gold[known]
     return best_temperature(lambda temperature: -float(log_softmax(logits / temperature, axis=1)[rows, gold].mean()))

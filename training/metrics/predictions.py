@@ -46,9 +46,10 @@ class Predictions:
 
     @property
     def cross_entropy(self) -> float:
-        """The mean of minus the log-probability of the right label, where the model has it, in nats."""
+        """The mean of minus the log-probability of the right label, where the model has it, in nats; 0 if nowhere."""
         known = self.gold >= 0
-        return float(-np.log(np.maximum(self.probabilities[known, self.gold[known]], TINY)).mean())
+        logarithms = np.log(np.maximum(self.probabilities[known, self.gold[known]], TINY))
+        return float(-logarithms.mean()) if len(logarithms) else 0.0
 
 
 class LabelScore(NamedTuple):

@@ -23,6 +23,12 @@ def test_scores_of_labels():
     assert third == (100, 100, 100, 1)
 
 
+def test_labels_that_the_model_does_not_have_count_in_no_cross_entropy_and_no_temperature():
+    assert predictions([0, -2], [0, 1], sure=0.5).cross_entropy == pytest.approx(np.log(2))
+    unknown = predictions([-2, -2], [0, 1])
+    assert (unknown.cross_entropy, label_temperature(unknown)) == (0, 1)
+
+
 def test_an_interval_is_as_wide_as_chance_makes_it():
     rng = np.random.default_rng(1)
     gold = np.zeros(1000, int)
