@@ -76,8 +76,11 @@ def train(arguments: argparse.Namespace) -> None:
     if recipe.shipped:
         export(arguments)
         return
-    metrics = task.evaluate(make_predict(task, load_best(task)), "test")
+    predict = make_predict(task, load_best(task))
+    metrics = task.evaluate(predict, "test")
     show_metrics(console, recipe.name, metrics)
+    for prompt, sample in task.samples(predict).items():
+        console.print(f"{prompt!r}: {sample}", highlight=False, markup=False)
     readings.record(recipe.name, metrics, console)
 
 

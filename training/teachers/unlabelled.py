@@ -56,9 +56,12 @@ def of_file(path: Path, licence: str, tokenizer: Tokenizer, tokens: int, seed: i
 
 
 def of_treebank(part: str) -> Text:
-    """Returns the words of all sentences of a treebank's part, CORPUS/PART, without their tags."""
-    corpus, _, split = part.partition("/")
-    return Text([tree.forms for tree in treebank.read(corpora.read(corpus, split))], corpora.sources(part))
+    """Returns the words of all sentences of a treebank's part, CORPUS/PART, without their tags.
+
+    A space within a word, as in the French "10 000", becomes one that does not separate words.
+    """
+    trees = treebank.read(corpora.read(*part.split("/")))
+    return Text([tuple(form.replace(" ", "\u00a0") for form in tree.forms) for tree in trees], corpora.sources(part))
 
 
 def sources(settings: TeacherSettings) -> tuple[DataSource, ...]:

@@ -14,7 +14,7 @@ from tests.training.from_files.made import TEXT, TOPICS
 from tests.training.tiny import conllu, sentence, tagging, treebank
 from training.data.files import DataFileError
 from training.data.treebank import read
-from training.teachers.unlabelled import of_file
+from training.teachers.unlabelled import of_file, of_treebank
 
 
 @pytest.mark.usefixtures("made")
@@ -74,6 +74,15 @@ def test_text_is_split_into_sentences_and_some_are_restyled(tmp_path: Path) -> N
     file.write_text("word\n\n")
     with pytest.raises(DataFileError, match="has no sentence; right: plain text with sentences of 2 to 60 words"):
         of_file(file, "CC0", tagging().text_tokenizer(), 400, 1)
+
+
+def test_the_words_of_a_treebank_are_text_in_which_no_word_has_a_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = conllu(treebank()["train"]).replace("\tdog\t", "\t10 000\t", 1)
+    monkeypatch.setattr("training.data.corpora.read", lambda corpus, part: lines)
+    text = of_treebank("sequoia/train")
+    assert text.sentences[0][:3] == ("the", "10\u00a0000", "sees")
+    assert len(text.sentences) == len(treebank()["train"])
+    assert [source.name for source in text.sources] == ["Universal Dependencies French Sequoia: train"]
 
 
 def test_restyled_sentences_of_the_treebank_keep_their_labels() -> None:

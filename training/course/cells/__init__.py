@@ -32,7 +32,6 @@ KINDS |= {
     "simple": SimpleRNN,
     "simple-sigmoid": partial(SimpleRNN, activation=ops.sigmoid),
     "simple-relu": partial(SimpleRNN, activation=ops.relu),
-    "simple-elu": partial(SimpleRNN, activation=ops.elu),
     "simple-silu": partial(SimpleRNN, activation=ops.silu),
     "identity": IdentityRNN,
     "additive": AdditiveRNN,

@@ -10,9 +10,8 @@ tanh = Rung(
 )
 sigmoid = tanh.then("sigmoid", "The logistic function in the place of tanh", sizes={"cell": "simple-sigmoid"})
 relu = tanh.then("relu", "ReLU", sizes={"cell": "simple-relu"})
-elu = tanh.then("elu", "ELU", sizes={"cell": "simple-elu"})
 silu = tanh.then("silu", "SiLU, also called swish", sizes={"cell": "simple-silu"})
 additive = tanh.then("additive", "tanh, added to the state", sizes={"cell": "additive"})
 lstm = tanh.then("lstm", "An LSTM", sizes={"cell": "lstm"})
 
-LADDER = Ladder((tanh, sigmoid, relu, elu, silu, additive, lstm), rates=(4e-3, 8e-3))
+LADDER = Ladder((tanh, sigmoid, relu, silu, additive, lstm), rates=(8e-3,))

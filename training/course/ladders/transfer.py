@@ -68,7 +68,6 @@ alone = Rung(
 taught = alone.then(
     "taught", "The answers of a transformer that has learned the 300 sentences", teacher="transfer-alone"
 )
-thrice = alone.then("thrice", "Three times as many sentences with their tags", tagged=900)
 several = alone.then("several", "100 sentences each of Spanish, Portuguese and Italian, too", further=OTHERS)
 
-LADDER = Ladder((alone, taught, thrice, several), rates=(4e-3,))
+LADDER = Ladder((alone, taught, several), rates=(4e-3,))
