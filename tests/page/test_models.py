@@ -24,7 +24,7 @@ def test_a_menu_offers_the_models_of_a_task_where_there_are_several(browser, ser
         page.goto("/")
         page.wait_for_selector("#tag .cost:not([hidden])")
         menu = page.locator("#tag").get_by_label("Model")
-        versions = [f"English, version {version}" for version in (tagger["version"], "0")]
+        versions = [f"English v{version}" for version in (tagger["version"], "0")]
         plain = ["English", *versions, "French", "a-tagger"]
         assert menu.locator("option").all_inner_texts() == ["automatic", *plain]
         assert page.get_by_label("Compare with").first.locator("option").all_inner_texts() == ["nothing", *plain]

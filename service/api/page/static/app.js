@@ -117,8 +117,7 @@ onKeyChange(() => {
   offerFeedback();
   if (!panels[current].message.hidden) panels[current].submit(); // its request was refused
 });
-await updateStatus();
-offerFeedback();
+await Promise.all([updateStatus(), offerFeedback()]);
 new Strip(find(".strip details"), updateStatus).resume();
 if (!isFilled) panels[current].showExample("load");
 else if (panels[current].automatic) panels[current].run("load");

@@ -3,7 +3,8 @@
 import { Problem, read, readEvents, request, Unreachable } from "./api.js";
 import { showCost } from "./cost.js";
 import { count, duration, make } from "./dom.js";
-import { MissingInput, Panel } from "./panel.js";
+import { Panel } from "./panel.js";
+import { Unreadable } from "./table.js";
 
 const SEEDS = 1_000_000; // drawn seeds are below, short enough to be read out
 const NUMBERS = ["temperature", "top_p", "top_k", "max_tokens", "n", "seed"];
@@ -114,10 +115,6 @@ export class Generate extends Panel {
     }
   }
 
-  answerFile() {
-    throw new MissingInput("Files of texts are answered by Tag and by Classify.");
-  }
-
   /** Returns the request's body for the form's fields. */
   bodyOf(fields) {
     const numbers = NUMBERS.filter((name) => fields[name] !== "").map((name) => [name, Number(fields[name])]);
@@ -166,7 +163,7 @@ export class Generate extends Panel {
 
   /** Shows an error. Texts that it interrupted stay, unless nothing of them had arrived. */
   fail(error) {
-    if (!(error instanceof MissingInput) && this.texts.some((text) => text.characters > 0)) this.showError(error);
+    if (!(error instanceof Unreadable) && this.texts.some((text) => text.characters > 0)) this.showError(error);
     else super.fail(error);
   }
 

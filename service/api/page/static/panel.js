@@ -145,8 +145,9 @@ export class Panel {
     const versions = Map.groupBy(ready, ({ name }) => name);
     const choices = new Map();
     for (const [name, several] of versions) {
-      choices.set(name, this.titleOf(name));
-      if (several.length > 1) for (const { version } of several) choices.set(`${name}/${version}`, `${this.titleOf(name)}, version ${version}`);
+      const title = versions.size > 1 ? this.titleOf(name) : "";
+      choices.set(name, title || "as served");
+      if (several.length > 1) for (const { version } of several) choices.set(`${name}/${version}`, `${title} v${version}`.trim());
     }
     this.defaultModel = ready.find((model) => model.default)?.name ?? null;
     const further = versions.size > 1 ? this.furtherChoices : [];
@@ -230,7 +231,7 @@ export class Panel {
       this.showMessage(`${error.message} The page keeps trying.`, "waiting");
     };
     try {
-      await (file ? this.answerFile(file, control.signal, onRetry) : this.work(this.requested, control.signal, onRetry));
+      await (file ? answerFile(this, file, { signal: control.signal, onRetry }) : this.work(this.requested, control.signal, onRetry));
       this.showMessage("");
     } catch (error) {
       if (!control.signal.aborted) this.fail(error);
@@ -239,12 +240,7 @@ export class Panel {
     this.control = null;
     this.lastRunMs = performance.now() - began;
     this.answer.setAttribute("aria-busy", "false");
-  }
-
-  /** Answers the texts of a file; a derived class has `rowsOf(result)`, the columns and rows of a table. */
-  answerFile(file, signal, onRetry) {
-    this.clear();
-    return answerFile(this, file, { signal, onRetry });
+    this.answer.classList.add("answered");
   }
 
   /** The fields of the next request. */

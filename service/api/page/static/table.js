@@ -112,8 +112,14 @@ function inQuotes(value) {
   return /[",\r\n]/u.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
 }
 
-/** Answers the texts of a file as a panel answers a text: part by part. What is answered stays if the rest fails. */
+/**
+ * Answers the texts of a file as a panel answers a text: part by part. What is answered stays if the rest fails.
+ *
+ * The panel has `rowsOf(result)`, the columns and rows of a table.
+ */
 export async function answerFile(panel, file, options) {
+  panel.clear();
+  if (!panel.rowsOf) throw new Unreadable("Files of texts are answered by Tag and by Classify.");
   const { columns, rows } = await readTexts(file);
   const table = new Table(panel.table, columns, `${file.name.replace(/\.\w+$/u, "")}.${panel.task}.csv`);
   let done = 0;
