@@ -107,6 +107,7 @@ class ModelLoading:
     cache: ExecutableCache = NO_CACHE
     stopped: Callable[[], bool] = lambda: False
     in_event_loop: Callable[[Callable[[], float]], float] = lambda measure: measure()
+    _step_times: dict[tuple[str, int], StepTimes] = field(default_factory=dict, init=False)  # of a graph and capacity
 
     def run(
         self, stopped: Callable[[], bool], on_loaded: OnLoaded, on_refused: Callable[[ModelKey, str], object]
@@ -178,13 +179,15 @@ class ModelLoading:
         model = backend.load_sequence_model(version.folder, manifest)
         grid = Grid(settings.batch_sizes, manifest.length_buckets)
         executables = self._count(model.warm_up(grid.batch_sizes, grid.capacity), progress)
-        # Other processes, such as those that compile at the same start, do not change the processor time of a step.
-        clock = self.clock if backend.overlaps else time.process_time
-        measured: dict[tuple[int, int], float] = {}
-        for shape in product(grid.batch_sizes, (grid.lengths[0], grid.lengths[len(grid.lengths) // 2])):
-            if not self.stopped():
-                measured[shape] = self._seconds_of_step(version, model, shape, clock)
-        return Sequences(model, grid, StepTimes.fit(measured), Observed(version, self.metrics)), executables
+        if (same := (manifest.graph, grid.capacity)) not in self._step_times:
+            # Other processes, such as those that compile at the same start, do not change the processor time of a step.
+            clock = self.clock if backend.overlaps else time.process_time
+            measured: dict[tuple[int, int], float] = {}
+            for shape in product(grid.batch_sizes, (grid.lengths[0], grid.lengths[len(grid.lengths) // 2])):
+                if not self.stopped():
+                    measured[shape] = self._seconds_of_step(version, model, shape, clock)
+            self._step_times[same] = StepTimes.fit(measured)
+        return Sequences(model, grid, self._step_times[same], Observed(version, self.metrics)), executables
 
     def _count(self, compiling: Iterable[int], progress: LoadProgress) -> int:
         """Consumes what compiles; counts and times each executable in the metrics. Returns their number."""

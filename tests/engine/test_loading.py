@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,17 @@ def test_steps_of_a_processor_are_measured_in_its_time_whatever_other_processes_
     assert isinstance(loaded, Sequences)
     for rows in SETTINGS.batch_sizes:
         assert loaded.step_times.seconds(rows, 9) == pytest.approx(1e-3 * (1 + rows * 9))
+
+
+def test_the_steps_of_models_of_one_graph_and_capacity_are_measured_once():
+    files = {"saved_model/saved_model.pb": "the same"}
+    same = [version_of("tagger", files=files), version_of("tagger-sv", files=files)]
+    bench = Bench(*same, version_of("longer", files=files, length_buckets=(4, 16)), version_of("other"))
+    counts = [0]
+    bench.loading.hooks.prepare = lambda version: counts.append(len(bench.shapes))
+    bench.run()
+    steps = [after - before for before, after in pairwise(counts)]
+    assert steps[0] == steps[2] == steps[3] > steps[1] == 0
 
 
 async def test_steps_are_measured_in_the_event_loop_one_per_iteration():
