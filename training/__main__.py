@@ -104,6 +104,8 @@ def _add_evaluate(command: argparse.ArgumentParser) -> None:
     from_files.add_columns(command)
     what = "of a classifier's texts, in whose values they are counted apart"
     command.add_argument("--group-column", metavar="NAME", default="", help=what)
+    what = "of a tagger's split: its words in lower case, in capitals, with quotes as in print, or with accents apart"
+    command.add_argument("--written", choices=("lower", "upper", "typographic", "decomposed"), help=what)
     what = "of the weights that states are multiplied by; as they are exported, 8 for integers, by default"
     command.add_argument("--bits", type=int, choices=range(2, 9), metavar="2..8", help=what)
 

@@ -98,7 +98,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from training.run.evaluate import evaluate
 
     for name in arguments.name:
-        evaluate(model_store(), name, arguments.split, Console(), arguments.bits)
+        evaluate(model_store(), name, arguments.split, Console(), arguments.bits, arguments.written)
 
 
 def baseline(arguments: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """Sentences of running text, and the styles that people write them in."""
 
+import unicodedata
 from collections.abc import Callable, Iterable
 
 from service.text.tokenizer import Tokenizer
@@ -9,6 +10,13 @@ CASES: dict[str, Callable[[str], str]] = {
     "lower": str.lower,
     "upper": str.upper,
     "title": lambda word: word[:1].upper() + word[1:],
+}
+TYPOGRAPHIC = str.maketrans({"'": "’", '"': "”", "-": "‐"})  # quotes as in print, and the hyphen of its own
+WRITTEN: dict[str, Callable[[str], str]] = {  # how the words of a treebank may be written otherwise
+    "lower": str.lower,
+    "upper": str.upper,
+    "typographic": lambda word: word if word == "-" else word.translate(TYPOGRAPHIC),
+    "decomposed": lambda word: unicodedata.normalize("NFD", word),
 }
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -157,8 +157,13 @@ def raw_text(trees: Iterable[Tree]) -> tuple[str, list[Sentence]]:
 
 def in_normal_form(tree: Tree) -> Tree:
     """Returns a tree whose forms are in the form that tokenizers read."""
-    words = tuple(word._replace(form=normalize_form(word.form)) for word in tree.words)
-    return replace(tree, words=words, tokens=tuple(t._replace(form=normalize_form(t.form)) for t in tree.tokens))
+    return rewritten(tree, normalize_form)
+
+
+def rewritten(tree: Tree, change: Callable[[str], str]) -> Tree:
+    """Returns a tree with what a function makes of each form."""
+    words = tuple(word._replace(form=change(word.form)) for word in tree.words)
+    return replace(tree, words=words, tokens=tuple(t._replace(form=change(t.form)) for t in tree.tokens))
 
 
 def tags(trees: Iterable[Tree], column: str) -> tuple[str, ...]:

@@ -74,7 +74,8 @@ def _recipe(
         averaging=0.999,
         characters=16,
         word_count=2,
-        restyled=0.3,
+        restyled=1.0,
+        restyled_text=0.3,
         common_sizes=True,
         teacher=f"tagger-{tag}",
         teaching=TeacherSettings(

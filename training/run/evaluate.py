@@ -6,7 +6,9 @@ from pathlib import Path
 from rich.console import Console
 
 from service.artifact.manifest import Metric
+from service.errors import ConfigurationError
 from training.cells.integers import weights_of_bits
+from training.data.running_text import WRITTEN
 from training.metrics.calibration import calibration_error, chance_calibration_error
 from training.metrics.predictions import Predictions, interval
 from training.metrics.scores import percentages
@@ -19,15 +21,23 @@ from training.tasks.classification import Classification
 from training.tasks.tagging import FEATURES, Tagging
 
 
-def evaluate(store: Path, name: str, split: str, console: Console, bits: int | None = None) -> tuple[Metric, ...]:
+def evaluate(
+    store: Path, name: str, split: str, console: Console, bits: int | None = None, written: str | None = None
+) -> tuple[Metric, ...]:
     """Measures the newest version of a model through its SavedModel; prints tables, and records a test split.
 
     Args:
         split: "dev" or "test".
         bits: of the weights that states are multiplied by, see `training.cells.integers`; as exported by default.
+        written: of a tagger's words, how they are written, a name of `training.data.running_text.WRITTEN`; by default
+            as in the treebank. Raises ConfigurationError if the model is no tagger.
     """
     folder = newest_version(store, name)
     manifest, task = read_version(folder)
+    if written:
+        if not isinstance(task, Tagging):
+            raise ConfigurationError(f"--written {written}: {name} is no tagger; right: a tagger, or without --written")
+        task = task.written(WRITTEN[written])
     if bits is None:
         predict = load_endpoint(folder, task.endpoint_name)
     else:
@@ -37,7 +47,8 @@ def evaluate(store: Path, name: str, split: str, console: Console, bits: int | N
         predict = make_predict(task, model)
     predictions = task.predictions(predict, split)
     metrics = measure(task, predict, split, predictions)
-    tables.show_metrics(console, f"{manifest.name}, version {manifest.version}", metrics)
+    title = f"{manifest.name}, version {manifest.version}" + (f", {written}" if written else "")
+    tables.show_metrics(console, title, metrics)
     readings.record(manifest.recipe, metrics, console)
     for kind, given in predictions.items():
         low, high = interval(given)

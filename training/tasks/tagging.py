@@ -1,7 +1,7 @@
 """Tagging the words of sentences with UPOS, XPOS, features and lemma rules, on a treebank of Universal Dependencies."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from training.data.buckets import best_buckets
 from training.data.dataset import IGNORED, Array, Batches, Example, Examples, bucketed, of_lengths
 from training.data.distillation import DistillationSet
 from training.data.lexicon import Lexicon
+from training.data.running_text import CASES
 from training.data.treebank import NOTHING
 from training.data.vocabularies import counted
 from training.metrics import raw_text
@@ -37,7 +38,7 @@ from training.tasks.base import Counted, Predict, Recipe, ServedTask, State, pre
 from training.tasks.lemma_labels import LemmaLabels, exceptions, lemmas_by_form, most_probable, words_with_lemmas
 from training.tasks.losses import label_cross_entropy
 from training.tasks.parts import Part, Tensors
-from training.tasks.tagging_batches import restyled, with_dropped_words, with_shares, word_dropout
+from training.tasks.tagging_batches import drawn_cases, restyled, with_dropped_words, with_shares, word_dropout
 from training.tasks.tagging_signatures import served_parts, tagging_endpoint
 
 FEATURES = "feats"  # the labels of words that are several attributes in one
@@ -66,6 +67,8 @@ class TaggingRecipe(Recipe):
         label_smoothing: the share of the probability of a label that goes to all labels alike.
         restyled: the share of the sentences of the train split that each epoch reads once more, in lower case, in
             capitals, or with a capital at the start of each word.
+        restyled_text: the share of the distillation set's sentences that each epoch reads so and not as they are, with
+            the teacher's answers to the sentence as it is.
         chosen_by: the metric on dev that selects the best epoch.
         common_sizes: whether the model is exported with the sizes of `training.models.common_sizes`, so that a service
             compiles it together with others; further labels than these, the rarest, are not learned.
@@ -79,6 +82,7 @@ class TaggingRecipe(Recipe):
     word_dropout: float = 1.0
     label_smoothing: float = 0.0
     restyled: float = 0.0
+    restyled_text: float = 0.0
     chosen_by: str = ALL_TAGS
     lemmas: bool = False
     distillation_tokens: int = 0
@@ -161,6 +165,7 @@ class Tagging(ServedTask):
         outputs = {head: len(labels) for head, labels in self.labels.items()}
         self.endpoint = tagging_endpoint(recipe.characters, common_labels(outputs) if recipe.common_sizes else outputs)
         self._known = frozenset(forms)
+        self._rules_written: dict[tuple[str, str, int, int, int], int | None] = {}
         self._splits = {
             split: [self._example(tree) for tree in trees] for split, trees in (splits | {"train": train}).items()
         }
@@ -168,11 +173,20 @@ class Tagging(ServedTask):
         self._train = Examples.of(self._splits["train"])
         if self._distillation:
             self._train = Examples.of([with_shares(example) for example in self._splits["train"]])
-            self._distilled = Examples(self._distillation.lengths, self._distilled_example)
 
     def with_labels(self, labels: Mapping[str, tuple[str, ...]]) -> "Tagging":
         """Returns the task with the labels of a version, whose train part may have been mapped in another way."""
         return Tagging(self.recipe, self._trees, self.data, self.vocabularies, self._lexicon, labels=labels)
+
+    def written(self, change: Callable[[str], str]) -> "Tagging":
+        """Returns the task with the words of dev and test in another form, which a function makes of each."""
+        trees = {
+            split: own if split == "train" else [treebank.rewritten(tree, change) for tree in own]
+            for split, own in self._trees.items()
+        }
+        task = Tagging(self.recipe, trees, self.data, self.vocabularies, self._lexicon, labels=self.labels)
+        task.segmenter, task.length_buckets = self.segmenter, self.length_buckets
+        return task
 
     def network(self) -> keras.Model:
         sizes = {head: len(labels) for head, labels in self.labels.items()}
@@ -195,7 +209,9 @@ class Tagging(ServedTask):
     def train_batches(self, rng: np.random.Generator) -> Batches:
         examples = self._train + Examples.of(self._restyled(rng))
         if self._distillation:
-            examples += self._distilled.sample(self.recipe.distillation_tokens, rng)
+            cases = drawn_cases(len(self._distillation.lengths), self.recipe.restyled_text, rng)
+            distilled = Examples(self._distillation.lengths, lambda i: self._distilled_example(i, cases[i]))
+            examples += distilled.sample(self.recipe.distillation_tokens, rng)
         return bucketed(examples, self.recipe.batch_tokens, rng).map(
             lambda batch: with_dropped_words(batch, self._drop, rng)
         )
@@ -356,10 +372,38 @@ class Tagging(ServedTask):
         examples = map(self._example, trees)
         return [with_shares(example) if self._distillation else example for example in examples]
 
-    def _distilled_example(self, i: int) -> Example:
+    def _distilled_example(self, i: int, case: str) -> Example:
+        """Returns a sentence of the distillation set, in a case of CASES, or "" for as it is."""
         assert self._distillation  # noqa: S101 (otherwise there are no distilled examples)
-        forms = self._distillation.sentences[i]
-        return Example(forms, self.inputs(forms), self._distillation.outputs_by_word(i))
+        forms, targets = self._distillation.sentences[i], self._distillation.outputs_by_word(i)
+        if not case:
+            return Example(forms, self.inputs(forms), targets)
+        written = tuple(map(CASES[case], forms))
+        if LEMMA in targets:
+            targets |= self._rules_as_written(forms, written, targets)
+        return Example(written, self.inputs(written), targets)
+
+    def _rules_as_written(
+        self, forms: Sequence[str], written: Sequence[str], outputs: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        """Returns the rules that make the same lemmas of words in another case, a share of 0 where no label does."""
+        ids, shares = np.array(outputs[LEMMA]), np.array(outputs[f"{LEMMA}_shares"])
+        tags = zip(outputs["upos"][:, 0].tolist(), outputs[self._finer][:, 0].tolist(), strict=True)
+        for word, (form, new, tag) in enumerate(zip(forms, written, tags, strict=True)):
+            for place in np.flatnonzero(shares[word]).tolist() if form != new else ():
+                key = form, new, *tag, int(ids[word, place])
+                if key not in self._rules_written:
+                    self._rules_written[key] = self._rule_as_written(*key)
+                if (rule := self._rules_written[key]) is None:
+                    shares[word, place] = 0.0
+                else:
+                    ids[word, place] = rule
+        return {LEMMA: ids, f"{LEMMA}_shares": shares}
+
+    def _rule_as_written(self, form: str, written: str, upos: int, tag: int, rule: int) -> int | None:
+        part = self.labels["upos"][upos]
+        lemma = self.lemma(form, part, self.labels[self._finer][tag], rule)
+        return None if lemma is None else self.rule_id(written, part, lemma)
 
     def inputs(self, forms: Sequence[str]) -> dict[str, Array]:
         """Returns the inputs of the network for a sentence: word_ids, shape [T], and char_ids, shape [T, C]."""

@@ -24,6 +24,12 @@ def restyled(trees: Sequence[Tree], share: float, rng: np.random.Generator) -> l
     return found
 
 
+def drawn_cases(count: int, share: float, rng: np.random.Generator) -> list[str]:
+    """Returns the case of each of `count` sentences: of a random share one of CASES, of the others "", as they are."""
+    cases: list[str] = rng.choice(["", *CASES], count, p=[1 - share, *[share / len(CASES)] * len(CASES)]).tolist()
+    return cases
+
+
 def with_shares(example: Example) -> Example:
     """Returns an example of the treebank in the form of a distilled one: its label has the probability 1."""
     targets = {}

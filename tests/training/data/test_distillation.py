@@ -5,11 +5,13 @@ import pytest
 from rich.console import Console
 
 from service.text.vocabulary import PAD, UNK, Vocabulary
-from tests.training.tiny import SOURCE, sentiment, tagging, treebank
+from tests.training.tiny import SOURCE, sentiment, tagging, treebank, treebank_with_lemmas
 from training.data.dataset import Array, Example, collate
 from training.data.distillation import DistillationSet, DistillationSetMissing
+from training.data.running_text import CASES
 from training.run.loop import load_best, make_predict, train
-from training.tasks.tagging_batches import TEACHER_LABELS
+from training.tasks.tagging import HEADS
+from training.tasks.tagging_batches import TEACHER_LABELS, drawn_cases
 
 NEW = (("the", "heron", "sees"), ("a", "heron", "finds", "today"))
 
@@ -80,6 +82,35 @@ def test_a_tagger_learns_what_the_teacher_says_of_new_words():
     assert task.vocabularies["words"].id("heron") != UNK
     assert heron[noun] == pytest.approx(0.6, abs=0.15)
     assert heron[verb] == pytest.approx(0.4, abs=0.15)
+
+
+def test_a_tagger_reads_text_in_other_cases_with_the_answers_and_lemmas_of_the_text_as_it_is():
+    with_rules = tagging(lemmas=True, splits=treebank_with_lemmas())
+    forms, size = ("the", "cat", "feeds"), (3, TEACHER_LABELS)
+    outputs: dict[str, Array] = {head: np.zeros(size, np.int32) for head in (*HEADS, "lemma")}
+    outputs |= {
+        f"{head}_shares": np.eye(1, TEACHER_LABELS, dtype=np.float32).repeat(3, 0) for head in (*HEADS, "lemma")
+    }
+    lemmas = ["the", "cat", "feed"]
+    rules = [with_rules.rule_id(form, "VERB", lemma) for form, lemma in zip(forms, lemmas, strict=True)]
+    outputs["lemma"][:, 0] = [rule or 0 for rule in rules]
+    outputs["upos"][:, 0] = with_rules.labels["upos"].index("VERB")
+    distillation_set((forms,), outputs).write("tagger-tiny")
+    task = tagging(
+        teacher="tagger-tiny", lemmas=True, splits=treebank_with_lemmas(), restyled_text=1.0, distillation_tokens=3
+    )
+    assert task.labels == with_rules.labels
+    for case, change in CASES.items():
+        example = task._distilled_example(0, case)
+        assert example.source == tuple(map(change, forms))
+        for form, rule, share, lemma in zip(
+            example.source, example.targets["lemma"], example.targets["lemma_shares"], lemmas, strict=True
+        ):
+            assert not share[0] or task.lemma(form, "VERB", "_", int(rule[0])) == lemma
+        np.testing.assert_array_equal(example.targets["upos"], outputs["upos"])
+    assert task._distilled_example(0, "").source == forms
+    assert set(drawn_cases(200, 0.3, np.random.default_rng(0))) == {"", *CASES}
+    assert sum(batch.tokens for batch in task.train_batches(np.random.default_rng(0))) >= 3
 
 
 def test_a_classifier_learns_what_the_teacher_says_of_unlabelled_texts():

@@ -191,3 +191,16 @@ def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_par
 
 def tiny_sizes() -> Any:
     return tiny.tagging().recipe.sizes
+
+
+def test_a_task_takes_the_labels_of_a_version_and_words_as_they_are_written():
+    task = tiny.tagging()
+    labels = {head: tuple(reversed(names)) for head, names in task.labels.items()}
+    other = task.with_labels(labels)
+    for own, example in zip(task.examples("dev"), other.examples("dev"), strict=True):
+        for head, names in task.labels.items():
+            assert [names[i] for i in own.targets[head]] == [labels[head][i] for i in example.targets[head]]
+    upper = task.written(str.upper)
+    assert [example.source for example in upper.examples("train")] == [e.source for e in task.examples("train")]
+    assert upper.examples("test")[0].source == tuple(map(str.upper, task.examples("test")[0].source))
+    assert upper.labels == task.labels
