@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 import msgspec
 import numpy as np
 
-from service.text.normalization import normalize_each, normalize_form
+from service.text.normalization import are_normal, normalize_each, normalize_form
 
 LOWER, KEEP = "lower", "keep"
 CASINGS: dict[str, Callable[[str], str]] = {
@@ -193,5 +193,7 @@ class LemmaLexicon:
 
 def _by_normal_form(lemmas: Mapping[str, str]) -> dict[str, str]:
     """Returns the lemmas of the normal forms of words; a form that is normal has its own."""
+    if are_normal(lemmas):
+        return dict(lemmas)
     plain = {normalize_form(form): lemma for form, lemma in lemmas.items()}
     return plain | {form: lemma for form, lemma in lemmas.items() if form in plain}

@@ -44,17 +44,23 @@ def normalize_form(form: str) -> str:
     return normalize(form) or form
 
 
+def are_normal(strings: Iterable[str]) -> bool:
+    """Returns whether strings are normal forms; may say no where they are. Any part of a normal form is one."""
+    joined = "".join(strings)
+    return normalize(joined) == joined
+
+
 def normalize_each(strings: Collection[str]) -> Collection[str]:
     """Returns the normal forms of strings."""
-    joined = "".join(strings)  # any part of a normal form is one
-    return strings if normalize(joined) == joined else [*map(normalize_form, strings)]
+    return strings if are_normal(strings) else [*map(normalize_form, strings)]
 
 
 def with_variants(ids: Iterable[tuple[str, int]]) -> dict[str, int]:
     """Returns ids by string; normal forms have the ids of their strings, and SUBSTITUTES those of plain characters."""
     found = dict(ids)
-    for string, id in list(found.items()):
-        found.setdefault(normalize(string), id)
+    if not are_normal(found):
+        for string, id in list(found.items()):
+            found.setdefault(normalize(string), id)
     for character, substitute in SUBSTITUTES.items():
         for plain in (substitute, substitute[0]):
             if plain in found:
