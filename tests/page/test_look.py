@@ -46,9 +46,17 @@ def test_each_panel_answers_its_example_on_the_first_screen_of_a_phone(open_page
     page.wait_for_selector(f"#{panel} .cost:not([hidden])")
     box = page.locator(f"#{panel} {result}").first.bounding_box()
     page.evaluate("window.scrollTo(0, 0)")
-    assert 0 < box["y"] < 450
+    assert 0 < box["y"] < 500
     if panel != "generate":  # a generated text may be longer
         assert box["y"] + box["height"] < 664, "also between the bars of a browser"
+
+
+def test_all_is_in_one_family_of_typefaces_but_programs(open_page):
+    page = open_page()
+    fill_all(page)
+    all_of_body = "[...document.querySelectorAll('body *')].filter(e => !e.closest('pre'))"
+    families = page.evaluate(f"[...new Set({all_of_body}.map(e => getComputedStyle(e).fontFamily))]")
+    assert len(families) == 1, families
 
 
 @pytest.mark.parametrize("width", [360, 768, 1440])

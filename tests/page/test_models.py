@@ -3,7 +3,7 @@
 import json
 
 from tests.page.conftest import opened
-from tests.page.driving import answered, until
+from tests.page.driving import answered, run, until
 
 
 def test_a_menu_offers_the_models_of_a_task_where_there_are_several(browser, server, client):
@@ -41,3 +41,18 @@ def test_a_menu_offers_the_models_of_a_task_where_there_are_several(browser, ser
         gone = (other, older)
         readiness["models"] = [m for m in readiness["models"] if m not in gone and m["name"] != "tagger-fr"]
         until(page, "!document.querySelector('#tag .model:not([hidden])')")
+
+
+def test_examples_are_in_the_language_of_the_model(page):
+    menu, field = page.get_by_label("Model").first, page.get_by_label("Text to tag")
+    examples = page.locator("#tag .examples button")
+    assert examples.all_inner_texts()[-1] == "French", "an example of each further language that is served"
+    answered(page, "tag", lambda: menu.select_option(label="French"))
+    assert field.input_value().startswith("Je n'ai pas vu"), "an example is replaced"
+    assert examples.first.inner_text() == "Élisions"
+    answered(page, "tag", lambda: menu.select_option(label="automatic"))
+    answered(page, "tag", lambda: menu.select_option(label="English"))
+    assert field.input_value().startswith("She didn't see")
+    run(page, "tag", "Dogs bark.")
+    answered(page, "tag", lambda: menu.select_option(label="French"))
+    assert field.input_value() == "Dogs bark.", "one's own text is not"
