@@ -145,11 +145,13 @@ class Processes:
                     is_read = len(group) < GROUP
                     self._seen += sum(chunk.end.bytes - chunk.start.bytes for chunk in group)
                     self._start_workers(self._seen)
-                    under_way.append((group, asyncio.create_task(self._annotate(form, group))))
-                group, task = under_way[0]
-                for content, chunk in zip(await task, group, strict=True):
-                    yield content, chunk
-                under_way.popleft()
+                    if group:
+                        under_way.append((group, asyncio.create_task(self._annotate(form, group))))
+                if under_way:
+                    group, task = under_way[0]
+                    for content, chunk in zip(await task, group, strict=True):
+                        yield content, chunk
+                    under_way.popleft()
         finally:
             for _, task in under_way:
                 task.cancel()
