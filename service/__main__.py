@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"tagwerk: {line}", file=sys.stderr)
         permanent = isinstance(error, ConfigurationError) and parsed.command == "fork-server"
         return ConfigurationError.EXIT_STATUS if permanent else 1
+    except KeyboardInterrupt:  # before the command has begun with what it would go on with
+        return 130
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

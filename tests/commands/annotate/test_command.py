@@ -190,6 +190,14 @@ def test_arguments_that_are_wrong_or_do_not_go_together_are_refused(arguments, m
     assert message in capsys.readouterr().err
 
 
+def test_an_interrupt_before_anything_is_annotated_is_no_traceback(texts, monkeypatch):
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("service.commands.annotate.command.served", interrupt)
+    assert main(["annotate", str(texts), "--task", "tag"]) == 130
+
+
 def test_the_command_line_has_these_options(tmp_path, monkeypatch):
     monkeypatch.setenv("TAGWERK_BATCH_SIZES", "8")
     path, folder = write(tmp_path, "a.txt", "n;review\n1;Fine. Go.\n"), tmp_path / "new"
