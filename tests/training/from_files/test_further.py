@@ -5,37 +5,30 @@ from pathlib import Path
 
 import pytest
 
-from service.artifact.manifest import read_lemmatizer, read_manifest
 from tests.training.from_files.made import TOPICS
 from tests.training.from_files.test_served import said
+from training.from_files.base_version import BaseVersion
+from training.models.lemmatizer import TaggedWord
 from training.run import export
 
 MORE = ("--set", "epochs=8", "--set", "learning_rate=0.01")
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
 @pytest.mark.usefixtures("made")
-def test_a_tagger_with_corrections_keeps_labels_vocabulary_and_tokenizer(run, capsys, monkeypatch):
-    monkeypatch.setattr(export, "_check", lambda folder: None)
-    text = Path("bank.conllu").read_text()
-    # "the" is an adverb, with another lemma; features are not corrected, XPOS is of another kind
-    right = text.replace("the\tthe\tDET\t_\tDefinite=Def", "the\tder\tADV\tXY\t_").replace("Number=Sing", "_")
-    Path("right.conllu").write_text("".join(f"{block}\n\n" for block in right.split("\n\n")[:30]))
-    Path("plain.txt").write_text("a cat sees dogs\nsome cats feed the heron today\n" * 20)
-
-    go_on = ("train", "tagger", "--from", "tagger-xx", "--data", "right.conllu")
-    assert run(*go_on) == 1
+def test_texts_are_asked_for_where_those_of_the_version_are_not_here(run, capsys):
+    """Going on from a tagger, and what it keeps: see `test_correcting_page`."""
+    assert run("train", "tagger", "--from", "tagger-xx", "--data", "bank.conllu") == 1
     assert "what tagger-xx/1 has learned from is not here; right: --unlabelled FILE" in capsys.readouterr().err
-    assert run(*go_on, "--unlabelled", "plain.txt", "--set", "epochs=1") == 0
-    assert "XPOS" not in capsys.readouterr().out
-    old, new = (read_manifest(Path("model_store/tagger-xx") / version) for version in ("1", "2"))
-    assert new.labels == old.labels
-    assert new.length_buckets == old.length_buckets
-    for name in ("words.json", "characters.json", "tokenizer.json"):
-        assert new.files[name] == old.files[name]
-    lemmatizer = read_lemmatizer(Path("model_store/tagger-xx/2"), new)
+
+
+@pytest.mark.usefixtures("made")
+def test_lemmas_of_corrected_words_are_in_the_dictionary():
+    lemmatizer = BaseVersion(Path("model_store"), "tagger-xx", "tag").lemmatizer(
+        [(TaggedWord("the", "ADV", "_"), "der")]
+    )
     assert lemmatizer
     assert lemmatizer.lemma("the", "ADV", "_", [0]) == "der"
+    assert lemmatizer.lemma("the", "DET", "Definite=Def", [0]) == "the"
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
