@@ -36,7 +36,8 @@ def version_folder(store: Path, name: str) -> Path:
 def read_version(folder: Path) -> tuple[artifact.Manifest, ServedTask]:
     """Returns the manifest and the task of a version.
 
-    Raises ArtifactError if its labels are not the recipe's; a tagger's need not be, since its treebank may be mapped.
+    Raises ArtifactError if its labels are not the recipe's. Of a tagger, the parts of speech have to be; the train part
+    of its treebank may have been mapped in another way.
     """
     try:
         manifest = artifact.read_manifest(folder)
@@ -52,7 +53,7 @@ def read_version(folder: Path) -> tuple[artifact.Manifest, ServedTask]:
         raise ArtifactError(f"{folder} was made of files, not by a recipe: {how}") from None
     task = recipe.task(vocabularies)
     assert isinstance(task, ServedTask)  # noqa: S101 (its version was exported)
-    if isinstance(task, Tagging):
+    if isinstance(task, Tagging) and set(manifest.labels["upos"]) == set(task.labels["upos"]):
         task = task.with_labels(manifest.labels) if manifest.labels != task.labels else task
     task.segmenter = segmenter
     task.length_buckets = manifest.length_buckets  # as it is served
