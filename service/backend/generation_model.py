@@ -9,6 +9,7 @@ import tensorflow as tf
 from service.artifact.manifest import Manifest
 from service.backend.base import GENERATION_INPUTS, Fetch
 from service.backend.compiling import compiled, on_all_cores, on_device
+from service.backend.graphs import Loaded
 from service.backend.names import reproducible_names
 from service.backend.packing import Packing
 from service.backend.sampling import sample
@@ -22,7 +23,7 @@ SAMPLED = ("ids", "logprobs", "top_ids", "top_logprobs")
 class TensorFlowGenerationModel:
     """A language model whose state stays on the device. One executable per number of rows serves all lengths."""
 
-    def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
+    def __init__(self, device: str, manifest: Manifest, loaded: Loaded) -> None:
         self._device = device
         self._manifest = manifest
         self._loaded = loaded  # owns the variables

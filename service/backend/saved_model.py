@@ -1,7 +1,6 @@
 """Loads SavedModels with TensorFlow, and checks their goldens."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,9 +11,9 @@ from service.backend.cache import NO_CACHE, ExecutableCache
 from service.backend.compiling import system_error
 from service.backend.device import choose_device
 from service.backend.generation_model import TensorFlowGenerationModel
+from service.backend.graphs import Graphs, Loaded, Signature
 from service.backend.names import reproducible_names
 from service.backend.sequence_model import TensorFlowSequenceModel
-from service.backend.steps import Signature
 from service.errors import ArtifactError
 from service.types import Array
 
@@ -34,6 +33,7 @@ class TensorFlowBackend:
         """
         self._device = choose_device(device)
         self._cache = cache
+        self._graphs = Graphs()
         # Threads inherit the priority of the thread that starts them, and models may be loaded at a low one. Lowering a
         # function to XLA's operations starts the threads that run steps now; the first compilation, when a model is
         # loaded, starts those that compile.
@@ -56,20 +56,22 @@ class TensorFlowBackend:
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> TensorFlowSequenceModel:
         """Loads a tagger or classifier, and checks its goldens. Raises ArtifactError."""
-        with reproducible_names(manifest.graph, str(manifest.key)):
-            return TensorFlowSequenceModel(self._device, manifest, self._load(folder, manifest))
+        loaded = self._load(folder, manifest)
+        with reproducible_names(f"{manifest.graph} read", str(manifest.key)):
+            return TensorFlowSequenceModel(self._device, manifest, loaded)
 
     def load_generation_model(self, folder: Path, manifest: Manifest) -> TensorFlowGenerationModel:
         """Loads a language model, and checks its goldens. Raises ArtifactError."""
-        with reproducible_names(manifest.graph, str(manifest.key)):
-            return TensorFlowGenerationModel(self._device, manifest, self._load(folder, manifest))
+        loaded = self._load(folder, manifest)
+        with reproducible_names(f"{manifest.graph} read", str(manifest.key)):
+            return TensorFlowGenerationModel(self._device, manifest, loaded)
 
-    def _load(self, folder: Path, manifest: Manifest) -> Any:
+    def _load(self, folder: Path, manifest: Manifest) -> Loaded:
         wanted = {n: c for n, c in manifest.files.items() if n == GOLDENS or n.startswith(f"{SAVED_MODEL}/")}
         with verified_copy(folder, wanted) as copy:
             try:
-                with tf.device(self._device):
-                    loaded = tf.saved_model.load(str(copy / SAVED_MODEL))
+                with tf.device(self._device), reproducible_names(manifest.graph, str(manifest.key)):
+                    loaded = self._graphs.load(copy / SAVED_MODEL, manifest.graph)
                     signature = loaded.signatures[manifest.endpoint_name]
             except Exception as error:  # TensorFlow raises various errors for a damaged SavedModel
                 reason = str(error).replace(f"{copy}/", "")

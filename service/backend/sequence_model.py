@@ -10,6 +10,7 @@ import tensorflow as tf
 from service.artifact.manifest import CANDIDATES, POSITIONS, PROBABILITIES, Manifest
 from service.backend.base import Fetch
 from service.backend.compiling import compiled, device_failed, on_all_cores, on_device, system_error
+from service.backend.graphs import Loaded
 from service.backend.names import reproducible_names
 from service.backend.packing import Packing
 from service.backend.steps import make_step
@@ -27,7 +28,7 @@ class TensorFlowSequenceModel:
     few labels of each head, computed after the step, and explanations, which have their own executable.
     """
 
-    def __init__(self, device: str, manifest: Manifest, loaded: Any) -> None:
+    def __init__(self, device: str, manifest: Manifest, loaded: Loaded) -> None:
         self._device = device
         self._manifest = manifest
         self._loaded = loaded  # owns the variables

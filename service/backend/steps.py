@@ -11,16 +11,15 @@ The rest, such as `tag_from_table`, looks up within its loop, which ends at the 
 executable of the shape [B, capacity] serves every length.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
 
 from service.artifact.manifest import Manifest, TensorSpec
+from service.backend.graphs import Signature
 from service.backend.words import WordCache
-
-Signature = Callable[..., dict[str, Any]]
 
 EXPLAIN = "explain"  # the endpoint that computes explanations from the outputs of the step
 
