@@ -6,6 +6,7 @@ which rule makes their lemma (`LemmaRule`), the most probable that fits the form
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from hashlib import blake2b
 from typing import NamedTuple, Self
 
 import msgspec
@@ -173,7 +174,7 @@ class LemmaLexicon:
         rules: list[int] = []
         for upos, by_rule in words.items():
             for label, forms in by_rule.items():
-                hashes += [hash((upos, form)) for form in normalize_each(forms)]
+                hashes += [_hash(upos, form) for form in normalize_each(forms)]
                 rules += [numbers.setdefault(label, len(numbers))] * len(forms)
         order = np.argsort(np.array(hashes, np.int64), kind="stable")
         self._hashes = np.array(hashes, np.int64)[order]
@@ -183,12 +184,17 @@ class LemmaLexicon:
     def find(self, form: str, upos: str) -> str | None:
         """Returns the lemma of a form in its normal form; None if it is not listed as that part of speech."""
         lower = form.lower()
-        wanted = hash((upos, lower))
+        wanted = _hash(upos, lower)
         place = int(self._hashes.searchsorted(wanted))
         if place == len(self._hashes) or self._hashes[place] != wanted:
             return None
         rule = self._rules[self._numbers[place]]
         return rule if isinstance(rule, str) else rule.apply(lower)
+
+
+def _hash(upos: str, form: str) -> int:
+    """Returns 64 bits that are the same in every process, which a lexicon may be sent to; Python's `hash` differs."""
+    return int.from_bytes(blake2b(f"{upos} {form}".encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def _by_normal_form(lemmas: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,10 @@
 """The lemmas of tagged words: which source decides, which rules a form may have, and the file that keeps them."""
 
 import json
+import os
+import pickle
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -9,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.text.lemmatizer import RULES_TRIED, Lemmatizer, finer_column
+from service.text.lemmatizer import RULES_TRIED, LemmaLexicon, Lemmatizer, finer_column
 from service.text.normalization import normalize_form
+from tests.conftest import ROOT
 from training.models.lemmatizer import LearnedLemmatizer, TaggedWord, labels_of
 from training.models.lemmatizer import learn as learn_lemmatizer
 
@@ -185,3 +190,15 @@ def test_a_form_counts_with_its_variants() -> None:
     words = [(TaggedWord("’s", "AUX", "_"), "have")] * 2 + [(TaggedWord("'s", "AUX", "_"), "be")] * 3
     lemmatizer = learn_lemmatizer(words, ["lower"])
     assert {lemmatizer.lemma(form, "AUX", "_", [0]) for form in ("’s", "'s")} == {"be"}
+
+
+def test_a_lexicon_finds_its_words_in_a_process_that_it_is_sent_to():
+    """Such a process has other values of Python's `hash`."""
+    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).find('Log', 'NOUN'))"
+    sent = pickle.dumps(LemmaLexicon({"NOUN": {"lower|end-0+arithme": ["log"]}}))
+    for seed in "12":
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], input=sent, env=environment, capture_output=True, check=True
+        )
+        assert done.stdout == b"logarithme\n"
