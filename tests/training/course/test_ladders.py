@@ -182,7 +182,7 @@ def test_a_rung_tries_its_rates_with_the_first_seed_and_keeps_the_best_for_the_o
         "| minutes |"
     )
     assert lines[2].startswith("| most-frequent | The most frequent tag of each word | ")
-    assert lines[3].startswith("| window | A simple RNN over each word")
+    assert lines[3].startswith("| feed-forward | A feed-forward layer over each word")
     assert " ± " in lines[3]
     assert f" | most-frequent: {second.difference[0]:+.2f} (" in lines[3]
     assert all("<svg" in names[picture] for picture in ("tagging.svg", "tagging-epochs.svg"))
