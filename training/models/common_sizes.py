@@ -17,6 +17,11 @@ LONGEST = 160  # words of a sentence; a longer one is read in windows
 PADDING = -np.inf  # the bias of a label that is none
 
 
+def most_frequent(labels: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Returns the labels of each head that fit the common sizes. labels: the most frequent first."""
+    return {head: names[: LABELS.get(head)] for head, names in labels.items()}
+
+
 def common_labels(labels: Mapping[str, int]) -> dict[str, int]:
     """Returns the number of labels of each head, with padding."""
     return {head: max(size, LABELS.get(head, size)) for head, size in labels.items()}

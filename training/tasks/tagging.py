@@ -29,7 +29,7 @@ from training.metrics import raw_text
 from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
-from training.models.common_sizes import LABELS, common_buckets, common_labels, padded
+from training.models.common_sizes import common_buckets, common_labels, most_frequent, padded
 from training.models.lemmatizer import learn as learn_lemmatizer
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
@@ -38,6 +38,7 @@ from training.tasks.base import Counted, Predict, Recipe, ServedTask, State, pre
 from training.tasks.lemma_labels import LemmaLabels, exceptions, lemmas_by_form, most_probable, words_with_lemmas
 from training.tasks.losses import label_cross_entropy
 from training.tasks.parts import Part, Tensors
+from training.tasks.rewritten_rules import RewrittenRules
 from training.tasks.tagging_batches import drawn_cases, restyled, with_dropped_words, with_shares, word_dropout
 from training.tasks.tagging_signatures import served_parts, tagging_endpoint
 
@@ -141,14 +142,14 @@ class Tagging(ServedTask):
             "characters": counted(character for form in forms for character in normalize_form(form)),
         }
         words = self.vocabularies["words"]
-        self.labels = dict(labels or {}) or {head: treebank.tags(train, head) for head in HEADS}
-        if recipe.common_sizes:
-            self.labels = {head: names[: LABELS.get(head)] for head, names in self.labels.items()}
-        self._finer = finer_column(self.labels)
         self._lemma_labels = LemmaLabels(train if recipe.lemmas else ())
-        if rules := self.labels.get(LEMMA, self._lemma_labels.labels):
-            rules = self.labels[LEMMA] = rules[: LABELS[LEMMA]] if recipe.common_sizes else rules
-            self.lemmatizer = learn_lemmatizer(words_with_lemmas(train, self._finer), rules)
+        found = dict(labels or {}) or {head: treebank.tags(train, head) for head in HEADS}
+        if rules := found.get(LEMMA, self._lemma_labels.labels):
+            found[LEMMA] = rules
+        self.labels = most_frequent(found) if recipe.common_sizes else found
+        self._finer = finer_column(self.labels)
+        if rules:
+            self.lemmatizer = learn_lemmatizer(words_with_lemmas(train, self._finer), self.labels[LEMMA])
         self._measured = [head for head in HEADS if len(self.labels[head]) > 1]  # not a column of "_"
         self.chosen_by = recipe.chosen_by
         if self.chosen_by not in (metrics := [*(HEADS[head] for head in self._measured), ALL_TAGS]):
@@ -165,7 +166,7 @@ class Tagging(ServedTask):
         outputs = {head: len(labels) for head, labels in self.labels.items()}
         self.endpoint = tagging_endpoint(recipe.characters, common_labels(outputs) if recipe.common_sizes else outputs)
         self._known = frozenset(forms)
-        self._rules_written: dict[tuple[str, str, int, int, int], int | None] = {}
+        self._rewritten_rules = RewrittenRules(self, self._finer)
         self._splits = {
             split: [self._example(tree) for tree in trees] for split, trees in (splits | {"train": train}).items()
         }
@@ -380,30 +381,8 @@ class Tagging(ServedTask):
             return Example(forms, self.inputs(forms), targets)
         written = tuple(map(CASES[case], forms))
         if LEMMA in targets:
-            targets |= self._rules_as_written(forms, written, targets)
+            targets |= self._rewritten_rules.of(forms, written, targets)
         return Example(written, self.inputs(written), targets)
-
-    def _rules_as_written(
-        self, forms: Sequence[str], written: Sequence[str], outputs: Mapping[str, Array]
-    ) -> dict[str, Array]:
-        """Returns the rules that make the same lemmas of words in another case, a share of 0 where no label does."""
-        ids, shares = np.array(outputs[LEMMA]), np.array(outputs[f"{LEMMA}_shares"])
-        tags = zip(outputs["upos"][:, 0].tolist(), outputs[self._finer][:, 0].tolist(), strict=True)
-        for word, (form, new, tag) in enumerate(zip(forms, written, tags, strict=True)):
-            for place in np.flatnonzero(shares[word]).tolist() if form != new else ():
-                key = form, new, *tag, int(ids[word, place])
-                if key not in self._rules_written:
-                    self._rules_written[key] = self._rule_as_written(*key)
-                if (rule := self._rules_written[key]) is None:
-                    shares[word, place] = 0.0
-                else:
-                    ids[word, place] = rule
-        return {LEMMA: ids, f"{LEMMA}_shares": shares}
-
-    def _rule_as_written(self, form: str, written: str, upos: int, tag: int, rule: int) -> int | None:
-        part = self.labels["upos"][upos]
-        lemma = self.lemma(form, part, self.labels[self._finer][tag], rule)
-        return None if lemma is None else self.rule_id(written, part, lemma)
 
     def inputs(self, forms: Sequence[str]) -> dict[str, Array]:
         """Returns the inputs of the network for a sentence: word_ids, shape [T], and char_ids, shape [T, C]."""
