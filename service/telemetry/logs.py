@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from queue import Full, Queue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import msgspec
@@ -80,18 +80,25 @@ class LogOutput:
         self._waiting: Queue[bytes | None] = Queue(MOST_PIECES)
         self._lost = 0  # lines
         self._thread: Thread | None = None  # is started with the first piece
+        self._starting = Lock()  # requests' lines are written in the event loop and, at the end, in a thread
 
     def write(self, piece: str | bytes) -> None:
         """Writes whole lines soon. Does not wait."""
         piece = piece.encode(errors="replace") if isinstance(piece, str) else piece
         if self._thread is None:
-            self._thread = Thread(target=self._write, name="log", daemon=True)
-            self._thread.start()
-            atexit.register(self.close)
+            self._start()
         try:
             self._waiting.put_nowait(piece)
         except Full:
             self._lost += piece.count(b"\n")
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                thread = Thread(target=self._write, name="log", daemon=True)
+                thread.start()
+                atexit.register(self.close)
+                self._thread = thread  # started: what is not cannot be joined
 
     def flush(self) -> None:
         """Does nothing: the thread writes by itself."""

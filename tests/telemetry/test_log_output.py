@@ -65,6 +65,33 @@ def test_what_is_written_last_is_read(reader):
     os.close(reader)
 
 
+def test_two_that_write_first_at_once_start_one_thread_and_closing_does_not_fail_meanwhile(reader, monkeypatch):
+    begun, released = threading.Event(), threading.Event()
+    started = []
+
+    class Slow(threading.Thread):
+        def start(self) -> None:
+            started.append(self)
+            begun.set()
+            assert released.wait(10)
+            super().start()
+
+    monkeypatch.setattr(logs, "Thread", Slow)
+    output = LogOutput()
+    writers = [threading.Thread(target=output.write, args=(line,)) for line in ("one\n", "two\n")]
+    for writer in writers:
+        writer.start()
+    assert begun.wait(10)
+    output.close()  # nothing is written that it could wait for
+    released.set()
+    for writer in writers:
+        writer.join(10)
+    output.close()
+    assert sorted(os.read(reader, 100).splitlines()) == [b"one", b"two"]
+    assert len(started) == 1
+    os.close(reader)
+
+
 def test_a_program_whose_log_nobody_reads_ends():
     program = """
 from service.settings import Settings
