@@ -15,10 +15,8 @@ from service.security.authenticator import Authenticator
 from service.security.keys import Key, client_of
 from service.settings import Settings
 from service.store.corrections import CorrectionFiles
-from service.store.loading import AnyTask
 from service.telemetry.metrics import Exposition
-from service.telemetry.request import Timing
-from service.telemetry.request_record import RequestRecorder
+from service.telemetry.request import RequestRecorder, Timing
 from service.types import ModelState, State
 
 
@@ -90,11 +88,6 @@ class Context(Resources):
         self.catalog.update(self.group.offered(own))
         self.group.note(own)
         self.note_readiness()
-
-    def note_tokenized(self, task: AnyTask, seconds: float, texts: int, requests: int = 1) -> None:
-        """Records tokenizing and encoding requests together: the duration, their texts, and what was cut."""
-        cut, task.cut = task.cut, 0
-        self.recorder.note_tokenized(task.version.key, seconds, requests, texts, cut)
 
     def _charge(self, client: int, tokens: int) -> None:
         """Counts tokens that the engine has computed for a key, whether its request is answered or not."""

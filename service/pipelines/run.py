@@ -58,7 +58,9 @@ class Resources:
             raise full
 
     def note_tokenized(self, task: AnyTask, seconds: float, texts: int, requests: int = 1) -> None:
-        """Called with the duration of tokenizing and encoding requests together, and their texts; does nothing here."""
+        """Records tokenizing and encoding requests together: the duration, their texts, and what was cut."""
+        cut, task.cut = task.cut, 0
+        self.metrics.tokenized(task.version.key, seconds, requests, texts, cut)
 
 
 @dataclass(slots=True)

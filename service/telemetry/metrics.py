@@ -17,6 +17,7 @@ from service.telemetry.metric_files import ProcessMetrics, SharedMetrics, build_
 from service.types import ModelKey
 
 FINE = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+FLUSH_SECONDS = 0.1  # until requests are in metrics and log; a killed process loses those since the last time
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 UNMATCHED = "unmatched"  # the route label of requests that match no route
@@ -38,7 +39,7 @@ class Metrics:
     """The metrics, in a registry of their own, so that two services in one process do not share values.
 
     Attributes:
-        on_flush: called by `flush`, to add what they count themselves.
+        on_flush: called by `flush`, to add what they count themselves, and to write the log.
     """
 
     def __init__(self, process: str = "service", record: str | None = None) -> None:
@@ -60,6 +61,7 @@ class Metrics:
         self._tokenize_durations: defaultdict[str, list[float]] = defaultdict(list)
         self._texts = Counts[tuple[ModelKey, bool]]()  # all, and those that are cut
         self.on_flush: list[Callable[[], None]] = []
+        self._flushes_soon = False
         self._batches: dict[tuple[str, int], BatchMetrics] = {}
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         version = ("model", "version")
@@ -106,17 +108,26 @@ class Metrics:
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Counts a completed request, at the next `flush`: batched counts cost a tenth."""
+        if not self._flushes_soon:
+            self._flush_soon()
         self._durations[route, status].append(seconds)
 
     def tokenized(self, model: ModelKey, seconds: float, requests: int, texts: int, cut: int) -> None:
         """Records tokenizing and encoding of requests, together, at the next `flush`; `cut`: see `model_cut`."""
+        if not self._flushes_soon:
+            self._flush_soon()
         self._tokenize_durations[model.name] += [seconds] * requests
         self._texts[model, False] += texts
         if cut:
             self._texts[model, True] += cut
 
+    def _flush_soon(self) -> None:
+        self._flushes_soon = True
+        asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+
     def flush(self) -> None:
         """Applies the values recorded since the last call. Called in the event loop, as what records them is."""
+        self._flushes_soon = False
         durations, self._durations = self._durations, defaultdict(list)
         tokenize_durations, self._tokenize_durations = self._tokenize_durations, defaultdict(list)
         for (route, status), seconds in durations.items():

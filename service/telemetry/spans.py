@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from service.errors import install
-from service.telemetry.request import RequestIds, Timing
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
+
+    from service.telemetry.request import RequestIds, Timing
 
 log = logging.getLogger("tagwerk.server")
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -48,8 +49,8 @@ class Spans:
         self._shutdown = provider.shutdown
 
     def record(
-        self, ids: RequestIds, headers: Mapping[bytes, bytes], method: str, route: str, status: int, timing: Timing
-    ) -> RequestIds:
+        self, ids: "RequestIds", headers: Mapping[bytes, bytes], method: str, route: str, status: int, timing: "Timing"
+    ) -> "RequestIds":
         """Records a completed request; returns its ids with those of its trace."""
         from opentelemetry import trace
 

@@ -26,7 +26,7 @@ from service.http.problem import MAX_HEAD_BYTES
 from service.process.acceptor import BACKLOG
 from service.process.board import Board
 from service.process.server import Server
-from service.telemetry.request_record import FLUSH_SECONDS
+from service.telemetry.metrics import FLUSH_SECONDS
 from tests.e2e.test_server import wait_until
 from tests.http.scene import made_context
 from tests.http.wire import configuration, connect, turns
