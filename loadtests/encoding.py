@@ -17,8 +17,7 @@ import pydantic_core
 from loadtests.peers.texts import tagged_answer
 from loadtests.traffic import sentences
 from service.api import answer_schemas
-from service.pipelines.formats.pieces import to_json
-from service.pipelines.formats.tagging import write_json
+from service.pipelines.formats import to_json, write_tagged
 from service.pipelines.tagging import TaggedText
 from service.settings import load_settings
 from service.store.serving import served
@@ -54,7 +53,7 @@ def main() -> None:
         return tagged_answer(task, text, split, tagged.tags)
 
     def write() -> bytes:
-        return b"".join(finish(write_json(version, [tagged])))
+        return b"".join(finish(write_tagged(version, [tagged])))
 
     content = build()
     checked = answer_schemas.TagAnswer.model_validate(content)

@@ -14,7 +14,7 @@ from fastapi import Response
 
 from loadtests.peers.answers import ENDPOINT, MOST, Answers
 from loadtests.peers.workers import WORKERS
-from service.pipelines.formats.pieces import to_json
+from service.pipelines.formats import to_json
 
 WAIT_SECONDS = 0.001
 

@@ -11,7 +11,7 @@ from mosec import Server, Worker
 
 from loadtests.peers.answers import ENDPOINT, MOST, Answers
 from loadtests.peers.workers import WORKERS
-from service.pipelines.formats.pieces import to_json
+from service.pipelines.formats import to_json
 
 WAIT_MILLISECONDS = 1
 

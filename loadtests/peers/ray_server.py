@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from loadtests.peers.answers import ENDPOINT, MOST, Answers
 from loadtests.peers.workers import WORKERS
-from service.pipelines.formats import pieces  # Ray pickles what this module names itself, and an encoder cannot be
+from service.pipelines import formats  # Ray pickles what this module names itself, and an encoder cannot be
 
 WAIT_SECONDS = 0.001
 
@@ -36,7 +36,7 @@ class Batches:
     async def __call__(self, request: Request) -> Response:
         """Answers a request."""
         body = await request.json()
-        return Response(pieces.to_json(await self.answer(body["text"])), media_type="application/json")
+        return Response(formats.to_json(await self.answer(body["text"])), media_type="application/json")
 
 
 if __name__ == "__main__":

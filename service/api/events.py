@@ -10,7 +10,7 @@ from starlette.types import Send
 from service.errors import TagwerkError
 from service.http import problem
 from service.http.compression import Streamed
-from service.pipelines.formats.pieces import to_json
+from service.pipelines.formats import to_json
 from service.pipelines.generation import Finish, GenerationOptions, Next, stream
 from service.pipelines.run import PipelineRun
 

@@ -17,9 +17,9 @@ from service.errors import InvalidInput
 from service.http.compression import respond
 from service.http.context import pipeline_run
 from service.http.negotiation import wanted
+from service.pipelines import formats
 from service.pipelines.classification import classify
-from service.pipelines.formats import classification, generation, tagging
-from service.pipelines.formats.pieces import JSON, write_answer
+from service.pipelines.formats import JSON
 from service.pipelines.generation import Finish, Next, generate_and_write
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import TaggedText, tag
@@ -44,20 +44,20 @@ async def run_classify(run: PipelineRun, body: request_schemas.ClassifyRequest) 
     classified = await classify(
         run, body.text, model=body.model, contributions=body.contributions, sentences=body.sentences
     )
-    return await run.do(classification.write_json(*classified, body.offsets))
+    return await run.do(formats.write_classified(*classified, body.offsets))
 
 
 async def run_generate(run: PipelineRun, body: request_schemas.GenerateRequest) -> list[bytes]:
     """Runs the generation pipeline on a /generate body; returns the JSON in pieces."""
-    write = partial(generation.write_result, logprobs=body.logprobs is not None)
-    return write_answer(*await generate_and_write(run, body.options(body.prompt, body.model), write))
+    write = partial(formats.write_generated, logprobs=body.logprobs is not None)
+    return formats.write_answer(*await generate_and_write(run, body.options(body.prompt, body.model), write))
 
 
 async def tag_line(run: PipelineRun, body: request_schemas.TagRequest) -> list[bytes]:
     """Handles a line of /tag."""
     if body.format not in (None, "json"):
         raise InvalidInput("/format", f"got {body.format}", "json, or a request that is not newline-delimited")
-    return await run.do(tagging.write_json(*await run_tag(run, body), body.offsets, body.n_best))
+    return await run.do(formats.write_tagged(*await run_tag(run, body), body.offsets, body.n_best))
 
 
 async def generate_line(run: PipelineRun, body: request_schemas.GenerateRequest) -> list[bytes]:
@@ -98,10 +98,10 @@ async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
         media_type = JSON if body.format == "json" else conllu.MEDIA_TYPE
     model, texts = await run_tag(run, body)
     if media_type == JSON:
-        content = await run.do(tagging.write_json(model, texts, body.offsets, body.n_best))
+        content = await run.do(formats.write_tagged(model, texts, body.offsets, body.n_best))
     else:
         chain = body.format == "conllu-chain"
-        content = await run.do(tagging.write_conllu(model, texts, body.offsets, chain=chain))
+        content = await run.do(formats.write_conllu(model, texts, body.offsets, chain=chain))
     return await respond(request, content, media_type)
 
 
@@ -139,7 +139,7 @@ def generated(run: PipelineRun, body: request_schemas.GenerateRequest) -> AsyncG
             return events.event({"index": part.index, **facts}, "finish")
         message: dict[str, Any] = {"index": part.index, "text": part.piece.text}
         if body.logprobs is not None:
-            message["logprobs"] = list(map(generation.as_dict, part.piece.choices))
+            message["logprobs"] = list(map(formats.as_dict, part.piece.choices))
         return events.event(message)
 
     return events.generation_events(

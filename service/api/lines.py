@@ -28,7 +28,7 @@ from service.http.compression import LEVEL, joined
 from service.http.connection.connection import Connection
 from service.http.context import context_of, headers_of, pipeline_run, timeout_seconds
 from service.http.negotiation import accepts_gzip
-from service.pipelines.formats.pieces import prepend, to_json
+from service.pipelines.formats import prepend, to_json
 from service.pipelines.run import PipelineRun
 from service.telemetry.request import Timing, current_ids
 

@@ -14,7 +14,7 @@ from service.api.lines import MEDIA_TYPE, OPENAPI, LinesResponse, line_of
 from service.http.body import read
 from service.http.context import headers_of
 from service.http.negotiation import wanted
-from service.pipelines.formats.pieces import JSON
+from service.pipelines.formats import JSON
 
 _JSON = JSON.encode()
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.http.context import headers_of
 from service.http.negotiation import accepts_gzip
-from service.pipelines.formats.pieces import JSON
+from service.pipelines.formats import JSON
 from service.text.slices import Sliced, finish
 
 WORTH_BYTES = 16_384  # below this, compression costs more time than it saves

@@ -14,10 +14,8 @@ import msgspec
 from service.engine.padding import Outputs
 from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS
-from service.pipelines import classification, tagging
-from service.pipelines.formats import classification as classification_format
-from service.pipelines.formats import tagging as tagging_format
-from service.pipelines.formats.pieces import JSON
+from service.pipelines import classification, formats, tagging
+from service.pipelines.formats import JSON
 from service.pipelines.run import Resources
 from service.security.keys import Key
 from service.tasks.sentiment import EXPLANATION, Sentiment
@@ -96,6 +94,7 @@ class TagHandler:
     Attributes:
         media_types: by the value of the Accept header.
         options: returns what must be equal for requests to be handled together.
+        model: the name and version, for the log.
         extra_outputs: see `Requests`.
     """
 
@@ -106,7 +105,7 @@ class TagHandler:
     options = attrgetter("lemmas", "n_best")
 
     def __init__(self, resources: Resources, task: Tagging, lemmas: bool, n_best: int) -> None:
-        self.version, candidates = task.version, n_best > 1
+        self.version, self.model, candidates = task.version, str(task.version.key), n_best > 1
         self.extra_outputs = task.candidate_outputs if candidates else frozenset[str]()
         self.task = task
         self._tokenizer = resources.catalog.tokenizer(task.version)
@@ -141,9 +140,9 @@ class TagHandler:
             request, own = exchange.request, list(islice(waiting, len(exchange.content)))
             if exchange.media_type == conllu.MEDIA_TYPE:
                 chain = request.format == "conllu-chain"
-                pieces = yield from tagging_format.write_conllu(self.version, own, request.offsets, chain=chain)
+                pieces = yield from formats.write_conllu(self.version, own, request.offsets, chain=chain)
             else:
-                pieces = yield from tagging_format.write_json(self.version, own, request.offsets, request.n_best)
+                pieces = yield from formats.write_tagged(self.version, own, request.offsets, request.n_best)
             yield from exchange.connection.respond(exchange, pieces)
 
 
@@ -159,7 +158,7 @@ class ClassifyHandler:
     def __init__(self, resources: Resources, task: Sentiment, contributions: bool | str, sentences: bool) -> None:
         """Raises InvalidInput if contributions are requested that the model does not have."""
         classification.check_explains(task, contributions)
-        self.version = task.version
+        self.version, self.model = task.version, str(task.version.key)
         self.extra_outputs = EXPLANATION if contributions else frozenset[str]()
         self.task = task
         self._tokenizer = resources.catalog.tokenizer(task.version)
@@ -186,7 +185,7 @@ class ClassifyHandler:
         waiting = iter(results)
         for exchange in exchanges:
             own = list(islice(waiting, len(exchange.content)))
-            pieces = yield from classification_format.write_json(self.version, own, exchange.request.offsets)
+            pieces = yield from formats.write_classified(self.version, own, exchange.request.offsets)
             yield from exchange.connection.respond(exchange, pieces)
 
 

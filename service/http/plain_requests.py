@@ -20,7 +20,7 @@ from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Requests
 from service.errors import EngineUnavailable, TagwerkError
 from service.http.handlers import Exchange, Handler
-from service.pipelines.formats.pieces import JSON
+from service.pipelines.formats import JSON
 from service.pipelines.run import SMALL_BYTES, Resources
 from service.text import conllu
 from service.text.slices import SLICE_SECONDS, Sliced, advance
@@ -109,7 +109,7 @@ class PlainRequests:
         handler, on_done = kind
         began = time.monotonic()
         counts, sequences = yield from handler.encode(exchanges)
-        seconds, lengths, model = time.monotonic() - began, sequences.lengths.tolist(), str(handler.version.key)
+        seconds, lengths = time.monotonic() - began, sequences.lengths.tolist()
         start = texts = 0
         for exchange, count in zip(exchanges, counts, strict=True):
             texts += len(exchange.content)
@@ -117,7 +117,7 @@ class PlainRequests:
             timing.began = began
             timing.stages["tokenize"] = seconds
             if count:
-                timing.notes |= {"model": model, "sequences": count, "tokens": sum(lengths[start:end])}
+                timing.notes |= {"model": handler.model, "sequences": count, "tokens": sum(lengths[start:end])}
             start = end
         self._resources.note_tokenized(handler.task, seconds, texts, len(exchanges))
         if 0 in counts:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from service.text.normalization import nfc
 from service.text.slices import Sliced
-from service.text.tokenizer import Token
+from service.text.tokenizer import Token, multiwords
 
 MEDIA_TYPE = "text/x-conllu"
 
@@ -29,17 +29,6 @@ class Columns(NamedTuple):
     feats: Mapping[str, str]
     lemma: str | None = None
     source: str = ""
-
-
-def multiwords(tokens: Sequence[Token]) -> list[tuple[int, int]]:
-    """Returns the first and last index of each multiword token, such as "don't" of the tokens "do" and "n't"."""
-    found: list[tuple[int, int]] = []
-    for i, token in enumerate(tokens):
-        if token.continues and found and found[-1][1] == i - 1:
-            found[-1] = found[-1][0], i
-        elif token.continues:
-            found.append((i - 1, i))
-    return found
 
 
 def write_sentence(

@@ -98,6 +98,17 @@ class Tokenizer(ABC):
         return [token.text for token in tokens]
 
 
+def multiwords(tokens: Sequence[Token]) -> list[tuple[int, int]]:
+    """Returns the first and last index of each multiword token, such as "don't" of the tokens "do" and "n't"."""
+    found: list[tuple[int, int]] = []
+    for i, token in enumerate(tokens):
+        if token.continues and found and found[-1][1] == i - 1:
+            found[-1] = found[-1][0], i
+        elif token.continues:
+            found.append((i - 1, i))
+    return found
+
+
 def _moved(tokens: Sequence[Token], plain: str, text: str, places: Sequence[int]) -> Sliced[list[Token]]:
     """Moves tokens of the normal form of a text to the text; `places` has the offset of each of its characters.
 

@@ -16,7 +16,7 @@ from service.api.route import JsonRoute
 from service.http.compression import respond
 from service.http.context import pipeline_run
 from service.http.texts import Texts
-from service.pipelines.formats.pieces import to_json, write_answer
+from service.pipelines.formats import to_json, write_answer
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import tag
 from service.security.authenticator import Authenticator

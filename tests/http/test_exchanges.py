@@ -138,7 +138,7 @@ async def test_a_request_whose_deadline_passes_in_the_queue_is_answered_504_with
 BROKEN = {
     "encode": "service.pipelines.classification.encode",
     "decode": "service.pipelines.classification.decode",
-    "write": "service.pipelines.formats.classification.write_json",
+    "write": "service.pipelines.formats.write_classified",
     "make": "service.pipelines.classification.check_explains",
 }
 

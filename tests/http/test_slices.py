@@ -17,8 +17,8 @@ from service.api import lines
 from service.engine.requests import Generation
 from service.errors import DeadlineExceeded
 from service.http import body as http_body
+from service.pipelines import formats
 from service.pipelines import run as run_module
-from service.pipelines.formats import pieces
 from service.pipelines.generation import PROMPTS_AT_ONCE, begin
 from service.pipelines.run import PipelineRun
 from service.telemetry.request import Timing
@@ -101,7 +101,7 @@ def test_a_large_request_is_worked_on_in_many_slices(
 def test_the_logprobs_of_a_text_are_written_in_slices(
     path: str, at_least: int, slices: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pieces, "ITEMS_AT_ONCE", 1)
+    monkeypatch.setattr(formats, "ITEMS_AT_ONCE", 1)
     body = {"model": "lm", "prompt": "a", "max_tokens": 20, "logprobs": 2}
     response = asyncio.run(answer(path, body))
     assert response.status_code == 200, response.text

@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import InvalidInput
 from service.pipelines.classification import ClassifiedText, check_explains, decode, encode
-from service.pipelines.formats.classification import write_json
+from service.pipelines.formats import write_classified
 from service.tasks.sentiment import Sentiment
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -75,7 +75,7 @@ def test_without_sentences_there_is_the_score_alone():
 @pytest.mark.parametrize("labels", [("law", "sport"), ("positive", "other"), ("negative", "other")])
 def test_labels_that_are_not_negative_and_positive_have_the_answer_without_a_score(labels):
     found = classified("Good. Bad.", [[0.25, 0.75], [1, 0], [0, 1]], labels)
-    answer = b"".join(finish(write_json(task(*labels).version, [found])))
+    answer = b"".join(finish(write_classified(task(*labels).version, [found])))
     assert b'"score"' not in answer
     assert b"magnitude" not in answer
     assert b"mixed" not in answer

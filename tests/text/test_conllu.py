@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.text.conllu import Columns, multiwords, write_sentence
+from service.text.conllu import Columns, write_sentence
 from service.text.languages import make_tokenizer
 from service.text.segmenter import Segmenter
 from service.text.slices import Sliced, finish
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import Token
+from service.text.tokenizer import Token, multiwords
 from tests.text import conll18
 
 TOKENIZER = SpacyTokenizer()

@@ -17,7 +17,7 @@ from service.api.protocols.tensors import InferenceRequest
 from service.http.context import TIMEOUT_HEADER
 from service.http.problem import Problem
 from service.paths import is_open
-from service.pipelines.formats.pieces import JSON
+from service.pipelines.formats import JSON
 
 KEY = "key"  # name of the security scheme
 UNUSED_SCHEMAS = ("HTTPValidationError", "ValidationError")

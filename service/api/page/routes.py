@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from service.http.context import headers_of
 from service.http.negotiation import accepts_gzip
-from service.pipelines.formats.pieces import JSON, to_json
+from service.pipelines.formats import JSON, to_json
 
 FOLDER = Path(__file__).parent / "static"
 SWAGGER = Path(fastapi_offline.__file__).parent / "static"

@@ -21,7 +21,7 @@ from service.http.context import context_of, pipeline_run
 from service.http.problem import RETRY_AFTER
 from service.http.validation import describe
 from service.paths import OPEN_INFERENCE
-from service.pipelines.formats.pieces import JSON
+from service.pipelines.formats import JSON
 from service.store.loading import AnyTask
 from service.types import State
 

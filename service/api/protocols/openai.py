@@ -23,7 +23,7 @@ from service.http.compression import respond
 from service.http.context import Context, context_of, pipeline_run
 from service.http.texts import Texts, at_most
 from service.paths import OPENAI
-from service.pipelines.formats.pieces import join_list, to_json, write_list, write_object
+from service.pipelines.formats import join_list, to_json, write_list, write_object
 from service.pipelines.generation import Finish, GeneratedText, GenerationOptions, Next, generate_and_write
 from service.pipelines.run import PipelineRun
 from service.tasks.generation import START, Choice, TextGeneration

@@ -11,7 +11,7 @@ from service.errors import InvalidInput
 from service.http.body import validate
 from service.pipelines.catalog import Catalog, not_found
 from service.pipelines.classification import classify
-from service.pipelines.formats.tagging import write_result
+from service.pipelines.formats import write_tagged_text
 from service.pipelines.generation import generate
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import TaggedText, tag
@@ -87,7 +87,7 @@ async def _tag(task: Tagging, run: PipelineRun, texts: list[str], parameters: Pa
 def _written(texts: Sequence[TaggedText]) -> Sliced[list[str]]:
     results: list[str] = []
     for text in texts:
-        pieces = yield from write_result(text)
+        pieces = yield from write_tagged_text(text)
         results.append(b"".join(pieces).decode())
     return results
 

@@ -12,9 +12,9 @@ from service.artifact.version import ModelVersion
 from service.commands.annotate.conllu import write_block
 from service.commands.annotate.job import Job
 from service.commands.annotate.rows import Chunk, Position, Row, UnreadableInput
+from service.pipelines import formats
 from service.pipelines.classification import classify
-from service.pipelines.formats import tagging
-from service.pipelines.formats.pieces import to_json
+from service.pipelines.formats import to_json
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import AUTO, TaggedText, tag
 from service.tasks.sentiment import SCORE, Classification, Sentiment
@@ -43,10 +43,10 @@ async def tag_conllu(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     is_first = chunk.start == Position()
     if not any(row.block for row in chunk.rows):
         numbers = [row.line for row in chunk.rows]
-        return b"".join(await run.do(tagging.write_conllu(model, texts, numbers=numbers, with_generator=is_first)))
+        return b"".join(await run.do(formats.write_conllu(model, texts, numbers=numbers, with_generator=is_first)))
     blocks: list[str] = []
     for row, text in zip(chunk.rows, texts, strict=True):
-        generator = tagging.generator_of(model) if is_first and not blocks else None
+        generator = formats.generator_of(model) if is_first and not blocks else None
         columns = (Columns(one.upos, one.xpos, one.feats, one.lemma) for tags in text.tags for one in tags)
         blocks.append(write_block(row.block, columns, generator))
     return "".join(blocks).encode()
@@ -57,7 +57,7 @@ async def tag_jsonl(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     _, texts = await tagged_rows(run, chunk.rows, job)
     results = []
     for text in texts:
-        _, *sentences, _ = await run.do(tagging.write_result(text, n_best=job.n_best))
+        _, *sentences, _ = await run.do(formats.write_tagged_text(text, n_best=job.n_best))
         results.append({**_language(text, job), "sentences": msgspec.Raw(b"".join(sentences))})
     return _jsonl(chunk, job, results)
 

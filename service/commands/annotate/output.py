@@ -30,7 +30,7 @@ from service.commands.annotate.records import Manifest, UnusableOutput, companio
 from service.commands.annotate.remote import is_remote, printable, upload, url_of, working_copy
 from service.commands.annotate.rows import Chunk
 from service.files import lock_file
-from service.pipelines.formats.pieces import to_json
+from service.pipelines.formats import to_json
 
 CHECKPOINT_SECONDS = 1.0  # between checkpoints: the work that an interrupt may cost
 

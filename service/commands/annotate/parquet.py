@@ -19,7 +19,7 @@ from service.commands.annotate.forms import TOKEN_COLUMNS
 from service.commands.annotate.job import Job
 from service.commands.annotate.rows import NOTHING, Layout, Lines, Position, Row, UnreadableInput
 from service.commands.annotate.tables import column_of
-from service.pipelines.formats.pieces import to_json
+from service.pipelines.formats import to_json
 from service.tasks.sentiment import SCORE, has_score
 
 BATCH_ROWS = 256

@@ -12,7 +12,7 @@ from service.artifact.version import ModelVersion
 from service.commands.annotate.job import STANDARD, Job
 from service.commands.annotate.rows import Chunk, Position
 from service.errors import TagwerkError
-from service.pipelines.formats.tagging import GENERATOR
+from service.pipelines.formats import GENERATOR
 
 # Behind the name of an output: the output before it is complete, bad rows, the manifest, and the last steps of both.
 COMPANIONS = (".partial", ".rejected.jsonl", ".manifest.json", ".partial.finished", ".manifest.json.new")

@@ -17,7 +17,7 @@ from service.commands.annotate.processes import Processes
 from service.commands.annotate.records import UnusableOutput
 from service.commands.annotate.rows import Chunk, Position
 from service.files import write_whole
-from service.pipelines.formats import tagging
+from service.pipelines import formats
 from service.pipelines.run import PipelineRun
 
 KEPT = 10  # texts in memory for each that is chosen
@@ -39,7 +39,7 @@ async def tag_found(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     for row, text in zip(chunk.rows, texts, strict=True):
         if tags := [tag for sentence in text.tags for tag in sentence]:
             words = tuple(sorted({token.text.lower() for one in text.sentences for token in one.tokens}))
-            pieces = await run.do(tagging.write_conllu(model, [text], numbers=[row.line], with_generator=False))
+            pieces = await run.do(formats.write_conllu(model, [text], numbers=[row.line], with_generator=False))
             found.append(Found(1 - sum(tag.confidence for tag in tags) / len(tags), words, b"".join(pieces).decode()))
     return msgspec.json.encode(found)
 

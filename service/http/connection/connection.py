@@ -16,7 +16,7 @@ from service.http.context import Context, parse_timeout
 from service.http.handlers import HANDLERS, Exchange, Handler
 from service.http.negotiation import accepts_gzip
 from service.http.plain_requests import MOST_PLAIN_BYTES
-from service.pipelines.formats.pieces import JSON
+from service.pipelines.formats import JSON
 from service.security.keys import client_of
 from service.telemetry.metrics import UNMATCHED
 from service.telemetry.request import RequestIds, Timing, ids_from

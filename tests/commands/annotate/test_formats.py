@@ -15,7 +15,7 @@ import pytest
 
 from service.commands.annotate.rows import Position, UnreadableInput
 from service.commands.annotate.source import CHUNK_ROWS, Source
-from service.pipelines.formats.pieces import to_json
+from service.pipelines.formats import to_json
 from service.settings import Settings
 from tests.commands.annotate.conftest import SCORES, content_of, job, objects, output_of, rejected_of, run, write
 from tests.http import scene

@@ -8,14 +8,14 @@ from itertools import product
 import pytest
 
 from service.artifact.version import ModelVersion
-from service.pipelines.formats.tagging import write_conllu
+from service.pipelines.formats import write_conllu
 from service.pipelines.tagging import TaggedText, joined_tokens, split_texts
 from service.store.loading import load_version
 from service.tasks.tagging import Tag
 from service.text.languages import make_tokenizer
 from service.text.slices import finish
 from tests.conftest import STORE
-from tests.pipelines.formats.ud_validity import check
+from tests.pipelines.ud_validity import check
 
 ODD = [
     "Don't!",

@@ -1,0 +1,295 @@
+"""Encodes typed results as JSON and as CoNLL-U, in pieces.
+
+The JSON is that of Pydantic in less than half of the time: no schema model is built for a response; tests compare the
+output with the schemas. Encoding in pieces avoids one object for the whole response, which would block the event loop
+and take several times the memory of the JSON.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from itertools import count, islice
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from service.artifact.version import ModelVersion
+from service.pipelines.classification import ClassifiedText
+from service.pipelines.generation import GeneratedText
+from service.pipelines.tagging import TaggedText
+from service.tasks.dictionary import SOURCE
+from service.tasks.generation import Choice
+from service.tasks.sentiment import Classification, Explanation
+from service.text import conllu
+from service.text.offsets import Unit, positions
+from service.text.slices import SENTENCES_AT_ONCE, Sliced
+from service.text.tokenizer import BLANK_LINE, Sentence, Token, multiwords
+from service.types import ModelKey
+
+JSON = "application/json"  # the media type
+ITEMS_AT_ONCE = 64  # list items per piece; an item has a few hundred bytes
+GENERATOR = f"tagwerk {version('tagwerk')}"
+
+continues = attrgetter("continues")  # of a token
+to_json = msgspec.json.Encoder().encode
+
+
+def write_list(items: Iterable[Any]) -> Sliced[list[bytes]]:
+    """Encodes a list as JSON in pieces, consuming its items lazily."""
+    waiting = iter(items)
+    pieces = []
+    while some := list(islice(waiting, ITEMS_AT_ONCE)):
+        pieces.append(to_json(some)[1:-1])
+        yield
+    return join_list([piece] for piece in pieces)
+
+
+def join_list(items: Iterable[Sequence[bytes]]) -> list[bytes]:
+    """Joins encoded items to the pieces of a list."""
+    pieces = [b"["]
+    for item in items:
+        if len(pieces) > 1:
+            pieces.append(b",")
+        pieces += item
+    pieces.append(b"]")
+    return pieces
+
+
+def write_object(members: dict[str, Any], **lists: list[bytes]) -> list[bytes]:
+    """Encodes an object in pieces: some members, then members that are already encoded."""
+    pieces = [to_json(members)[:-1]]
+    for name, some in lists.items():
+        pieces.append(b'%b"%b":' % (b"," if members or len(pieces) > 1 else b"", name.encode()))
+        pieces += some
+    pieces.append(b"}")
+    return pieces
+
+
+def prepend(members: dict[str, Any], pieces: list[bytes]) -> list[bytes]:
+    """Adds members at the beginning of an encoded object, whose first piece has a member."""
+    if members:
+        pieces[0] = to_json(members)[:-1] + b"," + pieces[0][1:]
+    return pieces
+
+
+def write_answer(version: ModelVersion, results: Iterable[Sequence[bytes]]) -> list[bytes]:
+    """Encodes a response in pieces from its encoded results. Its schema is checked by tests only."""
+    pieces = [_beginning(version.key)]
+    for result in results:
+        if len(pieces) > 1:
+            pieces.append(b",")
+        pieces += result
+    pieces.append(b"]}")
+    return pieces
+
+
+@lru_cache
+def _beginning(key: ModelKey) -> bytes:
+    return to_json({"model": key.name, "version": key.version})[:-1] + b',"results":['
+
+
+def write_tagged(
+    model: ModelVersion, texts: Iterable[TaggedText], unit: Unit = "code_points", n_best: int = 1
+) -> Sliced[list[bytes]]:
+    """Encodes a /tag response as JSON, in pieces. `unit`: what offsets count. `n_best`: see `write_tagged_text`."""
+    results: list[list[bytes]] = []
+    for tagged in texts:
+        results.append((yield from write_tagged_text(tagged, unit, n_best)))
+        if not len(results) % SENTENCES_AT_ONCE:
+            yield
+    return write_answer(model, results)
+
+
+def write_tagged_text(tagged: TaggedText, unit: Unit = "code_points", n_best: int = 1) -> Sliced[list[bytes]]:
+    """Encodes a text's result as JSON, in pieces, with `n_best` tags per token if it has candidates."""
+    places = positions(tagged.text, unit) if unit != "code_points" else None
+    pieces = [b'{"sentences":', b"["]
+    for i, sentence in enumerate(tagged.sentences):
+        tokens = sentence.tokens
+        members = {"text": tagged.text[sentence.start : sentence.end], "start": sentence.start, "end": sentence.end}
+        if places is not None:
+            _moved(members, places)
+        joined = _multiword_tokens(tagged.text, tokens, places) if any(map(continues, tokens)) else ()
+        if i:
+            pieces.append(b",")
+        if len(tokens) <= ITEMS_AT_ONCE:
+            members["tokens"] = _tokens(tagged, i, slice(None), places, n_best)
+            members["multiword_tokens"] = list(joined)
+            pieces.append(to_json(members))
+        else:
+            blocks: list[list[bytes]] = []
+            for first in range(0, len(tokens), ITEMS_AT_ONCE):
+                some = slice(first, first + ITEMS_AT_ONCE)
+                blocks.append([to_json(_tokens(tagged, i, some, places, n_best))[1:-1]])
+                yield
+            written = yield from write_list(joined)
+            pieces += write_object(members, tokens=join_list(blocks), multiword_tokens=written)
+        if not (i + 1) % SENTENCES_AT_ONCE:
+            yield
+    pieces += (b"]", b"}")
+    if (found := tagged.identified) is not None:
+        (name, number), members = found.version.key, {"language": found.language, "probability": found.probability}
+        return prepend({**members, "model": name, "version": number}, pieces)
+    return pieces
+
+
+def _tokens(
+    tagged: TaggedText, sentence: int, some: slice, places: Sequence[int] | None, n_best: int
+) -> list[dict[str, Any]]:
+    """Returns some tokens of a sentence as JSON objects."""
+    parts = zip(tagged.sentences[sentence].tokens[some], tagged.tags[sentence][some], strict=True)
+    tokens: list[dict[str, Any]] = [
+        {
+            "text": text,
+            "start": start,
+            "end": end,
+            "upos": upos,
+            "xpos": xpos,
+            "feats": feats,
+            "confidence": confidence,
+        }
+        for (text, start, end, _), (upos, xpos, feats, confidence, _) in parts
+    ]
+    tags = tagged.tags[sentence][some]
+    if tags and tags[0].lemma is not None:
+        for token, tag in zip(tokens, tags, strict=True):
+            token["lemma"] = tag.lemma
+    if tagged.replaced is not None:
+        for i in tagged.replaced[sentence]:
+            if some.start is None or some.start <= i < some.stop:
+                tokens[i - (some.start or 0)]["source"] = SOURCE
+    if tagged.candidates is not None:
+        for token, heads in zip(tokens, tagged.candidates[sentence].of(some, n_best), strict=True):
+            token["n_best"] = heads
+    if places is not None:
+        for token in tokens:
+            _moved(token, places)
+    return tokens
+
+
+def _multiword_tokens(text: str, tokens: Sequence[Token], places: Sequence[int] | None) -> Iterator[dict[str, Any]]:
+    for first, last in multiwords(tokens):
+        start, end = tokens[first].start, tokens[last].end
+        whole = {"text": text[start:end], "start": start, "end": end, "first": first, "last": last}
+        yield _moved(whole, places)
+
+
+def _moved(part: dict[str, Any], places: Sequence[int] | None) -> dict[str, Any]:
+    """Converts the offsets of a part to another unit: `places` maps each code point's offset."""
+    if places is not None:
+        part["start"], part["end"] = places[part["start"]], places[part["end"]]
+    return part
+
+
+def write_conllu(
+    model: ModelVersion,
+    texts: Iterable[TaggedText],
+    unit: Unit = "code_points",
+    numbers: Iterable[int] | None = None,
+    *,
+    with_generator: bool = True,
+    chain: bool = False,
+) -> Sliced[list[bytes]]:
+    """Encodes texts as CoNLL-U documents, in pieces; a blank text has none.
+
+    `numbers` are the documents' ids, by default from 1. The first comment names the model; where languages have been
+    identified, the comments of each document name its model and its language. With `chain`, words have heads, see
+    `conllu.write_sentence`.
+    """
+    pieces: list[bytes] = []
+    for number, tagged in zip(numbers or count(1), texts, strict=False):
+        places = positions(tagged.text, unit)
+        end = 0  # of the sentence before
+        for i, (sentence, tags) in enumerate(zip(tagged.sentences, tagged.tags, strict=True), start=1):
+            comments = {"generator": generator_of(model)} if not pieces and with_generator else {}
+            if (found := tagged.identified) is not None and i == 1:
+                comments |= {"generator": generator_of(found.version), "language": found.language}
+            comments |= {"newdoc id": str(number)} if i == 1 else {}
+            comments |= {"newpar": ""} if i > 1 and BLANK_LINE.search(tagged.text, end, sentence.start) else {}
+            comments |= {"sent_id": f"{number}-{i}"}
+            replaced = tagged.replaced[i - 1] if tagged.replaced else ()
+            columns = (
+                conllu.Columns(tag.upos, tag.xpos, tag.feats, tag.lemma, SOURCE if place in replaced else "")
+                for place, tag in enumerate(tags)
+            )
+            tokens, end = sentence.tokens, sentence.end
+            pieces += yield from conllu.write_sentence(comments, tagged.text, tokens, columns, places, chain=chain)
+    return pieces
+
+
+def generator_of(model: ModelVersion) -> str:
+    """Returns the comment that names the program and the model."""
+    return f"{GENERATOR}, {model.key}"
+
+
+def write_classified(
+    model: ModelVersion, texts: Iterable[ClassifiedText], unit: Unit = "code_points"
+) -> Sliced[list[bytes]]:
+    """Encodes a /classify response as JSON, in pieces. `unit`: what offsets count."""
+    results: list[list[bytes]] = []
+    for text in texts:
+        if text.explanation is None and text.sentences is None and not text.ignored:
+            results.append([to_json(_members(text.classification))])
+        else:
+            results.append((yield from write_classified_text(text, unit)))
+        if not len(results) % SENTENCES_AT_ONCE:
+            yield
+    return write_answer(model, results)
+
+
+def write_classified_text(classified: ClassifiedText, unit: Unit = "code_points") -> Sliced[list[bytes]]:
+    """Encodes a text's result as JSON, in pieces."""
+    why, result = classified.explanation, _members(classified.classification)
+    if classified.ignored:
+        result["ignored"] = [{"text": word, "source": SOURCE} for word in classified.ignored]
+    if classified.magnitude is not None:
+        result |= {"magnitude": classified.magnitude, "mixed": classified.mixed}
+    text, places = classified.text, positions(classified.text, unit)
+    lists: dict[str, list[bytes]] = {}
+    if why is not None:
+        head = {"label": why.label, "score": why.score, "baseline": why.baseline}
+        tokens = yield from write_list(_contributions(text, classified.tokens, why, places))
+        lists["contributions"] = write_object(head, tokens=tokens)
+    if classified.sentences is not None:
+        lists["sentences"] = yield from write_list(_sentences(text, classified.sentences, places))
+    return write_object(result, **lists)
+
+
+def _contributions(
+    text: str, tokens: Sequence[Token], why: Explanation, places: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    for token, contribution in zip(tokens, why.contributions, strict=True):
+        yield {**_placed(text, token, places), "contribution": contribution}
+
+
+def _sentences(
+    text: str, sentences: Sequence[tuple[Sentence, Classification]], places: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    for sentence, part in sentences:
+        yield _placed(text, sentence, places) | _members(part)
+
+
+def _members(found: Classification) -> dict[str, Any]:
+    if found.score is None:
+        return {"label": found.label, "scores": found.scores}
+    return {"label": found.label, "scores": found.scores, "score": found.score}
+
+
+def _placed(text: str, part: Sentence | Token, places: Sequence[int]) -> dict[str, Any]:
+    return {"text": text[part.start : part.end], "start": places[part.start], "end": places[part.end]}
+
+
+def write_generated(index: int, generated: GeneratedText, *, logprobs: bool) -> Sliced[list[bytes]]:
+    """Encodes a text's result as JSON, in pieces; with log probabilities on request."""
+    text, end = generated.text, generated.text.end
+    facts = {"finish_reason": end.finish_reason, "tokens": end.tokens, "seed": generated.seed}
+    if not logprobs:
+        return [to_json({"text": text.text, **facts})]
+    choices = yield from write_list(map(as_dict, text.choices))
+    return write_object({"text": text.text, **facts}, logprobs=choices)
+
+
+def as_dict(choice: Choice) -> dict[str, Any]:
+    """Returns a token with its log probability, and the most probable tokens, as JSON objects."""
+    return choice.chosen._asdict() | {"top": [one._asdict() for one in choice.top]}
