@@ -1,20 +1,42 @@
-"""Annotates files through the same pipelines as requests."""
+"""Annotates files through the same pipelines as requests, one after the other, and writes their outputs."""
 
+import asyncio
 import logging
 import signal
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing, closing, nullcontext
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
 from rich.console import Console
 
-from service.commands.annotate.annotator import Annotator
+from service.artifact.version import ModelVersion
+from service.commands.annotate.forms import FORMS
 from service.commands.annotate.job import STANDARD, Job, choose
-from service.commands.annotate.output import silence_standard_output
+from service.commands.annotate.output import Output, StandardOutput, silence_standard_output
 from service.commands.annotate.plan import Pairs, plan
-from service.commands.annotate.progress import say
+from service.commands.annotate.processes import Processes
+from service.commands.annotate.progress import ProgressDisplay, say
+from service.commands.annotate.readers import import_parquet
+from service.commands.annotate.records import (
+    MOST_LEFT_OUT,
+    Manifest,
+    companions,
+    difference,
+    facts,
+    is_made,
+    read_manifest,
+)
+from service.commands.annotate.remote import url_of
 from service.commands.annotate.rows import UnreadableInput
+from service.commands.annotate.source import Source
 from service.commands.annotate.uncertain import find, write
 from service.settings import Settings
 from service.store.serving import served
+
+T = TypeVar("T")
 
 
 def annotate(settings: Settings, job: Job) -> int:
@@ -34,7 +56,7 @@ def annotate(settings: Settings, job: Job) -> int:
                 annotator.start()
                 write(annotator.run(find(annotator.processes, pairs, job, job.uncertain)), job)
                 return 0
-            return int(_annotate_all(annotator, pairs, job, console) > 0)
+            return int(annotator.annotate_all(pairs))
     except KeyboardInterrupt:
         resumable = all(source.can_reread and target != STANDARD for source, target in pairs)
         say(console, f"stopped{': the same command resumes from here' if resumable else ''}")
@@ -44,22 +66,123 @@ def annotate(settings: Settings, job: Job) -> int:
         return 1
 
 
-def _annotate_all(annotator: Annotator, pairs: Pairs, job: Job, console: Console) -> int:
-    """Annotates files one after the other; returns how many are left out, or have too many bad rows.
+class Annotator:
+    """Annotates files; a context manager. The engine is started for the first file that needs it.
 
-    Raises UnreadableInput for the only input, or if the job is strict.
+    Of several versions, the first is the default.
+
+    Attributes:
+        processes: those that annotate.
     """
-    unreadable = incomplete = 0
-    if not pairs:
-        say(console, "no file is in this share")
-    for number, (source, target) in enumerate(pairs, 1):
-        try:
-            incomplete += annotator.annotate(source, target, f"{number} of {len(pairs)}: " if len(pairs) > 1 else "")
-        except UnreadableInput as error:
-            if len(pairs) == 1 or job.strict:
-                raise
-            unreadable += 1
-            say(console, f"left out: {error}")
-    if unreadable:
-        say(console, f"{unreadable} of {len(pairs)} files are left out")
-    return unreadable + incomplete
+
+    def __init__(self, settings: Settings, versions: Sequence[ModelVersion], job: Job, console: Console) -> None:
+        self._versions = versions
+        self._job = job
+        self._console = console
+        self._parquet = import_parquet() if job.form == "parquet" else None
+        self._runner = asyncio.Runner()
+        self.processes = Processes(settings, versions, job, partial(say, console))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine to its end."""
+        return self._runner.run(work)
+
+    def __exit__(self, *error: object) -> None:
+        with self._runner:
+            self._runner.run(self.processes.close())
+
+    def annotate_all(self, pairs: Pairs) -> bool:
+        """Annotates files one after the other; returns whether any is left out, or has too many bad rows.
+
+        Raises UnreadableInput for the only input, or if the job is strict.
+        """
+        unreadable, incomplete = 0, False
+        if not pairs:
+            say(self._console, "no file is in this share")
+        for number, (source, target) in enumerate(pairs, 1):
+            try:
+                incomplete |= self.annotate(source, target, f"{number} of {len(pairs)}: " if len(pairs) > 1 else "")
+            except UnreadableInput as error:
+                if len(pairs) == 1 or self._job.strict:
+                    raise
+                unreadable += 1
+                say(self._console, f"left out: {error}")
+        if unreadable:
+            say(self._console, f"{unreadable} of {len(pairs)} files are left out")
+        return incomplete or unreadable > 0
+
+    def annotate(self, source: Source, target: Path, which: str = "") -> bool:
+        """Annotates a file, unless its output is there; returns whether too many of its rows are left out.
+
+        `which` is shown before its name, such as "2 of 3: ". Raises UnreadableInput, UnusableOutput.
+        """
+        if is_made(target):
+            manifest = read_manifest(target) or Manifest()
+            changed = difference(target, self._versions, self._job)
+            say(self._console, f"{url_of(target)} is there already, and stays as it is{changed}")
+        else:
+            with closing(source):
+                manifest = self._write(source, target, which)
+        if self._job.allow_bad_rows or not manifest.leaves_out_too_many:
+            return False
+        share = f"more than {100 * MOST_LEFT_OUT:g} % of its rows or lines are left out"
+        advice = "so the exit status is 1: correct it, or allow that with --allow-bad-rows"
+        say(self._console, f"{source}: {share}, {advice}")
+        return True
+
+    def _write(self, source: Source, target: Path, which: str) -> Manifest:
+        """Annotates a file from where an earlier run stopped; returns the manifest of its output."""
+        digest = source.digest()
+        known = {"input format": source.format or "", "input content": digest} if digest is not None else {}
+        manifest = Manifest(input=str(source), facts=known and {**facts(self._versions, self._job), **known})
+        output: Output | StandardOutput
+        if target == STANDARD:
+            output, rejected = StandardOutput(manifest, partial(say, self._console)), ""
+        else:
+            output, rejected = (
+                Output(target, manifest, self._finisher(source)),
+                f", see {url_of(companions(target)[1])}",
+            )
+        with output:
+            is_whole = source.size is not None and self._job.limit is None
+            self.start((source.size or 0) - output.manifest.input_bytes if is_whole else 0)  # once the output is open
+            with ProgressDisplay(self._console, f"{which}{source}", source.size, output) as show:
+                self._runner.run(self._annotate(source, output, show))
+                manifest = output.manifest
+                if manifest.rejected and not manifest.rows:
+                    raise UnreadableInput(f"{source}: all {manifest.rejected} rows are bad{rejected}")
+                output.finish()
+                show.done(url_of(target), rejected)
+        return manifest
+
+    def _finisher(self, source: Source) -> Callable[[Path, Path], None] | None:
+        """Returns what makes the output of the partial file; None if that is the output."""
+        parquet = self._parquet
+        if parquet is None:
+            return None
+
+        def finish(partial: Path, target: Path) -> None:
+            with source.open() if source.format == "parquet" else nullcontext() as file:
+                parquet.make_parquet(partial, target, parquet.types_of_results(self._versions[0], self._job), file)
+
+        return finish
+
+    def start(self, size: int = 0) -> None:
+        """Starts the processes, if they are not; those beside this one if `size` bytes are worth them."""
+        shown = self._console.is_terminal and not self.processes.are_started
+        loads = f"loading {', '.join(str(version.key) for version in self._versions)}"
+        with self._console.status(loads) if shown else nullcontext():
+            self.run(self.processes.start(size))
+
+    async def _annotate(self, source: Source, output: Output | StandardOutput, show: ProgressDisplay) -> None:
+        """Writes the annotations of what is left of a source."""
+        job, manifest = self._job, output.manifest
+        left = None if job.limit is None else job.limit - manifest.rows - manifest.rejected
+        chunks = source.chunks(manifest.position, left)
+        async with aclosing(self.processes.annotated(FORMS[job.task, job.form], chunks)) as annotations:
+            async for content, chunk in annotations:
+                output.write(content, chunk)
+                show.update()

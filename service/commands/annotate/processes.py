@@ -6,20 +6,22 @@ dies loses nothing, since its groups are annotated again by those that are left.
 """
 
 import asyncio
+import logging
 import multiprocessing
+import os
+import shutil
 import signal
 import tempfile
+import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import islice
-from typing import Protocol, TypeVar
 
 from service.artifact.version import ModelVersion
-from service.commands.annotate import worker
 from service.commands.annotate.forms import Annotate
 from service.commands.annotate.job import Job
 from service.commands.annotate.rows import Chunk
@@ -27,14 +29,54 @@ from service.pipelines.in_process import AsyncPipelines, start_pipelines
 from service.process import memory
 from service.process.process_count import process_count, uses_gpu
 from service.settings import Settings
+from service.telemetry import logs
 
-T = TypeVar("T")
 GROUP = 4  # chunks that are annotated together: enough for full batches
 ROOM = 2  # groups in a process: one is annotated, the next is there
 WINDOW = 3  # groups in progress, for each process: one may wait to be written
 # Bytes of input that one process annotates in about the time that another takes to start, some 5 s: with as many for
 # each process, starting them pays.
 WORTH = {"tag": 2**19, "classify": 2**21}
+
+# Of a process that annotates for another one, until it is killed:
+_runner = asyncio.Runner()
+_opened = AsyncExitStack()
+_pipelines: AsyncPipelines
+
+
+def start(settings: Settings, versions: Sequence[ModelVersion], defaults: Mapping[str, str], folder: str) -> None:
+    """Starts the pipelines of this process for its parent; it ends when that does, however that ends.
+
+    `folder` takes its temporary files; the parent removes it, if it is not killed. Raises ConfigurationError,
+    ArtifactError.
+    """
+    global _pipelines
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 (it is a child)
+
+    def end_with_parent() -> None:
+        parent.join()
+        shutil.rmtree(folder, ignore_errors=True)  # if the parent was killed
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    tempfile.tempdir = folder
+    logs.set_up(settings)
+    logging.getLogger("tagwerk").setLevel(logging.WARNING)
+    _pipelines = _runner.run(_opened.enter_async_context(start_pipelines(settings, versions, defaults)))
+    memory.tune()
+
+
+def annotate(form: Annotate, chunks: Sequence[Chunk], job: Job) -> list[bytes]:
+    """Returns the annotations of chunks, by the pipelines that `start` has started."""
+    return _runner.run(annotate_together(_pipelines, form, chunks, job))
+
+
+async def annotate_together(
+    pipelines: AsyncPipelines, form: Annotate, chunks: Sequence[Chunk], job: Job
+) -> list[bytes]:
+    """Returns the annotations of chunks, all in progress at once, so that they fill batches."""
+    return await asyncio.gather(*(form(pipelines.run(), chunk, job) for chunk in chunks))
 
 
 def most_processes(settings: Settings, job: Job) -> int:
@@ -47,52 +89,32 @@ def most_processes(settings: Settings, job: Job) -> int:
     return 1 if uses_gpu(settings) and not settings.processes else process_count(settings).number
 
 
-class Place(Protocol):
-    """A process that annotates groups of chunks."""
-
-    async def annotate(self, form: Annotate, group: Sequence[Chunk], job: Job) -> list[bytes]:
-        """Returns the annotations of chunks. Raises BrokenProcessPool if the process has died."""
-
-
-class ThisProcess:
-    """This process."""
-
-    def __init__(self, pipelines: AsyncPipelines) -> None:
-        self._pipelines = pipelines
-
-    async def annotate(self, form: Annotate, group: Sequence[Chunk], job: Job) -> list[bytes]:
-        """Returns the annotations of chunks."""
-        return await worker.annotate_together(self._pipelines, form, group, job)
-
-
 class WorkerProcess:
-    """Another process."""
+    """Another process.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    Attributes:
+        started: done once its pipelines have been started, or cannot be.
+    """
+
+    def __init__(self, settings: Settings, versions: Sequence[ModelVersion], defaults: Mapping[str, str]) -> None:
+        """Raises OSError."""
         self._folder = tempfile.TemporaryDirectory(prefix="tagwerk-")
         spawning = multiprocessing.get_context("spawn")  # a fork would copy none of TensorFlow's threads
-        self._pool = ProcessPoolExecutor(1, spawning, worker.prepare, (settings, self._folder.name))
+        self._pool = ProcessPoolExecutor(1, spawning)
         before = multiprocessing.active_children()
         # Ctrl-C in a terminal reaches all processes; this one ends the others. What is blocked, they inherit.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._pool.submit(len, ())
+            started = self._pool.submit(start, settings, versions, defaults, self._folder.name)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        self.started = asyncio.wrap_future(started)
         self._children = [child for child in multiprocessing.active_children() if child not in before]
-
-    async def start(self, versions: Sequence[ModelVersion], defaults: dict[str, str]) -> None:
-        """Starts its pipelines. Raises ConfigurationError, ArtifactError, BrokenProcessPool."""
-        await self._run(worker.start, self._settings, versions, defaults)
 
     async def annotate(self, form: Annotate, group: Sequence[Chunk], job: Job) -> list[bytes]:
         """Returns the annotations of chunks. Raises BrokenProcessPool if the process has died."""
         plain = replace(job, files=(), output=None)  # whose paths may be of object storage
-        return await self._run(worker.annotate, form, group, plain)
-
-    async def _run(self, function: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.wrap_future(self._pool.submit(function, *arguments))
+        return await asyncio.wrap_future(self._pool.submit(annotate, form, group, plain))
 
     def close(self) -> str:
         """Kills the process, if it has not ended: it has nothing that is needed. Returns how it ended."""
@@ -115,11 +137,11 @@ class Processes:
     ) -> None:
         """Of several versions, the first is the default. `say` prints a line."""
         # A file fills its batches, so one batch size is enough.
-        self._settings = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
-        self._versions, self._defaults = versions, {job.task: versions[0].key.name}
+        settings = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
+        self._of_pipelines = settings, versions, {job.task: versions[0].key.name}
         self._job, self._say = job, say
         self._most = most_processes(settings, job)
-        self._free: asyncio.Queue[Place] = asyncio.Queue()  # each place as often as it has room for a group
+        self._free: asyncio.Queue[WorkerProcess | None] = asyncio.Queue()  # each as often as it has room for a group
         self._workers: dict[WorkerProcess, asyncio.Task[None]] = {}  # with their starts
         self._stack = AsyncExitStack()  # of the pipelines
         self.are_started = False
@@ -129,8 +151,8 @@ class Processes:
         """Starts this process's pipelines, if they are not; others, if `size` more bytes are worth them."""
         self._start_workers(self._seen + size)
         if not self.are_started:
-            starting = start_pipelines(self._settings, self._versions, self._defaults)
-            self._offer(ThisProcess(await self._stack.enter_async_context(starting)))
+            self._pipelines = await self._stack.enter_async_context(start_pipelines(*self._of_pipelines))
+            self._offer(None)
             memory.tune()
             self.are_started = True
 
@@ -159,52 +181,59 @@ class Processes:
     async def _annotate(self, form: Annotate, group: Sequence[Chunk]) -> list[bytes]:
         """Annotates a group in the first process that has room; in another one if that dies."""
         while True:
-            place = await self._free.get()
+            worker = await self._free.get()
             try:
-                contents = await place.annotate(form, group, self._job)
+                if worker is None:
+                    contents = await self._annotate_here(form, group)
+                else:
+                    contents = await worker.annotate(form, group, self._job)
             except BrokenProcessPool:
-                self._leave_out(place)
+                self._leave_out(worker)
                 continue
             except BaseException:
-                self._free.put_nowait(place)
+                self._free.put_nowait(worker)
                 raise
-            self._free.put_nowait(place)
+            self._free.put_nowait(worker)
             return contents
+
+    async def _annotate_here(self, form: Annotate, group: Sequence[Chunk]) -> list[bytes]:
+        return await annotate_together(self._pipelines, form, group, self._job)
 
     def _start_workers(self, size: int) -> None:
         """Starts as many processes as so many bytes are worth."""
         while (number := 1 + len(self._workers)) < min(self._most, size // WORTH[self._job.task]):
             try:
-                process = WorkerProcess(self._settings)
+                worker = WorkerProcess(*self._of_pipelines)
             except OSError as error:
                 self._say(f"processes that annotate: {number}, since another cannot be started: {error.strerror}")
                 self._most = number
             else:
-                self._workers[process] = asyncio.create_task(self._start_worker(process))
+                self._workers[worker] = asyncio.create_task(self._wait_for(worker))
 
-    async def _start_worker(self, process: WorkerProcess) -> None:
+    async def _wait_for(self, worker: WorkerProcess) -> None:
+        """Waits until a process is started, and lets it have groups."""
         try:
-            await process.start(self._versions, self._defaults)
+            await worker.started
         except Exception as error:  # whatever keeps it from starting does not keep this process from annotating
-            self._leave_out(process, "" if isinstance(error, BrokenProcessPool) else str(error))
+            self._leave_out(worker, "" if isinstance(error, BrokenProcessPool) else str(error))
         else:
-            self._offer(process)
+            self._offer(worker)
 
-    def _offer(self, place: Place) -> None:
-        """Lets a process have groups."""
+    def _offer(self, worker: WorkerProcess | None) -> None:
+        """Lets a process have groups; None is this one."""
         for _ in range(ROOM):
-            self._free.put_nowait(place)
+            self._free.put_nowait(worker)
 
-    def _leave_out(self, place: Place, reason: str = "") -> None:
+    def _leave_out(self, worker: WorkerProcess | None, reason: str = "") -> None:
         """Goes on without a process, by default because it has ended."""
-        if isinstance(place, WorkerProcess) and self._workers.pop(place, None) is not None:
-            ended = place.close()
+        if worker is not None and self._workers.pop(worker, None) is not None:
+            ended = worker.close()
             self._most -= 1
             self._say(f"goes on without a process ({reason or ended}): the others annotate what it had")
 
     async def close(self) -> None:
         """Ends all processes but this one, at once, and closes its pipelines."""
-        for process, start in self._workers.items():
+        for worker, start in self._workers.items():
             start.cancel()
-            process.close()
+            worker.close()
         await self._stack.aclose()

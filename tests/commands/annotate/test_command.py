@@ -20,7 +20,7 @@ import pytest
 from service.__main__ import main
 from service.commands.annotate.arguments import add_arguments
 from service.commands.annotate.job import Job
-from service.commands.annotate.processes import GROUP, WINDOW, WORTH, Processes, ThisProcess
+from service.commands.annotate.processes import GROUP, WINDOW, WORTH, Processes
 from service.commands.annotate.records import read_manifest
 from service.commands.annotate.rows import Chunk, Position, Row
 from tests.commands.annotate.conftest import SETTINGS, files_in, job, objects, write
@@ -239,7 +239,8 @@ def test_no_more_is_read_than_is_under_way():
 
     async def test() -> None:
         processes, written = Processes(SETTINGS, [classifier()], job(processes=1), print), 0
-        processes._offer(ThisProcess(SimpleNamespace(run=lambda: None)))  # type: ignore[arg-type]
+        processes._pipelines = SimpleNamespace(run=lambda: None)  # type: ignore[assignment]
+        processes._offer(None)
         async for content, chunk in processes.annotated(form, chunks()):
             assert (content, chunk.end.lines) == (str(written).encode(), written + 1), "in order"
             written += 1

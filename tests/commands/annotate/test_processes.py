@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from service.commands.annotate import processes, worker
+from service.commands.annotate import processes
 from service.commands.annotate.output import Output
-from service.commands.annotate.processes import WORTH, Processes, ThisProcess, most_processes
+from service.commands.annotate.processes import WORTH, Processes, most_processes
 from service.commands.annotate.records import read_manifest
 from service.commands.annotate.rows import UnreadableInput
 from service.errors import ArtifactError
@@ -26,16 +26,16 @@ from tests.commands.annotate.test_runs import draw_input
 from tests.http.scene import classifier
 from tests.in_process import use_test_device
 
-prepared, annotated = worker.prepare, worker.annotate
+started, annotated = processes.start, processes.annotate
 
 
-def prepare(marks: Path, how: str, *arguments: Any) -> None:
-    """Prepares a new process to use the test device, to leave a mark for each group, and perhaps to fail."""
-    prepared(*arguments)
-    use_test_device(pytest.MonkeyPatch())
-    worker.annotate = partial(annotate, marks, how)
+def start(marks: Path, how: str, *arguments: Any) -> None:
+    """Starts a new process on the test device, where it leaves a mark for each group, and perhaps fails."""
     if how == "is refused":
-        worker.start = refuse  # type: ignore[assignment]
+        raise ArtifactError("not today")
+    use_test_device(pytest.MonkeyPatch())
+    processes.annotate = partial(annotate, marks, how)
+    started(*arguments)
 
 
 def annotate(marks: Path, how: str, *arguments: Any) -> list[bytes]:
@@ -43,10 +43,6 @@ def annotate(marks: Path, how: str, *arguments: Any) -> list[bytes]:
     if how == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
     return annotated(*arguments)
-
-
-def refuse(*arguments: Any) -> None:
-    raise ArtifactError("not today")
 
 
 @pytest.fixture
@@ -57,9 +53,9 @@ def marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def use_workers(monkeypatch, marks) -> Callable[[str], None]:
     """Returns what has further processes start whatever the size, and this one wait until they are at work, or fail."""
-    here, left_out = ThisProcess.annotate, Processes._leave_out
+    here, left_out = Processes._annotate_here, Processes._leave_out
 
-    async def wait_first(self: ThisProcess, *arguments: Any) -> list[bytes]:
+    async def wait_first(self: Processes, *arguments: Any) -> list[bytes]:
         while not any(marks.iterdir()):
             await asyncio.sleep(0.01)
         return await here(self, *arguments)
@@ -70,8 +66,8 @@ def use_workers(monkeypatch, marks) -> Callable[[str], None]:
 
     def use(how: str = "works") -> None:
         monkeypatch.setattr(processes, "WORTH", dict.fromkeys(WORTH, 1))
-        monkeypatch.setattr(worker, "prepare", partial(prepare, marks, how))
-        monkeypatch.setattr(ThisProcess, "annotate", wait_first)
+        monkeypatch.setattr(processes, "start", partial(start, marks, how))
+        monkeypatch.setattr(Processes, "_annotate_here", wait_first)
         monkeypatch.setattr(Processes, "_leave_out", leave_out)
 
     return use
@@ -153,11 +149,10 @@ def test_what_a_process_that_fails_had_is_annotated_by_the_others(
 )
 def test_processes_are_started_where_they_pay(monkeypatch, size, most, number):
     class Started:
-        def __init__(self, settings: Settings) -> None:
+        def __init__(self, settings: Settings, *arguments: Any) -> None:
             if settings.batch_sizes == (1,):
                 raise OSError(11, "Resource temporarily unavailable")
-
-        async def start(self, *arguments: Any) -> None: ...
+            self.started = asyncio.sleep(0)
 
         def close(self) -> None: ...
 
