@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from service.api.openapi.problems import SEND, responses
+from service.api.openapi import SEND, responses
 from service.api.request_schemas import Strict
 from service.api.route import JsonRoute
 from service.http.context import context_of

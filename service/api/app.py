@@ -9,8 +9,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from service.api import admin, feedback, infer, status
-from service.api.openapi import document
+from service.api import admin, feedback, infer, openapi, status
 from service.api.page import routes as page
 from service.api.protocols import open_inference, openai, tensors
 from service.http import problem
@@ -67,7 +66,7 @@ def create_routes(context: Context, waits: bool = False, tasks: Sequence[APIRout
     routers = [*tasks, feedback.router, status.router, openai.router, open_inference.router, page.router]
     for router in routers if context.authenticator is None else [*routers, admin.router]:
         app.include_router(router)
-    document.install(app, with_keys=context.authenticator is not None, tasks=tasks)
+    openapi.install(app, with_keys=context.authenticator is not None, tasks=tasks)
     return app
 
 

@@ -11,8 +11,9 @@ from service.errors import TagwerkError
 from service.http import problem
 from service.http.compression import Streamed
 from service.pipelines.formats import to_json
-from service.pipelines.generation import Finish, GenerationOptions, Next, stream
+from service.pipelines.generation import GenerationOptions, stream
 from service.pipelines.run import PipelineRun
+from service.tasks.generation import End, Piece
 
 MEDIA_TYPE = "text/event-stream"
 SCHEMA: dict[str, Any] = {  # of one event: OpenAPI 3.1 has no schema for streams
@@ -57,7 +58,7 @@ async def streamed(events: AsyncGenerator[bytes, None]) -> EventStream:
 async def generation_events(
     run: PipelineRun,
     options: GenerationOptions,
-    write: Callable[[Next | Finish], bytes],
+    write: Callable[[int, Piece | End], bytes],
     write_error: Callable[[dict[str, Any]], bytes],
     write_end: Callable[[], Iterable[bytes]] = tuple,
 ) -> AsyncGenerator[bytes, None]:
@@ -69,7 +70,7 @@ async def generation_events(
     try:
         async with aclosing(stream(run, options)) as texts:
             async for part in texts:
-                yield HEARTBEAT if part is None else write(part)
+                yield HEARTBEAT if part is None else write(*part)
                 begun = True
         for last in write_end():
             yield last

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.api import request_schemas
-from service.api.openapi.problems import INFER, responses
+from service.api.openapi import INFER, responses
 from service.api.request_schemas import Strict
 from service.api.route import JsonRoute
 from service.artifact.version import ModelVersion

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from service.api import answer_schemas, events, request_schemas
 from service.api.lines import E, Work, takes_lines
-from service.api.openapi.problems import INFER, responses
+from service.api.openapi import INFER, responses
 from service.api.route import JsonRoute
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
@@ -20,9 +20,10 @@ from service.http.negotiation import wanted
 from service.pipelines import formats
 from service.pipelines.classification import classify
 from service.pipelines.formats import JSON
-from service.pipelines.generation import Finish, Next, generate_and_write
+from service.pipelines.generation import generate_and_write
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import TaggedText, tag
+from service.tasks.generation import End, Piece
 from service.text import conllu
 
 
@@ -133,13 +134,13 @@ async def generate_(body: request_schemas.GenerateRequest, request: Request) -> 
 def generated(run: PipelineRun, body: request_schemas.GenerateRequest) -> AsyncGenerator[bytes, None]:
     """Yields the events of a stream: a message for each piece of text, `finish` at the end of each text, `error`."""
 
-    def write(part: Next | Finish) -> bytes:
-        if isinstance(part, Finish):
-            facts = {"finish_reason": part.end.finish_reason, "tokens": part.end.tokens, "seed": part.seed}
-            return events.event({"index": part.index, **facts}, "finish")
-        message: dict[str, Any] = {"index": part.index, "text": part.piece.text}
+    def write(index: int, part: Piece | End) -> bytes:
+        if isinstance(part, End):
+            facts = {"finish_reason": part.finish_reason, "tokens": part.tokens, "seed": part.seed}
+            return events.event({"index": index, **facts}, "finish")
+        message: dict[str, Any] = {"index": index, "text": part.text}
         if body.logprobs is not None:
-            message["logprobs"] = list(map(formats.as_dict, part.piece.choices))
+            message["logprobs"] = list(map(formats.as_dict, part.choices))
         return events.event(message)
 
     return events.generation_events(

@@ -8,7 +8,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
-from service.api.openapi.problems import ANY, READ, responses
+from service.api.openapi import ANY, READ, responses
 from service.http.context import Context, context_of
 from service.http.problem import RETRY_AFTER
 from service.pipelines.catalog import not_found

@@ -16,10 +16,9 @@ import msgspec
 
 from service.artifact.version import ModelVersion
 from service.pipelines.classification import ClassifiedText
-from service.pipelines.generation import GeneratedText
 from service.pipelines.tagging import TaggedText
 from service.tasks.dictionary import SOURCE
-from service.tasks.generation import Choice
+from service.tasks.generation import Choice, Text
 from service.tasks.sentiment import Classification, Explanation
 from service.text import conllu
 from service.text.offsets import Unit, positions
@@ -280,10 +279,9 @@ def _placed(text: str, part: Sentence | Token, places: Sequence[int]) -> dict[st
     return {"text": text[part.start : part.end], "start": places[part.start], "end": places[part.end]}
 
 
-def write_generated(index: int, generated: GeneratedText, *, logprobs: bool) -> Sliced[list[bytes]]:
+def write_generated(index: int, text: Text, *, logprobs: bool) -> Sliced[list[bytes]]:
     """Encodes a text's result as JSON, in pieces; with log probabilities on request."""
-    text, end = generated.text, generated.text.end
-    facts = {"finish_reason": end.finish_reason, "tokens": end.tokens, "seed": generated.seed}
+    facts = {"finish_reason": text.end.finish_reason, "tokens": text.end.tokens, "seed": text.end.seed}
     if not logprobs:
         return [to_json({"text": text.text, **facts})]
     choices = yield from write_list(map(as_dict, text.choices))

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from service.artifact.version import ModelVersion
@@ -46,29 +46,7 @@ class GenerationOptions:
     logprobs: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Next:
-    """The next characters of the text at `index`."""
-
-    index: int
-    piece: Piece
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The end of the text at `index`."""
-
-    index: int
-    end: End
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratedText:
-    """A complete text, and the seed that reproduces it."""
-
-    text: Text
-    seed: int
+Part = tuple[int, Piece | End]  # the next characters, or the end, of the text of this index
 
 
 def requests(run: PipelineRun, options: GenerationOptions, at_once: bool) -> tuple[TextGeneration, list[Generation]]:
@@ -98,7 +76,7 @@ def requests(run: PipelineRun, options: GenerationOptions, at_once: bool) -> tup
     ]
 
 
-async def generate(run: PipelineRun, options: GenerationOptions) -> tuple[ModelVersion, list[GeneratedText]]:
+async def generate(run: PipelineRun, options: GenerationOptions) -> tuple[ModelVersion, list[Text]]:
     """Continues prompts; returns the model version and the texts, prompt by prompt.
 
     Raises ModelNotFound, TooLarge, and what `Engine.generate` raises.
@@ -107,17 +85,14 @@ async def generate(run: PipelineRun, options: GenerationOptions) -> tuple[ModelV
 
 
 async def generate_and_write(
-    run: PipelineRun, options: GenerationOptions, write: Callable[[int, GeneratedText], Sliced[T]]
+    run: PipelineRun, options: GenerationOptions, write: Callable[[int, Text], Sliced[T]]
 ) -> tuple[ModelVersion, list[T]]:
     """Continues prompts; returns the model version and the result of `write(index, text)` for each complete text."""
     task, wanted = requests(run, options, at_once=bool(options.stop))  # a stop string may end the text early
 
     async def continued(index: int, request: Generation) -> T:
         text = await task.decode(run.generated(request), options.stop, options.logprobs or 0)
-        end = _with_reason(text.end, request)
-        return await run.do_in_turns(
-            write(index, GeneratedText(Text(text.text, text.choices, end), request.sampling.seed))
-        )
+        return await run.do_in_turns(write(index, replace(text, end=_end_of(request, text.end))))
 
     with run.counted("queue"):
         try:
@@ -144,22 +119,19 @@ async def begin(
             tokens = 0
 
 
-async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator[Next | Finish | None, None]:
+async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator[Part | None, None]:
     """Yields the pieces of all texts as they arrive, and the end of each; None when idle for a while.
 
     Closing the generator cancels the work.
     """
     task, wanted = requests(run, options, at_once=True)
-    queue: asyncio.Queue[Next | Finish | Exception] = asyncio.Queue()
+    queue: asyncio.Queue[Part | Exception] = asyncio.Queue()
 
     async def follow(index: int, request: Generation) -> None:
         try:
             async with aclosing(task.pieces(run.generated(request), options.stop, options.logprobs or 0)) as pieces:
                 async for piece in pieces:
-                    if isinstance(piece, End):
-                        queue.put_nowait(Finish(index, _with_reason(piece, request), request.sampling.seed))
-                    else:
-                        queue.put_nowait(Next(index, piece))
+                    queue.put_nowait((index, _end_of(request, piece) if isinstance(piece, End) else piece))
         except Exception as error:  # passed on, since no more pieces follow
             queue.put_nowait(error)
 
@@ -177,19 +149,19 @@ async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator
                     continue
                 if isinstance(event, Exception):
                     raise event
-                unfinished -= isinstance(event, Finish)
+                unfinished -= isinstance(event[1], End)
                 yield event
     finally:
         for following in tasks:
             following.cancel()
 
 
-def _unchanged(index: int, text: GeneratedText) -> Sliced[GeneratedText]:
+def _unchanged(index: int, text: Text) -> Sliced[Text]:
     yield
     return text
 
 
-def _with_reason(end: End, request: Generation) -> End:
-    """Returns the end of a text, with reason `shutdown` if it was cut before its last token."""
+def _end_of(request: Generation, end: End) -> End:
+    """Returns the end of a text with its seed, and with the reason `shutdown` if it was cut before its last token."""
     cut = end.finish_reason == "length" and end.tokens < request.max_tokens
-    return End("shutdown", end.tokens) if cut else end
+    return End("shutdown" if cut else end.finish_reason, end.tokens, request.sampling.seed)

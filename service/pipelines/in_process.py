@@ -19,11 +19,12 @@ from service.errors import ArtifactError
 from service.pipelines.catalog import Catalog
 from service.pipelines.classification import ClassifiedText, classify
 from service.pipelines.dictionaries import Dictionaries
-from service.pipelines.generation import GeneratedText, GenerationOptions, generate
+from service.pipelines.generation import GenerationOptions, generate
 from service.pipelines.run import PipelineRun, Resources
 from service.pipelines.tagging import TaggedText, tag
 from service.settings import Settings, load_settings
 from service.store.serving import served
+from service.tasks.generation import Text
 from service.telemetry.metrics import Metrics
 from service.telemetry.request import Timing
 from service.types import State
@@ -80,7 +81,7 @@ class AsyncPipelines:
         _, results = await classify(run, _as_list(texts), model=model, contributions=contributions, sentences=sentences)
         return results
 
-    async def generate(self, /, prompts: str | Sequence[str], **options: Any) -> list[GeneratedText]:
+    async def generate(self, /, prompts: str | Sequence[str], **options: Any) -> list[Text]:
         """Continues prompts; returns the texts, prompt by prompt.
 
         `options` are the other fields of `GenerationOptions`: model, n, max_tokens, temperature, top_k, top_p, seed,

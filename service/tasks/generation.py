@@ -14,10 +14,14 @@ START = "\n"  # replaces an empty prompt
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of a text: its reason, and the number of generated tokens, including a stop string."""
+    """The end of a text: its reason, the number of generated tokens, including a stop string, and its seed.
+
+    The same seed gives the text again; the pipeline knows it.
+    """
 
     finish_reason: Literal["stop", "length", "shutdown"]
     tokens: int
+    seed: int = 0
 
 
 class Logprob(NamedTuple):

@@ -11,7 +11,7 @@ from pydantic import Field
 from service.api import answer_schemas, request_schemas
 from service.api.app import create_app, create_routes
 from service.api.lines import MEDIA_TYPE, takes_lines
-from service.api.openapi.problems import INFER, responses
+from service.api.openapi import INFER, responses
 from service.api.route import JsonRoute
 from service.http.compression import respond
 from service.http.context import pipeline_run

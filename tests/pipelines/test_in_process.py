@@ -45,7 +45,7 @@ def test_a_text_or_several_blank_ones_too():
         assert judged.sentences is not None
         assert len(judged.sentences) == 2
         first, second = pipelines.generate(["abc", "x"], max_tokens=2, seed=1)
-        assert (first.text.text, second.text.text) == ("de", "yz")
+        assert (first.text, second.text) == ("de", "yz")
 
 
 def test_more_texts_than_a_request_may_have_and_longer_ones(monkeypatch):
@@ -81,7 +81,7 @@ async def test_in_an_event_loop():
     async with open_async_pipelines() as pipelines:
         tagged, classified = await asyncio.gather(pipelines.tag("Go."), pipelines.classify("Fine."))
         assert (len(tagged), classified[0].classification.label) == (1, "good")
-        assert (await pipelines.generate("a", max_tokens=1))[0].text.text == "b"
+        assert (await pipelines.generate("a", max_tokens=1))[0].text == "b"
 
 
 def test_a_model_that_is_refused_is_an_error_and_the_engine_is_closed(monkeypatch):

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from service.api.openapi.problems import ANY, INFER, READ, responses
+from service.api.openapi import ANY, INFER, READ, responses
 from service.api.protocols import tensors
 from service.api.protocols.served import TEXT, TensorMetadata, compute, find, outputs_of
 from service.api.protocols.tensors import InferenceRequest, InferenceResponse, Parameters

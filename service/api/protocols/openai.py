@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
 from service.api import events, request_schemas
-from service.api.openapi.problems import INFER, READ, responses
+from service.api.openapi import INFER, READ, responses
 from service.api.route import JsonRoute
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
@@ -24,9 +24,9 @@ from service.http.context import Context, context_of, pipeline_run
 from service.http.texts import Texts, at_most
 from service.paths import OPENAI
 from service.pipelines.formats import join_list, to_json, write_list, write_object
-from service.pipelines.generation import Finish, GeneratedText, GenerationOptions, Next, generate_and_write
+from service.pipelines.generation import GenerationOptions, generate_and_write
 from service.pipelines.run import PipelineRun
-from service.tasks.generation import START, Choice, TextGeneration
+from service.tasks.generation import START, Choice, End, Piece, Text, TextGeneration
 from service.text.slices import Sliced
 
 router = APIRouter(prefix=OPENAI, route_class=JsonRoute, tags=["OpenAI"])
@@ -206,9 +206,8 @@ class CompletionWriter:
             "system_fingerprint": str(version.key),
         }
 
-    def write_choice(self, index: int, generated: GeneratedText) -> Sliced[list[bytes]]:
+    def write_choice(self, index: int, text: Text) -> Sliced[list[bytes]]:
         """Encodes a complete text as a `CompletionChoice`, in pieces."""
-        text = generated.text
         self.tokens += text.end.tokens
         choice = {
             "text": self._echoes[index] + text.text,
@@ -245,11 +244,11 @@ class CompletionWriter:
     def pieces(self, run: PipelineRun, with_usage: bool) -> AsyncGenerator[bytes, None]:
         """Yields the events of a stream: the pieces of texts, the usage on request, and DONE; or an error."""
 
-        def write(part: Next | Finish) -> bytes:
-            if isinstance(part, Next):
-                return events.event(self.piece(part.index, part.piece.text, None, part.piece.choices))
-            self.tokens += part.end.tokens
-            return events.event(self.piece(part.index, "", part.end.finish_reason))
+        def write(index: int, part: Piece | End) -> bytes:
+            if isinstance(part, Piece):
+                return events.event(self.piece(index, part.text, None, part.choices))
+            self.tokens += part.tokens
+            return events.event(self.piece(index, "", part.finish_reason))
 
         def write_end() -> Iterator[bytes]:
             if with_usage:

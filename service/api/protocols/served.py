@@ -113,10 +113,10 @@ async def _generate(task: TextGeneration, run: PipelineRun, texts: list[str], pa
     body = validate(parameters | fields, request_schemas.GenerateRequest, settings, "/parameters")
     _, results = await generate(run, body.options(body.prompt, body.model))
     return [
-        strings("text", [result.text.text for result in results]),
-        strings("finish_reason", [result.text.end.finish_reason for result in results]),
-        Tensor("tokens", "INT32", np.array([result.text.end.tokens for result in results], np.int32)),
-        Tensor("seed", "INT64", np.array([result.seed for result in results], np.int64)),
+        strings("text", [result.text for result in results]),
+        strings("finish_reason", [result.end.finish_reason for result in results]),
+        Tensor("tokens", "INT32", np.array([result.end.tokens for result in results], np.int32)),
+        Tensor("seed", "INT64", np.array([result.end.seed for result in results], np.int64)),
     ]
 
 

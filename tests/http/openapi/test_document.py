@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from openapi_spec_validator import validate
 
 from service.api import admin, feedback, infer, lines, status
-from service.api.openapi.problems import components
+from service.api.openapi import error_responses
 from service.api.protocols import open_inference, openai
 from service.http.problem import HTTP, PREFIX, TABLE, Problem
 from tests.http.openapi.calls import JSON, document, operations
@@ -86,7 +86,9 @@ def test_each_error_is_a_problem_document_with_examples():
 def test_each_kind_of_problem_that_a_route_has_is_an_example():
     kinds = {slug for _, status_, slug, _ in TABLE if status_ != 499}
     kinds |= {slug for status_, (slug, _) in HTTP.items() if status_ not in (404, 405)}
-    shown = [slug for one in components().values() for slug in one["content"]["application/problem+json"]["examples"]]
+    shown = [
+        slug for one in error_responses().values() for slug in one["content"]["application/problem+json"]["examples"]
+    ]
     assert sorted(shown) == sorted(kinds)
 
 

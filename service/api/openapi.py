@@ -1,4 +1,4 @@
-"""Completes the OpenAPI document that FastAPI writes from the routes.
+"""The OpenAPI document: FastAPI writes it from the routes, and this completes it.
 
 Added is what FastAPI cannot derive from the routes: problem documents, headers, API keys, schemas that no route of
 FastAPI has, and examples of answers. Its own validation errors, which the service does not send, are removed.
@@ -6,16 +6,16 @@ FastAPI has, and examples of answers. Its own validation errors, which the servi
 
 import json
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from pydantic.json_schema import models_json_schema
 
 from service.api import lines
-from service.api.openapi import problems
 from service.api.protocols.tensors import InferenceRequest
+from service.http import problem
 from service.http.context import TIMEOUT_HEADER
-from service.http.problem import Problem
 from service.paths import is_open
 from service.pipelines.formats import JSON
 
@@ -60,7 +60,20 @@ PARAMETERS: dict[str, Any] = {
 SECURITY_SCHEMES = {
     KEY: {"type": "http", "scheme": "bearer", "description": "An API key, as `tagwerk keys add` prints it."}
 }
+ANSWER_HEADERS = ("X-Request-ID", "Server-Timing")  # of every answer
 
+_PROBLEM = "Problem{}"
+_KINDS = [  # status, slug of the type, title, detail
+    *((status, slug, title, (kind.__doc__ or "").partition("\n")[0]) for kind, status, slug, title in problem.TABLE),
+    *((status, slug, title, title) for status, (slug, title) in problem.HTTP.items()),
+]
+_NO_EXAMPLES = (problem.CLIENT_GONE, 405, "not-found")  # no documented route answers these
+EXAMPLES = [problem.make(*kind) for kind in sorted(_KINDS) if not {*kind[:2]}.intersection(_NO_EXAMPLES)]  # by status
+
+ANY = (431, 500)  # statuses of any route
+READ = (401, 403, 429, *ANY)  # of a GET that requires a key
+SEND = (400, 404, 408, 413, 415, 422, 501, *READ)  # of a POST
+INFER = (*SEND, 503, 504)  # of a POST that needs the engine
 
 _documents: dict[tuple[object, ...], dict[str, Any]] = {}  # by `with_keys` and `tasks`
 
@@ -87,7 +100,7 @@ def complete(document: dict[str, Any], *, with_keys: bool) -> dict[str, Any]:
     components["schemas"] |= _schemas()
     for name in UNUSED_SCHEMAS:
         components["schemas"].pop(name, None)
-    components |= {"responses": problems.components(), "headers": HEADERS, "parameters": PARAMETERS}
+    components |= {"responses": error_responses(), "headers": HEADERS, "parameters": PARAMETERS}
     if with_keys:
         components["securitySchemes"] = SECURITY_SCHEMES
     for path, operations in document["paths"].items():
@@ -100,7 +113,7 @@ def complete(document: dict[str, Any], *, with_keys: bool) -> dict[str, Any]:
 
 def _schemas() -> dict[str, Any]:
     """Returns the schemas that no route of FastAPI has, by name."""
-    models = [(model, "validation") for model in (Problem, InferenceRequest)]
+    models = [(model, "validation") for model in (problem.Problem, InferenceRequest)]
     _, found = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas: dict[str, Any] = found["$defs"]
     for schema in schemas.values():  # as FastAPI does: null is the default of what may be left out
@@ -131,7 +144,7 @@ def _complete_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> N
 def _completed(response: dict[str, Any], status: str) -> dict[str, Any]:
     if "$ref" in response:
         return {"$ref": response["$ref"]}  # without the description that FastAPI adds
-    names = ["X-Request-ID", "Server-Timing", *(["Retry-After"] if status == "503" else [])]
+    names = (*ANSWER_HEADERS, "Retry-After") if status == "503" else ANSWER_HEADERS
     headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     return response | {"headers": response.get("headers", {}) | headers}
 
@@ -150,3 +163,30 @@ def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     fields = {name: example_of(field, schemas) for name, field in schema["properties"].items()}
     required = schema.get("required", ())
     return {name: value for name, value in fields.items() if value is not None or name in required}
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Returns references to the components of error responses, for the routes that give them."""
+    return {status: {"$ref": f"#/components/responses/{_PROBLEM.format(status)}"} for status in statuses}
+
+
+def error_responses() -> dict[str, Any]:
+    """Returns the components of error responses by name."""
+    by_status = groupby(EXAMPLES, lambda example: int(example["status"]))
+    return {_PROBLEM.format(status): _error_response(status, list(examples)) for status, examples in by_status}
+
+
+def _error_response(status: int, examples: list[dict[str, Any]]) -> dict[str, Any]:
+    names = (*ANSWER_HEADERS, "Retry-After") if status in (429, 503) else ANSWER_HEADERS
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {
+            example["type"].removeprefix(problem.PREFIX): {"summary": example["title"], "value": example}
+            for example in examples
+        },
+    }
+    return {
+        "description": "; ".join(example["title"] for example in examples),
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+        "content": {problem.MEDIA_TYPE: content},
+    }
