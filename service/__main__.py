@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pydantic.fields import FieldInfo
 
 from service.commands import corrections, keys, models
-from service.commands.annotate import arguments as arguments_of_annotate
+from service.commands.annotate import job as annotation
 from service.errors import ConfigurationError, TagwerkError
 from service.process.acceptor import open_socket
 from service.settings import Settings, load_settings, unknown_variables, variable
@@ -61,7 +61,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_options(serve)
     commands.add_parser("health", help="check whether the service at TAGWERK_HOST and TAGWERK_PORT is ready")
     annotate = commands.add_parser("annotate", help="tag or classify the texts of files, without a server")
-    arguments_of_annotate.add_arguments(annotate)
+    annotation.add_arguments(annotate)
     models.add_parser(commands)
     keys.add_parser(commands)
     corrections.add_parser(commands)
@@ -69,7 +69,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     fork_server.add_argument("files", type=int, nargs=5)
     parsed = parser.parse_args(arguments)
     if parsed.command == "annotate":
-        arguments_of_annotate.check(annotate, parsed)
+        annotation.check(annotate, parsed)
     return parsed
 
 
@@ -88,7 +88,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
 
         return health.run(settings)
     if parsed.command == "annotate":
-        return arguments_of_annotate.run(parsed, settings)
+        return annotation.run(parsed, settings)
     if parsed.command == "keys":
         return keys.run(parsed, settings)
     if parsed.command == "corrections":

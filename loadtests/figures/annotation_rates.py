@@ -15,8 +15,9 @@ from itertools import chain, cycle
 from loadtests.text import running_text
 from service.artifact.version import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
+from service.commands.annotate.command import choose
 from service.commands.annotate.forms import tag_conllu
-from service.commands.annotate.job import Job, choose
+from service.commands.annotate.job import Job
 from service.commands.annotate.processes import Processes
 from service.commands.annotate.rows import Chunk, Position, Row
 from service.commands.annotate.source import CHUNK_ROWS

@@ -10,14 +10,12 @@ from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
 from service.pipelines.run import PipelineRun
 from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging, text_of
-from service.text.identifier import UNDETERMINED, Identified, identifier
+from service.text.identifier import AUTO, UNDETERMINED, Identified, identifier
 from service.text.languages import primary
 from service.text.slices import TEXTS_AT_ONCE, Sliced
 from service.text.symbols import has_emoji
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
-
-AUTO = "auto"  # the language that is identified
 
 
 class SplitText(NamedTuple):

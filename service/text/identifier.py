@@ -22,6 +22,7 @@ from service.types import Array
 FILE = Path(__file__).with_suffix(".npz")  # written by `tagwerk-train language`
 ORDERS = 5  # characters of the longest sequences
 LONGEST = 2000  # characters of a text that are read, from its beginning
+AUTO = "auto"  # in place of a language: it is identified
 UNDETERMINED = "und"  # of BCP 47: nothing in the text belongs to a language
 MULTIPLIER = np.uint32(0x9E3779B1)  # 2^32 divided by the golden ratio: spreads equal differences over all bits
 _ADDRESSES = re.compile(r"https?://\S+|www\.\S+|\S+@\S+|[#@]\w+")

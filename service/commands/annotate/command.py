@@ -14,7 +14,7 @@ from rich.console import Console
 
 from service.artifact.version import ModelVersion
 from service.commands.annotate.forms import FORMS
-from service.commands.annotate.job import STANDARD, Job, choose
+from service.commands.annotate.job import STANDARD, Job
 from service.commands.annotate.output import Output, StandardOutput, silence_standard_output
 from service.commands.annotate.plan import Pairs, plan
 from service.commands.annotate.processes import Processes
@@ -33,8 +33,10 @@ from service.commands.annotate.remote import url_of
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
 from service.commands.annotate.uncertain import find, write
+from service.errors import ModelNotFound
 from service.settings import Settings
 from service.store.serving import served
+from service.text.languages import primary
 
 T = TypeVar("T")
 
@@ -64,6 +66,23 @@ def annotate(settings: Settings, job: Job) -> int:
     except BrokenPipeError:
         silence_standard_output()
         return 1
+
+
+def choose(versions: Sequence[ModelVersion], job: Job) -> ModelVersion:
+    """Returns the model for the task. Raises ModelNotFound."""
+    able = [version for version in versions if version.manifest.task == job.task]
+    if job.language is not None and not job.identifies:
+        wanted = primary(job.language)
+        found = [version for version in able if primary(version.manifest.language) == wanted]
+        if not found:
+            languages = ", ".join(sorted({version.manifest.language for version in able})) or "none"
+            raise ModelNotFound(f"no model of the language {job.language!r} is in the store; there is: {languages}")
+        return found[0]
+    for version in able:
+        if job.model in (None, version.manifest.name):
+            return version
+    names = ", ".join(version.manifest.name for version in able) or "none"
+    raise ModelNotFound(f"no model {job.model or ''!r} in the store does this; there is: {names}")
 
 
 class Annotator:

@@ -16,9 +16,10 @@ from service.pipelines import formats
 from service.pipelines.classification import classify
 from service.pipelines.formats import to_json
 from service.pipelines.run import PipelineRun
-from service.pipelines.tagging import AUTO, TaggedText, tag
+from service.pipelines.tagging import TaggedText, tag
 from service.tasks.sentiment import SCORE, Classification, Sentiment
 from service.text.conllu import Columns, write_features
+from service.text.identifier import AUTO
 
 TOKEN_COLUMNS = {  # of a token, with their types in Arrow
     "text": "string",

@@ -18,8 +18,7 @@ from types import SimpleNamespace
 import pytest
 
 from service.__main__ import main
-from service.commands.annotate.arguments import add_arguments
-from service.commands.annotate.job import Job
+from service.commands.annotate.job import Job, add_arguments
 from service.commands.annotate.processes import GROUP, WINDOW, WORTH, Processes
 from service.commands.annotate.records import read_manifest
 from service.commands.annotate.rows import Chunk, Position, Row
