@@ -20,8 +20,7 @@ from service.api.route import JsonRoute
 from service.artifact.version import ModelVersion
 from service.errors import Forbidden, InvalidFields, InvalidInput, TooLarge, shortened
 from service.http.context import context_of, pipeline_run
-from service.http.texts import UnicodeText, at_most
-from service.http.validation import MOST_ERRORS
+from service.http.validation import MOST_ERRORS, UnicodeText, at_most
 from service.paths import FEEDBACK
 from service.pipelines.classification import classify
 from service.pipelines.tagging import TaggedText, tag

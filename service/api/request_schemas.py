@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validat
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from service.http.texts import Stop, Texts, TokenLists
-from service.http.validation import MOST_ERRORS, Faults
+from service.http.validation import MOST_ERRORS, Faults, Stop, Texts, TokenLists
 from service.pipelines.generation import MAX_SEED, GenerationOptions
 from service.text.offsets import Unit
 

@@ -15,7 +15,7 @@ from service.api.openapi import INFER, responses
 from service.api.route import JsonRoute
 from service.http.compression import respond
 from service.http.context import pipeline_run
-from service.http.texts import Texts
+from service.http.validation import Texts
 from service.pipelines.formats import to_json, write_answer
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import tag

@@ -14,8 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from service.telemetry.request import RequestIds, Timing
-from service.telemetry.spans import Spans, make_spans
+from service.telemetry.request import RequestIds, Spans, Timing, make_spans
 from tests.http.scene import scene
 from tests.telemetry.test_request_log import HEADERS, TRACE
 

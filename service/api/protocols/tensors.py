@@ -16,7 +16,7 @@ from typing_extensions import TypeAliasType
 from service.api.request_schemas import Strict
 from service.errors import InvalidInput, TooLarge, shortened
 from service.http.body import parse_json, validate
-from service.http.texts import Texts, at_most
+from service.http.validation import Texts, at_most
 from service.pipelines.formats import join_list, to_json, write_object
 from service.settings import Settings
 from service.text.slices import Sliced

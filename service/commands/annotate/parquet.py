@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from service.artifact.version import ModelVersion
 from service.commands.annotate.forms import TOKEN_COLUMNS
 from service.commands.annotate.job import Job
+from service.commands.annotate.readers import column_of
 from service.commands.annotate.rows import NOTHING, Layout, Lines, Position, Row, UnreadableInput
-from service.commands.annotate.tables import column_of
 from service.pipelines.formats import to_json
 from service.tasks.sentiment import SCORE, has_score
 

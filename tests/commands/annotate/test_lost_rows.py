@@ -111,7 +111,7 @@ def test_no_line_is_read_more_than_twice_whatever_the_quotes(tmp_path, monkeypat
     path = write(tmp_path, "a.csv", "id,text\n1,Fine.\n" + 'a","b\n' * 3000)
     assert run(path) == 1
     assert 3000 < count < 3 * 2 * 3000  # the file is opened twice
-    monkeypatch.setattr("service.commands.annotate.tables.RECORD_BYTES", 1000)
+    monkeypatch.setattr("service.commands.annotate.readers.RECORD_BYTES", 1000)
     chunks = list(Source(path, job(longest_text=100)).chunks(Position()))
     assert len(chunks) > 1
     for chunk, next_chunk in pairwise(chunks):
@@ -119,7 +119,7 @@ def test_no_line_is_read_more_than_twice_whatever_the_quotes(tmp_path, monkeypat
 
 
 def test_a_cell_in_quotes_ends_within_a_bound(tmp_path, monkeypatch):
-    monkeypatch.setattr("service.commands.annotate.tables.RECORD_BYTES", 1000)
+    monkeypatch.setattr("service.commands.annotate.readers.RECORD_BYTES", 1000)
     _, rows, rejected = parts(tmp_path / "a.csv", table({3: '3,"never closed'}))
     assert (len(rows), [row["line"] for row in rejected]) == (999, [4])
     assert rejected[0]["reason"] == "a quote that is not closed within 1,100 bytes"
