@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -162,7 +162,9 @@ class Server:
 
 
 @contextmanager
-def start_server(log: Path, **environment: str) -> Iterator[Server]:
+def start_server(
+    log: Path, *, program: Sequence[str] = (sys.executable, "-m", "service"), **environment: str
+) -> Iterator[Server]:
     """Starts `tagwerk serve` on a free port, and returns once it listens or has ended; ends it for sure."""
     settings = {
         "TAGWERK_MODEL_STORE": str(english_store()),
@@ -174,7 +176,7 @@ def start_server(log: Path, **environment: str) -> Iterator[Server]:
     }
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service", "serve"],
+            [*program, "serve"],
             env={**os.environ, **settings},
             cwd=ROOT,
             stdout=output,

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from service import backend
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend
 from service.backend.cache import ExecutableCache
@@ -16,7 +17,7 @@ from service.errors import ConfigurationError, install
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
-BACKEND = "service.backend.saved_model"
+BACKEND = f"{backend.__name__}.saved_model"
 
 
 def import_tensorflow() -> ModuleType:
@@ -51,9 +52,9 @@ def make_engine(
     cache = ExecutableCache(Path(settings.xla_cache) if settings.xla_cache else None)
 
     def make_backend() -> Backend:
-        backend = import_tensorflow()
+        tensorflow = import_tensorflow()
         cache.configure()
-        made: Backend = backend.TensorFlowBackend(settings.device, cache)
+        made: Backend = tensorflow.TensorFlowBackend(settings.device, cache)
         return made
 
     loading = ModelLoading(settings, versions, make_backend, metrics)

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from service import __name__ as service
 from service.process.supervised import Child
 
 log = logging.getLogger("tagwerk.supervisor")
@@ -53,7 +54,7 @@ class ForkServer:
 
     def __init__(self, files: Inherited, environment: Mapping[str, str]) -> None:
         # -P: a `service.py` or `socket.py` in the current folder is not what is imported.
-        self._command = [sys.executable, "-P", "-m", "service", "fork-server", *map(str, files)]
+        self._command = [sys.executable, "-P", "-m", service, "fork-server", *map(str, files)]
         self._files = files
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None

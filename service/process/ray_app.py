@@ -1,4 +1,4 @@
-"""The service as an application of Ray Serve: `serve run service.process.ray_app:build`. Needs the extra `ray`.
+"""The service as an application of Ray Serve: `serve run tagwerk.service.process.ray_app:build`. Needs the extra `ray`.
 
 Each replica is the service in one process: it answers HTTP, and its own engine batches by length, so it does not
 use `@serve.batch`. Options are those of the environment; arguments such as `model_store=/models` override them.

@@ -86,10 +86,10 @@ def train(arguments: argparse.Namespace) -> None:
     set_threads(1)
     name = arguments.recipe.replace("-", "_")
     if base:
-        go_on = importlib.import_module(f"training.from_files.further_{name}")
+        go_on = importlib.import_module(f".further_{name}", __package__)
         go_on.make(options, model_store(), console)
         return
-    kind = importlib.import_module(f"training.from_files.{name}")
+    kind = importlib.import_module(f".{name}", __package__)
     make(kind.read_task(options, console), options, model_store(), console)
 
 

@@ -96,7 +96,7 @@ def decoded(head: bytes, job: Job) -> str:
 
 def import_parquet() -> Any:
     """Returns the module for Parquet. Raises UnreadableInput without the extra that it needs."""
-    return import_extra("service.commands.annotate.parquet", "files", "Parquet")
+    return import_extra(f"{__package__}.parquet", "files", "Parquet")
 
 
 def _read_text(lines: Lines, job: Job) -> Row:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import training.course.cells  # noqa: F401 (names the cells of the rungs)
 from service.errors import ConfigurationError
+from training.course import cells as _cells  # noqa: F401 (names the cells of the rungs)
 from training.tasks.base import Recipe
 from training.tasks.recipe import derive
 
