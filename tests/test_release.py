@@ -32,6 +32,7 @@ case "$*" in
   "push "*) echo "Digest: sha256:c0ffee" >&2 ;;
   *--metadata-file*) echo '{{"containerimage.digest": "sha256:beef"}}' > image.json ;;
   "package "*) for last; do :; done; touch "$last/tagwerk-1.2.3.tgz" ;;
+  pack*) touch dist/npm/tagwerk-client-1.2.3.tgz ;;
   dist) touch dist/tagwerk-1.2.3-py3-none-any.whl dist/tagwerk-1.2.3.tar.gz ;;
 esac
 """
@@ -88,7 +89,7 @@ def run_job(folder: Path, job: dict[str, Any], skip: tuple[str, ...] = ()) -> li
     log, programs = folder / "log", folder / "programs"
     log.write_text("")
     programs.mkdir(exist_ok=True)
-    for name in ("docker", "helm", "cosign", "gh", "make"):
+    for name in ("docker", "helm", "cosign", "gh", "make", "npm"):
         (programs / name).write_text(PROGRAM.format(log=log))
         (programs / name).chmod(0o755)
     values = {"${{ github.token }}": "the-token", "${{ matrix.variant }}": "gpu-models"}
@@ -113,12 +114,18 @@ def test_the_commands_of_the_release_publish_and_sign_what_was_built(checkout):
     jobs = yaml.safe_load((WORKFLOWS / "release.yml").read_text())["jobs"]
     assert run_job(checkout, jobs["build"], skip=(".ci/run",)) == [
         "make dist",
+        "npm --prefix clients/typescript ci --no-audit --no-fund",
+        "npm --prefix clients/typescript pkg set repository.url=git+https://github.com/Owner/tagwerk.git",
+        "npm pack ./clients/typescript --pack-destination dist/npm",
         "helm package docker/chart --destination dist/chart",
     ]
     assert "  repository: ghcr.io/owner/tagwerk #" in (checkout / "docker/chart/values.yaml").read_text()
     assert sorted(path.name for path in (checkout / "dist/python").iterdir()) == [
         "tagwerk-1.2.3-py3-none-any.whl",
         "tagwerk-1.2.3.tar.gz",
+    ]
+    assert run_job(checkout, jobs["npm"]) == [
+        "npm publish ./dist/npm/tagwerk-client-1.2.3.tgz --provenance --access public"
     ]
     login, token, _, build, sign = run_job(checkout, jobs["images"])
     assert (login, token) == ("docker login ghcr.io --username someone --password-stdin", "the-token")
@@ -138,6 +145,7 @@ def test_the_commands_of_the_release_publish_and_sign_what_was_built(checkout):
     assert made.startswith(
         "gh release create v1.2.3 --repo Owner/tagwerk --verify-tag --notes-file dist/notes.md dist/python/"
     )
+    assert " dist/npm/tagwerk-client-1.2.3.tgz " in made
     assert made.endswith("dist/chart/tagwerk-1.2.3.tgz")
 
 
@@ -146,15 +154,16 @@ def test_a_job_may_do_what_it_does_and_no_more():
     assert release["permissions"] == {}
     allowed = {name: job["permissions"] for name, job in release["jobs"].items()}
     assert allowed["build"] == {"contents": "read"}, "what runs the tests can publish nothing"
-    assert allowed["python"] == {"id-token": "write"}
+    assert allowed["python"] == allowed["npm"] == {"id-token": "write"}
     assert "secrets." not in (WORKFLOWS / "release.yml").read_text()
     needs = {name: job.get("needs") for name, job in release["jobs"].items()}
     assert needs == {
         "build": None,
         "python": "build",
+        "npm": "build",
         "images": "build",
         "chart": "images",
-        "notes": ["python", "images", "chart"],
+        "notes": ["python", "npm", "images", "chart"],
     }
 
 
