@@ -5,7 +5,6 @@ from contextlib import aclosing
 from typing import Any
 
 from fastapi.sse import format_sse_event
-from starlette.types import Send
 
 from service.errors import TagwerkError
 from service.http import problem
@@ -29,20 +28,7 @@ HEARTBEAT = format_sse_event(comment="")  # keeps proxies from closing an idle c
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
-class EventStream(Streamed):
-    """Sends server-sent events; closes their source in the end."""
-
-    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
-        self._events = events
-        super().__init__(events, headers=HEADERS, media_type=MEDIA_TYPE)
-
-    async def stream_response(self, send: Send) -> None:
-        """Sends the response's start and the events."""
-        async with aclosing(self._events):
-            await super().stream_response(send)
-
-
-async def streamed(events: AsyncGenerator[bytes, None]) -> EventStream:
+async def streamed(events: AsyncGenerator[bytes, None]) -> Streamed:
     """Returns a streaming response after the first event: an error before it gets its own status code."""
     first = await anext(events)
 
@@ -52,7 +38,7 @@ async def streamed(events: AsyncGenerator[bytes, None]) -> EventStream:
             async for event in events:
                 yield event
 
-    return EventStream(all_events())
+    return Streamed(all_events(), headers=HEADERS, media_type=MEDIA_TYPE)
 
 
 async def generation_events(

@@ -3,7 +3,9 @@
 import asyncio
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
@@ -21,11 +23,19 @@ HEADERS = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
 
 
 class Streamed(StreamingResponse):
-    """A streamed response. If the client goes, the connection cancels the task; Starlette's would listen for it too."""
+    """A streamed response, whose source is closed in the end.
+
+    If the client goes, the connection cancels the task; Starlette's would listen for it too.
+    """
+
+    def __init__(self, source: AsyncGenerator[bytes, None], **options: Any) -> None:
+        super().__init__(source, **options)
+        self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the response."""
-        await self.stream_response(send)
+        async with aclosing(self._source):
+            await self.stream_response(send)
 
 
 async def respond(request: Request, pieces: list[bytes], media_type: str = JSON) -> Response:
@@ -44,7 +54,7 @@ def response_of(pieces: list[bytes], headers: Mapping[str, str], media_type: str
     return Streamed(_one_by_one(deque(pieces)), headers={**headers, "Content-Length": str(size)}, media_type=media_type)
 
 
-async def _one_by_one(pieces: deque[bytes]) -> AsyncIterator[bytes]:
+async def _one_by_one(pieces: deque[bytes]) -> AsyncGenerator[bytes, None]:
     for piece in joined(pieces.popleft() for _ in range(len(pieces))):
         yield piece
         await asyncio.sleep(0)

@@ -16,9 +16,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from service.artifact.version import ModelVersion
 from service.engine.loader import LoadHooks, loading_order
 from service.errors import ArtifactError
-from service.pipelines.catalog import Catalog
+from service.pipelines.catalog import Catalog, Dictionaries
 from service.pipelines.classification import ClassifiedText, classify
-from service.pipelines.dictionaries import Dictionaries
 from service.pipelines.generation import GenerationOptions, generate
 from service.pipelines.run import PipelineRun, Resources
 from service.pipelines.tagging import TaggedText, tag

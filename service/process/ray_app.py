@@ -19,8 +19,7 @@ from service.engine.engine import Engine
 from service.engine.loader import LoadHooks, loading_order
 from service.engine.tensorflow_engine import make_engine
 from service.http.context import Context, ProcessGroup
-from service.pipelines.catalog import Catalog
-from service.pipelines.dictionaries import Dictionaries
+from service.pipelines.catalog import Catalog, Dictionaries
 from service.process import memory
 from service.security.authenticator import Authenticator
 from service.security.rate_limiter import RateLimiter

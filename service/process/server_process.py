@@ -21,8 +21,7 @@ from service.engine.loader import LoadHooks, LoadProgress, loading_order
 from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
 from service.http.context import Context, ProcessGroup
-from service.pipelines.catalog import Catalog
-from service.pipelines.dictionaries import Dictionaries
+from service.pipelines.catalog import Catalog, Dictionaries
 from service.process import memory
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Slot
 from service.process.fork_server import Inherited, fork_on_request

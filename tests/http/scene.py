@@ -17,8 +17,7 @@ from service.backend.base import Fetch
 from service.engine.engine import Engine
 from service.engine.loader import LoadHooks, ModelLoading
 from service.http.context import Context
-from service.pipelines.catalog import Catalog
-from service.pipelines.dictionaries import Dictionaries
+from service.pipelines.catalog import Catalog, Dictionaries
 from service.security.authenticator import Authenticator
 from service.settings import Settings
 from service.telemetry.metrics import Metrics

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.pipelines.dictionaries import Dictionaries
+from service.pipelines.catalog import Dictionaries
 from service.settings import Settings
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging

@@ -24,7 +24,6 @@ from service.types import Array
 
 HEADER = "Inference-Header-Content-Length"
 DTYPES: dict[str, np.dtype[Any]] = {"INT32": np.dtype("<i4"), "INT64": np.dtype("<i8"), "FP32": np.dtype("<f4")}
-NUMBERS_AT_ONCE = 4096  # encoded per slice
 CHARACTERS_AT_ONCE = 65_536  # of a string, encoded per slice
 MOST_NAMES = 64  # outputs that a request names, its parameters
 LENGTH_DIGITS = 12
@@ -188,12 +187,7 @@ def _write_data(tensor: Tensor) -> Sliced[list[bytes]]:
     """Encodes the elements of a tensor as JSON, in pieces."""
     elements = tensor.array.ravel()
     if tensor.datatype != "BYTES":
-        blocks = (elements[i : i + NUMBERS_AT_ONCE].tolist() for i in range(0, len(elements), NUMBERS_AT_ONCE))
-        numbers: list[list[bytes]] = []
-        for block in blocks:
-            numbers.append([to_json(block)[1:-1]])
-            yield
-        return join_list(numbers)
+        return [to_json(elements.tolist())]  # there are few for each text
     strings: list[list[bytes]] = []
     for string in elements:
         parts = range(0, len(string), CHARACTERS_AT_ONCE)
