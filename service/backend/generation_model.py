@@ -10,10 +10,10 @@ from service.artifact.manifest import Manifest
 from service.backend.base import GENERATION_INPUTS, Fetch
 from service.backend.compiling import compiled, on_all_cores, on_device
 from service.backend.graphs import Loaded
-from service.backend.names import reproducible_names
 from service.backend.packing import Packing
 from service.backend.sampling import sample
 from service.backend.steps import make_step
+from service.backend.tensorflow_private import reproducible_names
 from service.errors import DeviceFailed
 from service.types import Array, Tensors
 

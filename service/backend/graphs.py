@@ -1,15 +1,23 @@
-"""Loads SavedModels: of several that have the same graph, the functions once, and the variables of each."""
+"""Loads SavedModels: of several that have the same graph, the functions once, and the variables of each.
 
-from collections.abc import Callable, Mapping
+The functions are registered as they are stored, and called by their names. `tf.saved_model.load` would first make a
+graph of Python objects of each, which takes some ten times as long, and which only code that changes graphs needs.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.framework.function_pb2 import FunctionDef
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+from tensorflow.core.protobuf.saved_object_graph_pb2 import SavedConcreteFunction, SavedObjectGraph
+
+from service.backend.tensorflow_private import register_function
 
 Signature = Callable[..., dict[str, Any]]
-
-VARIABLES = ("weights", "variables_of_parts")  # lists of variables, as the exporter names them
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,53 +26,91 @@ class Loaded:
 
     Attributes:
         signatures: tensors by name -> tensors by name.
-        owner: of the variables, which must be kept.
+        variables: of the signatures, which must be kept.
     """
 
     signatures: Mapping[str, Signature]
-    owner: Any
+    variables: Sequence[tf.Variable]
 
 
 class Graphs:
-    """The graphs that a process has loaded. TensorFlow takes half a second to load one, and a tenth for variables."""
+    """The graphs whose functions a process has registered."""
 
     def __init__(self) -> None:
-        self._first: dict[str, Any] = {}  # of each graph, the SavedModel that was loaded first
+        self._registered: set[str] = set()
 
     def load(self, folder: Path, graph: str) -> Loaded:
-        """Loads a SavedModel. graph: what is the same for all SavedModels of the same functions."""
-        if (first := self._first.get(graph)) is not None and (loaded := _with_variables_of(folder, first)) is not None:
-            return loaded
-        loaded = tf.saved_model.load(str(folder))
-        self._first[graph] = loaded
-        return Loaded(loaded.signatures, loaded)
+        """Loads a SavedModel. graph: what is the same for all SavedModels of the same functions.
+
+        Raises ValueError if its functions use something other than variables, and TensorFlow's or protobuf's errors.
+        """
+        saved = SavedModel.FromString((folder / "saved_model.pb").read_bytes()).meta_graphs[0]
+        suffix = f"_{zlib.crc32(graph.encode()):08x}"  # functions of several graphs may have the same names
+        if graph not in self._registered:
+            _register(saved.graph_def.library.function, suffix)
+            self._registered.add(graph)
+        objects = saved.object_graph_def
+        variables = _read_variables(folder, objects)
+        signatures = {}
+        for child in objects.nodes[_paths(objects)["signatures"]].children:
+            name = objects.nodes[child.node_id].bare_concrete_function.concrete_function_name
+            function = objects.concrete_functions[name]
+            if foreign := [number for number in function.bound_inputs if number not in variables]:
+                kind = objects.nodes[foreign[0]].WhichOneof("kind")
+                raise ValueError(f"the function {child.local_name} reads a {kind}, and may read variables alone")
+            handles = [variables[number].handle for number in function.bound_inputs]
+            signatures[child.local_name] = _signature(name + suffix, function, handles)
+        return Loaded(signatures, list(variables.values()))
 
 
-def _with_variables_of(folder: Path, first: Any) -> Loaded | None:
-    """Returns the functions of a SavedModel with another's variables; None if they use something else as well."""
+def _register(functions: Sequence[FunctionDef], suffix: str) -> None:
+    """Registers functions under their names and a suffix."""
+    names = {function.signature.name for function in functions}
+    for function in functions:
+        function.signature.name += suffix
+        for node in function.node_def:
+            if node.op in names:
+                node.op += suffix
+            for value in node.attr.values():
+                for called in (value.func, *value.list.func) if value.WhichOneof("value") in ("func", "list") else ():
+                    if called.name in names:
+                        called.name += suffix
+        register_function(function)
+
+
+def _paths(objects: SavedObjectGraph) -> dict[str, int]:
+    """Returns the number of each object by its names from the root on, joined by slashes: those nearer to it first."""
+    paths, waiting = {"": 0}, [("", 0)]
+    for prefix, number in waiting:
+        for child in objects.nodes[number].children:
+            if child.node_id not in paths.values():
+                paths[path := prefix + child.local_name] = child.node_id
+                waiting.append((f"{path}/", child.node_id))
+    return paths
+
+
+def _read_variables(folder: Path, objects: SavedObjectGraph) -> dict[int, tf.Variable]:
+    """Reads the variables of a SavedModel, by the numbers of their objects."""
     values = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
-    variables: dict[int, tf.Variable] = {}  # by the identity of the handle that they replace
-    for name in VARIABLES:
-        for number, variable in enumerate(getattr(first, name, ())):
-            if id(variable.handle) not in variables:
-                value = values.get_tensor(f"{name}/{number}/.ATTRIBUTES/VARIABLE_VALUE")
-                variables[id(variable.handle)] = tf.Variable(value, trainable=False)
-    if any(
-        id(handle) not in variables for function in first.signatures.values() for handle in function.captured_inputs
-    ):
-        return None
-    signatures = {name: _with_variables(function, variables) for name, function in first.signatures.items()}
-    return Loaded(signatures, variables)
+    return {
+        number: tf.Variable(values.get_tensor(f"{path}/.ATTRIBUTES/VARIABLE_VALUE"), trainable=False)
+        for path, number in _paths(objects).items()
+        if objects.nodes[number].HasField("variable")
+    }
 
 
-def _with_variables(function: Any, variables: Mapping[int, tf.Variable]) -> Signature:
-    """Returns a function that reads these variables in place of its own."""
-    names = sorted(function.structured_input_signature[1])
-    handles = [variables[id(handle)].handle for handle in function.captured_inputs]
+def _signature(name: str, function: SavedConcreteFunction, handles: Sequence[Any]) -> Signature:
+    """Returns what calls a registered function with inputs by name, and with the handles of its variables."""
+    inputs = sorted(function.canonicalized_input_signature.tuple_value.values[1].dict_value.fields)
+    outputs = sorted(function.output_signature.dict_value.fields.items())
+    specs = {output: value.tensor_spec_value for output, value in outputs}
+    types = [spec.dtype for spec in specs.values()]
 
     def call(**given: Any) -> dict[str, Any]:
-        flat = function.inference_fn.call_flat(*(tf.convert_to_tensor(given[name]) for name in names), *handles)
-        outputs: dict[str, Any] = tf.nest.pack_sequence_as(function.structured_outputs, flat)
-        return outputs
+        tensors = [*(tf.convert_to_tensor(given[input]) for input in inputs), *handles]
+        found = dict(zip(specs, tf.raw_ops.StatefulPartitionedCall(args=tensors, Tout=types, f=name), strict=True))
+        for output, tensor in found.items():
+            tensor.set_shape(tf.TensorShape(specs[output].shape))
+        return found
 
     return call

@@ -12,8 +12,8 @@ from service.backend.compiling import system_error
 from service.backend.device import choose_device
 from service.backend.generation_model import TensorFlowGenerationModel
 from service.backend.graphs import Graphs, Loaded, Signature
-from service.backend.names import reproducible_names
 from service.backend.sequence_model import TensorFlowSequenceModel
+from service.backend.tensorflow_private import reproducible_names
 from service.errors import ArtifactError
 from service.types import Array
 
@@ -70,7 +70,7 @@ class TensorFlowBackend:
         wanted = {n: c for n, c in manifest.files.items() if n == GOLDENS or n.startswith(f"{SAVED_MODEL}/")}
         with verified_copy(folder, wanted) as copy:
             try:
-                with tf.device(self._device), reproducible_names(manifest.graph, str(manifest.key)):
+                with tf.device(self._device):
                     loaded = self._graphs.load(copy / SAVED_MODEL, manifest.graph)
                     signature = loaded.signatures[manifest.endpoint_name]
             except Exception as error:  # TensorFlow raises various errors for a damaged SavedModel

@@ -17,7 +17,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Golden, Manifest, Metric
 from service.artifact.reference import CONFIDENCE_BINS, Reference, write_reference
-from service.backend.names import reproducible_names
+from service.backend.tensorflow_private import reproducible_names
 from service.errors import ArtifactError
 from service.text.vocabulary import PAD, UNK
 from training.data.dataset import Example, collate

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.artifact import manifest as artifact
-from service.backend import names
+from service.backend import tensorflow_private
 from service.text.lemmatizer import LEMMA
 from tests.training.tiny import tagging, treebank_with_lemmas
 from training.data.dataset import collate
@@ -65,7 +65,7 @@ def test_a_padded_version_is_restored_as_it_was(task, tmp_path):
 def test_taggers_of_other_words_and_labels_have_the_same_graph(task, tmp_path, monkeypatch):
     graphs = []
     for store, each in enumerate((task, task_of(9))):
-        monkeypatch.setattr(names, "_loaded", Counter())  # as in a process that exports one model
+        monkeypatch.setattr(tensorflow_private, "_loaded", Counter())  # as in a process that exports one model
         keras.utils.clear_session()
         model = each.network()
         round_weights(each, model)

@@ -1,0 +1,41 @@
+"""What is used of TensorFlow's private interfaces: how it numbers names, and its registry of functions.
+
+pyproject.toml bounds TensorFlow's version; `tests/backend/test_tensorflow_private.py` names what a new one breaks.
+"""
+
+import itertools
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tensorflow.core.framework.function_pb2 import FunctionDef
+from tensorflow.python.eager import context
+from tensorflow.python.framework import ops
+
+_loaded: Counter[tuple[str, str]] = Counter()
+
+
+@contextmanager
+def reproducible_names(graph: str, model: str) -> Iterator[None]:
+    """Numbers names created in the block by the graph, and by how often the model has been loaded before.
+
+    XLA's cache keys include function names, which TensorFlow numbers by a global counter. Another model in the store,
+    or other shapes compiled before, would change the names, and no cached executable would be found. Models whose
+    graphs are the same to the byte, and that differ in their weights alone, have the same names: what is compiled for
+    one of them runs all others. A model that is loaded again, since an executable was damaged, gets new names:
+    TensorFlow keeps what has failed.
+    """
+    key = graph, model
+    numbers = itertools.count(zlib.crc32(f"{graph} {_loaded[key]}".encode()) << 20)
+    _loaded[key] += 1
+    usual, ops.uid = ops.uid, lambda: next(numbers)
+    try:
+        yield
+    finally:
+        ops.uid = usual
+
+
+def register_function(function: FunctionDef) -> None:
+    """Registers a function, so that operations call it by its name. Registered functions stay."""
+    context.context().add_function_def(function)

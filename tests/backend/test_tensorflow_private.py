@@ -1,0 +1,34 @@
+"""The private interfaces of TensorFlow that the service uses: what a new version changes fails here, by its name."""
+
+import tensorflow as tf
+from tensorflow.core.framework.function_pb2 import FunctionDef
+from tensorflow.python.eager import context
+from tensorflow.python.framework import ops
+
+from service.backend.tensorflow_private import register_function, reproducible_names
+
+
+def traced() -> str:
+    """Returns the name that TensorFlow gives to a function that is traced now."""
+    function = tf.function(lambda x: x + 1.0, autograph=False).get_concrete_function(tf.TensorSpec([], tf.float32))
+    return str(function.function_def.signature.name)
+
+
+def test_names_are_numbered_by_what_is_called_uid():
+    assert isinstance(ops.uid(), int)
+    with reproducible_names("a graph", "loaded twice"):
+        first = traced()
+    with reproducible_names("a graph", "of another"):
+        assert traced() == first
+    with reproducible_names("a graph", "loaded twice"):
+        assert traced() != first
+
+
+def test_a_registered_function_is_called_by_its_name():
+    function = FunctionDef()
+    function.CopyFrom(tf.function(lambda x: x * 2.0, autograph=False).get_concrete_function(1.0).function_def)
+    function.signature.name = "registered_by_a_test"
+    assert not context.context().has_function("registered_by_a_test")
+    register_function(function)
+    (found,) = tf.raw_ops.PartitionedCall(args=[], Tout=[tf.float32], f="registered_by_a_test")
+    assert found.numpy() == 2.0
