@@ -21,9 +21,9 @@ from service.engine.requests import Requests
 from service.errors import EngineUnavailable, TagwerkError
 from service.http.handlers import Exchange, Handler
 from service.pipelines.formats import JSON
-from service.pipelines.run import SMALL_BYTES, Resources
+from service.pipelines.run import SLICE_SECONDS, SMALL_BYTES, Resources, advance
 from service.text import conllu
-from service.text.slices import SLICE_SECONDS, Sliced, advance
+from service.text.slices import Sliced
 
 log = logging.getLogger("tagwerk.server")
 
@@ -35,9 +35,8 @@ MOST_SLICES = 5  # of an iteration, after which work on further requests begins 
 MOST_KINDS = 64  # some may be of versions that have been replaced
 DEADLINE, CLIENT = attrgetter("deadline"), attrgetter("client")  # of an exchange
 
-Kind = tuple[
-    Handler, OnDone
-]  # of requests with the same model and options: their handler, and the callback for finished requests
+# Of requests with the same model and options: their handler, and the callback for finished requests.
+Kind = tuple[Handler, OnDone]
 
 
 class PlainRequests:

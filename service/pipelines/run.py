@@ -18,11 +18,12 @@ from service.settings import Settings
 from service.store.loading import AnyTask
 from service.telemetry.metrics import Metrics
 from service.telemetry.request import Timing
-from service.text.slices import SLICE_SECONDS, Sliced, advance
+from service.text.slices import Sliced
 from service.types import Array, Ragged, Sampled
 
 SMALL_BYTES = 2048  # of a request that is begun whatever else is in progress
 T = TypeVar("T")
+SLICE_SECONDS = 0.002  # for which long work runs in an iteration of the event loop
 PART_SEQUENCES = 512  # of a large request, sent to the engine together
 PART_TOKENS = 4096
 PARTS_AT_ONCE = 2  # in progress, so that one is sent while another runs
@@ -174,6 +175,18 @@ class PipelineRun:
         finally:
             if "queue" in stages and "inference" not in stages:
                 stages["inference"] = time.monotonic() - began - stages["queue"]
+
+
+def advance(work: Sliced[T], seconds: float) -> tuple[T] | None:
+    """Runs work for about `seconds`; returns a tuple of its result, or None if it is not finished."""
+    end = time.monotonic() + seconds
+    try:
+        while True:
+            next(work)
+            if time.monotonic() >= end:
+                return None
+    except StopIteration as done:
+        return (done.value,)
 
 
 async def infer_in_parts(engine: Engine, request: Requests) -> Outcome:

@@ -14,10 +14,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.http import plain_requests
+from service.pipelines.run import SLICE_SECONDS, advance
 from service.security.authenticator import Authenticator
 from service.security.keys import add_key
 from service.security.rate_limiter import RateLimiter
-from service.text.slices import SLICE_SECONDS, Sliced, advance
+from service.text.slices import Sliced
 from tests.engine.running import until
 from tests.fakes import failing
 from tests.http.plain import Answer, Service, answers, run, running

@@ -20,9 +20,9 @@ from service.http import body as http_body
 from service.pipelines import formats
 from service.pipelines import run as run_module
 from service.pipelines.generation import PROMPTS_AT_ONCE, begin
-from service.pipelines.run import PipelineRun
+from service.pipelines.run import PipelineRun, advance
 from service.telemetry.request import Timing
-from service.text.slices import Sliced, advance, finish
+from service.text.slices import Sliced, finish
 from service.types import ModelKey
 from tests.engine.running import SAMPLING
 from tests.http.scene import made_context, scene

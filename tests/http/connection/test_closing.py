@@ -13,7 +13,8 @@ import uvloop
 
 from service.http import plain_requests
 from service.http.connection.connection import Connection
-from service.text.slices import Sliced, advance
+from service.pipelines.run import advance
+from service.text.slices import Sliced
 from tests.engine.running import until
 from tests.http.plain import Service, answers, running
 from tests.http.wire import GET, Wire, application, new_connection, post, turns
