@@ -1,15 +1,14 @@
 """The routes POST /tag, /classify and /generate, in all their formats."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from pydantic import BaseModel
 
 from service.api import answer_schemas, events, request_schemas
-from service.api.lines import E, Work, takes_lines
+from service.api.lines import takes_lines
 from service.api.openapi import INFER, responses
 from service.api.route import JsonRoute
 from service.artifact.version import ModelVersion
@@ -73,25 +72,14 @@ router = APIRouter(route_class=JsonRoute, responses=responses(406, *INFER), tags
 CONLLU = {conllu.MEDIA_TYPE: {"schema": {"type": "string"}, "example": answer_schemas.CONLLU_EXAMPLE}}
 
 
-def task(name: str, summary: str, answer: type[BaseModel], work: Work, **result: Any) -> Callable[[E], E]:
-    """Adds the route of a task; `work` answers a line, and `result` describes the answer in the OpenAPI document."""
-
-    def add(endpoint: E) -> E:
-        responses: dict[int | str, dict[str, Any]] = {200: result}
-        options: dict[str, Any] = {"operation_id": name, "response_model": answer, "responses": responses}
-        return router.post(f"/{name}", summary=summary, **options)(takes_lines(work)(endpoint))
-
-    return add
-
-
-@task(
-    "tag",
-    "Part-of-speech tags",
-    answer_schemas.TagAnswer,
-    tag_line,
-    description="The tags, as JSON or CoNLL-U",
-    content=CONLLU,
+@router.post(
+    "/tag",
+    operation_id="tag",
+    summary="Part-of-speech tags",
+    response_model=answer_schemas.TagAnswer,
+    responses={200: {"description": "The tags, as JSON or CoNLL-U", "content": CONLLU}},
 )
+@takes_lines(tag_line)
 async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
     run, media_type = pipeline_run(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
@@ -106,7 +94,14 @@ async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
     return await respond(request, content, media_type)
 
 
-@task("classify", "Sentiment", answer_schemas.ClassifyAnswer, run_classify, description="The labels")
+@router.post(
+    "/classify",
+    operation_id="classify",
+    summary="Sentiment",
+    response_model=answer_schemas.ClassifyAnswer,
+    response_description="The labels",
+)
+@takes_lines(run_classify)
 async def classify_(body: request_schemas.ClassifyRequest, request: Request) -> Response:
     """Classifies texts: the probability of each label, over the whole of each text."""
     run = pipeline_run(request)
@@ -115,13 +110,14 @@ async def classify_(body: request_schemas.ClassifyRequest, request: Request) -> 
     return await respond(request, content)
 
 
-@task(
-    "generate",
-    "Generated text",
-    answer_schemas.GenerateAnswer,
-    generate_line,
-    **events.described(answer_schemas.EVENTS_EXAMPLE),
+@router.post(
+    "/generate",
+    operation_id="generate",
+    summary="Generated text",
+    response_model=answer_schemas.GenerateAnswer,
+    responses={200: events.described(answer_schemas.EVENTS_EXAMPLE)},
 )
+@takes_lines(generate_line)
 async def generate_(body: request_schemas.GenerateRequest, request: Request) -> Response:
     """Continues prompts, character by character; with `stream`, as server-sent events."""
     run, media_type = pipeline_run(request), wanted(request, (JSON, events.MEDIA_TYPE))

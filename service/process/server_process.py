@@ -30,7 +30,7 @@ from service.process.supervised import EXIT_MACHINE
 from service.security.authenticator import Authenticator
 from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
-from service.store.loading import load_version
+from service.store.registry import load_version
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State

@@ -17,7 +17,7 @@ from service.artifact.manifest import (
 )
 from service.artifact.reference import REFERENCE, Reference, write_reference
 from service.errors import ArtifactError
-from service.store.loading import load_version
+from service.store.registry import load_version
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile
 from service.text.vocabulary import Vocabulary
 from tests.fakes import version_of

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from service.__main__ import main
 from service.errors import ArtifactError, ConfigurationError
-from service.store.loading import load_version
+from service.store.registry import load_version
 from tests.artifact.test_manifest import write_version
 
 

@@ -20,7 +20,7 @@ from service.engine.padding import full_rows
 from service.engine.requests import Generation, Sampling
 from service.engine.slots import Slots, Stream
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed
-from service.store.loading import load_version
+from service.store.registry import load_version
 from service.text.lemmatizer import NEXT_RULES
 from service.types import ModelKey
 from tests.batches import padded, rows_of

@@ -10,7 +10,7 @@ import pytest
 from service.artifact.version import ModelVersion
 from service.pipelines.formats import write_conllu
 from service.pipelines.tagging import TaggedText, joined_tokens, split_texts
-from service.store.loading import load_version
+from service.store.registry import load_version
 from service.tasks.tagging import Tag
 from service.text.languages import make_tokenizer
 from service.text.slices import finish

@@ -7,7 +7,7 @@ import pytest
 
 from service.artifact.version import ModelVersion
 from service.pipelines.tagging import decode, encode, joined_tokens, split_texts
-from service.store.loading import load_version
+from service.store.registry import load_version
 from service.tasks.tagging import Tagging
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA, NEXT_RULES

@@ -15,8 +15,7 @@ from service.artifact.manifest import checksums, read_manifest
 from service.errors import ArtifactError, ConfigurationError
 from service.pipelines.catalog import Catalog
 from service.settings import Settings
-from service.store.loading import load_version
-from service.store.registry import Registry
+from service.store.registry import Registry, load_version
 from service.store.serving import Serving, resolve
 from service.store.serving_config import ServingConfig, read_serving
 from service.tasks.tagging import Tagging
@@ -240,6 +239,6 @@ def test_a_version_that_was_valid_stays_so_while_the_machine_cannot_read_it_unti
 def test_a_version_for_which_the_memory_did_not_suffice_is_read_again(store, monkeypatch):
     registry = Registry(store)
     with monkeypatch.context() as patch:
-        patch.setattr("service.store.loading.make_task", lambda version: (_ for _ in ()).throw(MemoryError()))
+        patch.setattr("service.store.registry.make_task", lambda version: (_ for _ in ()).throw(MemoryError()))
         assert registry.fault(VICTIM) == "it cannot be built: MemoryError:"
     assert registry.fault(VICTIM) is None

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from service.artifact.version import ModelVersion
-from service.commands.annotate.conllu import write_block
 from service.commands.annotate.job import Job
+from service.commands.annotate.readers import NOT_A_WORD
 from service.commands.annotate.rows import Chunk, Position, Row, UnreadableInput
 from service.pipelines import formats
 from service.pipelines.classification import classify
@@ -49,8 +49,27 @@ async def tag_conllu(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     for row, text in zip(chunk.rows, texts, strict=True):
         generator = formats.generator_of(model) if is_first and not blocks else None
         columns = (Columns(one.upos, one.xpos, one.feats, one.lemma) for tags in text.tags for one in tags)
-        blocks.append(write_block(row.block, columns, generator))
+        blocks.append(_with_tags(row.block, columns, generator))
     return "".join(blocks).encode()
+
+
+def _with_tags(block: Iterable[str], columns: Iterable[Columns], generator: str | None) -> str:
+    """Returns a sentence of CoNLL-U with other lemmas and tags; all other lines and columns stay as they are.
+
+    A lemma of None leaves the sentence's lemma. `generator` becomes the first comment, and replaces an earlier one.
+    """
+    lines = [f"# generator = {generator}"] if generator is not None else []
+    words = iter(columns)
+    for line in block:
+        identity, *cells = line.split("\t")
+        if line.startswith("#") or NOT_A_WORD.fullmatch(identity):
+            if generator is None or not line.startswith("# generator ="):
+                lines.append(line)
+            continue
+        upos, xpos, feats, lemma, _ = next(words)
+        cells[1:5] = [cells[1] if lemma is None else " ".join(lemma.split()), upos, xpos, write_features(feats)]
+        lines.append("\t".join([identity, *cells]))
+    return "\n".join([*lines, "", ""])
 
 
 async def tag_jsonl(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:

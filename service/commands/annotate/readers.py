@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 
-from service.commands.annotate.conllu import read_sentence
 from service.commands.annotate.job import LONGEST_LINE, TEXT_COLUMN, InputFormat, Job
 from service.commands.annotate.rows import (
     CUT,
@@ -33,6 +32,9 @@ from service.errors import shortened
 DELIMITERS = ",;\t|"
 RECORD_BYTES = 2**20  # of a record of several lines, beside the longest text
 SEPARATOR = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # a first line that names the delimiter, as Excel writes it
+CONLLU_COLUMNS = "ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC".split()
+NOT_A_WORD = re.compile(r"\d+[-.]\d+")  # the range of a multiword token, or an empty node
+_COMMENT = re.compile(r"#\s*(sent_id|newdoc id|newpar id)\s*=\s*(.*)")
 COMPRESSED = (".gz", ".bz2", ".xz")
 SUFFIXES: dict[str, InputFormat] = {".tab": "tsv", ".ndjson": "jsonl", ".json": "jsonl"}
 SUFFIXES |= {f".{form}": form for form in ("csv", "tsv", "jsonl", "conllu", "parquet")}
@@ -223,3 +225,52 @@ def header_of(text: str, delimiter: str) -> list[str]:
     with suppress(csv.Error, StopIteration):
         return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     return []
+
+
+def read_sentence(lines: Lines, job: Job) -> Row:
+    """Reads a sentence of CoNLL-U (universaldependencies.org/format.html), with its words' forms.
+
+    Only its block has multiword tokens and empty nodes. Raises StopIteration, and BadRow after the last line of a bad sentence.
+    """
+    block: list[str] = []
+    first, bad = 0, None
+    while True:
+        try:
+            line = without_newline(lines.read())
+        except BadRow as error:
+            bad, line = bad or error, "#"
+        except StopIteration:
+            if not block:
+                raise
+            break
+        if not line.strip():
+            if block:
+                break
+            continue
+        first = first or lines.position.lines
+        block.append(line)
+    if bad is not None:
+        raise bad
+    tokens: list[str] = []
+    for number, line in enumerate(block, first):
+        cells = line.split("\t")
+        if not line.startswith("#") and not NOT_A_WORD.fullmatch(cells[0]):
+            if problem := _problem(cells, len(tokens) + 1):
+                raise lines.error(problem, number)
+            tokens.append(cells[1])
+    if sum(map(len, tokens)) + len(tokens) - 1 > job.longest_text:
+        raise lines.error(f"the sentence is longer than {job.longest_text} characters: {CUT}", first)
+    comments = filter(None, map(_COMMENT.fullmatch, block))
+    kept = {comment[1].replace(" ", "_"): comment[2].strip() for comment in comments}
+    return Row(first, "", tokens, kept, block)
+
+
+def _problem(cells: Sequence[str], expected: int) -> str | None:
+    """Returns what is wrong with the line of a word whose ID should be `expected`."""
+    if len(cells) != len(CONLLU_COLUMNS):
+        count = f"{len(cells)} column{'s' * (len(cells) > 1)}"
+        return f"{count}, not {len(CONLLU_COLUMNS)}, separated by tabs: {' '.join(CONLLU_COLUMNS)}"
+    if cells[0] != str(expected):
+        problem = f"the ID {shortened(cells[0])!r}, not {expected}"
+        return f"{problem}: words are numbered from 1, and a blank line ends each sentence"
+    return None if cells[1].strip() else "FORM is empty"

@@ -11,7 +11,7 @@ import pytest
 from service.artifact import manifest as artifact
 from service.backend.saved_model import TensorFlowBackend
 from service.engine.padding import Grid, pad
-from service.store.loading import load_version
+from service.store.registry import load_version
 from service.tasks.tagging import Tagging as ServedTagging
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.slices import finish
