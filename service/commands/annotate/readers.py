@@ -230,7 +230,8 @@ def header_of(text: str, delimiter: str) -> list[str]:
 def read_sentence(lines: Lines, job: Job) -> Row:
     """Reads a sentence of CoNLL-U (universaldependencies.org/format.html), with its words' forms.
 
-    Only its block has multiword tokens and empty nodes. Raises StopIteration, and BadRow after the last line of a bad sentence.
+    Only its block has multiword tokens and empty nodes. Raises StopIteration, and BadRow after the last line of a bad
+    sentence.
     """
     block: list[str] = []
     first, bad = 0, None
