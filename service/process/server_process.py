@@ -154,10 +154,8 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
     own = settings.of_process(settings.processes)
     metrics = Metrics("server", record=str(number))
     catalog = Catalog(Dictionaries.of(settings, metrics))
-    # A process that replaces a dead one is in a hurry; a process that loads new versions is not.
-    complete = sum(slot.ready for slot in board.slots) >= settings.processes
     hooks = LoadHooks(prepare=catalog.prepare, on_progress=group.note_loading, on_unread=group.note_unread)
-    engine = make_engine(own, versions, metrics, hooks, low_priority=complete)
+    engine = make_engine(own, versions, metrics, hooks, low_priority=gives_way(board.slots, number, settings.processes))
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter(files.rate_limiter, number)) if keys is not None else None
     context = Context(own, metrics, engine, catalog, authenticator, group)
@@ -168,6 +166,16 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
     if server.orphaned:
         remove_folder()
     return status
+
+
+def gives_way(slots: Sequence[Slot], number: int, processes: int) -> bool:
+    """Returns whether the process of a slot loads at low priority.
+
+    It does if as many processes serve as there should be, and if none serves and one of a slot before it is loading:
+    so at a start the first has all cores, and serves sooner. A process that replaces a dead one is in a hurry.
+    """
+    ready = sum(slot.ready for slot in slots)
+    return ready >= processes or (not ready and any(slot.state is State.STARTING for slot in slots[:number]))
 
 
 def read_versions(settings: Settings, keys: Iterable[ModelKey], slot: Slot) -> tuple[list[ModelVersion], list[Refused]]:

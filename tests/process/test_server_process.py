@@ -215,3 +215,21 @@ def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monk
     assert run_fork_server(Settings(), cast(Any, None), cast(Any, None)) == 0
     assert not folder.exists()
     assert waited == [2 * ORPHAN_SECONDS], "those that have begun remove it themselves"
+
+
+@pytest.mark.parametrize(
+    ("states", "number", "low"),
+    [
+        ("STARTING STARTING", 0, False),  # a start
+        ("STARTING STARTING", 1, True),
+        ("READY STARTING", 1, False),  # replaces one that has died
+        ("STARTING READY", 0, False),
+        ("READY READY STARTING", 2, True),  # loads new versions beside as many as there should be
+        ("STARTING DRAINING", 0, False),
+    ],
+)
+def test_at_a_start_the_first_process_has_all_cores_and_new_versions_are_loaded_at_low_priority(states, number, low):
+    board = Board(3)
+    for slot, state in zip(board.slots, states.split(), strict=False):
+        slot.state = State[state]
+    assert server_process.gives_way(board.slots, number, processes=2) is low
