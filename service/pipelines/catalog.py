@@ -11,7 +11,7 @@ from service.artifact.version import ModelVersion
 from service.errors import ConfigurationError, EngineUnavailable, ModelNotFound
 from service.files import fingerprint
 from service.settings import Settings
-from service.store.registry import AnyTask, make_task
+from service.tasks.any_task import AnyTask, make_task
 from service.tasks.dictionary import Dictionary, parse
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment

@@ -15,7 +15,7 @@ from service.engine.requests import ANONYMOUS, Generation, Outcome, Requests
 from service.errors import DeadlineExceeded, Overloaded, TooLarge
 from service.pipelines.catalog import Catalog
 from service.settings import Settings
-from service.store.registry import AnyTask
+from service.tasks.any_task import AnyTask
 from service.telemetry.metrics import Metrics
 from service.telemetry.request import Timing
 from service.text.slices import Sliced

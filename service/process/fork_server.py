@@ -50,7 +50,7 @@ class Inherited(NamedTuple):
 
 
 class ForkServer:
-    """The fork server, as the supervisor sees it. It is started when it does not run and a process is to be forked."""
+    """The fork server, as the supervisor sees it. It is started again if a process is to be forked and it has ended."""
 
     def __init__(self, files: Inherited, environment: Mapping[str, str]) -> None:
         # -P: a `service.py` or `socket.py` in the current folder is not what is imported.
@@ -62,11 +62,15 @@ class ForkServer:
         self._children: dict[int, Child] = {}  # that are being forked, by their slots' numbers
         adopt_orphans()
 
+    def start(self) -> None:
+        """Starts the fork server if it does not run. Raises OSError."""
+        if self._process is None:
+            self._start()
+
     def fork(self, number: int) -> Child:
         """Starts the server process of a slot. Raises OSError."""
         self.poll()
-        if self._process is None:
-            self._start()
+        self.start()
         self._requests.sendall(bytes([number]))
         child = self._children[number] = Child(f"process {number + 1}")
         return child

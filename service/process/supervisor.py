@@ -73,6 +73,8 @@ class Supervisor:
         }
         files = Inherited(self._board.file, self._listening.fileno(), make_file(), self._lifeline)
         self._fork_server = ForkServer(files, environment)
+        with suppress(OSError):  # it is tried again when a process is forked
+            self._fork_server.start()  # it imports while the store is read
         self._rollout = Rollout(settings, self._board, self._fork, self._clean_up, metrics)
 
     def run(self) -> int:

@@ -23,17 +23,13 @@ from service.artifact.manifest import (
 from service.artifact.signing import check_signature, read_public_key
 from service.artifact.version import ModelVersion
 from service.errors import ArtifactError, ConfigurationError, is_machine_fault
-from service.tasks.generation import TextGeneration
 from service.tasks.requirements import check_version
-from service.tasks.sentiment import Sentiment
-from service.tasks.tagging import Tagging
 from service.types import ModelKey
 
 log = logging.getLogger("tagwerk")
 VERSION = re.compile(r"0|[1-9][0-9]{0,17}")
 NOT_FOUND = "it is not in the store"
 Fingerprint = tuple[tuple[str, int, int, int], ...]  # of each file: path, size, times of its last changes
-AnyTask = Tagging | Sentiment | TextGeneration
 
 
 def load_version(folder: Path, signers: Sequence[Path] = (), *, whole: bool = True) -> ModelVersion:
@@ -44,6 +40,8 @@ def load_version(folder: Path, signers: Sequence[Path] = (), *, whole: bool = Tr
 
     Raises ArtifactError for an invalid folder, and ConfigurationError for unreadable signers' keys.
     """
+    from service.tasks.any_task import make_task  # imports spaCy, and the supervisor starts its processes first
+
     keys = [read_public_key(path) for path in signers]
     with reading(MANIFEST):
         content = read_file(folder, MANIFEST, MAX_MANIFEST_BYTES)
@@ -66,15 +64,6 @@ def load_version(folder: Path, signers: Sequence[Path] = (), *, whole: bool = Tr
         check_version(manifest, version.vocabularies)
         make_task(version)
     return version
-
-
-def make_task(version: ModelVersion) -> AnyTask:
-    """Builds a version's task."""
-    task: Task = version.manifest.task
-    if task == "generate":
-        return TextGeneration(version)
-    longest = version.manifest.length_buckets[-1]
-    return Tagging(version, longest) if task == "tag" else Sentiment(version, longest)
 
 
 @dataclass(frozen=True, slots=True)

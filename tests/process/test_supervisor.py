@@ -105,7 +105,13 @@ class Forking:
         self.closed = False
         slots = int(environment["TAGWERK_PROCESSES"]) + SPARE_SLOTS
         self._board = Board(slots, files.board)
+        self.started = False
         Forking.made = self
+
+    def start(self) -> None:
+        self.started = True
+        if self.failure is not None:
+            raise self.failure
 
     def fork(self, number: int) -> Started:
         if self.failure is not None:
@@ -172,6 +178,7 @@ def test_each_process_inherits_what_all_share(settings, listening, monkeypatch, 
     assert fork_server.environment["TAGWERK_PROCESSES"] == "2"
     assert fork_server.environment["TMPDIR"] == str(folder)
     assert fork_server.environment["TAGWERK_XLA_CACHE"] == str(folder / "xla")
+    assert fork_server.started
     assert fork_server.closed
     messages = [
         "processes: 2, TAGWERK_PROCESSES",

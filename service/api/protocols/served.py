@@ -15,7 +15,7 @@ from service.pipelines.formats import write_tagged_text
 from service.pipelines.generation import generate
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import TaggedText, tag
-from service.store.registry import AnyTask
+from service.tasks.any_task import AnyTask
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
