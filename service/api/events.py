@@ -8,7 +8,7 @@ from fastapi.sse import format_sse_event
 
 from service.errors import TagwerkError
 from service.http import problem
-from service.http.compression import Streamed
+from service.http.representation import Streamed
 from service.pipelines.formats import to_json
 from service.pipelines.generation import GenerationOptions, stream
 from service.pipelines.run import PipelineRun

@@ -13,9 +13,8 @@ from service.api.openapi import INFER, responses
 from service.api.route import JsonRoute
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
-from service.http.compression import respond
 from service.http.context import pipeline_run
-from service.http.negotiation import wanted
+from service.http.representation import respond, wanted
 from service.pipelines import formats
 from service.pipelines.classification import classify
 from service.pipelines.formats import JSON

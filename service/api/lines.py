@@ -24,10 +24,9 @@ from service.api.request_schemas import Strict
 from service.errors import Overloaded, TagwerkError, TooLarge
 from service.http import problem
 from service.http.body import Body, in_turn, parse_json, validate
-from service.http.compression import LEVEL, joined
 from service.http.connection.connection import Connection
 from service.http.context import context_of, headers_of, pipeline_run, timeout_seconds
-from service.http.negotiation import accepts_gzip
+from service.http.representation import LEVEL, accepts_gzip, joined
 from service.pipelines.formats import prepend, to_json
 from service.pipelines.run import PipelineRun
 from service.telemetry.request import Timing, current_ids

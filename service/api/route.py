@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from service.api.lines import MEDIA_TYPE, OPENAPI, LinesResponse, line_of
 from service.http.body import read
 from service.http.context import headers_of
-from service.http.negotiation import wanted
+from service.http.representation import wanted
 from service.pipelines.formats import JSON
 
 _JSON = JSON.encode()

@@ -16,6 +16,7 @@ from service.errors import ConfigurationError, ModelNotFound, shortened
 from service.files import write_whole
 from service.settings import Settings
 from service.store.corrections import Correction, CorrectionFiles
+from service.tasks.tagging import parse_features
 from service.text.conllu import Columns, write_sentence
 from service.text.slices import finish
 from service.text.tokenizer import Token
@@ -86,7 +87,7 @@ def export(corrections: Sequence[Correction]) -> str:
             comments = {"newdoc id": str(number)} if i == 1 else {}
             comments |= {"sent_id": f"{number}-{i}"} | ({} if correction.spaced else UNKNOWN_SPACING)
             tokens = [Token(token.text, token.start, token.end, token.continues) for token in sentence]
-            columns = (Columns(token.upos, token.xpos, _by_name(token.feats), token.lemma) for token in sentence)
+            columns = (Columns(token.upos, token.xpos, parse_features(token.feats), token.lemma) for token in sentence)
             places = range(len(correction.text) + 1)
             conllu += finish(write_sentence(comments, correction.text, tokens, columns, places))
     if conllu:
@@ -95,10 +96,6 @@ def export(corrections: Sequence[Correction]) -> str:
     rows = [(correction.text, correction.label) for correction in corrections if correction.label is not None]
     csv.writer(table).writerows([("text", "label"), *rows])
     return table.getvalue()
-
-
-def _by_name(feats: str) -> dict[str, str]:
-    return dict(pair.split("=", 1) for pair in feats.split("|")) if feats != "_" else {}
 
 
 def list_corrections(corrections: Iterable[Correction]) -> None:

@@ -115,7 +115,7 @@ class Dispatcher:
         try:
             state["key"] = self._context.admit(path, state["headers"], state["timing"])
             if state["headers"].get(b"upgrade", b"").lower() == b"websocket":
-                await problem.no_websocket(path)(scope, receive, send)
+                await problem.respond(path, problem.NO_WEBSOCKET)(scope, receive, send)
             elif handle is not None:
                 response = await handle(request)
                 await response(scope, receive, send)
@@ -134,10 +134,10 @@ class Dispatcher:
                 stopping = EngineUnavailable("the service stops before the answer is ready")
                 await (await problem.answer(request, stopping))(scope, receive, send)
             raise
-        except Exception:
+        except Exception as error:
             log.exception("failed: %s", current_ids.get())
             if not state["status"]:
-                await problem.unexpected(path)(scope, receive, send)
+                await (await problem.answer(request, error))(scope, receive, send)
             elif state["status"] != 500:  # the handler of unexpected errors sends a 500, then raises the error
                 raise  # the response has begun: the connection is closed
         finally:

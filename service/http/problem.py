@@ -51,7 +51,7 @@ HTTP = {
     431: ("headers-too-large", "The headers are over the limit"),
     501: ("unsupported-transfer-coding", "Unsupported transfer coding"),
 }
-NO_WEBSOCKET = ("no-websocket", "WebSocket is not supported")
+WEBSOCKET = ("no-websocket", "WebSocket is not supported")
 STAGES = {
     "tokenize": "tokenizing",
     "engine": "the queue and the device",
@@ -111,6 +111,7 @@ def make(status: int, slug: str, title: str, detail: str, **members: Any) -> dic
 Expected = errors.TagwerkError | HTTPException
 EXPECTED = (errors.TagwerkError, HTTPException)
 LARGE_HEAD = HTTPException(431, f"at most {MAX_HEAD_BYTES} bytes in all")
+NO_WEBSOCKET = make(400, *WEBSOCKET, "send the request without `Upgrade: websocket`; /docs lists how")
 UNEXPECTED = make(500, "internal", "The service failed", "an unexpected error, which the log describes")
 
 
@@ -162,16 +163,6 @@ def respond(path: str, content: dict[str, Any], headers: Mapping[str, str] | Non
     return Response(json.dumps(with_protocol_error(path, content)).encode(), content["status"], headers, MEDIA_TYPE)
 
 
-def unexpected(path: str) -> Response:
-    """Returns the response for an unexpected error."""
-    return respond(path, UNEXPECTED)
-
-
-def no_websocket(path: str) -> Response:
-    """Returns the response for a WebSocket upgrade."""
-    return respond(path, make(400, *NO_WEBSOCKET, "send the request without `Upgrade: websocket`; /docs lists how"))
-
-
 def headers_of(error: Expected) -> Mapping[str, str]:
     """Returns the headers that belong to an error."""
     match error:
@@ -187,16 +178,16 @@ def headers_of(error: Expected) -> Mapping[str, str]:
 
 
 def install(app: FastAPI) -> None:
-    """Registers the handlers of expected errors, and of unexpected ones, which `Dispatcher` logs."""
-    for kind in EXPECTED:
+    """Registers the handler of expected errors, and of unexpected ones, which `Dispatcher` logs."""
+    for kind in (*EXPECTED, Exception):
         app.add_exception_handler(kind, answer)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 async def answer(request: Request, error: Exception) -> Response:
-    """Returns the problem document for one of the `EXPECTED` errors."""
-    assert isinstance(error, EXPECTED)  # noqa: S101 (registered for them)
+    """Returns the problem document of an error, one of the `EXPECTED` or an unexpected one."""
     path = request.url.path
+    if not isinstance(error, EXPECTED):
+        return respond(path, UNEXPECTED)
     if isinstance(error, HTTPException) and error.status_code == 404:
         shorter = path.rstrip("/")
         similar = f"did you mean {shorter}? " if shorter and shorter != path else ""
@@ -205,10 +196,6 @@ async def answer(request: Request, error: Exception) -> Response:
         methods = allowed((error.headers or {}).get("Allow", ""))
         error = HTTPException(405, f"{request.method} is not for {path}; allowed: {methods}", {"Allow": methods})
     return respond(path, report(error, context_of(request).metrics, timing_of(request)), headers_of(error))
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    return unexpected(request.url.path)
 
 
 def allowed(methods: str) -> str:

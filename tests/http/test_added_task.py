@@ -13,8 +13,8 @@ from service.api.app import create_app, create_routes
 from service.api.lines import MEDIA_TYPE, takes_lines
 from service.api.openapi import INFER, responses
 from service.api.route import JsonRoute
-from service.http.compression import respond
 from service.http.context import pipeline_run
+from service.http.representation import respond
 from service.http.validation import Texts
 from service.pipelines.formats import to_json, write_answer
 from service.pipelines.run import PipelineRun

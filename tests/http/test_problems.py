@@ -11,7 +11,7 @@ import pytest
 from service import errors
 from service.api.app import create_app
 from service.http.context import Context
-from service.http.problem import HTTP, NO_WEBSOCKET, TABLE, Problem, report
+from service.http.problem import HTTP, TABLE, WEBSOCKET, Problem, report
 from service.pipelines.catalog import Catalog
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -251,5 +251,5 @@ def test_the_documentation_lists_every_kind_of_problem_and_no_other():
     listed = {(slug, int(status), title) for slug, status, title in rows}
     assert len(listed) == len(rows)
     assert listed == {(slug, status, title) for _, status, slug, title in TABLE} | {
-        (slug, status, title) for status, (slug, title) in [*HTTP.items(), (400, NO_WEBSOCKET)]
+        (slug, status, title) for status, (slug, title) in [*HTTP.items(), (400, WEBSOCKET)]
     }

@@ -17,7 +17,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from service.http.context import headers_of
-from service.http.negotiation import accepts_gzip
+from service.http.representation import accepts_gzip
 from service.pipelines.formats import JSON, to_json
 
 FOLDER = Path(__file__).parent / "static"

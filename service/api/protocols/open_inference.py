@@ -16,9 +16,9 @@ from service.api.protocols.served import TEXT, TensorMetadata, compute, find, ou
 from service.api.protocols.tensors import InferenceRequest, InferenceResponse, Parameters
 from service.errors import EngineUnavailable, InvalidInput
 from service.http.body import in_turn, receive
-from service.http.compression import response_of
 from service.http.context import context_of, pipeline_run
 from service.http.problem import RETRY_AFTER
+from service.http.representation import response_of
 from service.http.validation import describe
 from service.paths import OPEN_INFERENCE
 from service.pipelines.formats import JSON

@@ -19,8 +19,8 @@ from service.api.route import JsonRoute
 from service.artifact.version import ModelVersion
 from service.errors import InvalidInput
 from service.http import problem
-from service.http.compression import respond
 from service.http.context import Context, context_of, pipeline_run
+from service.http.representation import respond
 from service.http.validation import Texts, at_most
 from service.paths import OPENAI
 from service.pipelines.formats import join_list, to_json, write_list, write_object

@@ -9,13 +9,12 @@ from typing import Any, cast
 
 from service.errors import InvalidInput, TagwerkError
 from service.http import problem
-from service.http.compression import HEADERS, PIECE_BYTES, WORTH_BYTES, joined, zipped
 from service.http.connection.bounded_protocol import BoundedProtocol
 from service.http.connection.uvicorn_private import STATUS_LINE, RequestResponseCycle
 from service.http.context import Context, parse_timeout
 from service.http.handlers import HANDLERS, Exchange, Handler
-from service.http.negotiation import accepts_gzip
 from service.http.plain_requests import MOST_PLAIN_BYTES
+from service.http.representation import HEADERS, PIECE_BYTES, WORTH_BYTES, accepts_gzip, joined, zipped
 from service.pipelines.formats import JSON
 from service.security.keys import client_of
 from service.telemetry.metrics import UNMATCHED
