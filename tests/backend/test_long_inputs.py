@@ -35,17 +35,26 @@ def outputs_of(version: ModelVersion, model, grid: Grid, sequences: Ragged) -> d
     return {name: np.concatenate([output[name] for output in found]) for name in found[0]}
 
 
-@pytest.mark.parametrize("clauses", [6, 9, 21])
-def test_a_long_sentence_is_tagged_in_windows_as_it_would_be_whole(backend: TensorFlowBackend, clauses):  # noqa: F811
+GRID = Grid((1,), (64, 320))
+
+
+@pytest.fixture(scope="module")
+def tagger(backend: TensorFlowBackend):  # noqa: F811
+    """A version of a tagger, and its model with the steps of GRID."""
     version = newest("tagger-en")
-    tokens = tokens_of(clauses)
     model = backend.load_sequence_model(version.folder, version.manifest)
-    grid = Grid((1,), (64, 320))
-    list(model.warm_up(grid.batch_sizes, grid.capacity))
+    list(model.warm_up(GRID.batch_sizes, GRID.capacity))
+    return version, model
+
+
+@pytest.mark.parametrize("clauses", [6, 9, 21])
+def test_a_long_sentence_is_tagged_in_windows_as_it_would_be_whole(tagger, clauses):
+    version, model = tagger
+    tokens = tokens_of(clauses)
 
     def tags(longest: int) -> list[Tag]:
         tagging = Tagging(version, longest)
-        outputs = outputs_of(version, model, grid, finish(tagging.encode([tokens])))
+        outputs = outputs_of(version, model, GRID, finish(tagging.encode([tokens])))
         (found,) = finish(tagging.decode([[Token(token, 0, 0) for token in tokens]], outputs, lemmas=True))
         return found
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from service.artifact.manifest import Manifest, checksums, read_goldens, read_manifest
+from service.artifact.manifest import CANDIDATES, Manifest, checksums, read_goldens, read_manifest
 from service.artifact.version import ModelVersion
 from service.backend.base import GenerationModel
 from service.backend.cache import ExecutableCache
@@ -40,9 +40,9 @@ def backend() -> TensorFlowBackend:
     return TensorFlowBackend("cpu")
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize(("name", "compiled"), [*((name, False) for name in MODELS), ("lm-shakespeare", True)])
 def test_goldens_come_out_of_the_saved_model_as_training_computed_them(name, compiled):
+    """Of the others, compiled: see `test_goldens_come_out_of_a_model_as_it_is_served`."""
     version = newest(name)
     loaded = tf.saved_model.load(str(version.folder / "saved_model"))
     endpoint_name, endpoint = version.manifest.endpoint_name, version.manifest.endpoint
@@ -192,14 +192,45 @@ def test_outputs_that_are_not_requested_stay_on_the_device(served):
     assert model.start(inputs, frozenset({"nothing"}))().keys() == usual
 
 
-def test_a_shape_that_no_step_takes_is_never_compiled_for_a_request(backend):
-    version = newest("sentiment-en")
-    model = backend.load_sequence_model(version.folder, version.manifest)
-    list(model.warm_up([1], 8))
-    endpoint = version.manifest.endpoint
-    for shape in ((2, 8), (1, 9)):
+def test_a_shape_that_no_step_takes_is_never_compiled_for_a_request(served):
+    version, model = served
+    for shape in ((3, 8), (1, version.manifest.length_buckets[-1] + 1)):
+        inputs = padded([example(version, 3, np.random.default_rng(1))], version.manifest.endpoint.inputs, shape).inputs
         with pytest.raises(DeviceFailed, match=r"no step was compiled that takes the shape"):
-            model.start(padded([{"word_ids": np.ones(3, np.int32)}], endpoint.inputs, shape).inputs)
+            model.start(inputs)
+
+
+def test_steps_that_are_started_before_others_are_fetched_give_their_own_outputs(served):
+    version, model = served
+    inputs, extra_outputs = version.manifest.endpoint.inputs, frozenset(version.manifest.endpoint.outputs)
+    rng = np.random.default_rng(11)
+    batches = [padded([example(version, n, rng), example(version, 3, rng)], inputs, (2, 16)) for n in (16, 9, 1)]
+    alone = [model.start(batch.inputs, extra_outputs)() for batch in batches]
+    started = [model.start(batch.inputs, extra_outputs) for batch in batches]
+    for fetch, expected in zip(started, alone, strict=True):
+        outputs = fetch()
+        for key, values in expected.items():
+            np.testing.assert_array_equal(outputs[key], values, err_msg=key)
+
+
+def test_the_candidates_of_each_head_are_its_most_probable_labels_and_ties_go_to_the_lower_id(served):
+    """They are found on the device, so few numbers leave it, and nothing is compiled for them."""
+    version, model = served
+    manifest, rng = version.manifest, np.random.default_rng(3)
+    batch = padded([example(version, n, rng) for n in (8, 5)], manifest.endpoint.inputs, (2, 8))
+    names = [name for pair in manifest.candidate_outputs.values() for name in pair]
+    outputs = rows_of(model.start(batch.inputs, frozenset([*names, *manifest.heads]))(), batch, model.timed_outputs)
+    for output, length in zip(outputs, (8, 5), strict=True):
+        for head, (ids, probabilities) in manifest.candidate_outputs.items():
+            expected = np.argsort(-output[head], axis=-1, kind="stable")[:, :CANDIDATES]
+            assert output[ids].shape == output[probabilities].shape == (length, CANDIDATES)
+            assert output[ids].dtype == np.int32
+            assert output[ids].tolist() == expected.tolist()
+            assert output[ids][:, 0].tolist() == output[f"{head}_id"].tolist()
+            values = np.take_along_axis(output[head], expected, axis=-1)
+            assert output[probabilities].tolist() == values.tolist()
+    assert not model.start(batch.inputs)().keys() & {*names, *manifest.heads}
+    assert tf.math.top_k(tf.zeros([3, 7]), 5).indices.numpy().tolist() == [[0, 1, 2, 3, 4]] * 3
 
 
 def texts(model: GenerationModel, wishes: list[Generation]) -> list[list[int]]:
@@ -319,19 +350,3 @@ def test_asking_for_a_gpu_that_is_not_there_is_an_error():
         pytest.skip("there is a GPU")
     with pytest.raises(ConfigurationError, match="TAGWERK_DEVICE=gpu"):
         choose_device("gpu")
-
-
-@pytest.mark.parametrize("name", ["sentiment-en", "tagger-en"])
-def test_steps_that_are_started_before_others_are_fetched_give_their_own_outputs(backend, name):
-    version = newest(name)
-    model = backend.load_sequence_model(version.folder, version.manifest)
-    list(model.warm_up([2], 16))
-    inputs, extra_outputs = version.manifest.endpoint.inputs, frozenset(version.manifest.endpoint.outputs)
-    rng = np.random.default_rng(11)
-    batches = [padded([example(version, n, rng), example(version, 3, rng)], inputs, (2, 16)) for n in (16, 9, 1)]
-    alone = [model.start(batch.inputs, extra_outputs)() for batch in batches]
-    started = [model.start(batch.inputs, extra_outputs) for batch in batches]
-    for fetch, expected in zip(started, alone, strict=True):
-        outputs = fetch()
-        for key, values in expected.items():
-            np.testing.assert_array_equal(outputs[key], values, err_msg=key)

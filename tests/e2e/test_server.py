@@ -17,8 +17,11 @@ from tests.telemetry.test_logs import TIME
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
 
 
-def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tmp_path, monkeypatch, capsys):
-    settings = {"TAGWERK_MODEL_STORE": str(tagger_store), "TAGWERK_XLA_CACHE": str(tmp_path / "cache")}
+def test_it_answers_while_it_compiles_and_a_second_start_reads_what_it_has_compiled(
+    tagger_store, tmp_path, monkeypatch, capsys
+):
+    cache = tmp_path / "cache"
+    settings = {"TAGWERK_MODEL_STORE": str(tagger_store), "TAGWERK_XLA_CACHE": str(cache)}
     with start_server(tmp_path / "log", **settings) as server:
         assert httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
         ready = httpx.get(f"{server.url}/readyz")
@@ -28,7 +31,8 @@ def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tm
         early = httpx.post(f"{server.url}/tag", json=SENTENCE)
         assert (early.status_code, early.headers["retry-after"]) == (503, "1")
         server.wait_until_ready()
-        assert httpx.post(f"{server.url}/tag", json=SENTENCE).status_code == 200
+        answer = httpx.post(f"{server.url}/tag", json=SENTENCE)
+        assert answer.status_code == 200
         assert server.stop() == 0
         log = server.log.read_text()
         assert "Traceback" not in log
@@ -44,6 +48,13 @@ def test_it_answers_while_it_compiles_and_says_when_it_is_ready(tagger_store, tm
         ):
             assert re.search(rf"^{TIME} INFO {line}$", stopping, re.MULTILINE), line
         assert all(re.match(f"{TIME} ", line) for line in log.splitlines()), "one format in all processes"
+
+    compiled = {path: path.stat().st_mtime_ns for path in cache.rglob("*.pb")}
+    assert len(compiled) >= 2 + 1, "batches of the tagger, and words that are read"
+    with start_server(tmp_path / "log", **settings, TAGWERK_BATCH_SIZES="8") as server:  # less before what it reads
+        server.wait_until_ready()
+        assert httpx.post(f"{server.url}/tag", json=SENTENCE).json() == answer.json()
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.pb")} == compiled, "something is compiled again"
 
 
 def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path):
@@ -128,25 +139,6 @@ def test_texts_that_outlast_the_drain_are_cut_and_say_so(generator_store, tmp_pa
     assert [result["finish_reason"] for result in whole["results"]] == ["shutdown"] * 8
     assert '"text":"' in streamed
     assert "Traceback" not in (tmp_path / "log").read_text()
-
-
-def test_a_second_start_reads_the_executables_of_the_first(tiny_versions, tmp_path):
-    cache = tmp_path / "cache"
-    kept, answers = [], []
-    for number, sizes in enumerate(["1,8", "8"]):  # the second has less before what it reads
-        settings = {
-            "TAGWERK_BATCH_SIZES": sizes,
-            "TAGWERK_XLA_CACHE": str(cache),
-            "TAGWERK_MODEL_STORE": str(tiny_versions),
-        }
-        with start_server(tmp_path / f"log{number}", **settings) as server:
-            server.wait_until_ready()
-            answers.append(httpx.post(f"{server.url}/tag", json=SENTENCE).json())
-            assert server.stop() == 0
-        kept.append({p: p.stat().st_mtime_ns for p in cache.rglob("*.pb")})
-    assert len(kept[0]) >= 2 + 1 + 2, "batches of the tagger, words that are read, batches of the classifier"
-    assert kept[0] == kept[1], "something was compiled again"
-    assert answers[0] == answers[1]
 
 
 def metric(url: str, name: str) -> float:

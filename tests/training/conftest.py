@@ -1,3 +1,4 @@
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,17 @@ from training.run import loop
 from training.tasks import language_modelling
 
 loop.set_threads(1)  # as training does, and before anything runs: more threads wait for each other in small graphs
+delete_attribute = keras.Layer.__delattr__
+
+
+def delete_without_collecting(layer: keras.Layer, name: str) -> None:
+    """Deletes a weight of a layer without the garbage collection by Keras, which takes longer than to round a layer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "collect", lambda: 0)
+        delete_attribute(layer, name)
+
+
+keras.Layer.__delattr__ = delete_without_collecting
 
 
 @pytest.fixture(scope="session", autouse=True)

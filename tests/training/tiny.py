@@ -170,10 +170,10 @@ def captioning(attention: bool = True, **changes: Any) -> Captioning:
         "name": "captioning-tiny",
         "shipped": False,
         "epochs": 5,
-        "scenes": 2000,
+        "scenes": 1000,
         "batch_tokens": 240,
-        "learning_rate": 0.01,
-        "sizes": CaptionerSizes(channels=(8, 16), embedding=16, units=48, dropout=0.0, attention=attention),
+        "learning_rate": 0.02,
+        "sizes": CaptionerSizes(channels=(4, 8), embedding=16, units=48, dropout=0.0, attention=attention),
     }
     scenes = list(Scenes("train", 20))
     splits = {"train": scenes, "dev": scenes, "test": scenes}

@@ -65,7 +65,8 @@ def test_the_commands_of_the_page_do_what_it_says(run, store, capsys, monkeypatc
     for name, value in SMALL.items() | {"TAGWERK_XLA_CACHE": str(CACHE), "TAGWERK_LOAD": "tagger-en"}.items():
         monkeypatch.setenv(name, value)
     store_corrections(tmp_path / "feedback")
-    done = []
+    done: list[tuple[str, list[str]]] = []
+    trained = set()
     for line in COMMANDS:
         words = shlex.split(line)
         if not any(word.startswith("tagwerk") for word in words):
@@ -75,9 +76,11 @@ def test_the_commands_of_the_page_do_what_it_says(run, store, capsys, monkeypatc
         program, *arguments = words[len(settings) :]
         if program == "tagwerk-train" and arguments[0] == "train":
             added = ONE_EPOCH if "--unlabelled" in arguments else (*UNLABELLED, *ONE_EPOCH)
-            capsys.readouterr()
-            assert run(*arguments, *added) == 0, line
-            assert "XPOS" not in capsys.readouterr().out
+            if (command := (*arguments, *added)) not in trained:  # with them, two of the page are the same
+                capsys.readouterr()
+                assert run(*command) == 0, line
+                assert "XPOS" not in capsys.readouterr().out
+                trained.add(command)
         elif program == "tagwerk-train":
             found = said(run, capsys, *arguments)
             assert [row[1] for row in found if row[:1] == ["upos"]] == ["tagger-en/12", "tagger-en/13", "difference"]
@@ -98,7 +101,7 @@ def test_the_commands_of_the_page_do_what_it_says(run, store, capsys, monkeypatc
         done.append((program, arguments))
     assert len(done) == len([line for line in COMMANDS if "tagwerk" in line.split("/")[0]])
     newest = {name: max(int(path.name) for path in (store / name).iterdir()) for name in ("tagger-en", "sentiment-en")}
-    assert newest == {"tagger-en": 14, "sentiment-en": 10}
+    assert newest == {"tagger-en": 13, "sentiment-en": 10}
     old, new = (read_manifest(store / "tagger-en" / version) for version in ("12", "13"))
     assert new.data[-1].name == "plain.txt"
     assert (new.labels, new.length_buckets) == (old.labels, old.length_buckets)

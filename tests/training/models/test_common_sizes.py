@@ -1,6 +1,7 @@
 """Taggers that are exported with common sizes: they answer as before, and their graphs are the same."""
 
 from collections import Counter
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -28,14 +29,26 @@ def task_of(sentences: int) -> Tagging:
     return tagging(splits=splits | {"train": splits["train"][-sentences:]}, common_sizes=True, sizes=SIZES)
 
 
-@pytest.fixture
-def task(monkeypatch: pytest.MonkeyPatch) -> Tagging:
-    monkeypatch.setattr(export, "_check", lambda folder: None)  # other tests check what is exported
-    return task_of(23)
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Tagging, keras.Model, Path]]:
+    """Returns two tasks with other words and labels, their networks, rounded, and where these are exported."""
+    made = []
+    for sentences in (23, 9):
+        task, store = task_of(sentences), tmp_path_factory.mktemp("store")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(export, "_check", lambda folder: None)  # other tests check what is exported
+            patch.setattr(tensorflow_private, "_loaded", Counter())  # as in a process that exports one model
+            keras.utils.clear_session()
+            model = task.network()
+            task.compact(model)
+            round_weights(task, model)
+            made.append((task, model, export.export(task, model, [], store)))
+    return made
 
 
 @pytest.mark.parametrize("rounded", [False, True])
-def test_a_padded_tagger_gives_the_same_labels_and_no_others(task, rounded):
+def test_a_padded_tagger_gives_the_same_labels_and_no_others(rounded):
+    task = task_of(23)
     model = task.network()
     if rounded:
         task.compact(model)
@@ -48,11 +61,8 @@ def test_a_padded_tagger_gives_the_same_labels_and_no_others(task, rounded):
         assert not np.any(wide[head][..., len(labels) :])
 
 
-def test_a_padded_version_is_restored_as_it_was(task, tmp_path):
-    model = task.network()
-    task.compact(model)
-    round_weights(task, model)
-    folder = export.export(task, model, [], tmp_path)
+def test_a_padded_version_is_restored_as_it_was(exported):
+    task, model, folder = exported[0]
     manifest = artifact.read_manifest(folder)
     assert manifest.length_buckets[-1] == LONGEST
     assert manifest.endpoint.outputs[LEMMA].axes == ("B", "T", LABELS[LEMMA])
@@ -62,16 +72,10 @@ def test_a_padded_version_is_restored_as_it_was(task, tmp_path):
         np.testing.assert_array_equal(own, again, err_msg=own.path)
 
 
-def test_taggers_of_other_words_and_labels_have_the_same_graph(task, tmp_path, monkeypatch):
-    graphs = []
-    for store, each in enumerate((task, task_of(9))):
-        monkeypatch.setattr(tensorflow_private, "_loaded", Counter())  # as in a process that exports one model
-        keras.utils.clear_session()
-        model = each.network()
-        round_weights(each, model)
-        graphs.append(artifact.read_manifest(export.export(each, model, [], tmp_path / str(store))).graph)
-    assert task.labels != task_of(9).labels
-    assert graphs[0] == graphs[1]
+def test_taggers_of_other_words_and_labels_have_the_same_graph(exported):
+    (one, _, first), (other, _, second) = exported
+    assert one.labels != other.labels
+    assert artifact.read_manifest(first).graph == artifact.read_manifest(second).graph
 
 
 def test_what_belongs_to_the_labels_of_a_tagger_cannot_be_padded():

@@ -34,9 +34,10 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Learned:
     task = tiny.tagging(splits=tiny.treebank_with_lemmas(), epochs=40, word_dropout=0.0, schedule="constant")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "better", lambda *_: True)  # the tags of earlier epochs are as good, not the rules
+        patch.setattr(export, "_check", lambda folder: None)  # a test below compares what is served
         model = tiny.trained(task, folder / "runs")
-    metrics = task.evaluate(make_predict(task, model), "dev")
-    return task, model, export.export(task, model, metrics, folder / "store")
+        metrics = task.evaluate(make_predict(task, model), "dev")
+        return task, model, export.export(task, model, metrics, folder / "store")
 
 
 def test_learns_the_lemma_rules_of_its_sentences_by_heart(learned):
@@ -111,17 +112,20 @@ def test_the_service_gives_the_lemmas_that_training_measured(learned):
     ],
     ids=["no lemmas", "not wanted", "no rule of three words"],
 )
-def test_without_lemmas_there_is_no_head_and_no_file(make, tmp_path):
+def test_without_lemmas_there_is_no_label_of_a_rule(make):
     task = make()
-    assert set(task.labels) == {"upos", "xpos", "feats"}
+    assert set(task.labels) == set(task.endpoint.outputs) == {"upos", "xpos", "feats"}
     assert task.lemmatizer is None
+
+
+def test_without_lemmas_there_is_no_figure_and_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_check", lambda folder: None)
+    task = tiny.tagging()
     model = task.network()
     predict = make_predict(task, model)
     assert not [metric for metric in task.evaluate(predict, "dev") if metric.name.startswith("Lemmas")]
     assert {tag.lemma for tags in task.tag(predict, [["a", "dog"]]) for tag in tags} == {"_"}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_check", lambda folder: None)
-        folder = export.export(task, model, [], tmp_path)
+    folder = export.export(task, model, [], tmp_path)
     manifest = artifact.read_manifest(folder)
     assert artifact.LEMMAS not in manifest.files
     assert not (folder / artifact.LEMMAS).exists()
