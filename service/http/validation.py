@@ -1,7 +1,8 @@
 """Validates lists of texts in requests, and describes the schema violations of a request.
 
-Both at a cost that does not grow with the request: lists are validated as a whole, since Pydantic is slow per item.
-Each type of a field has a name in the OpenAPI document, which generators of clients use for their types.
+Describing has a cost that does not grow with the request: its tokens, which may be very many, are not validated by
+Pydantic, which describes each that is wrong. Each type of a field has a name in the OpenAPI document, which generators
+of clients use for their types.
 """
 
 import json
@@ -183,22 +184,10 @@ def check_count(items: Sequence[object], info: ValidationInfo) -> None:
         raise PydanticKnownError("too_short", {"field_type": "List", "min_length": 1, "actual_length": 0})
 
 
-def check_strings(items: list[Any], faults: Faults, within: tuple[int, ...] = (), blank: bool = True) -> None:
-    """Adds items that are not strings, and, unless `blank` is true, blank strings."""
-    if set(map(type, items)) == {str} and (blank or all(map(str.strip, items))):
-        return
-    wrong = [place for place, item in enumerate(items) if type(item) is not str or not (blank or item.strip())]
-    for place in wrong[:MOST_ERRORS]:
-        faults.add((*within, place), items[place], _BLANK if type(items[place]) is str else "string_type")
-    faults.add_unlisted(len(wrong[MOST_ERRORS:]))
-
-
-def _texts(value: object, info: ValidationInfo) -> list[str]:
-    items: list[Any] = as_list(value)  # type: ignore[assignment]
+def _texts(value: object, info: ValidationInfo) -> object:
+    """Returns a list of texts, whose number is checked before Pydantic validates each."""
+    items: Any = as_list(value)
     check_count(items, info)
-    faults = Faults()
-    check_strings(items, faults)
-    faults.raise_any()
     return items
 
 
@@ -213,7 +202,10 @@ def _sentences(value: object, info: ValidationInfo) -> list[list[str]]:
         elif not tokens:
             faults.add((place,), tokens, "too_short", field_type="List", min_length=1, actual_length=0)
         else:
-            check_strings(tokens, faults, (place,), blank=False)
+            wrong = [i for i, token in enumerate(tokens) if type(token) is not str or not token.strip()]
+            for i in wrong[:MOST_ERRORS]:
+                faults.add((place, i), tokens[i], _BLANK if type(tokens[i]) is str else "string_type")
+            faults.add_unlisted(len(wrong[MOST_ERRORS:]))
     faults.raise_any()
     return value
 
@@ -262,7 +254,7 @@ Texts = TypeAliasType(
     "Texts",
     Annotated[
         list[str],
-        PlainValidator(_texts, json_schema_input_type=str | Annotated[list[str], Field(min_length=1)]),
+        BeforeValidator(_texts, json_schema_input_type=str | Annotated[list[str], Field(min_length=1)]),
         Field(description="A text, or a list of texts."),
     ],
 )
