@@ -55,8 +55,13 @@ class TensorFlowGenerationModel:
             self._state = tf.zeros([slots + 1, self._state_size])
             cells = tf.TensorSpec([None, packing.width], tf.int32)
             self._run = compiled(run, tf.TensorSpec(self._state.shape, tf.float32), cells)
-        yield from on_all_cores([partial(self._compile, rows) for rows in sorted({rows for rows, _ in shapes})])
+        numbers = sorted({rows for rows, _ in shapes})
+        yield from on_all_cores([partial(self._compile, rows) for rows in numbers], self._fill)
         self._shapes = shapes
+
+    def _fill(self) -> None:
+        with on_device(self._device):
+            self._step.fill()
 
     def _compile(self, rows: int) -> None:
         with on_device(self._device):

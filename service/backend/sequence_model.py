@@ -70,7 +70,7 @@ class TensorFlowSequenceModel:
             work.append(self._compile_explanation)
         if cache is not None:
             work.append(cache.warm_up)
-        yield from on_all_cores(work)
+        yield from on_all_cores(work, self._fill)
 
     def _trace(self) -> None:
         cells = tf.TensorSpec([None, self._packing.width], tf.int32)
@@ -98,6 +98,10 @@ class TensorFlowSequenceModel:
         with on_device(self._device):
             self._run(tf.ones([b, self._packing.width], tf.int32))
         self._batch_sizes.add(b)
+
+    def _fill(self) -> None:
+        with on_device(self._device):
+            self._step.fill()
 
     def _compile_explanation(self) -> None:
         with on_device(self._device):

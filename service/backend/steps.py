@@ -4,14 +4,14 @@ The first layer multiplies each word's features by its input weights; the produc
 position. So a model has two parts, `project` and the rest: these products are in a table on the device, where the step
 looks them up:
 
-- if `project` has no inputs, the table holds the rows of a whole vocabulary, computed once;
+- if `project` has no inputs, the table holds the rows of a whole vocabulary, computed once while the step is compiled;
 - if it reads words, such as a tagger's characters, the table caches the words seen so far, see `WordCache`.
 
 The rest, such as `tag_from_table`, looks up within its loop, which ends at the longest sequence of the batch: one
 executable of the shape [B, capacity] serves every length.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from service.artifact.manifest import Manifest, TensorSpec
 from service.backend.graphs import Signature
-from service.backend.words import WordCache
+from service.backend.words import WordCache, empty_tables
 
 EXPLAIN = "explain"  # the endpoint that computes explanations from the outputs of the step
 
@@ -30,6 +30,7 @@ class Step:
 
     Attributes:
         inputs, outputs: of `compute`.
+        fill: computes the table of a whole vocabulary.
         cache: replaces the words of the endpoint's inputs by the rows of its table, for `compute`.
         explain: computes the `explained` outputs from those of `outputs` that are in `read`, and `inputs`.
     """
@@ -37,6 +38,7 @@ class Step:
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     compute: Signature
+    fill: Callable[[], None]
     cache: WordCache | None = None
     explain: Signature | None = None
     explained: frozenset[str] = frozenset()
@@ -50,13 +52,17 @@ def make_step(manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
     names = {"projected": "table"}  # of an output of the projection as an input of the step
     inputs = {key: spec for key, spec in endpoint.inputs.items() if key not in ("table", *project.outputs)}
     cache = WordCache(signatures["project"], project) if project.inputs else None
-    fixed = signatures["project"]() if cache is None else {}
+    tables = empty_tables(project, {}) if cache is None else cache.tables
 
     def compute(**given: Any) -> dict[str, Any]:
-        tables = fixed if cache is None else {n: tf.convert_to_tensor(table) for n, table in cache.tables.items()}
-        return run(**{names.get(name, name): table for name, table in tables.items()}, **given)
+        return run(**{names.get(name, name): tf.convert_to_tensor(table) for name, table in tables.items()}, **given)
 
-    step = Step(inputs, endpoint.outputs, compute, cache)
+    def fill() -> None:
+        if cache is None:
+            for name, values in signatures["project"]().items():
+                tables[name].assign(values)
+
+    step = Step(inputs, endpoint.outputs, compute, fill, cache)
     if (explanation := manifest.endpoints.get(EXPLAIN)) is None:
         return step
     read = frozenset(explanation.inputs.keys() - inputs.keys())

@@ -3,7 +3,7 @@
 Most words of a text have been seen before; projecting them again would cost more than the rest of the step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -29,12 +29,7 @@ class WordCache:
         """`project` computes `endpoint`: inputs [W] or [W, n] int32 -> outputs, each [W, n]."""
         self._widths = {name: spec.axes[1] if spec.axes[1:] else 1 for name, spec in endpoint.inputs.items()}
         self._rows: dict[bytes, int] = {}
-        self.tables: dict[str, Any] = {}
-        for name, spec in endpoint.outputs.items():
-            shape = [CACHED_WORDS + WORDS_PER_CALL, spec.axes[1]]
-            # Memory of rows that are not used yet is not allocated by the system.
-            empty = tf.raw_ops.Empty(shape=shape, dtype=spec.dtype, init=False)
-            self.tables[name] = tf.Variable(empty, trainable=False)
+        self.tables = empty_tables(endpoint, {"W": CACHED_WORDS + WORDS_PER_CALL})
 
         def read(cells: Any) -> dict[str, Any]:
             columns = zip(endpoint.inputs.items(), tf.split(cells, list(self._widths.values()), axis=1), strict=True)
@@ -83,3 +78,13 @@ class WordCache:
             for name, new in self._read(tf.constant(cells)).items():
                 self.tables[name].scatter_update(tf.IndexedSlices(new, tf.constant(places)))
             self._rows.update((word, first + i) for i, word in enumerate(some))
+
+
+def empty_tables(endpoint: Endpoint, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Returns a variable for each output of an endpoint, without values; `sizes` are those of axes with names."""
+    tables = {}
+    for name, spec in endpoint.outputs.items():
+        shape = [axis if isinstance(axis, int) else sizes[axis] for axis in spec.axes]
+        # Memory of rows that are not used yet is not allocated by the system.
+        tables[name] = tf.Variable(tf.raw_ops.Empty(shape=shape, dtype=spec.dtype, init=False), trainable=False)
+    return tables

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -76,7 +77,7 @@ class LoadHooks:
     """What is called while versions are loaded, in the loading thread.
 
     Attributes:
-        prepare: with each version before it is offered; an error refuses the version.
+        prepare: with each version while it is compiled, in another thread; an error refuses the version.
         on_progress: before each version, and after each of its executables.
         on_unread: before a version is refused for a fault of the machine, such as a full disk.
     """
@@ -156,7 +157,6 @@ class ModelLoading:
             if not self.cache.remove_damaged():
                 raise
             model, executables = self._load(backend, version, progress)
-        self.hooks.prepare(version)
         seconds = self.clock() - begun
         self.metrics.model_info.labels(key.name, key.version).set(1)
         self.metrics.model_load_duration.labels(key.name, key.version).set(seconds)
@@ -175,10 +175,10 @@ class ModelLoading:
             generator = backend.load_generation_model(version.folder, manifest)
             slots = Slots(settings.slots, PREFILL_TOKENS, MAX_WAITING_STREAMS, settings.max_queue_tokens)
             compiling = generator.warm_up(settings.slots, slots.shapes)
-            return Generator(generator, slots), self._count(compiling, progress)
+            return Generator(generator, slots), self._compile(compiling, version, progress)
         model = backend.load_sequence_model(version.folder, manifest)
         grid = Grid(settings.batch_sizes, manifest.length_buckets)
-        executables = self._count(model.warm_up(grid.batch_sizes, grid.capacity), progress)
+        executables = self._compile(model.warm_up(grid.batch_sizes, grid.capacity), version, progress)
         if (same := (manifest.graph, grid.capacity)) not in self._step_times:
             # Other processes, such as those that compile at the same start, do not change the processor time of a step.
             clock = self.clock if backend.overlaps else time.process_time
@@ -188,6 +188,14 @@ class ModelLoading:
                     measured[shape] = self._seconds_of_step(version, model, shape, clock)
             self._step_times[same] = StepTimes.fit(measured)
         return Sequences(model, grid, self._step_times[same], Observed(version, self.metrics)), executables
+
+    def _compile(self, compiling: Iterable[int], version: ModelVersion, progress: LoadProgress) -> int:
+        """Compiles, and prepares the version meanwhile; returns the number of executables."""
+        with ThreadPoolExecutor(1) as beside:
+            prepared = beside.submit(self.hooks.prepare, version)
+            count = self._count(compiling, progress)
+        prepared.result()
+        return count
 
     def _count(self, compiling: Iterable[int], progress: LoadProgress) -> int:
         """Consumes what compiles; counts and times each executable in the metrics. Returns their number."""

@@ -51,6 +51,7 @@ class Bench(Device):
     Attributes:
         progress: all that was reported.
         loaded, refused: what was passed on.
+        counts: the number of all steps when each version was loaded.
     """
 
     def __init__(self, *versions: ModelVersion, executables: ExecutableCache = NO_CACHE) -> None:
@@ -60,6 +61,7 @@ class Bench(Device):
         self.progress: list[LoadProgress] = []
         self.loaded: dict[ModelKey, Sequences | Generator] = {}
         self.refused: dict[ModelKey, str] = {}
+        self.counts = [0]
         some = versions or (version_of("tagger"), version_of("lm", "generate"))
         self.loading = ModelLoading(SETTINGS, some, lambda: self, self.metrics, self.clock)
         self.loading.hooks = LoadHooks(on_progress=self.on_progress)
@@ -77,6 +79,7 @@ class Bench(Device):
         def on_loaded(key: ModelKey, model: Sequences | Generator, overlaps: bool) -> None:
             assert overlaps is self.overlaps
             self.loaded[key] = model
+            self.counts.append(len(self.shapes))
 
         self.loading.run(lambda: self.stopped, on_loaded, self.refused.__setitem__)
 
@@ -135,10 +138,8 @@ def test_the_steps_of_models_of_one_graph_and_capacity_are_measured_once():
     files = {"saved_model/saved_model.pb": "the same"}
     same = [version_of("tagger", files=files), version_of("tagger-sv", files=files)]
     bench = Bench(*same, version_of("longer", files=files, length_buckets=(4, 16)), version_of("other"))
-    counts = [0]
-    bench.loading.hooks.prepare = lambda version: counts.append(len(bench.shapes))
     bench.run()
-    steps = [after - before for before, after in pairwise(counts)]
+    steps = [after - before for before, after in pairwise(bench.counts)]
     assert steps[0] == steps[2] == steps[3] > steps[1] == 0
 
 
