@@ -16,8 +16,7 @@ from service.errors import ConfigurationError, ModelNotFound, shortened
 from service.files import write_whole
 from service.settings import Settings
 from service.store.corrections import Correction, CorrectionFiles
-from service.tasks.tagging import parse_features
-from service.text.conllu import Columns, write_sentence
+from service.text.conllu import Columns, parse_features, write_sentence
 from service.text.slices import finish
 from service.text.tokenizer import Token
 

@@ -21,7 +21,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from service.errors import ConfigurationError, shortened
-from service.tasks.tagging import NO_FEATURES, Tag, parse_features
+from service.tasks.tagging import Tag
+from service.text.conllu import parse_features
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.tokenizer import Token
 
@@ -158,7 +159,7 @@ def _change(values: Mapping[str, str]) -> dict[str, Any]:
     """Returns the fields of a tag that an entry changes. A UPOS from the dictionary has the confidence 1."""
     change: dict[str, Any] = {name.lower(): values[name] for name in ("UPOS", "XPOS", "lemma") if values.get(name)}
     if features := values.get("feats"):
-        change["feats"] = {} if features == NO_FEATURES else parse_features(features)
+        change["feats"] = parse_features(features)
     return change | ({"confidence": 1.0} if "upos" in change else {})
 
 

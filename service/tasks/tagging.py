@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from service.artifact.version import ModelVersion
+from service.text.conllu import NO_FEATURES, parse_features
 from service.text.english import READ_AS
 from service.text.languages import ENGLISH
 from service.text.lemmatizer import LEMMA, NEXT_RULES, finer_column
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from service.tasks.dictionary import Dictionary
 
 SYMBOL = "SYM"  # the UPOS of emoji
-NO_FEATURES = "_"
 TOKENS_AT_ONCE = 64  # encoded per slice
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
 CACHED_LEMMAS = 15_500  # at most 14 MB
@@ -250,11 +250,6 @@ class Tagging:
             if not number % SENTENCES_AT_ONCE:
                 yield
         return found
-
-
-def parse_features(label: str) -> dict[str, str]:
-    """Parses CoNLL-U features, `Number=Sing|Person=3`, or `_` for none."""
-    return dict(pair.split("=", 1) for pair in label.split("|")) if label != NO_FEATURES else {}
 
 
 class Window(NamedTuple):

@@ -14,6 +14,7 @@ from service.text.slices import Sliced
 from service.text.tokenizer import Token, multiwords
 
 MEDIA_TYPE = "text/x-conllu"
+NO_FEATURES = "_"
 
 _AT_ONCE = 128  # tokens per slice
 _NOTHING = "\t_" * 7  # the columns LEMMA to DEPS of a multiword token
@@ -82,7 +83,12 @@ def write_sentence(
 
 def write_features(feats: Mapping[str, str]) -> str:
     """Formats features as `Number=Sing|Person=3`, or `_` for none."""
-    return "|".join(map("=".join, feats.items())) or "_"
+    return "|".join(map("=".join, feats.items())) or NO_FEATURES
+
+
+def parse_features(label: str) -> dict[str, str]:
+    """Parses CoNLL-U features, `Number=Sing|Person=3`, or `_` for none."""
+    return dict(pair.split("=", 1) for pair in label.split("|")) if label != NO_FEATURES else {}
 
 
 def _misc(text: str, start: int, end: int, places: Sequence[int]) -> str:

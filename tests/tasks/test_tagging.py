@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from service.artifact.manifest import Endpoint, TensorSpec
 from service.artifact.version import ModelVersion
 from service.tasks import tagging
-from service.tasks.tagging import LONGEST_CACHED, Tagging, kept_of, parse_features, windows
+from service.tasks.tagging import LONGEST_CACHED, Tagging, kept_of, windows
+from service.text.conllu import parse_features
 from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer
 from service.text.slices import finish
 from service.text.tokenizer import Token

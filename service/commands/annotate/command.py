@@ -30,9 +30,8 @@ from service.commands.annotate.records import (
     MOST_LEFT_OUT,
     Manifest,
     companions,
-    difference,
+    differences,
     facts,
-    is_made,
     read_manifest,
 )
 from service.commands.annotate.remote import url_of
@@ -205,10 +204,12 @@ class Annotator:
 
         `which` is shown before its name, such as "2 of 3: ". Raises UnreadableInput, UnusableOutput.
         """
-        if is_made(target):
+        if target != STANDARD and target.exists():
             manifest = read_manifest(target) or Manifest()
-            changed = difference(target, self._versions, self._job)
-            say(self._console, f"{url_of(target)} is there already, and stays as it is{changed}")
+            before = {name: value for name, value in manifest.facts.items() if not name.startswith("input ")}
+            changed = before and differences(before, facts(self._versions, self._job))
+            advice = f", made with {changed}: remove it to have it made anew" if changed else ""
+            say(self._console, f"{url_of(target)} is there already, and stays as it is{advice}")
         else:
             with closing(source):
                 manifest = self._write(source, target, which)

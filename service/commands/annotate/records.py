@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from service.artifact.version import ModelVersion
-from service.commands.annotate.job import STANDARD, Job
+from service.commands.annotate.job import Job
 from service.commands.annotate.rows import Chunk, Position
 from service.errors import TagwerkError
 from service.pipelines.formats import GENERATOR
@@ -80,11 +80,6 @@ def companions(path: Path) -> list[Path]:
     return [path.with_name(path.name + end) for end in COMPANIONS]
 
 
-def is_made(path: Path) -> bool:
-    """Returns whether an output is complete."""
-    return path != STANDARD and path.exists()
-
-
 def read_manifest(path: Path) -> Manifest | None:
     """Returns the manifest of an output; None if there is none that is valid."""
     try:
@@ -120,15 +115,6 @@ def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
         for name, (one, other) in pairs.items()
         if one != other
     )
-
-
-def difference(target: Path, versions: Sequence[ModelVersion], job: Job) -> str:
-    """Describes how an output was made otherwise than this run would, apart from its input; "" if it was not."""
-    if (made := read_manifest(target)) is None:
-        return ""
-    before = {name: value for name, value in made.facts.items() if not name.startswith("input ")}
-    changed = differences(before, facts(versions, job))
-    return f", made with {changed}: remove it to have it made anew" if changed else ""
 
 
 def _brief(value: str) -> str:
