@@ -15,7 +15,7 @@ from service.backend.base import Fetch
 from service.engine.engine import Engine
 from service.engine.requests import Generation, Outcome, Requests
 from service.errors import ArtifactError, DeviceFailed
-from service.types import Array, ModelState, Sampled, State, Tensors
+from service.types import Array, ModelKey, ModelState, Sampled, State, Tensors
 
 
 class Clock:
@@ -174,6 +174,9 @@ class ReadyEngine(Engine):
 
     def models(self) -> list[ModelState]:
         return []
+
+    def full_for_texts(self, model: ModelKey, texts: int) -> None:
+        return None
 
     async def infer(self, request: Requests) -> Outcome:
         raise NotImplementedError

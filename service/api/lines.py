@@ -266,9 +266,11 @@ class LinesResponse(Response):
             try:
                 return await self._work(run, body)
             except Overloaded as full:
-                if time.monotonic() + full.retry_after_seconds >= run.deadline:
+                if time.monotonic() + (seconds := full.retry_after_seconds) >= run.deadline:
                     raise
-                await asyncio.sleep(full.retry_after_seconds)
+            finally:
+                run.end()
+            await asyncio.sleep(seconds)
 
     def _zipped(self, line: bytes) -> bytes:
         return self._zip.compress(line) + self._zip.flush(zlib.Z_SYNC_FLUSH) if self._zip else line

@@ -200,6 +200,11 @@ class Engine:
         check_generation(request)
         return self._streams.generate(request)
 
+    def full_for_texts(self, model: ModelKey, texts: int) -> Overloaded | None:
+        """Returns the error with which a request for so many texts would be rejected now, or None."""
+        generator = self._streams.models.get(model)
+        return None if generator is None else generator.slots.rejection(texts)
+
     def cut_texts(self) -> None:
         """Ends the texts being generated where they are: each iterator stops as if its text were complete."""
         self._streams.end()

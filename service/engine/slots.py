@@ -93,12 +93,12 @@ class Slots:
 
     def admit(self, stream: Stream) -> None:
         """Queues a stream for a slot. Raises Overloaded. An empty queue admits a prompt of any length."""
-        waiting, tokens = len(self._waiting), sum(len(one.pending) for one in self._waiting)
-        own = sum(one.request.client == stream.request.client for one in self._waiting)
+        waiting = len(self._waiting)
         if waiting >= self._max_waiting:
-            slots = f"{len(self._slots)} slots (TAGWERK_SLOTS)"
-            full = f"{waiting} of at most {self._max_waiting} texts wait for one of {slots}"
-        elif tokens and tokens + len(stream.pending) > self._max_waiting_tokens:
+            raise self._full()
+        tokens = sum(len(one.pending) for one in self._waiting)
+        own = sum(one.request.client == stream.request.client for one in self._waiting)
+        if tokens and tokens + len(stream.pending) > self._max_waiting_tokens:
             most = f"{self._max_waiting_tokens} tokens of prompts (TAGWERK_MAX_QUEUE_TOKENS)"
             full = f"{tokens} of at most {most} wait for a slot"
         elif stream.request.client != ANONYMOUS and 0 < own >= self._max_waiting - waiting:
@@ -107,6 +107,16 @@ class Slots:
             self._waiting.append(stream)
             return
         raise Overloaded(full, self._retry_after_seconds())
+
+    def rejection(self, texts: int) -> Overloaded | None:
+        """Returns the error of a request for more texts than there is room for, none of which is to be queued."""
+        room = self._max_waiting - len(self._waiting) + self._slots.count(None)
+        return self._full() if texts > room else None
+
+    def _full(self) -> Overloaded:
+        slots, waiting = f"{len(self._slots)} slots (TAGWERK_SLOTS)", len(self._waiting)
+        full = f"{waiting} of at most {self._max_waiting} texts wait for one of {slots}"
+        return Overloaded(full, self._retry_after_seconds())
 
     def cancel(self, stream: Stream) -> None:
         """Cancels a stream: removes it from the queue, or frees its slot. A step that runs may still have its row."""

@@ -8,9 +8,9 @@ import math
 import time
 from typing import Protocol
 
-MOST_BYTES = 192 * 2**20  # in a process; the largest answer to a valid request has some 170 MB
+MOST_BYTES = 176 * 2**20  # in a process; the largest answer to a valid request has some 163 MiB
 LEAST_BODIES = 4  # bodies of the maximum size always fit
-CHECKS = 16  # a check after each such part of the total
+CHECKS = 32  # a check after each such part of the total
 LEAST_SECONDS = 1.0  # over which a rate is computed; until then it counts as high
 
 

@@ -73,6 +73,7 @@ class Context(Resources):
     starts: Starts = field(init=False, default_factory=Starts)  # of requests that go through the application
 
     def __post_init__(self) -> None:
+        Resources.__post_init__(self)  # `super()` does not work in a class with slots
         folder = self.settings.feedback_dir
         self.corrections = CorrectionFiles(Path(folder), create=True) if folder else None
         self.client_memory = ClientMemory(self.settings.max_body_bytes)
@@ -165,7 +166,14 @@ def parse_timeout(header: bytes | None, settings: Settings) -> float:
 def pipeline_run(request: Request, timing: Timing | None = None) -> PipelineRun:
     """Returns the pipeline run for a request, or for a line of it, which has a timing of its own.
 
+    The middleware ends a request's run, the caller that of a line.
+
     Raises InvalidInput for an invalid timeout header.
     """
-    timing, client = timing or timing_of(request), client_of(request.scope["state"]["key"])
-    return PipelineRun(context_of(request), timing, timing.started + timeout_seconds(request), client)
+    state, of_line = request.scope["state"], timing is not None
+    timing = timing or timing_of(request)
+    deadline = timing.started + timeout_seconds(request)
+    run = PipelineRun(context_of(request), timing, deadline, client_of(state["key"]), state["body"].hold)
+    if not of_line:
+        state["run"] = run
+    return run

@@ -3,7 +3,7 @@
 Both answer with the same functions as the application, so that a request gives the same bytes on both ways.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import attrgetter
@@ -44,6 +44,7 @@ class Exchange:
         deadline: a time of the monotonic clock.
         media_type: of the answer.
         in_progress: bytes of the body that are counted, once it is admitted, until it is answered.
+        leave: lets others be worked on; called once it is over.
         running: what waits in the engine, or runs.
         content: what the request's handler keeps between encoding and decoding.
         over: answered, redirected, or its client has gone.
@@ -60,6 +61,7 @@ class Exchange:
     deadline: float = 0.0
     media_type: str = ""
     in_progress: int = 0
+    leave: Callable[[], None] | None = None
     running: EngineRequest | None = None
     content: Any = field(default=None)
     over: bool = False

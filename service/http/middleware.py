@@ -79,6 +79,8 @@ class RequestContextMiddleware:
             if connection is not None:
                 connection.task = None
             del state["body"]  # breaks a reference cycle
+            if (run := state.pop("run", None)) is not None:
+                run.end()
             body.release()
             self._context.bytes_in_progress -= body.in_progress
             route = getattr(scope.get("route"), "path", UNMATCHED)

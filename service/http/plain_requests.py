@@ -4,6 +4,7 @@ A plain request of /tag or /classify has a small JSON body that is valid at firs
 application.
 """
 
+import asyncio
 import logging
 import time
 from collections import deque
@@ -18,10 +19,10 @@ from service.engine.batches import outputs_of
 from service.engine.padding import Outputs
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Requests
-from service.errors import EngineUnavailable, TagwerkError
+from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
 from service.http.handlers import Exchange, Handler
 from service.pipelines.formats import JSON
-from service.pipelines.run import SLICE_SECONDS, SMALL_BYTES, Resources, advance
+from service.pipelines.run import SLICE_SECONDS, SMALL_BYTES, WAITED, Resources, advance
 from service.text import conllu
 from service.text.slices import Sliced
 
@@ -54,6 +55,7 @@ class PlainRequests:
         self._settings = resources.settings
         self._arrived: list[Exchange] = []
         self._works: deque[tuple[Sliced[None], Sequence[Exchange]]] = deque()
+        self._begun: list[tuple[Kind, list[Exchange]]] = []  # that are not short, and may be worked on
         self._kind = lru_cache(MOST_KINDS)(self._make_kind)
         resources.engine.before_step = self.run
 
@@ -67,17 +69,16 @@ class PlainRequests:
         """Admits the exchanges that have arrived, and goes on with long work; returns whether work is left."""
         if self._works:
             self._work(*self._works.popleft(), SLICE_SECONDS)
-        if self._arrived:
+        if self._arrived or self._begun:
             arrived, self._arrived = self._arrived, []
             small: list[tuple[Kind, list[Exchange]]] = []
-            large: list[tuple[Kind, list[Exchange]]] = []
             open_groups: dict[Kind, tuple[list[Exchange], int]] = {}  # and their bytes
             with_room: set[int] = set()
             for exchange in arrived:
                 if (kind := self._admit(exchange, with_room)) is None:
                     continue
                 if (size := len(exchange.body)) > SMALL_BYTES:
-                    large.append((kind, [exchange]))
+                    self._enter(kind, exchange, size)
                     continue
                 some, bytes_of_group = open_groups.get(kind, ([], 0))
                 if not some or bytes_of_group + size > GROUP_BYTES:
@@ -86,10 +87,36 @@ class PlainRequests:
                 some.append(exchange)
                 open_groups[kind] = some, bytes_of_group + size
             end = time.monotonic() + MOST_SLICES * SLICE_SECONDS
-            for kind, some in small + large:
+            begun, self._begun = [one for one in self._begun if not one[1][0].over], []
+            for kind, some in small + begun:
                 seconds = FIRST_SLICES * SLICE_SECONDS if time.monotonic() < end else 0.0
                 self._work(self._encode(kind, some), some, seconds)
-        return bool(self._works)
+        return bool(self._works or self._begun)
+
+    def _enter(self, kind: Kind, exchange: Exchange, size: int) -> None:
+        """Has an exchange that is not short worked on, now or later. It fails if its deadline passes before that."""
+        limit, timers = self._resources.medium_work, list[asyncio.TimerHandle]()
+
+        def begin() -> None:
+            stop()
+            self._begun.append((kind, [exchange]))
+            self._resources.engine.wake()
+
+        def expire() -> None:
+            stages = {"queue": time.monotonic() - exchange.timing.started}
+            exchange.connection.fail(exchange, DeadlineExceeded(WAITED, stages))
+
+        def stop() -> None:
+            for timer in timers:
+                timer.cancel()
+
+        def leave() -> None:
+            stop()
+            limit.leave(place)
+
+        place, exchange.leave = limit.enter(exchange.client, size, begin), leave
+        if not place.begun:
+            timers.append(asyncio.get_running_loop().call_later(exchange.deadline - time.monotonic(), expire))
 
     def _work(self, work: Sliced[None], exchanges: Sequence[Exchange], seconds: float) -> None:
         """Works on exchanges for some time, and goes on in a later iteration. An error, unexpected, fails them."""

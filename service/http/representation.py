@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.http.context import headers_of
 from service.pipelines.formats import JSON
+from service.pipelines.run import PipelineRun
 from service.text.slices import Sliced, finish
 
 WORTH_BYTES = 16_384  # below this, compression costs more time than it saves
@@ -93,21 +94,25 @@ class Streamed(StreamingResponse):
 async def respond(request: Request, pieces: list[bytes], media_type: str = JSON) -> Response:
     """Returns a response made of pieces, gzipped where that pays."""
     if sum(map(len, pieces)) < WORTH_BYTES:
-        return response_of(pieces, {}, media_type)
+        return response_of(request, pieces, {}, media_type)
     if not accepts_gzip(headers_of(request)):
-        return response_of(pieces, {"Vary": "Accept-Encoding"}, media_type)
-    return response_of(await asyncio.to_thread(finish, zipped(pieces)), HEADERS, media_type)
+        return response_of(request, pieces, {"Vary": "Accept-Encoding"}, media_type)
+    return response_of(request, await asyncio.to_thread(finish, zipped(pieces)), HEADERS, media_type)
 
 
-def response_of(pieces: list[bytes], headers: Mapping[str, str], media_type: str) -> Response:
+def response_of(request: Request, pieces: list[bytes], headers: Mapping[str, str], media_type: str) -> Response:
     """Returns a response made of pieces. Each is freed when it is sent: joining them would need the memory twice."""
     if (size := sum(map(len, pieces))) <= PIECE_BYTES:
         return Response(b"".join(pieces), headers=dict(headers), media_type=media_type)
-    return Streamed(_one_by_one(deque(pieces)), headers={**headers, "Content-Length": str(size)}, media_type=media_type)
+    content, headers = _one_by_one(request, deque(pieces)), {**headers, "Content-Length": str(size)}
+    return Streamed(content, headers=headers, media_type=media_type)
 
 
-async def _one_by_one(pieces: deque[bytes]) -> AsyncGenerator[bytes, None]:
+async def _one_by_one(request: Request, pieces: deque[bytes]) -> AsyncGenerator[bytes, None]:
+    run: PipelineRun | None = request.scope["state"].get("run")
     for piece in joined(pieces.popleft() for _ in range(len(pieces))):
+        if run is not None:
+            run.release(len(piece))  # it counts as unsent from now on
         yield piece
         await asyncio.sleep(0)
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from service.engine.engine import Engine
 from service.engine.requests import ANONYMOUS, Generation, Outcome, Requests
 from service.errors import DeadlineExceeded, Overloaded, TooLarge
 from service.pipelines.catalog import Catalog
+from service.pipelines.work_limit import WorkLimit
 from service.settings import Settings
 from service.tasks.any_task import AnyTask
 from service.telemetry.metrics import Metrics
@@ -22,6 +24,9 @@ from service.text.slices import Sliced
 from service.types import Array, Ragged, Sampled
 
 SMALL_BYTES = 2048  # of a request that is begun whatever else is in progress
+MEDIUM_BYTES = 16_384  # of a request that waits for others of at most that size alone
+MEDIUM_CHARACTERS = 65_536  # of such requests that are worked on at the same time
+WAITED = "the deadline passed while other requests were worked on"
 T = TypeVar("T")
 SLICE_SECONDS = 0.002  # for which long work runs in an iteration of the event loop
 PART_SEQUENCES = 512  # of a large request, sent to the engine together
@@ -35,8 +40,9 @@ class Resources:
 
     Attributes:
         long_work: held during a slice of long work, so that an event loop iteration runs one of them at most.
-        bytes_in_progress: of the bodies of requests in progress. Their tokens and results take up to a hundred times as
-            much memory, and are in no queue while they are made.
+        bytes_in_progress: of the bodies of requests in progress.
+        medium_work: which requests of at most MEDIUM_BYTES are worked on.
+        large_work: which larger ones are.
     """
 
     settings: Settings
@@ -45,6 +51,12 @@ class Resources:
     catalog: Catalog
     long_work: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
     bytes_in_progress: int = field(init=False, default=0)
+    medium_work: WorkLimit = field(init=False)
+    large_work: WorkLimit = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.medium_work = WorkLimit(MEDIUM_CHARACTERS)
+        self.large_work = WorkLimit(self.settings.max_text_characters)
 
     def begin(self, size: int) -> None:
         """Counts the bytes of a request's body; to be taken back once it is answered. Raises Overloaded."""
@@ -66,15 +78,26 @@ class Resources:
 
 @dataclass(slots=True)
 class PipelineRun:
-    """One run of a pipeline. `deadline` is a time of the monotonic clock, in seconds. For `client` see `Requests`."""
+    """One run of a pipeline.
+
+    Attributes:
+        deadline: a time of the monotonic clock, in seconds.
+        client: see `Requests`.
+        hold: called with each change of the number of bytes that are held for the client. Without it, the run waits for
+            no others, and need not be ended.
+    """
 
     resources: Resources
     timing: Timing
     deadline: float
     client: int = ANONYMOUS
+    hold: Callable[[int], None] | None = None
+    _held: int = field(init=False, default=0)
+    _waited: float = field(init=False, default=0.0)  # seconds, for others to be worked on
+    _left: Callable[[], None] | None = field(init=False, default=None)
 
-    def check_size(self, name: str, items: Sequence[T], size: Callable[[T], int], answers: int = 1) -> None:
-        """Raises TooLarge for too many items, with `answers` for each, or too many characters in all.
+    def check_size(self, name: str, items: Sequence[T], size: Callable[[T], int], answers: int = 1) -> int:
+        """Returns the number of characters. Raises TooLarge for too many items, with `answers` for each, or characters.
 
         `size` returns an item's characters; they count once per answer. The error names the item if it is too large
         alone.
@@ -91,6 +114,49 @@ class PipelineRun:
             raise TooLarge(
                 f"/{name}", f"{sum(sizes) // answers} characters{each}", f"at most {longest}, all items together"
             )
+        return sum(sizes)
+
+    async def begin(self, characters: int) -> None:
+        """Waits until texts of that size may be worked on. Raises DeadlineExceeded."""
+        if self.hold is None or self._left is not None or characters <= SMALL_BYTES:
+            return
+        resources, begun = self.resources, asyncio.Event()
+        limit = resources.medium_work if characters <= MEDIUM_BYTES else resources.large_work
+        place = limit.enter(self.client, characters, begun.set)
+        self._left = partial(limit.leave, place)
+        if not place.begun:
+            since = time.monotonic()
+            try:
+                with self.counted("queue"):
+                    try:
+                        async with asyncio.timeout(self.deadline - since):
+                            await begun.wait()
+                    except TimeoutError:
+                        raise DeadlineExceeded(WAITED) from None
+            finally:
+                if not place.begun:
+                    self.end()
+            self._waited = time.monotonic() - since
+
+    def reserve(self, size: int) -> None:
+        """Counts bytes that an answer may have as held for the client, before it is made."""
+        if self.hold is not None:
+            self._held += size
+            self.hold(size)
+
+    def release(self, size: int) -> None:
+        """Takes back bytes that were reserved, which are sent or counted otherwise."""
+        size = min(size, self._held)
+        if size and self.hold is not None:
+            self._held -= size
+            self.hold(-size)
+
+    def end(self) -> None:
+        """Lets other requests be worked on, and takes back all that is reserved. Called once the answer is sent."""
+        self.release(self._held)
+        if (left := self._left) is not None:
+            self._left = None
+            left()
 
     async def do(self, work: Sliced[T]) -> T:
         """Runs work: at once if it has no pause, otherwise in slices; see `do_in_turns`."""
@@ -134,7 +200,8 @@ class PipelineRun:
         with self.counted():
             request = Requests.one(version.key, sequences, self.deadline, extra_outputs, client=self.client)
             outcome = await infer_in_parts(self.resources.engine, request)
-        self.timing.stages |= {"queue": outcome.queue_seconds, "inference": outcome.inference_seconds}
+        queued, self._waited = self._waited + outcome.queue_seconds, 0.0
+        self.timing.stages |= {"queue": queued, "inference": outcome.inference_seconds}
         self.timing.batch_size = max(self.timing.batch_size, outcome.batch_size)
         return outcome.outputs
 

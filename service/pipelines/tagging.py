@@ -17,6 +17,9 @@ from service.text.symbols import has_emoji
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
 
+TOKEN_BYTES = 200  # of an answer in JSON; one-letter words with all features have as much
+CANDIDATES_BYTES = 700  # of the next best tags of a token
+
 
 class SplitText(NamedTuple):
     """A text and its sentences."""
@@ -75,12 +78,13 @@ async def tag(
         return await _tag_identified(run, texts, tokens, model, known, lemmas=lemmas, candidates=candidates)
     task = run.resources.catalog.find(Tagging, model, language)
     run.resources.check_room(run.client)
-    began = time.monotonic()
     if texts is not None:
-        run.check_size("text", texts, len)
+        await run.begin(run.check_size("text", texts, len))
+        began = time.monotonic()
         split = await run.do(split_texts(run.resources.catalog.tokenizer(task.version), texts))
     else:
-        run.check_size("tokens", tokens, lambda words: sum(map(len, words)) + len(words) - 1)
+        await run.begin(run.check_size("tokens", tokens, lambda words: sum(map(len, words)) + len(words) - 1))
+        began = time.monotonic()
         split = await run.do(joined_tokens(tokens))
     sequences = await run.do(encode(task, split))
     run.tokenized(task, began, len(split))
@@ -90,6 +94,7 @@ async def tag(
     if len(sequences):
         extra_outputs = task.candidate_outputs if candidates else frozenset[str]()
         outputs = await run.infer(task.version, sequences, extra_outputs)
+        run.reserve(sequences.tokens * (TOKEN_BYTES + CANDIDATES_BYTES * candidates))
     return task.version, await run.do(decode(task, split, outputs, lemmas=lemmas, candidates=candidates))
 
 
@@ -105,7 +110,7 @@ async def _tag_identified(
     catalog, spent = run.resources.catalog, Counter[str]()
     items = [" ".join(words) for words in tokens] if texts is None else texts
     name = "tokens" if texts is None else "text"
-    run.check_size(name, items, len)
+    await run.begin(run.check_size(name, items, len))
     languages = catalog.languages(Tagging)
     identified = await run.do(_identify(items, languages))
     for i, language in enumerate(known):

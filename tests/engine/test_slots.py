@@ -184,6 +184,15 @@ def test_the_number_of_waiting_texts_is_bounded():
         slots.admit(stream([1]))
 
 
+def test_a_request_whose_texts_do_not_all_fit_is_rejected_before_any_of_them_waits():
+    slots = Slots(2, prefill=4, max_waiting=8)
+    for _ in range(3):
+        slots.admit(stream([1], max_tokens=99))
+    assert (slots.rejection(7), type(slots.rejection(8))) == (None, Overloaded)
+    step(slots)  # two have slots
+    assert (slots.rejection(7), type(slots.rejection(8))) == (None, Overloaded)
+
+
 def test_the_prompts_that_wait_may_have_as_many_tokens_as_the_bound_and_no_more():
     slots = Slots(1, prefill=4, max_waiting=9, max_waiting_tokens=10)
     slots.admit(stream([1], max_tokens=10**6))

@@ -117,7 +117,7 @@ def test_clients_that_wait_for_the_service_are_dropped_last():
 def test_the_sum_is_taken_after_a_part_of_the_total_has_come():
     client = Client(200)
     held = memory(client)
-    held.grow(6)
+    held.grow(3)
     assert not client.dropped
     held.grow(1)
     assert client.dropped

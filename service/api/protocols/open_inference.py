@@ -187,8 +187,8 @@ async def infer(request: Request, name: str) -> Response:
     head |= {} if inference.id is None else {"id": inference.id}
     content, header_length = await run.do(tensors.write(head, wanted, binary))
     if header_length is None:
-        return response_of(content, {}, JSON)
-    return response_of(content, {tensors.HEADER: str(header_length)}, OCTETS)
+        return response_of(request, content, {}, JSON)
+    return response_of(request, content, {tensors.HEADER: str(header_length)}, OCTETS)
 
 
 def _timeout_seconds(parameters: Parameters) -> float:

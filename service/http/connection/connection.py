@@ -283,6 +283,9 @@ class Connection(BoundedProtocol):
         """Records an exchange that is over, and releases its key."""
         context = self._context
         context.bytes_in_progress -= exchange.in_progress
+        if (leave := exchange.leave) is not None:
+            exchange.leave = None
+            leave()
         if exchange.key is not None:
             context.release(exchange.key)
         ids = ids or ids_from(exchange.headers)

@@ -1,0 +1,131 @@
+"""Of requests that are not short, few are worked on at the same time; the others wait, and nothing is made of them."""
+
+import asyncio
+import json
+import time
+from functools import partial
+
+import pytest
+
+from service.errors import DeadlineExceeded
+from service.pipelines import run as run_module
+from service.pipelines.run import MEDIUM_BYTES, SMALL_BYTES, PipelineRun
+from service.pipelines.tagging import CANDIDATES_BYTES, TOKEN_BYTES
+from service.pipelines.work_limit import Place, WorkLimit
+from service.telemetry.request import Timing
+from tests.engine.running import until
+from tests.http.plain import answers, running
+from tests.http.scene import made_context
+from tests.http.wire import application, post
+
+TEXT = ("a. " * 5000)[:15_000]
+
+
+def entered(limit: WorkLimit, *requests: tuple[int, int]) -> tuple[list[Place], list[int]]:
+    """Enters requests of clients and sizes; returns their places, and a list that gets the numbers of those begun."""
+    begun: list[int] = []
+    places = []
+    for number, (client, size) in enumerate(requests):
+        places.append(limit.enter(client, size, partial(begun.append, number)))
+    return places, begun
+
+
+@pytest.mark.parametrize(
+    ("requests", "order"),
+    [
+        ([(0, 60), (0, 40), (0, 1), (0, 99)], [0, 1, 2, 3]),  # in order, as many as fit
+        ([(0, 500), (0, 1), (0, 500)], [0, 1, 2]),  # one of any size alone
+        ([(1, 100), (1, 100), (1, 100), (2, 100), (3, 100)], [0, 1, 3, 4, 2]),  # clients take turns
+        ([(1, 50), (1, 50), (1, 50), (2, 50), (2, 50)], [0, 1, 3, 2, 4]),  # the client with the fewest is next
+    ],
+)
+def test_requests_begin_in_turns_within_the_limit(requests, order):
+    limit = WorkLimit(100)
+    places, begun = entered(limit, *requests)
+    for ended in range(len(requests)):
+        in_progress = [requests[number][1] for number in begun[ended:]]
+        assert sum(in_progress) <= 100 or len(in_progress) == 1
+        limit.leave(places[begun[ended]])
+    assert begun == order
+    assert limit.enter(0, 1000, lambda: None).begun, "all that was in progress is given up"
+
+
+def test_a_request_that_waits_no_longer_takes_no_room():
+    limit = WorkLimit(100)
+    places, begun = entered(limit, (0, 100), (0, 100), (0, 100))
+    limit.leave(places[1])
+    limit.leave(places[0])
+    assert begun == [0, 2]
+
+
+async def test_of_many_texts_few_are_split_at_the_same_time_and_all_are_answered():
+    request = post("/tag", json.dumps({"text": TEXT}).encode())
+    async with running(request_timeout_seconds=1000.0, max_queue_tokens=6_400_000) as service:
+        wires = [service.send(request)[1] for _ in range(20)]
+        gone, _ = service.send(request)
+        service.context.plain.run()
+        limit = service.context.medium_work
+        assert 0 < limit._size <= run_module.MEDIUM_CHARACTERS
+        gone.connection_lost(None)
+        most = 0
+        while not all(map(answers, wires)):
+            most = max(most, len(service.context.plain._works))
+            await asyncio.sleep(0)
+        assert most <= run_module.MEDIUM_CHARACTERS // len(TEXT) + 1
+        assert {answers(wire)[0].status for wire in wires} == {200}
+        assert (limit._size, limit._waiting) == (0, {})
+
+
+async def test_a_text_whose_deadline_passes_while_it_waits_is_answered_so_on_both_ways():
+    async with running() as service:
+        context = service.context
+        others = [limit.enter(0, 10**9, lambda: None) for limit in (context.medium_work, context.large_work)]
+        request = post("/tag", json.dumps({"text": TEXT}).encode(), "X-Request-Timeout-Ms: 1")
+        _, wire = service.send(request)
+        await until(lambda: bool(answers(wire)))
+        for answer in (answers(wire)[0], await service.answer(application(request))):
+            assert answer.status == 504, answer.body
+            assert json.loads(answer.body)["detail"].startswith(run_module.WAITED)
+            assert "queue" in (answer.header("server-timing") or "")
+        for limit, place in zip((context.medium_work, context.large_work), others, strict=True):
+            limit.leave(place)
+            assert (limit._size, limit._waiting) == (0, {})
+
+
+async def test_short_texts_wait_for_none_and_medium_ones_for_no_large_ones():
+    context = made_context()
+    held: list[int] = []
+    large, *short, waits = [
+        PipelineRun(context, Timing(0.0), time.monotonic() + seconds, hold=held.append) for seconds in (60, 60, 60, 0)
+    ]
+    await large.begin(context.settings.max_text_characters)
+    for run, size in zip(short, (SMALL_BYTES, MEDIUM_BYTES), strict=True):
+        await run.begin(size)
+    with pytest.raises(DeadlineExceeded):
+        await waits.begin(MEDIUM_BYTES + 1)
+    assert not context.large_work._waiting
+    large.reserve(1000)
+    large.release(300)
+    for run in (large, *short, waits):
+        run.end()
+    assert held == [1000, -300, -700]
+    assert (context.large_work._size, context.medium_work._size) == (0, 0)
+
+
+@pytest.mark.parametrize("n_best", [1, 5])
+async def test_what_an_answer_may_have_counts_as_held_while_it_is_made(n_best):
+    words = 9000
+    request = post("/tag", json.dumps({"tokens": [["a"] * words], "n_best": n_best}).encode())
+    async with running(request_timeout_seconds=1000.0) as service:
+        most = 0
+        grow = service.context.client_memory.grow
+
+        def watched(size: int) -> None:
+            nonlocal most
+            grow(size)
+            most = max(most, size)
+
+        service.context.client_memory.grow = watched  # type: ignore[method-assign]
+        answer = await service.answer(application(request))
+        assert answer.status == 200
+        assert most >= words * (TOKEN_BYTES + CANDIDATES_BYTES * (n_best > 1)) >= len(answer.body)
