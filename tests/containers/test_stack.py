@@ -167,7 +167,8 @@ def test_one_service_is_watched_and_a_process_that_is_killed_is_told_of(tmp_path
         assert "CapBnd:\t0000000000000000" in status
         assert "NoNewPrivs:\t1" in status
         assert stack.compose(*inside, "sh", "-c", "touch /opt/x || echo read-only").strip() == "read-only"
-        found = "import importlib.util as u; print(u.find_spec('training'), u.find_spec('pip'))"
+        names = "u.find_spec('tagwerk') and u.find_spec('tagwerk.training'), u.find_spec('pip')"
+        found = f"import importlib.util as u; print({names})"
         for python in ("python", "/usr/local/bin/python3"):
             assert stack.compose(*inside, python, "-c", found).strip() == "None None"
         version = max((ROOT / "model_store" / "tagger-en").iterdir(), key=lambda folder: int(folder.name)).name

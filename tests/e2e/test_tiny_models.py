@@ -5,7 +5,9 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from prometheus_client.samples import Sample
 from loadtests.drift import BOUND, LEAST_TEXTS, Drift, Kind, drift_between, send
 from loadtests.text import running_text
 from tests import faults
-from tests.conftest import ROOT, Server, start_server
+from tests.conftest import ROOT, Server, free_port, start_server
 from tests.e2e.processes import only, servers
 from tests.e2e.test_server import wait_until
 from tests.faults import Fault, with_checksums
@@ -74,17 +76,75 @@ def of_tagger(found: dict[Kind, Drift]) -> dict[str, Drift]:
     return {kind.kind: drift for kind, drift in found.items() if kind[:2] == (NAME, "1")}
 
 
+def send_own(address: str) -> dict[str, Drift]:
+    """Sends texts of the tagger's dev part."""
+    dev = [list(tree.forms) for tree in treebank()["dev"]]
+    return of_tagger(send(address, "tag", (dev * TEXTS)[:TEXTS], "tokens"))
+
+
+def send_other(address: str) -> dict[str, Drift]:
+    """Sends texts of another domain."""
+    return of_tagger(send(address, "tag", [one.text for one in running_text()[:TEXTS]]))
+
+
 def test_other_texts_drift_and_own_texts_do_not(server: Server) -> None:
     address = server.url.removeprefix("http://")
-    dev = [list(tree.forms) for tree in treebank()["dev"]]
-    own = of_tagger(send(address, "tag", (dev * TEXTS)[:TEXTS], "tokens"))
-    other = of_tagger(send(address, "tag", [one.text for one in running_text()[:TEXTS]]))
+    own, other = send_own(address), send_other(address)
     assert {*own} == {*other} == {"word", "character", "confidence", "label"}
     assert {drift.texts for drift in (*own.values(), *other.values())} == {TEXTS}
     assert not any(drift.fires for drift in own.values()), own
     assert other["word"].fires, other
     assert other["word"].unknown is not None
     assert other["word"].unknown[0] > 0.5 > other["word"].unknown[1]
+
+
+@contextmanager
+def prometheus(folder: Path, address: str) -> Iterator[httpx.Client]:
+    """Runs Prometheus on a service, with the rules that are shipped, but that alerts do not wait before they fire."""
+    program = shutil.which("prometheus")
+    if program is None:
+        pytest.skip("there is no program called prometheus: apt-get install prometheus")
+    for rules in ("recording.yml", "alerts.yml"):
+        (folder / rules).write_text(re.sub(r"^( +for:) .+", r"\1 0s", (RULES / rules).read_text(), flags=re.MULTILINE))
+    config = yaml.safe_load((RULES / "prometheus.yml").read_text())
+    del config["alerting"]
+    config["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["scrape_configs"] = [{"job_name": "tagwerk", "static_configs": [{"targets": [address]}]}]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    listens = f"127.0.0.1:{free_port()}"
+    command = [program, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen([*command, f"--web.listen-address={listens}"], stdout=log, stderr=log) as process,
+        httpx.Client(base_url=f"http://{listens}/api/v1", transport=httpx.HTTPTransport(retries=8)) as client,
+    ):
+        try:
+            yield client
+        finally:
+            process.terminate()
+
+
+def test_prometheus_tells_of_texts_of_another_domain_alone(server: Server, tmp_path: Path) -> None:
+    address = server.url.removeprefix("http://")
+    with prometheus(tmp_path, address) as client:
+
+        def asked(query: str) -> list[dict[str, Any]]:
+            answer = client.get("/query", params={"query": query})
+            return [] if answer.status_code == 503 else list(answer.json()["data"]["result"])  # 503: it starts
+
+        def told() -> set[str]:
+            alerts = [alert["labels"] for alert in client.get("/alerts").json()["data"]["alerts"]]
+            drift = [one for one in alerts if one["alertname"] == "TagwerkModelDrift" and one["model"] == NAME]
+            return {one["kind"] for one in drift if one["version"] == "1"}
+
+        own = f'{{model="{NAME}", version="1"}}'
+        wait_until(lambda: asked(f"tagwerk_model_texts_total{own}"), SECONDS)
+        send_own(address)
+        wait_until(lambda: asked(f"model:tagwerk_texts:increase1h{own} >= {TEXTS}"), SECONDS)
+        assert told() == set()
+        assert asked(f"max(model:tagwerk_drift:psi1h{own}) < {BOUND}")
+        send_other(address)
+        wait_until(lambda: "word" in told(), SECONDS)
 
 
 def test_the_index_is_that_of_the_rules_of_prometheus() -> None:
