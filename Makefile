@@ -178,7 +178,7 @@ $(RUNTIMES)/installed: loadtests/runtimes/requirements.txt requirements.lock
 	@$(RUNTIMES)/bin/python $(PIP_INSTALL) --constraint $(RUNTIMES)/constraints.txt --editable '.[cpu]'
 	@$(RUNTIMES)/bin/python $(PIP_INSTALL) --requirement loadtests/runtimes/requirements.txt
 	@touch $@
-%/installed: pyproject.toml tagwerk/pyproject.toml requirements.lock
+%/installed: pyproject.toml setup.py tagwerk/pyproject.toml requirements.lock
 	@test -n "$(PYTHON)" || { echo "tagwerk needs Python 3.11, 3.12 or 3.13 (TensorFlow's), and finds none; name one: make PYTHON=/path/to/python"; exit 1; }
 	@echo "Making the environment $* with $$($(PYTHON) --version) (once; TensorFlow is a large download)"
 	@$(PYTHON) -m venv --clear $*
