@@ -47,6 +47,8 @@ class ModelServing(FileModel):
     )
 
     def __str__(self) -> str:
+        if self.load is False:
+            return "no version, unless TAGWERK_LOAD names the model"
         serving = "the newest version" if self.version is None else f"version {self.version}"
         canary = self.canary
         return f"{serving}, {canary.share:.0%} of the requests to {canary.version}" if canary else serving

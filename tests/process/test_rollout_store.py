@@ -159,9 +159,14 @@ def test_each_change_of_what_serves_is_a_line(store, caplog):
         here.load_all()
         controller = ServingController(here.settings)
         by = f"({store / 'serving.json'}, written by the user {store.owner()})"
+        none = "no version, unless TAGWERK_LOAD names the model"
         caplog.clear()
         for change, line in (
-            (lambda: controller.use("victim", "2"), f"victim: serves version 2; before: the newest version {by}"),
+            (
+                lambda: (store / "serving.json").write_text('{"models": {"victim": {"load": false}}}'),
+                f"victim: serves {none}; before: the newest version {by}",
+            ),
+            (lambda: controller.use("victim", "2"), f"victim: serves version 2; before: {none} {by}"),
             (lambda: controller.roll_back("victim"), f"victim: serves version 1; before: version 2 {by}"),
             (
                 lambda: controller.canary("victim", "3", 0.1),
