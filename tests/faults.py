@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from service.artifact import manifest as artifact
+from training.run.version_folder import checksums
 
 Harm = Callable[[Path], object]
 
@@ -30,7 +30,7 @@ def with_checksums(harm: Harm) -> Harm:
 
     def both(folder: Path) -> None:
         harm(folder)
-        rewrite_manifest(folder, files=artifact.checksums(folder))
+        rewrite_manifest(folder, files=checksums(folder))
 
     return both
 

@@ -1,4 +1,4 @@
-"""Reads and writes model version folders, `model_store/<name>/<version>/`.
+"""Reads model version folders, `model_store/<name>/<version>/`.
 
 ```
 manifest.json        model, inputs, outputs, training, and a checksum of every other file
@@ -7,19 +7,17 @@ saved_model/         TensorFlow SavedModel, one signature per endpoint
 lemmas.json          of a tagger with lemma rules, see service.text.lemmatizer
 tokenizer.json       what a tokenizer has learned, see service.text.segmenter
 goldens.jsonl        inputs with the outputs that training computed
-reference.json       what the model makes of its dev split: see service.artifact.reference
+reference.json       what the model makes of its dev split, to compare other texts with: see `Reference`
 MODEL_CARD.md        documentation
 manifest.sig         if signed: see service.artifact.signing
 ```
 
-A version folder never changes. It is written under another name and renamed when complete.
+A version folder never changes. `training/run/version_folder.py` writes it under another name, and renames it when it is
+complete.
 """
 
 import hashlib
-import json
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Self
@@ -27,7 +25,6 @@ from typing import Any, Literal, Self
 from pydantic import ValidationError, model_validator
 
 from service.artifact.files import check_sum, list_files, read_file, reading, sha256_of
-from service.artifact.reference import REFERENCE, Reference
 from service.errors import ArtifactError
 from service.files import FileModel, first_fault
 from service.text.lemmatizer import LEMMA, Lemmatizer
@@ -43,6 +40,8 @@ MODEL_CARD = "MODEL_CARD.md"
 PROBABILITIES = "probabilities"  # a classifier's output: of each label, for the whole text
 LEMMAS = "lemmas.json"
 SEGMENTER = "tokenizer.json"
+REFERENCE = "reference.json"
+CONFIDENCE_BINS = 20  # of `Reference`
 MAX_BUCKET = 65_536  # tokens
 MAX_BUCKETS = 256
 NAMES_SHOWN = 5  # file names in an error
@@ -179,6 +178,23 @@ class Golden(FileModel):
     outputs: dict[str, Any]
 
 
+class Reference(FileModel):
+    """What a model makes of its dev split. If other texts differ much from it, the model may be less good for them.
+
+    Attributes:
+        items: how many words, texts or characters the split has.
+        unknown: by vocabulary, the share of what it does not have.
+        labels: by kind of label, how often each is the most probable one.
+        confidence: by kind of label, how many words, texts or characters have a highest probability in each of
+            CONFIDENCE_BINS equal bins between 0 and 1.
+    """
+
+    items: int
+    unknown: dict[str, float]
+    labels: dict[str, dict[str, int]]
+    confidence: dict[str, tuple[int, ...]]
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Reads and validates the manifest of a version folder. Raises ArtifactError."""
     with reading(MANIFEST):
@@ -255,44 +271,6 @@ def read_goldens(folder: Path) -> list[Golden]:
     if not goldens:
         raise ArtifactError(f"{GOLDENS} is empty")
     return goldens
-
-
-def write_goldens(folder: Path, goldens: Iterable[Golden]) -> None:
-    """Writes goldens as JSON lines."""
-    lines = [golden.model_dump_json() + "\n" for golden in goldens]
-    (folder / GOLDENS).write_text("".join(lines), encoding="utf-8")
-
-
-def checksums(folder: Path) -> dict[str, str]:
-    """Returns the SHA-256 of every file of a version folder except the manifest, by relative path."""
-    names = list_files(folder).keys() - {MANIFEST, SIGNATURE}
-    return {name: sha256_of(folder, name) for name in sorted(names)}
-
-
-@contextmanager
-def new_version(store: Path, name: str) -> Iterator[tuple[Path, str]]:
-    """Yields an empty folder to fill, and its version: one above the highest existing one.
-
-    Renames the folder into the store at the end of the block; removes it if the block raises.
-    """
-    parent = store / name
-    parent.mkdir(parents=True, exist_ok=True)
-    version = str(1 + max((int(p.name) for p in parent.iterdir() if p.name.isdecimal()), default=0))
-    scratch = parent / f".{version}.partial"
-    shutil.rmtree(scratch, ignore_errors=True)
-    folder = scratch / name / version  # the same depth as in the store, so that it can be verified in place
-    folder.mkdir(parents=True)
-    try:
-        yield folder, version
-        folder.rename(parent / version)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Writes the manifest, the last file of a version folder."""
-    content = json.dumps(manifest.model_dump(mode="json"), ensure_ascii=False, indent=2)
-    (folder / MANIFEST).write_text(content + "\n", encoding="utf-8")
 
 
 def _read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.artifact.manifest import Manifest
-from service.artifact.reference import Reference
+from service.artifact.manifest import Manifest, Reference
 from service.text.lemmatizer import Lemmatizer
 from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary

@@ -7,8 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from service.artifact.manifest import PROBABILITIES
-from service.artifact.reference import CONFIDENCE_BINS, Reference
+from service.artifact.manifest import CONFIDENCE_BINS, PROBABILITIES, Reference
 from service.artifact.version import ModelVersion
 from service.engine.padding import Outputs
 from service.telemetry.metrics import Metrics

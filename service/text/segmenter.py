@@ -5,12 +5,10 @@ feature is the decision of the tokenizer's rules, so where the treebank has no e
 are computed by the same code in training and service, which prevents skew.
 """
 
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import repeat
-from pathlib import Path
 from typing import Self
 
 import msgspec
@@ -57,10 +55,6 @@ class Segmenter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     ends: Classifier | None = None
     multiwords: dict[str, tuple[str, ...]] = {}
     choices: dict[str, Classifier] = {}
-
-    def write(self, path: Path) -> None:
-        """Writes the segmenter as JSON, one line for each feature."""
-        path.write_text(json.dumps(msgspec.to_builtins(self), ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
     @classmethod
     def parse(cls, content: bytes) -> Self:

@@ -1,9 +1,7 @@
 """A vocabulary: a fixed list of strings and their ids."""
 
-import json
 from collections.abc import Collection, Sequence
 from itertools import count
-from pathlib import Path
 from typing import Self
 
 import msgspec
@@ -59,11 +57,6 @@ class Vocabulary:
     def __len__(self) -> int:
         """Number of ids, reserved ones included: the number of rows of an embedding."""
         return len(RESERVED) + len(self.entries)
-
-    def write(self, path: Path) -> None:
-        """Writes the vocabulary as JSON, since entries may contain spaces and line breaks."""
-        content = {"lowercase": self.lowercase, "entries": self.entries}
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
     @classmethod
     def parse(cls, content: bytes) -> Self:

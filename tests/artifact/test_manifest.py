@@ -7,21 +7,28 @@ import pytest
 from service.artifact import manifest as artifact
 from service.artifact.files import read_file, verified_copy
 from service.artifact.manifest import (
+    REFERENCE,
     Endpoint,
     Golden,
     Manifest,
+    Reference,
     TensorSpec,
-    new_version,
     read_goldens,
-    write_goldens,
 )
-from service.artifact.reference import REFERENCE, Reference, write_reference
 from service.errors import ArtifactError
 from service.store.registry import load_version
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile
 from service.text.vocabulary import Vocabulary
 from tests.fakes import version_of
 from training.models.lemmatizer import LearnedLemmatizer
+from training.run.version_folder import (
+    checksums,
+    new_version,
+    write_goldens,
+    write_manifest,
+    write_reference,
+    write_vocabulary,
+)
 
 RULES = ("lower", "lower|end-1+", "=be")
 
@@ -31,13 +38,13 @@ def write_version(store: Path, name: str = "tagger-en", rules: Sequence[str] = (
     with new_version(store, name) as (folder, version):
         (folder / "saved_model").mkdir()
         (folder / "saved_model" / "saved_model.pb").write_bytes(b"weights")
-        Vocabulary(["a", "b"]).write(folder / "words.json")
-        Vocabulary(["a", "b"]).write(folder / "characters.json")
+        write_vocabulary(folder / "words.json", Vocabulary(["a", "b"]))
+        write_vocabulary(folder / "characters.json", Vocabulary(["a", "b"]))
         write_goldens(folder, [Golden(source="a b", inputs={"word_ids": [2, 3]}, outputs={"upos": [[1, 0]]})])
         if rules:
             LearnedLemmatizer(rules, LemmaFile("abs", {"be": ["is"]}, {}, {})).write(folder / artifact.LEMMAS)
-        changes = {"version": version, "files": artifact.checksums(folder)}
-        artifact.write_manifest(folder, tagger(name, rules).model_copy(update=changes))
+        changes = {"version": version, "files": checksums(folder)}
+        write_manifest(folder, tagger(name, rules).model_copy(update=changes))
     return store / name / version
 
 
@@ -85,7 +92,7 @@ def test_a_version_may_say_what_it_makes_of_its_dev_split(tmp_path):
     reference = Reference(items=2, unknown={"words": 0.5}, labels={"upos": {"NOUN": 2}}, confidence={"upos": (0, 2)})
     write_reference(folder, reference)
     manifest = artifact.read_manifest(folder)
-    artifact.write_manifest(folder, manifest.model_copy(update={"files": artifact.checksums(folder)}))
+    write_manifest(folder, manifest.model_copy(update={"files": checksums(folder)}))
     assert load_version(folder).reference == reference
     (folder / REFERENCE).write_text("{}")
     with pytest.raises(ArtifactError, match=f"{REFERENCE} is altered"):

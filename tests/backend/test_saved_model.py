@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from service.artifact.manifest import CANDIDATES, Manifest, checksums, read_goldens, read_manifest
+from service.artifact.manifest import CANDIDATES, Manifest, read_goldens, read_manifest
 from service.artifact.version import ModelVersion
 from service.backend.base import GenerationModel
 from service.backend.cache import ExecutableCache
@@ -25,6 +25,7 @@ from service.text.lemmatizer import NEXT_RULES
 from service.types import ModelKey
 from tests.batches import padded, rows_of
 from tests.conftest import STORE
+from training.run.version_folder import checksums
 
 BATCH_SIZES = (1, 2, 8, 16, 32)
 SEQUENCE_MODELS = ["tagger-en", "sentiment-en"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.artifact.reference import CONFIDENCE_BINS, Reference
+from service.artifact.manifest import CONFIDENCE_BINS, Reference
 from service.artifact.version import ModelVersion
 from service.engine.observed import MOST_CELLS, MOST_LABELS, Observed
 from service.engine.padding import Outputs

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.artifact.manifest import checksums, read_manifest
+from service.artifact.manifest import read_manifest
 from service.errors import ArtifactError, ConfigurationError
 from service.pipelines.catalog import Catalog
 from service.settings import Settings
@@ -24,6 +24,7 @@ from tests import faults
 from tests.artifact.test_manifest import RULES, write_version
 from tests.conftest import STORE
 from tests.faults import Fault
+from training.run.version_folder import checksums
 
 FILES = ("manifest.json", "words.json", "characters.json", "goldens.jsonl", "saved_model/saved_model.pb")
 PARSED = ("manifest.json", "words.json", "characters.json")

@@ -12,6 +12,7 @@ from service.text.learned_tokenizer import LearnedTokenizer, in_case_of
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features
 from service.text.slices import finish
 from service.text.tokenizer import Token
+from training.run.version_folder import write_segmenter
 
 # Splits before "-" and ".", and nowhere else; ends a sentence after "Fin" alone.
 HYPHENS = Classifier(-1.0, {"right1=-": 2.0, "right1=.": 2.0})
@@ -88,7 +89,7 @@ def test_long_chunks_are_split_in_slices() -> None:
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path) -> None:
-    LEARNED.write(tmp_path / "tokenizer.json")
+    write_segmenter(tmp_path / "tokenizer.json", LEARNED)
     assert Segmenter.parse((tmp_path / "tokenizer.json").read_bytes()) == LEARNED
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from service.text.vocabulary import PAD, UNK, Vocabulary, encode_characters, encode_tokens, shorten
 from training.data.vocabularies import counted
+from training.run.version_folder import write_vocabulary
 
 
 def test_ids_follow_the_reserved_ones() -> None:
@@ -28,7 +29,7 @@ def test_counts_by_frequency_then_spelling() -> None:
 @pytest.mark.parametrize("lowercase", [False, True])
 def test_reads_what_it_wrote(tmp_path: Path, lowercase: bool) -> None:
     vocabulary = Vocabulary(["\n", " ", "é", "\u2028", '"'], lowercase=lowercase)
-    vocabulary.write(tmp_path / "characters.json")
+    write_vocabulary(tmp_path / "characters.json", vocabulary)
     read = Vocabulary.parse((tmp_path / "characters.json").read_bytes())
     assert (read.entries, read.lowercase) == (vocabulary.entries, lowercase)
 

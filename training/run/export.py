@@ -15,12 +15,12 @@ import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from service.artifact import manifest as artifact
-from service.artifact.manifest import Golden, Manifest, Metric
-from service.artifact.reference import CONFIDENCE_BINS, Reference, write_reference
+from service.artifact.manifest import CONFIDENCE_BINS, Golden, Manifest, Metric, Reference
 from service.backend.tensorflow_private import reproducible_names
 from service.errors import ArtifactError
 from service.text.vocabulary import PAD, UNK
 from training.data.dataset import Example, collate
+from training.run import version_folder
 from training.run.loop import make_predict
 from training.run.versions import load_endpoint
 from training.tasks.base import Predict, Recipe, ServedTask
@@ -45,12 +45,12 @@ def export(task: ServedTask, model: keras.Model, metrics: Iterable[Metric], stor
         ArtifactError: if it does not compute its goldens.
     """
     recipe, model = task.recipe, task.served(model)
-    with artifact.new_version(store, recipe.name) as (folder, version):
+    with version_folder.new_version(store, recipe.name) as (folder, version):
         for name, vocabulary in task.vocabularies.items():
-            vocabulary.write(folder / f"{name}.json")
+            version_folder.write_vocabulary(folder / f"{name}.json", vocabulary)
         if task.lemmatizer is not None:
             task.lemmatizer.write(folder / artifact.LEMMAS)
-        artifact.write_goldens(folder, (_golden(task, model, example) for example in task.goldens()))
+        version_folder.write_goldens(folder, (_golden(task, model, example) for example in task.goldens()))
         manifest = Manifest(
             name=recipe.name,
             version=version,
@@ -94,12 +94,12 @@ def export_again(task: ServedTask, model: keras.Model, folder: Path, measured: I
     manifest, store, model = artifact.read_manifest(folder), folder.parent.parent, task.served(model)
     precision = _precision(model)
     endpoints = _endpoints(task, model)
-    with artifact.new_version(store, manifest.name) as (new, version):
+    with version_folder.new_version(store, manifest.name) as (new, version):
         for name in (*manifest.vocabularies.values(), artifact.LEMMAS, artifact.GOLDENS):
             if (folder / name).exists():
                 shutil.copy(folder / name, new / name)
         if (precision, _table(endpoints)) != (manifest.precision, _table(manifest.endpoints)):
-            artifact.write_goldens(new, (_golden(task, model, example) for example in task.goldens()))
+            version_folder.write_goldens(new, (_golden(task, model, example) for example in task.goldens()))
         found = {(metric.split, metric.name): metric for metric in (*manifest.metrics, *measured)}
         changes = {
             "version": version,
@@ -116,10 +116,10 @@ def _write_rest(task: ServedTask, model: keras.Model, folder: Path, manifest: Ma
     """Writes what every version has beside its vocabularies and goldens, and checks it."""
     _write_saved_model(task, model, folder / artifact.SAVED_MODEL)
     if task.segmenter is not None:
-        task.segmenter.write(folder / artifact.SEGMENTER)
-    write_reference(folder, reference(task, make_predict(task, model)))
+        version_folder.write_segmenter(folder / artifact.SEGMENTER, task.segmenter)
+    version_folder.write_reference(folder, reference(task, make_predict(task, model)))
     (folder / artifact.MODEL_CARD).write_text(_model_card(task, manifest), encoding="utf-8")
-    artifact.write_manifest(folder, manifest.model_copy(update={"files": artifact.checksums(folder)}))
+    version_folder.write_manifest(folder, manifest.model_copy(update={"files": version_folder.checksums(folder)}))
     _check(folder)
 
 

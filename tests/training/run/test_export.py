@@ -21,7 +21,7 @@ from service.text.vocabulary import Vocabulary
 from tests.training.tiny import tagging, treebank
 from training.data.dataset import collate
 from training.data.treebank import Tree
-from training.run import evaluate, export, versions
+from training.run import evaluate, export, version_folder, versions
 from training.run.loop import make_predict, round_weights
 from training.run.readings import READINGS
 from training.tasks.tagging import Tagging
@@ -86,8 +86,10 @@ def test_a_version_that_is_exported_again_gives_what_it_gave(exported, tmp_path)
     source = exported[2]
     folder = tmp_path / source.parent.name / "7"
     shutil.copytree(source, folder)
-    manifest = artifact.read_manifest(source).model_copy(update={"version": "7", "files": artifact.checksums(folder)})
-    artifact.write_manifest(folder, manifest)
+    manifest = artifact.read_manifest(source).model_copy(
+        update={"version": "7", "files": version_folder.checksums(folder)}
+    )
+    version_folder.write_manifest(folder, manifest)
     task = tagging()
     task.segmenter = Segmenter(multiwords={"du": ("de", "le")})
     measured = Metric(name="UPOS", value=1.5, unit="%", split="test")
@@ -141,7 +143,7 @@ def test_the_service_accepts_goldens_within_the_tolerance_of_the_precision(in_in
     for moved, refused in ((0.008, False), (0.03, True)):
         for golden in goldens:
             golden.outputs["upos"] = (np.array(golden.outputs["upos"]) + moved).tolist()
-        artifact.write_goldens(tmp_path, goldens)
+        version_folder.write_goldens(tmp_path, goldens)
         for precision in ("int8", "float32"):
             of_precision = manifest.model_copy(update={"precision": precision})
             if refused or precision == "float32":
