@@ -200,7 +200,7 @@ EXPOSITION: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "str
 )
 async def metrics(request: Request) -> Response:
     """Exposes all metrics in Prometheus' text format."""
-    return Response(await context_of(request).exposition.get(), media_type=CONTENT_TYPE_LATEST)
+    return Response(await context_of(request).metrics.shared_exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
 def summary(state: ModelState) -> ModelSummary:

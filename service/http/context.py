@@ -15,7 +15,6 @@ from service.security.authenticator import Authenticator
 from service.security.keys import Key, client_of
 from service.settings import Settings
 from service.store.corrections import CorrectionFiles
-from service.telemetry.metrics import Exposition
 from service.telemetry.request import RequestRecorder, Timing
 from service.types import ModelState, State
 
@@ -67,7 +66,6 @@ class Context(Resources):
     loaded: bool = False  # each version is loaded or refused
     corrections: CorrectionFiles | None = field(init=False)  # None where none are stored
     client_memory: ClientMemory = field(init=False)
-    exposition: Exposition = field(init=False)
     recorder: RequestRecorder = field(init=False)
     plain: PlainRequests = field(init=False)
     starts: Starts = field(init=False, default_factory=Starts)  # of requests that go through the application
@@ -77,7 +75,6 @@ class Context(Resources):
         folder = self.settings.feedback_dir
         self.corrections = CorrectionFiles(Path(folder), create=True) if folder else None
         self.client_memory = ClientMemory(self.settings.max_body_bytes)
-        self.exposition = Exposition(self.metrics)
         self.recorder = RequestRecorder(self.settings, self.metrics)
         self.plain = PlainRequests(self, self.authenticator is not None)
         if self.authenticator is not None:

@@ -62,6 +62,8 @@ class Metrics:
         self._texts = Counts[tuple[ModelKey, bool]]()  # all, and those that are cut
         self.on_flush: list[Callable[[], None]] = []
         self._flushes_soon = False
+        self._writing = asyncio.Lock()  # an exposition
+        self._next: asyncio.Task[bytes] | None = None  # exposition, which has not begun
         self._batches: dict[tuple[str, int], BatchMetrics] = {}
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         version = ("model", "version")
@@ -159,6 +161,21 @@ class Metrics:
         found.padding.inc(padding)
         observe_all(found.wait, waits)
 
+    async def shared_exposition(self) -> bytes:
+        """Returns an exposition that has begun after the call; a thread writes it, in tens of milliseconds.
+
+        One is written at a time. Requests that arrive meanwhile share the next one, however many they are.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._write_next())
+        return await asyncio.shield(self._next)
+
+    async def _write_next(self) -> bytes:
+        async with self._writing:
+            self._next = None
+            self.flush()
+            return await asyncio.to_thread(self.exposition)
+
     def exposition(self) -> bytes:
         """Returns the metrics of all processes that share the folder, in Prometheus' text format: those flushed.
 
@@ -179,27 +196,3 @@ class Metrics:
 
     def _histogram(self, name: str, help: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, help, labels, namespace="tagwerk", registry=self.registry, buckets=buckets)
-
-
-class Exposition:
-    """Writes the metrics one exposition at a time, in a thread: each takes tens of milliseconds.
-
-    Requests that arrive while one is written share the next one, however many they are.
-    """
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._writing = asyncio.Lock()
-        self._next: asyncio.Task[bytes] | None = None  # not begun
-
-    async def get(self) -> bytes:
-        """Returns an exposition that has begun after the call."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._write())
-        return await asyncio.shield(self._next)
-
-    async def _write(self) -> bytes:
-        async with self._writing:
-            self._next = None
-            self._metrics.flush()
-            return await asyncio.to_thread(self._metrics.exposition)

@@ -56,13 +56,6 @@ class Identifier:
             languages = tuple(map(str, arrays["languages"]))
             return cls(languages, arrays["weights"], arrays["scale"], arrays["bias"])
 
-    def serialize(self) -> bytes:
-        """Returns the content of the model's file."""
-        file = io.BytesIO()
-        languages = np.array(self.languages)
-        np.savez_compressed(file, languages=languages, weights=self.weights, scale=self.scale, bias=self.bias)
-        return file.getvalue()
-
     def identify(self, text: str, among: Collection[str] | None = None) -> Identified:
         """Returns the most probable language of a text; UNDETERMINED for one without letters.
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from service.telemetry.metrics import Exposition, Metrics
+from service.telemetry.metrics import Metrics
 from tests.http.wire import turns
 
 
@@ -17,11 +17,10 @@ async def test_requests_that_arrive_while_one_is_written_share_the_next_however_
 
     metrics = Metrics()
     metrics.exposition = write  # type: ignore[method-assign]
-    exposition = Exposition(metrics)
-    first = asyncio.create_task(exposition.get())
+    first = asyncio.create_task(metrics.shared_exposition())
     while not written:
         await turns(1)
-    others = [asyncio.create_task(exposition.get()) for _ in range(6000)]
+    others = [asyncio.create_task(metrics.shared_exposition()) for _ in range(6000)]
     await turns(3)
     for other in others[:5999]:
         other.cancel()
@@ -30,4 +29,4 @@ async def test_requests_that_arrive_while_one_is_written_share_the_next_however_
     assert await first == b"0"
     assert await others[-1] == b"1"
     assert written == [0, 1]
-    assert await exposition.get() == b"2", "what is asked for later is written later"
+    assert await metrics.shared_exposition() == b"2", "what is asked for later is written later"

@@ -64,6 +64,6 @@ def test_training_separates_languages(monkeypatch: pytest.MonkeyPatch) -> None:
     sentences = {tag: [[SENTENCES[tag], SENTENCES[tag].lower()]] for tag in ("en", "fr")}
     model = languages.fit(sentences, 60, {"fi": [SENTENCES["fi"]]}, rows=2**12)
     assert [model.identify(SENTENCES[tag]).language for tag in ("en", "fr", "fi")] == ["en", "fr", "fi"]
-    again = Identifier.parse(model.serialize())
+    again = Identifier.parse(languages.content_of(model))
     assert isinstance(again.identify("The garden"), Identified)
     assert again.identify("The garden") == model.identify("The garden")

@@ -1,5 +1,6 @@
 """Trains the model that identifies the language of a text, see `service.text.identifier`."""
 
+import io
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module, resources
@@ -56,8 +57,16 @@ def train(console: Console) -> None:
     right = sum(trained.identify(text).language == tag for tag, texts in examples.items() for text in texts)
     number = sum(map(len, examples.values()))
     console.print(f"{right} of {number} sentences in {len(examples)} of the further languages")
-    replace_file(identifier.FILE, lambda file: file.write(trained.serialize()))
+    replace_file(identifier.FILE, lambda file: file.write(content_of(trained)))
     console.print(f"written: {identifier.FILE}", highlight=False, soft_wrap=True)
+
+
+def content_of(trained: Identifier) -> bytes:
+    """Returns the content of the file of a model, which `Identifier.parse` reads."""
+    file = io.BytesIO()
+    languages = np.array(trained.languages)
+    np.savez_compressed(file, languages=languages, weights=trained.weights, scale=trained.scale, bias=trained.bias)
+    return file.getvalue()
 
 
 def fit(
