@@ -32,6 +32,12 @@ class Seen:
     bodies: dict[str, int] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
 
+    def check(self, url: str) -> None:
+        """Checks that the page has asked the service at `url` alone, and broken none of its own rules."""
+        assert not [asked for asked in self.urls if urlsplit(asked).netloc not in ("", urlsplit(url).netloc)]
+        failed = "Failed to load resource"  # the browser's own word for a status or a network that the test provoked
+        assert not [said for said in self.complaints if not said.startswith(failed)]
+
 
 @contextmanager
 def opened(browser: Browser, url: str, **options) -> Iterator[tuple[Page, Seen]]:
@@ -46,10 +52,7 @@ def opened(browser: Browser, url: str, **options) -> Iterator[tuple[Page, Seen]]
     page.on("console", lambda message: seen.complaints.append(message.text))
     try:
         yield page, seen
-        ours = urlsplit(url).netloc
-        assert not [asked for asked in seen.urls if urlsplit(asked).netloc != ours]
-        failed = "Failed to load resource"  # the browser's own word for a status or a network that the test provoked
-        assert not [said for said in seen.complaints if not said.startswith(failed)]
+        seen.check(url)
     finally:
         context.close()
 
@@ -77,9 +80,25 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
         entered.__exit__(None, None, None)
 
 
+@pytest.fixture(scope="module")
+def shared(browser: Browser, server: Server) -> Iterator[tuple[Page, Seen]]:
+    """A page for the tests of a file, one after the other: opening one takes longer than most tests."""
+    with opened(browser, server.url) as made:
+        yield made
+
+
 @pytest.fixture
-def page(open_page: Callable[..., Page]) -> Page:
-    """The page, open at its first tab, with the answer to its first example."""
-    made = open_page()
-    made.wait_for_selector("#tag .cost:not([hidden])")
-    return made
+def page(shared: tuple[Page, Seen], server: Server) -> Iterator[Page]:
+    """The page as if it had not been opened before, at its first tab, with the answer to its first example."""
+    page, seen = shared
+    page.goto("/")
+    page.wait_for_selector("#status[data-state=ready]")
+    page.wait_for_selector("#tag .cost:not([hidden])")
+    yield page
+    page.unroute_all(behavior="ignoreErrors")
+    page.evaluate("localStorage.clear(), sessionStorage.clear()")
+    page.mouse.move(0, 0)
+    page.goto("about:blank")
+    seen.check(server.url)
+    seen.urls.clear()
+    seen.complaints.clear()

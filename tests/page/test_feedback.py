@@ -4,11 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from tests.page.conftest import opened
 from tests.page.driving import run
-from tests.page.test_look import PHONE, SCHEMES
 
 TEXT = "She didn't see it. The old man the boats."
 FEATS = "Mood=Ind|Number=Plur|Person=3|Tense=Pres|VerbForm=Fin"
@@ -91,20 +89,3 @@ def test_a_service_that_stores_none_offers_none(browser, server):
         run(page, "tag", TEXT)
         page.locator("#tag [role=option]").first.click()
         assert page.locator("#tag .feedback").is_hidden()
-
-
-@SCHEMES
-@pytest.mark.parametrize("size", [{}, PHONE], ids=["desktop", "phone"])
-def test_axe_finds_nothing_in_the_form(open_page, scheme, size):
-    page = open_page(color_scheme=scheme, reduced_motion="reduce", **size)
-    run(page, "tag", TEXT)
-    page.locator("#tag [role=option]", has_text="man").first.click()
-    page.locator("#tag .feedback [name=upos]").select_option("VERB")
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    run(page, "classify", TEXT)
-    sent(page, page.locator("#classify .feedback button").first.click)
-    page.locator("#classify .told[data-kind=done]").wait_for()
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()

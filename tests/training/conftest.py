@@ -1,5 +1,7 @@
+import functools
 import gc
 import sys
+import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,6 +25,8 @@ def delete_without_collecting(layer: keras.Layer, name: str) -> None:
 
 
 keras.Layer.__delattr__ = delete_without_collecting
+# Python 3.11 looks for the members of a protocol at each `isinstance`, which TensorFlow asks at each traced operation.
+typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -171,20 +171,20 @@ def tiny_corpora(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("tiny_corpora")
 def test_a_rung_tries_its_rates_with_the_first_seed_and_keeps_the_best_for_the_others(tmp_path):
     results, said = Results(tmp_path / "out" / "tagging.jsonl"), io.StringIO()
-    ladder = Ladder(LADDERS["tagging"].rungs[:2], 3, (0.01, 0.02))
+    ladder = Ladder(LADDERS["tagging"].rungs[:2], 2, (0.01, 0.02))
     train_rungs(ladder, ladder.rungs, results, Console(file=said, width=200))
     runs = [Run.model_validate_json(line) for line in (tmp_path / "out" / "tagging.jsonl").read_text().splitlines()]
     counted, *trained = runs
     assert (counted.rung, counted.epochs) == ("most-frequent", 0)
     assert [(run.seed, run.learning_rate) for run in trained[:2]] == [(1, 0.01), (1, 0.02)]
     best = max(trained[:2], key=lambda run: run.rank).learning_rate
-    assert [(run.seed, run.learning_rate) for run in trained[2:]] == [(2, best), (3, best)]
+    assert [(run.seed, run.learning_rate) for run in trained[2:]] == [(2, best)]
     assert trained[0].losses
     assert len(trained[0].curve) == trained[0].epochs == 1
 
     first, second = results.summaries(ladder)
     assert first.difference is None
-    assert [run.learning_rate for run in second.runs] == [best] * 3
+    assert [run.learning_rate for run in second.runs] == [best] * 2
     assert second.difference is not None
     values = second.values("UPOS")
     assert second.difference[0] == pytest.approx(np.mean(values) - first.values("UPOS")[0], abs=0.01)
