@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from itertools import groupby
-from operator import itemgetter
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Request
@@ -140,30 +138,32 @@ async def feedback(body: FeedbackRequest, request: Request) -> Response:
 
 def check_tags(tags: Sequence[TokenCorrection], version: ModelVersion, tagged: TaggedText) -> dict[str, Any]:
     """Returns the fields of a correction of tags. Raises InvalidInput."""
-    tokens = {
-        (i, j): CorrectedToken(
-            **token._asdict(), upos=tag.upos, xpos=tag.xpos, feats=write_features(tag.feats), lemma=tag.lemma
-        )
-        for i, sentence in enumerate(tagged.sentences)
-        for j, (token, tag) in enumerate(zip(sentence.tokens, tagged.tags[i], strict=True))
-    }
+    sentences = [
+        [
+            CorrectedToken(
+                **token._asdict(), upos=tag.upos, xpos=tag.xpos, feats=write_features(tag.feats), lemma=tag.lemma
+            )
+            for token, tag in zip(sentence.tokens, own, strict=True)
+        ]
+        for sentence, own in zip(tagged.sentences, tagged.tags, strict=True)
+    ]
     faults: list[InvalidInput] = []
     for i, right in enumerate(tags):
-        place, there = f"/tags/{i}", tokens.get((right.sentence, right.token))
-        if there is None:
+        place, tokens = f"/tags/{i}", sentences[right.sentence] if right.sentence < len(sentences) else []
+        if right.token >= len(tokens):
             problem = f"there is no token {right.token} in sentence {right.sentence}"
             faults.append(InvalidInput(f"{place}/token", problem, "a token of the text, counted from 0"))
-        elif there.was or right.text not in (None, there.text):
+        elif (there := tokens[right.token]).was or right.text not in (None, there.text):
             problem = f"the token is {shortened(there.text)!r}" + (", which is corrected already" if there.was else "")
             faults.append(InvalidInput(f"{place}/text", problem, "each token once, with its text"))
         else:
-            tokens[right.sentence, right.token] = _with_tags(there, right, version, place, faults)
-    if not tokens:
+            tokens[right.token] = _with_tags(there, right, version, place, faults)
+    if not sentences:
         faults.append(InvalidInput("/text", "it has no tokens", "a text with words"))
     if faults:
         fields = [field for fault in faults[:MOST_ERRORS] for field in fault.fields]
         raise InvalidFields("; ".join(map(str, faults[:3])), fields, len(faults))
-    return {"sentences": [[tokens[place] for place in places] for _, places in groupby(tokens, itemgetter(0))]}
+    return {"sentences": sentences}
 
 
 def _with_tags(

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validat
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from service.http.validation import MOST_ERRORS, Faults, Stop, Texts, TokenLists
+from service.http.validation import MOST_ERRORS, Stop, Texts, TokenLists, raise_faults
 from service.pipelines.generation import MAX_SEED, GenerationOptions
 from service.text.offsets import Unit
 
@@ -46,11 +46,9 @@ class Strict(BaseModel):
         """Leaves out optional fields that are null. Reports the first of many unknown fields; Pydantic would each."""
         fields = cls.__pydantic_fields__
         if isinstance(value, dict) and len(value) > len(fields) + MOST_ERRORS:
-            faults, unknown = Faults(), [name for name in value if name not in fields]
-            for name in unknown[:MOST_ERRORS]:
-                faults.add((name,), value[name], "extra_forbidden")
-            faults.add_unlisted(len(unknown[MOST_ERRORS:]))
-            faults.raise_any()
+            unknown = [name for name in value if name not in fields]
+            listed = (((name,), value[name], "extra_forbidden") for name in unknown[:MOST_ERRORS])
+            raise_faults(listed, len(unknown[MOST_ERRORS:]))
         if isinstance(value, dict) and None in value.values():
             optional = {name for name, field in fields.items() if not field.is_required()}
             return {name: one for name, one in value.items() if one is not None or name not in optional}

@@ -6,8 +6,9 @@ of clients use for their types.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainValidator, ValidationError, ValidationInfo
@@ -31,6 +32,8 @@ ALLOWED = {
     "string_pattern_mismatch": "a string that matches {pattern}",
     "model_type": "a valid dictionary or object",
 }
+Fault = tuple[tuple[str | int, ...], object, str | PydanticCustomError]  # its place, the value, the type of the error
+_NO_ITEMS = PydanticCustomError("too_short", "List should have at least 1 item", {"min_length": 1})
 _BLANK = PydanticCustomError("blank", "Input should be a string that is not blank")
 EXAMPLE = ["Dogs", "bark"]  # of a sentence
 MOST_SHOWN = 3  # tokens of a request that an error repeats
@@ -38,34 +41,17 @@ LONGEST_SHOWN = 20  # characters of each
 _PREFIX = "Input should be "  # of Pydantic's messages, and of this project's
 
 
-class Faults:
-    """Collects the errors of a large value: details of the first, and the number of all."""
+def raise_faults(faults: Iterator[Fault], more: int = 0) -> None:
+    """Raises the errors of a large value, if there are any: details of the first, and the number of the others.
 
-    def __init__(self) -> None:
-        self._listed: list[InitErrorDetails] = []
-        self._not_listed = 0
-
-    def add(
-        self, location: tuple[str | int, ...], value: object, kind: str | PydanticCustomError, **facts: Any
-    ) -> None:
-        """Adds an error: one of Pydantic's kinds with its facts, or one of this project's."""
-        if len(self._listed) < MOST_ERRORS:
-            self._listed.append(InitErrorDetails(type=kind, loc=location, input=value, ctx=facts))
-        else:
-            self._not_listed += 1
-
-    def add_unlisted(self, count: int) -> None:
-        """Counts errors that are not listed."""
-        self._not_listed += count
-
-    def raise_any(self) -> None:
-        """Raises the errors, for Pydantic to add their location."""
-        if not self._listed:
-            return
-        if self._not_listed:
-            rest = PydanticCustomError(_NOT_LISTED, "{count} more", {"count": self._not_listed})
-            self._listed.append(InitErrorDetails(type=rest, loc=(), input=None))
-        raise ValidationError.from_exception_data("", self._listed)
+    `more` are counted, and not among the faults.
+    """
+    listed = [InitErrorDetails(type=kind, loc=place, input=value) for place, value, kind in islice(faults, MOST_ERRORS)]
+    if not_listed := more + sum(1 for _ in faults):
+        rest = PydanticCustomError(_NOT_LISTED, "{count} more", {"count": not_listed})
+        listed.append(InitErrorDetails(type=rest, loc=(), input=None))
+    if listed:
+        raise ValidationError.from_exception_data("", listed)  # to which Pydantic adds their location
 
 
 def not_valid(error: ValidationError, value: object, schema: type[BaseModel], place: str = "") -> InvalidInput:
@@ -195,19 +181,23 @@ def _sentences(value: object, info: ValidationInfo) -> list[list[str]]:
     if not isinstance(value, list) or (value and all(type(item) is str for item in value)):
         raise _no_sentences(value)
     check_count(value, info)
-    faults = Faults()
-    for place, tokens in enumerate(value):
-        if not isinstance(tokens, list):
-            faults.add((place,), tokens, _no_tokens(tokens))
-        elif not tokens:
-            faults.add((place,), tokens, "too_short", field_type="List", min_length=1, actual_length=0)
-        else:
-            wrong = [i for i, token in enumerate(tokens) if type(token) is not str or not token.strip()]
-            for i in wrong[:MOST_ERRORS]:
-                faults.add((place, i), tokens[i], _BLANK if type(tokens[i]) is str else "string_type")
-            faults.add_unlisted(len(wrong[MOST_ERRORS:]))
-    faults.raise_any()
+    raise_faults(_faults_of(value))
     return value
+
+
+def _faults_of(sentences: list[Any]) -> Iterator[Fault]:
+    """Yields the errors of what should be lists of tokens."""
+    for place, tokens in enumerate(sentences):
+        if not isinstance(tokens, list):
+            yield (place,), tokens, _no_tokens(tokens)
+        elif not tokens:
+            yield (place,), tokens, _NO_ITEMS
+        elif set(map(type, tokens)) != {str} or not all(map(str.strip, tokens)):
+            for i, token in enumerate(tokens):
+                if type(token) is not str:
+                    yield (place, i), token, "string_type"
+                elif not token.strip():
+                    yield (place, i), token, _BLANK
 
 
 def _no_sentences(value: object) -> PydanticCustomError:
