@@ -1,7 +1,7 @@
 """Routes that accept JSON, or newline-delimited JSON."""
 
 import copy
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, get_type_hints
 
 from fastapi import Request
@@ -15,8 +15,6 @@ from service.http.body import read
 from service.http.context import headers_of
 from service.http.representation import wanted
 from service.pipelines.formats import JSON
-
-_JSON = JSON.encode()
 
 
 class JsonRoute(APIRoute):
@@ -33,36 +31,24 @@ class JsonRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Returns the request handler."""
-        handle = super().get_route_handler()
         if self.methods != {"POST"}:
-            return handle
-        work, schema = getattr(self.endpoint, "work", None), get_type_hints(self.endpoint).get("body")
-        if schema is not None:
-            handle = _reading(self.endpoint, schema)
+            return super().get_route_handler()
+        endpoint, work = self.endpoint, getattr(self.endpoint, "work", None)
+        schema: type[BaseModel] = get_type_hints(endpoint)["body"]
 
-        async def handle_either(request: Request) -> Response:
-            header = headers_of(request).get(b"content-type", b"")
-            if header == _JSON:
-                return await handle(request)
-            content_type = header.decode("latin-1")
+        async def handle(request: Request) -> Response:
+            content_type = headers_of(request).get(b"content-type", b"").decode("latin-1")
             media_type = content_type.partition(";")[0].strip().lower()
             if media_type == JSON or (media_type.startswith("application/") and media_type.endswith("+json")):
-                return await handle(request)
-            if media_type == MEDIA_TYPE and work is not None and schema is not None:
+                response: Response = await endpoint(
+                    body=await read(request, schema), request=request, **request.path_params
+                )
+                return response
+            if media_type == MEDIA_TYPE and work is not None:
                 wanted(request, (MEDIA_TYPE,))
                 return LinesResponse(request, work, line_of(schema))
             got = f"is {content_type[:80]!r}" if content_type else "is missing"
             allowed = JSON if work is None else f"{JSON}, {MEDIA_TYPE}"
             raise HTTPException(415, f"the Content-Type {got}; allowed: {allowed}", {"Accept-Post": allowed})
 
-        return handle_either
-
-
-def _reading(
-    endpoint: Callable[..., Awaitable[Response]], schema: type[BaseModel]
-) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-    async def handle(request: Request) -> Response:
-        body = await read(request, schema)
-        return await endpoint(body=body, request=request, **request.path_params)
-
-    return handle
+        return handle

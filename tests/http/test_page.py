@@ -58,11 +58,8 @@ def test_nothing_else_is_sent(client, path):
 
 
 def test_the_package_holds_every_file():
-    packaged = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"][
-        "service.api.page"
-    ]
-    left_out = [
-        path.name for path in FOLDER.iterdir() if not any(path.match(f"page/{pattern}") for pattern in packaged)
-    ]
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    packaged = [f"page/{pattern}" for pattern in data["tagwerk.service.api.page"]]
+    left_out = [path.name for path in FOLDER.iterdir() if not any(map(path.match, packaged))]
     assert left_out == []
     assert {path.name for path in FOLDER.iterdir()} == set(assets())
