@@ -1,6 +1,7 @@
 """The command `tagwerk`."""
 
 import argparse
+import gc
 import logging
 import os
 import socket
@@ -98,6 +99,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
 
         return supervise(settings, open_socket(settings.host, settings.port))
 
+    gc.disable()  # a fifth of what the imports take; server processes enable it
     from service.process.fork_server import Inherited
     from service.process.server_process import run_fork_server
 
