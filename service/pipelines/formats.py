@@ -21,9 +21,8 @@ from service.tasks.dictionary import SOURCE
 from service.tasks.generation import Choice, Text
 from service.tasks.sentiment import Classification, Explanation
 from service.text import conllu
-from service.text.offsets import Unit, positions
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
-from service.text.tokenizer import BLANK_LINE, Sentence, Token, multiwords
+from service.text.tokenizer import BLANK_LINE, Sentence, Token, Unit, multiwords, positions
 from service.types import ModelKey
 
 JSON = "application/json"  # the media type

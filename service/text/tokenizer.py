@@ -4,7 +4,9 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+import numpy as np
 
 from service.text.normalization import normalize_with_offsets
 from service.text.slices import SENTENCES_AT_ONCE, Sliced, finish
@@ -13,6 +15,9 @@ TOKENIZER_NAME = re.compile(r"spacy-([a-z]{2,8})")  # by the rules of a language
 
 _TOKENS_AT_ONCE = 128  # moved per slice
 BLANK_LINE = re.compile(r"\n[^\S\n]*\n|[\v\f\x1c-\x1e\u2029]|\r[^\S\n]*\r")
+
+# Python and Rust's chars; JavaScript, Java and C#; Go, Rust's strings and C.
+Unit = Literal["code_points", "utf16", "utf8"]
 
 
 class Token(NamedTuple):
@@ -107,6 +112,18 @@ def multiwords(tokens: Sequence[Token]) -> list[tuple[int, int]]:
         elif token.continues:
             found.append((i - 1, i))
     return found
+
+
+def positions(text: str, unit: Unit) -> Sequence[int]:
+    """Returns the offset in `unit` of each code point, and of the text's end  # [len(text) + 1]."""
+    if unit == "code_points" or text.isascii():
+        return range(len(text) + 1)
+    points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    if unit == "utf16":
+        widths = 1 + (points > 0xFFFF)
+    else:
+        widths = 1 + (points > 0x7F).astype(int) + (points > 0x7FF) + (points > 0xFFFF)
+    return [0, *np.cumsum(widths).tolist()]
 
 
 def _moved(tokens: Sequence[Token], plain: str, text: str, places: Sequence[int]) -> Sliced[list[Token]]:

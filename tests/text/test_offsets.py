@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.text.offsets import positions
+from service.text.tokenizer import positions
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
 
