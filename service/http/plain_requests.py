@@ -71,7 +71,7 @@ class PlainRequests:
             self._work(*self._works.popleft(), SLICE_SECONDS)
         if self._arrived or self._begun:
             arrived, self._arrived = self._arrived, []
-            small: list[tuple[Kind, list[Exchange]]] = []
+            groups: list[tuple[Kind, list[Exchange]]] = []
             open_groups: dict[Kind, tuple[list[Exchange], int]] = {}  # and their bytes
             with_room: set[int] = set()
             for exchange in arrived:
@@ -83,12 +83,14 @@ class PlainRequests:
                 some, bytes_of_group = open_groups.get(kind, ([], 0))
                 if not some or bytes_of_group + size > GROUP_BYTES:
                     some, bytes_of_group = [], 0
-                    small.append((kind, some))
+                    groups.append((kind, some))
                 some.append(exchange)
                 open_groups[kind] = some, bytes_of_group + size
+            if self._begun:
+                groups += [one for one in self._begun if not one[1][0].over]  # the client may have gone
+                self._begun = []
             end = time.monotonic() + MOST_SLICES * SLICE_SECONDS
-            begun, self._begun = [one for one in self._begun if not one[1][0].over], []
-            for kind, some in small + begun:
+            for kind, some in groups:
                 seconds = FIRST_SLICES * SLICE_SECONDS if time.monotonic() < end else 0.0
                 self._work(self._encode(kind, some), some, seconds)
         return bool(self._works or self._begun)

@@ -1,6 +1,7 @@
 """Connections that are reset, answers that are not read, requests that are sent ahead, paths that need no key."""
 
 import asyncio
+import json
 import socket
 import struct
 from collections import Counter
@@ -87,6 +88,12 @@ def many_lines() -> list[bytes]:
     return [lines("/tag", b'{"text": "%b", "n_best": 5}\n' % (b"a. " * 150) * 1200)] * 16
 
 
+def long_lines() -> list[bytes]:
+    """Returns streams of a line each, of as many tokens as fit."""
+    line = json.dumps({"text": ("I," * 100_000)[:200_000], **BEST}).encode()
+    return [lines("/tag", line + b"\n")] * 16
+
+
 def twice() -> list[bytes]:
     """Returns requests that name an output 64 times."""
     body = {**tensors(data=[longest()]), "outputs": [{"name": "sentences"}] * 64}
@@ -123,6 +130,7 @@ ATTACKS = [
     Attack("16 streams of events that are unread", events, unread(), OVER, True),
     Attack("500 answers that are unread", short_texts, unread(), OVER, True),
     Attack("16 streams of lines that are unread", many_lines, unread(), OVER, True),
+    Attack("16 lines of 200 000 characters", long_lines, unread(), OVER, True),
     Attack("an output 64 times", twice, together),
     Attack("the largest answer of each route", expensive, neighbour_may_get=OVER),
     Attack("400 times /openapi.json", lambda: [b"GET /openapi.json HTTP/1.1\r\n" + HEAD] * 400, together),
