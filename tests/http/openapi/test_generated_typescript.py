@@ -32,10 +32,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def compiled(folder: Path, code: str) -> str:
-    """Compiles a program; returns the errors."""
-    (folder / "example.ts").write_text(code)
-    return run_node(folder, "node", "node_modules/typescript/bin/tsc", *STRICT, "example.ts").stdout
+def errors(folder: Path, **programs: str) -> str:
+    """Compiles programs; returns the errors."""
+    for name, code in programs.items():
+        (folder / f"{name}.ts").write_text(code)
+    return run_node(
+        folder, "node", "node_modules/typescript/bin/tsc", *STRICT, *(f"{name}.ts" for name in programs)
+    ).stdout
 
 
 def requests() -> list[tuple[str, str]]:
@@ -53,17 +56,15 @@ def template(path: str) -> str:
     return str(found)
 
 
-def test_the_requests_of_the_documents_compile(folder):
+def test_the_requests_and_the_program_of_the_documents_compile(folder):
     shown = requests()
     assert {"/tag", "/classify", "/generate", "/admin/models/tagger-en"} <= {path for path, _ in shown}
     assert len(shown) > 12
     body = '["post"]["requestBody"]["content"]["application/json"]'
     lines = [f'export const r{i}: paths["{template(path)}"]{body} = {given};' for i, (path, given) in enumerate(shown)]
     head = 'import type { paths } from "./schema";\n'
-    assert compiled(folder, head + "\n".join(lines)) == ""
-    assert "does not exist in type" in compiled(folder, head + lines[0].replace("{", "{colour: 1, ", 1))
-
-
-def test_the_program_of_the_page_compiles(folder):
     (program,) = re.findall(r"^```ts\n(.*?)^```", PAGES, re.MULTILINE | re.DOTALL)
-    assert compiled(folder, program) == ""
+    wrong = head + lines[0].replace("{", "{colour: 1, ", 1)
+    found = errors(folder, requests=head + "\n".join(lines), program=program, wrong=wrong)
+    assert "does not exist in type" in found
+    assert set(re.findall(r"^(\S+)\(", found, re.MULTILINE)) == {"wrong.ts"}, found
