@@ -15,7 +15,6 @@ from service.api.request_schemas import Strict
 from service.api.route import JsonRoute
 from service.http.context import context_of
 from service.paths import ADMIN
-from service.settings import Settings
 from service.store.serving import ServingController
 from service.store.serving_config import ModelServing
 from service.telemetry.request import current_ids
@@ -64,22 +63,13 @@ class Change(Strict):
 )
 async def change(name: str, body: Change, request: Request) -> Response:
     """Writes the serving config; the engines apply it at their next poll of the store, after which /models shows it."""
-    config = await asyncio.to_thread(write, context_of(request).settings, name, body)
+    settings = context_of(request).settings
+
+    def write() -> ModelServing:  # reads the store, and blocks while another change is written
+        return ServingController(settings).change(name, body.action, body.version, body.share or 0.0)
+
+    config = await asyncio.to_thread(write)
     what = " ".join(map(str, body.model_dump(exclude_none=True).values()))
     ids = current_ids.get()
     log.info("%s: %s, by the key %s, request %s", name, what, request.scope["state"]["key"].id, ids.request)
     return JSONResponse(config.model_dump(), 202)
-
-
-def write(settings: Settings, name: str, body: Change) -> ModelServing:
-    """Writes the serving config of a model; returns it. Reads the store, and blocks while another change is written."""
-    controller = ServingController(settings)
-    match body.action:
-        case "use":
-            return controller.use(name, body.version)
-        case "rollback":
-            return controller.roll_back(name)
-        case "default":
-            return controller.make_default(name)[1]
-        case "canary":
-            return controller.canary(name, body.version or "", body.share or 0.0)

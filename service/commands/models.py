@@ -84,12 +84,7 @@ def change_serving(parsed: argparse.Namespace, controller: ServingController) ->
         task, _ = controller.make_default(name)
         print(f"{name} answers requests for {task} that name no model; {FOLLOWS}")
         return 0
-    if parsed.action == "use":
-        config = controller.use(name, version or None)
-    elif parsed.action == "rollback":
-        config = controller.roll_back(name)
-    else:
-        config = controller.canary(name, version, parsed.share)
+    config = controller.change(name, parsed.action, version or None, getattr(parsed, "share", 0.0))
     serving = controller.serving(name)
     print(f"{name}: {f'version {serving}' if serving else 'no version, since none is valid,'} serves; {FOLLOWS}")
     if config.canary is not None:

@@ -132,6 +132,17 @@ class ServingController:
         self._settings = settings
         self._registry = Registry(settings.model_store, settings.model_signers)
 
+    def change(self, name: str, action: str, version: str | None, share: float) -> ModelServing:
+        """Makes the change of this name: use, rollback, canary or default."""
+        match action:
+            case "use":
+                return self.use(name, version)
+            case "rollback":
+                return self.roll_back(name)
+            case "canary":
+                return self.canary(name, version or "", share)
+        return self.make_default(name)[1]
+
     def use(self, name: str, version: str | None) -> ModelServing:
         """Makes a version serve; None means the newest valid one, also in the future."""
         self.check(name, version)

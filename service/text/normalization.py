@@ -52,7 +52,9 @@ def are_normal(strings: Iterable[str]) -> bool:
 
 def normalize_each(strings: Collection[str]) -> Collection[str]:
     """Returns the normal forms of strings."""
-    return strings if are_normal(strings) else [*map(normalize_form, strings)]
+    if "".join(strings).isascii() or are_normal(strings):  # most are in ASCII: saves two calls of a request
+        return strings
+    return [*map(normalize_form, strings)]
 
 
 def with_variants(ids: Iterable[tuple[str, int]]) -> dict[str, int]:
