@@ -83,13 +83,28 @@ async def generate(run: PipelineRun, options: GenerationOptions) -> tuple[ModelV
 
     Raises ModelNotFound, TooLarge, and what `Engine.generate` raises.
     """
-    return await generate_and_write(run, options, _unchanged)
+    return await _continued(run, options, _unchanged)
 
 
 async def generate_and_write(
+    run: PipelineRun, options: GenerationOptions, write: Callable[[int, Text], Sliced[list[bytes]]]
+) -> tuple[ModelVersion, list[list[bytes]]]:
+    """Continues prompts; returns the model version and the pieces that `write(index, text)` makes of each text.
+
+    They are held for the client while other texts are generated.
+    """
+
+    def hold(index: int, text: Text) -> Sliced[list[bytes]]:
+        pieces = yield from write(index, text)
+        run.reserve(sum(map(len, pieces)))
+        return pieces
+
+    return await _continued(run, options, hold)
+
+
+async def _continued(
     run: PipelineRun, options: GenerationOptions, write: Callable[[int, Text], Sliced[T]]
 ) -> tuple[ModelVersion, list[T]]:
-    """Continues prompts; returns the model version and the result of `write(index, text)` for each complete text."""
     task, wanted = requests(run, options, at_once=bool(options.stop))  # a stop string may end the text early
 
     async def continued(index: int, request: Generation) -> T:

@@ -19,6 +19,7 @@ from tests.http.scene import made_context
 from tests.http.wire import application, post
 
 TEXT = ("a. " * 5000)[:15_000]
+WORDS = 9000
 
 
 def entered(limit: WorkLimit, *requests: tuple[int, int]) -> tuple[list[Place], list[int]]:
@@ -112,20 +113,25 @@ async def test_short_texts_wait_for_none_and_medium_ones_for_no_large_ones():
     assert (context.large_work._size, context.medium_work._size) == (0, 0)
 
 
-@pytest.mark.parametrize("n_best", [1, 5])
-async def test_what_an_answer_may_have_counts_as_held_while_it_is_made(n_best):
-    words = 9000
-    request = post("/tag", json.dumps({"tokens": [["a"] * words], "n_best": n_best}).encode())
+@pytest.mark.parametrize(
+    ("path", "body", "least"),
+    [
+        ("/tag", {"tokens": [["a"] * WORDS]}, WORDS * TOKEN_BYTES),
+        ("/tag", {"tokens": [["a"] * WORDS], "n_best": 5}, WORDS * (TOKEN_BYTES + CANDIDATES_BYTES)),
+        ("/generate", {"prompt": "a", "max_tokens": 20, "logprobs": 2, "n": 3}, 3 * 20 * 50),
+    ],
+)
+async def test_what_an_answer_may_have_counts_as_held_while_it_is_made(path, body, least):
     async with running(request_timeout_seconds=1000.0) as service:
-        most = 0
+        sizes: list[int] = []
         grow = service.context.client_memory.grow
 
         def watched(size: int) -> None:
-            nonlocal most
             grow(size)
-            most = max(most, size)
+            sizes.append(size)
 
         service.context.client_memory.grow = watched  # type: ignore[method-assign]
-        answer = await service.answer(application(request))
-        assert answer.status == 200
-        assert most >= words * (TOKEN_BYTES + CANDIDATES_BYTES * (n_best > 1)) >= len(answer.body)
+        answer = await service.answer(application(post(path, json.dumps(body).encode())))
+        assert answer.status == 200, answer.body
+        assert sum(sizes) >= max(least, 0.9 * len(answer.body))
+        assert service.context.large_work._size == 0
