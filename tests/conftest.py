@@ -218,29 +218,17 @@ def tagger_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store_of(tmp_path_factory.mktemp("tagger-store"), "tagger-en")
 
 
-@pytest.fixture(scope="session")
-def generator_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns a store with the language model alone."""
-    return store_of(tmp_path_factory.mktemp("generator-store"), "lm-shakespeare")
-
-
-@pytest.fixture(scope="session")
-def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns a store with the English tagger and the language model."""
-    return store_of(tmp_path_factory.mktemp("small-store"), "tagger-en", "lm-shakespeare")
-
-
 @functools.cache
 def english_store() -> Path:
     """Returns a store with the English models alone, with which a service starts sooner than with all."""
     folder = ROOT / ".cache" / "english-store" / WORKER
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     return store_of(folder, "lm-shakespeare", "sentiment-en", "tagger-en")
 
 
 def store_of(folder: Path, *names: str) -> Path:
-    """Links some of the committed models into a folder."""
+    """Links some of the committed models into a folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / name).symlink_to(STORE / name)
     return folder

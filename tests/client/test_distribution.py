@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CACHE, ROOT, Server, start_server
+from tests.conftest import CACHE, ROOT, Server, start_server, store_of
 
 MOST_BYTES = 40e6  # of the client and all that it depends on
 
@@ -131,9 +131,12 @@ def test_the_wheel_has_all_that_the_service_and_training_read(installed: Path) -
 
 
 def test_an_installation_leaves_other_packages_named_service_and_training_alone(
-    installed: Path, generator_store: Path, tmp_path: Path
+    installed: Path, tmp_path: Path
 ) -> None:
-    store = {"TAGWERK_MODEL_STORE": str(generator_store), "TAGWERK_XLA_CACHE": str(CACHE)}
+    store = {
+        "TAGWERK_MODEL_STORE": str(store_of(tmp_path / "store", "lm-shakespeare")),
+        "TAGWERK_XLA_CACHE": str(CACHE),
+    }
     assert run(installed / "tagwerk", "--version", folder=tmp_path).startswith("tagwerk ")
     assert "lm-shakespeare" in run(installed / "tagwerk", "models", folder=tmp_path, **store)
     assert "COMMAND" in run(installed / "tagwerk-train", "--help", folder=tmp_path)

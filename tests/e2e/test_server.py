@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from service.__main__ import main
-from tests.conftest import SMALL, start_server
+from tests.conftest import SMALL, start_server, store_of
 from tests.telemetry.test_logs import TIME
 
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
@@ -57,7 +57,7 @@ def test_it_answers_while_it_compiles_and_a_second_start_reads_what_it_has_compi
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.pb")} == compiled, "something is compiled again"
 
 
-def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path):
+def test_sigterm_loses_no_request_that_is_in_flight(tmp_path):
     """Clients send without a pause, each on a connection that is kept; SIGTERM comes in the midst of it."""
 
     async def scenario(url: str, stop) -> tuple[int, list[str]]:
@@ -102,7 +102,8 @@ def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path):
             stopping.set()
         return answered, lost
 
-    settings = {"TAGWERK_DRAIN_DELAY_SECONDS": "1.0", "TAGWERK_MODEL_STORE": str(small_store)}
+    store = store_of(tmp_path / "store", "tagger-en", "lm-shakespeare")
+    settings = {"TAGWERK_DRAIN_DELAY_SECONDS": "1.0", "TAGWERK_MODEL_STORE": str(store)}
     with start_server(tmp_path / "log", **settings, TAGWERK_PROCESSES="2") as server:
         server.wait_until_ready()
         wait_until(lambda: metric(server.url, "tagwerk_ready_processes") == 2)
@@ -113,7 +114,7 @@ def test_sigterm_loses_no_request_that_is_in_flight(small_store, tmp_path):
         assert "Traceback" not in server.log.read_text()
 
 
-def test_texts_that_outlast_the_drain_are_cut_and_say_so(generator_store, tmp_path):
+def test_texts_that_outlast_the_drain_are_cut_and_say_so(tmp_path):
     """More texts than slots, each of seconds; the drain lasts half of one."""
     wish = {"prompt": "ROMEO:", "max_tokens": 4096, "seed": 1, "n": 8}
     patience = {"TAGWERK_DRAIN_DELAY_SECONDS": "0.1", "TAGWERK_DRAIN_TIMEOUT_SECONDS": "0.5"}
@@ -129,7 +130,8 @@ def test_texts_that_outlast_the_drain_are_cut_and_say_so(generator_store, tmp_pa
                     text += chunk
             return text, (await whole).json()
 
-    with start_server(tmp_path / "log", **patience, TAGWERK_MODEL_STORE=str(generator_store)) as server:
+    store = store_of(tmp_path / "store", "lm-shakespeare")
+    with start_server(tmp_path / "log", **patience, TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
         streamed, whole = asyncio.run(scenario(server.url, lambda: server.process.send_signal(signal.SIGTERM)))
         assert server.process.wait(60) == 0

@@ -1,11 +1,11 @@
-"""The report of the fuzz finds wrong answers and stalls."""
+"""The reports of the fuzz and of hostile clients find wrong answers and stalls."""
 
 import pytest
 
 from loadtests.fuzz.cases import Case
 from loadtests.fuzz.play import Outcome
 from loadtests.fuzz.report import fault_of, stalls
-from loadtests.neighbour import Sample
+from loadtests.neighbour import Sample, summarize
 from loadtests.wire import Exchange
 
 
@@ -39,3 +39,8 @@ def test_a_stall_is_found_unless_the_host_stole_its_time():
     assert fault.endswith("most likely for one of the cases 2, 1")
     faults = stalls([Sample(0, 0.1, 429), Sample(1, 0.1, 0), Sample(2, 0.1, 200)], [])
     assert faults == ["the neighbour was answered 429", "the neighbour was answered none"]
+
+
+def test_a_wait_does_not_count_what_the_host_stole():
+    waits = summarize([Sample(0, 2.0, 200, 1.8), Sample(2, 0.5, 200), Sample(3, 0.1, 200, 0.3)])
+    assert (waits.worst_seconds, waits.worst_undisturbed_seconds) == (2.0, 0.5)

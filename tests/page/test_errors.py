@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.conftest import start_server
+from tests.conftest import start_server, store_of
 from tests.e2e.processes import only
 from tests.page.conftest import opened
 from tests.page.driving import LONG, run, start
@@ -14,9 +14,10 @@ SETTINGS = {"TAGWERK_REQUEST_TIMEOUT_SECONDS": "1", "TAGWERK_MAX_TEXT_CHARACTERS
 
 
 @pytest.fixture(scope="module")
-def mistreated(small_store, tmp_path_factory):
-    settings = SETTINGS | {"TAGWERK_MODEL_STORE": str(small_store)}
-    with start_server(tmp_path_factory.mktemp("mistreated") / "log", **settings) as running:
+def mistreated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mistreated")
+    store = store_of(folder / "store", "tagger-en", "lm-shakespeare")
+    with start_server(folder / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(store)) as running:
         running.wait_until_ready()
         yield running
 
