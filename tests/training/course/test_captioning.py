@@ -16,10 +16,15 @@ from training.run.loop import make_predict
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Captioning, Any]:
+def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("captions")
+
+
+@pytest.fixture(scope="module")
+def learnt(runs_folder: Path) -> tuple[Captioning, Any]:
     """A captioner that is overfitted on its twenty scenes."""
     task = tiny.captioning()
-    return task, tiny.trained(task, tmp_path_factory.mktemp("captions"))
+    return task, tiny.trained(task, runs_folder)
 
 
 def images(task: Captioning) -> Any:
@@ -56,8 +61,10 @@ def test_greedy_decoding_gives_the_most_probable_words(attention):
         assert (row[end:] == PAD).all()
 
 
-def test_a_run_measures_test_and_is_drawn(run, capsys, monkeypatch):
-    task = tiny.captioning(epochs=1, scenes=20)
+def test_a_run_measures_test_and_is_drawn(learnt, runs_folder, run, capsys, monkeypatch):
+    """Of the run that is done, whose checkpoint is found."""
+    task, _ = learnt
+    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(runs_folder))
     monkeypatch.setattr(CaptioningRecipe, "task", lambda recipe: task)
     monkeypatch.setattr(commands, "load_recipe", lambda name: task.recipe)
     assert run("train", "captioning") == 0

@@ -38,19 +38,16 @@ def widened(batch: Batch, by: int) -> Batch:
     return Batch(widen(batch.inputs, 0), widen(batch.targets, IGNORED))
 
 
-WITH_LINEAR_MODEL = tagging(sizes=replace(NO_DROPOUT, affix_embedding=2, linear=True))
-WITH_LEMMA_RULES = tagging(splits=treebank_with_lemmas(), sizes=NO_DROPOUT)
+TAGGER = tagging(splits=treebank_with_lemmas(), sizes=replace(NO_DROPOUT, affix_embedding=2, linear=True))
 CLASSIFIER, TRANSLATOR = sentiment(), translation()
 NETWORKS: dict[str, Task] = {
-    "tagger with a linear model": WITH_LINEAR_MODEL,
-    "tagger with lemma rules": WITH_LEMMA_RULES,
+    "tagger with a linear model and lemma rules": TAGGER,
     "classifier": CLASSIFIER,
     "translator": TRANSLATOR,
 }
 EXAMPLES = {
-    "tagger with a linear model": WITH_LINEAR_MODEL._splits["dev"],
+    "tagger with a linear model and lemma rules": [*TAGGER._splits["test"], *TAGGER._splits["dev"]],
     "classifier": CLASSIFIER._splits["dev"],
-    "tagger with lemma rules": [*WITH_LEMMA_RULES._splits["test"], *WITH_LEMMA_RULES._splits["dev"]],
     "translator": TRANSLATOR._examples,
 }
 
