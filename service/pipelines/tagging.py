@@ -17,7 +17,7 @@ from service.text.symbols import has_emoji
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
 
-TOKEN_BYTES = 200  # of an answer in JSON; one-letter words with all features have as much
+TOKEN_BYTES = 170  # of an answer in JSON, of the shortest words
 CANDIDATES_BYTES = 700  # of the next best tags of a token
 
 
@@ -79,11 +79,12 @@ async def tag(
     task = run.resources.catalog.find(Tagging, model, language)
     run.resources.check_room(run.client)
     if texts is not None:
-        await run.begin(run.check_size("text", texts, len))
+        await run.begin(size := run.check_size("text", texts, len))
         began = time.monotonic()
         split = await run.do(split_texts(run.resources.catalog.tokenizer(task.version), texts))
     else:
-        await run.begin(run.check_size("tokens", tokens, lambda words: sum(map(len, words)) + len(words) - 1))
+        size = run.check_size("tokens", tokens, lambda words: sum(map(len, words)) + len(words) - 1)
+        await run.begin(size)
         began = time.monotonic()
         split = await run.do(joined_tokens(tokens))
     sequences = await run.do(encode(task, split))
@@ -94,7 +95,8 @@ async def tag(
     if len(sequences):
         extra_outputs = task.candidate_outputs if candidates else frozenset[str]()
         outputs = await run.infer(task.version, sequences, extra_outputs)
-        run.reserve(sequences.tokens * (TOKEN_BYTES + CANDIDATES_BYTES * candidates))
+        count = min(sequences.tokens, size)  # without what the windows of long sentences have in common
+        run.reserve(count * (TOKEN_BYTES + CANDIDATES_BYTES * candidates))
     return task.version, await run.do(decode(task, split, outputs, lemmas=lemmas, candidates=candidates))
 
 

@@ -8,10 +8,12 @@ from functools import partial
 import pytest
 
 from service.errors import DeadlineExceeded
+from service.http.client_memory import ClientMemory
 from service.pipelines import run as run_module
 from service.pipelines.run import MEDIUM_BYTES, SMALL_BYTES, PipelineRun
 from service.pipelines.tagging import CANDIDATES_BYTES, TOKEN_BYTES
 from service.pipelines.work_limit import Place, WorkLimit
+from service.settings import Settings
 from service.telemetry.request import Timing
 from tests.engine.running import until
 from tests.http.plain import answers, running
@@ -135,3 +137,21 @@ async def test_what_an_answer_may_have_counts_as_held_while_it_is_made(path, bod
         assert answer.status == 200, answer.body
         assert sum(sizes) >= max(least, 0.9 * len(answer.body))
         assert service.context.large_work._size == 0
+
+
+def test_the_largest_answer_fits_beside_its_body():
+    settings = Settings()
+    answer = settings.max_text_characters * (TOKEN_BYTES + CANDIDATES_BYTES)
+    assert ClientMemory(settings.max_body_bytes).most > answer + settings.max_body_bytes
+
+
+async def test_what_the_windows_of_a_long_sentence_have_in_common_counts_once(monkeypatch):
+    reserved: list[int] = []
+    monkeypatch.setattr(PipelineRun, "reserve", lambda run, size: reserved.append(size))
+    text = "a," * 5000
+    async with running(request_timeout_seconds=1000.0) as service:
+        body = json.dumps({"text": text, "n_best": 5}).encode()
+        answer = await service.answer(application(post("/tag", body)))
+        assert answer.status == 200
+        assert answer.body.count(b'"n_best"') == len(text)
+    assert reserved == [len(text) * (TOKEN_BYTES + CANDIDATES_BYTES)]
