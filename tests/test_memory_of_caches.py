@@ -108,10 +108,11 @@ def lemmas(count: int) -> list[Any]:
         forms = [wide(number, 4) + WIDER * (length - 4) for length in (tagging.LONGEST_CACHED, 200)]
         ids = np.full(len(forms), 300 + number % (IDS - 300), np.int32)
         outputs = {f"{name}_id": ids for name in ("upos", "feats", LEMMA)} | dict.fromkeys(NEXT_RULES, ids)
-        outputs |= {"xpos_id": np.zeros_like(ids), "upos_probability": np.ones(len(forms), np.float32)}
+        outputs["xpos_id"] = np.zeros_like(ids)
+        outputs |= {f"{head}_probability": np.ones(len(forms), np.float32) for head in ("upos", LEMMA)}
         (tags,) = finish(task.decode([[Token(form, 0, 0) for form in forms]], outputs, lemmas=True))
         assert tags[0].lemma == forms[0].upper()
-    return [task._cached_lemma]
+    return [task._cached_lemma, task._cached_choice]
 
 
 CACHES = {
@@ -141,7 +142,7 @@ def test_the_caches_keep_no_more_entries_than_that(monkeypatch: pytest.MonkeyPat
     ):
         monkeypatch.setattr(module, constant, 8)
     lists = [made(50) for made in (tokenizer, learned_tokenizer, tagger, lemmas)]
-    assert [[cache.cache_info().currsize for cache in caches] for caches in lists] == [[8]] * 4
+    assert [{cache.cache_info().currsize for cache in caches} for caches in lists] == [{8}] * 4
     assert segmenter._cached_word.cache_info().maxsize == segmenter.CACHED_WORDS
 
 

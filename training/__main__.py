@@ -80,6 +80,8 @@ def parser() -> argparse.ArgumentParser:
         commands[name].add_argument("--split", choices=("dev", "test"), default="dev", help=what)
     _add_evaluate(commands["evaluate"])
     commands["export-again"].add_argument("name", metavar="NAME", help="of a model in the store")
+    lemmas = "learn again how a tagger chooses lemmas, and copy its network as it is"
+    commands["export-again"].add_argument("--lemmas", action="store_true", help=lemmas)
 
     names, folder = ladder_names(), runs_folder() / "ladders"
     commands["ladder"].add_argument("name", metavar="NAME", choices=names, help=", ".join(names))

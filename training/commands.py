@@ -120,6 +120,7 @@ def export(arguments: argparse.Namespace) -> None:
     from training.run.export import export
     from training.run.loop import load_final
     from training.tasks.base import ServedTask
+    from training.tasks.tagging import Tagging
 
     recipe, console = load_recipe(arguments.recipe), Console()
     task = recipe.task()
@@ -127,6 +128,8 @@ def export(arguments: argparse.Namespace) -> None:
         raise ConfigurationError(f"{recipe.name} is measured and not exported: the service has no such task")
     model, predict = load_final(task)
     task.learn_segmenter()
+    if isinstance(task, Tagging):
+        task.learn_lemma_weights(predict)
     metrics = _measured(task, predict)
     folder = export(task, model, metrics, model_store())
     show_metrics(console, str(folder), metrics)
@@ -138,12 +141,22 @@ def export_again(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from training.run import readings
-    from training.run.export import export_again
+    from training.run.export import export_again, export_lemmas
     from training.run.loop import make_predict, round_weights
-    from training.run.versions import newest_version, read_version, restore
+    from training.run.versions import load_endpoint, newest_version, read_version, restore
+    from training.tasks.tagging import Tagging
 
     folder = newest_version(model_store(), arguments.name)
     _, task = read_version(folder)
+    if arguments.lemmas:
+        if not (isinstance(task, Tagging) and task.lemmatizer):
+            raise ConfigurationError(f"--lemmas: {arguments.name} gives no lemmas; right: a tagger that does")
+        predict = load_endpoint(folder, task.endpoint_name)
+        task.learn_lemma_weights(predict)
+        metrics = _measured(task, predict)
+        print(f"written: {export_lemmas(task, folder, metrics)}")
+        readings.record(arguments.name, metrics, Console())
+        return
     task.learn_segmenter()
     model = restore(task, folder)
     round_weights(task, model)

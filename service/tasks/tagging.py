@@ -13,6 +13,7 @@ from service.artifact.version import ModelVersion
 from service.text.conllu import NO_FEATURES, parse_features
 from service.text.english import READ_AS
 from service.text.languages import ENGLISH
+from service.text.lemma_choice import odds
 from service.text.lemmatizer import LEMMA, NEXT_RULES, finer_column
 from service.text.normalization import normalize
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 SYMBOL = "SYM"  # the UPOS of emoji
 TOKENS_AT_ONCE = 64  # encoded per slice
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
-CACHED_LEMMAS = 15_500  # at most 14 MB
+CACHED_LEMMAS = 10_000  # of the dictionary, and as many of rules: at most 14 MB
 LONGEST_CACHED = 32  # characters
 OVERLAP = 32  # tokens of adjacent windows of a long sentence
-LEMMA_ID = f"{LEMMA}_id"
+LEMMA_ID, LEMMA_PROBABILITY = f"{LEMMA}_id", f"{LEMMA}_probability"
 text_of = attrgetter("text")  # of a token
 
 
@@ -100,6 +101,7 @@ class Tagging:
         self._finer = finer_column(labels)
         self._finer_id = f"{self._finer}_id"
         self._cached_lemma = lru_cache(CACHED_LEMMAS)(self._lemma)
+        self._cached_choice = lru_cache(CACHED_LEMMAS)(self._choice)
 
     def encode(self, sentences: Iterable[Sequence[str]]) -> Sliced[Ragged]:
         """Returns the inputs of sentences: word_ids [T], char_ids [T, C]; long sentences in windows."""
@@ -167,29 +169,33 @@ class Tagging:
 
         upos: the ids of their tags.
         """
-        if (lemmatizer := self.version.lemmatizer) is None:
+        if self.version.lemmatizer is None:
             return repeat(None)
-        finer, rules = outputs[self._finer_id][some].tolist(), outputs[LEMMA_ID][some].tolist()
         forms = list(map(text_of, tokens[: len(upos)]))
-        cached, columns = self._cached_lemma, (forms, upos, finer, rules)
+        cached, columns = self._cached_lemma, (forms, upos, outputs[self._finer_id][some].tolist())
         if max(map(len, forms), default=0) <= LONGEST_CACHED:
             found = list(map(cached, *columns))
         else:
             rows = zip(*columns, strict=True)
             found = [(cached if len(form) <= LONGEST_CACHED else self._lemma)(form, *ids) for form, *ids in rows]
         if None in found:
-            for i, lemma in enumerate(found):
-                if lemma is None:
-                    next_rules = [int(outputs[name][some.start + i]) for name in NEXT_RULES]
-                    found[i] = lemmatizer.by_rules(self._read_as(tokens[i].text), next_rules)
+            best, probabilities = [outputs[name] for name in (LEMMA_ID, *NEXT_RULES)], outputs[LEMMA_PROBABILITY]
+            for i, cell in enumerate(range(some.start, some.start + len(found))):
+                if found[i] is None:
+                    rules = [int(ids[cell]) for ids in best]
+                    choice = self._cached_choice if len(forms[i]) <= LONGEST_CACHED else self._choice
+                    found[i] = choice(forms[i], upos[i], odds(float(probabilities[cell])), *rules)
         return found
 
-    def _lemma(self, form: str, upos: int, finer: int, rule: int) -> str | None:
-        """Returns the lemma of a form by the ids of its tags and first rule; None if that does not fit."""
+    def _lemma(self, form: str, upos: int, finer: int) -> str | None:
+        """Returns the lemma of a form by the ids of its tags; None if the dictionary lacks it with these."""
         assert self.version.lemmatizer  # noqa: S101 (the caller has checked)
-        return self.version.lemmatizer.find(
-            self._read_as(form), self._upos[upos], self._labels[self._finer][finer], rule
-        )
+        return self.version.lemmatizer.find(self._read_as(form), self._upos[upos], self._labels[self._finer][finer])
+
+    def _choice(self, form: str, upos: int, odds: int, *rules: int) -> str:
+        """Returns the lemma of a form that the dictionary lacks, by the ids of its UPOS and its rules."""
+        assert self.version.lemmatizer  # noqa: S101 (the caller has checked)
+        return self.version.lemmatizer.choose(self._read_as(form), self._upos[upos], rules, odds)
 
     def _read_as(self, form: str) -> str:
         """Returns the word that the model reads in place of a form that its treebank lacks."""

@@ -1,17 +1,18 @@
-"""The lemmas of tagged words: of the words of a treebank, of a lexicon, or by the rule that a tagger gives a word.
+"""The lemmas of tagged words: of the words of a treebank, of a lexicon, or by the rules that a tagger gives a word.
 
 Most words occur in the treebank with the same tags; the dictionary has their lemmas. Of others, the tagger says
-which rule makes their lemma (`LemmaRule`), the most probable that fits the form.
+which rules may make their lemma (`LemmaRule`), and weights choose among these and the lexicon's (`lemma_choice`).
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
 
+from service.text.lemma_choice import KNOWN, LISTED, LISTED_SO, PLAIN, RANKS, Features, features, total
 from service.text.normalization import are_normal, normalize_each, normalize_form
 
 LOWER, KEEP = "lower", "keep"
@@ -25,7 +26,7 @@ IRREGULAR = "="
 JOINED = "joined"  # the rule that "12,000" is 12000
 _LABEL = re.compile(rf"({'|'.join(CASINGS)})(?:\|start-(\d+)\+([^|]*))?(?:\|end-(\d+)\+(.*))?", re.DOTALL)
 LEMMA = "lemma"  # a tagger's head of lemma rules
-RULES_TRIED = 3  # of a word, the most probable first
+RULES_TRIED = len(RANKS)  # of a word, the most probable first
 NEXT_RULES = tuple(f"{LEMMA}_id_{rank}" for rank in range(2, RULES_TRIED + 1))  # outputs of a tagger's step
 SEPARATOR = "\t"  # between UPOS and the finer tag in the file
 Lexicon = Mapping[str, Mapping[str, Collection[str]]]  # UPOS -> label of a rule -> the forms whose lemma it makes
@@ -88,6 +89,7 @@ class LemmaFile(msgspec.Struct, forbid_unknown_fields=True):
     irregular: dict[str, list[str]]
     lexicon: dict[str, dict[str, list[str]]]
     dictionary: dict[str, dict[str, str]]
+    weights: dict[str, float] = {}
 
 
 def finer_column(labels: Mapping[str, Sequence[str]]) -> str:
@@ -105,6 +107,7 @@ class Lemmatizer:
         irregular: the forms, in lower case, of each lemma that is a rule itself.
         lexicon: forms in lower case.
         dictionary: UPOS and tag with a tab between them, for the tag see `finer_column` -> form -> lemma.
+        weights: of features, see `lemma_choice`; by default the lexicon's lemma, or the first rule that fits, is taken.
 
     Raises:
         ValueError: a label is no rule.
@@ -117,6 +120,7 @@ class Lemmatizer:
         irregular: Mapping[str, Collection[str]] | None = None,
         lexicon: Lexicon | None = None,
         dictionary: Mapping[str, Mapping[str, str]] | None = None,
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         self._rules = [parse_rule(label) for label in labels]
         self._characters = frozenset(characters)
@@ -125,6 +129,8 @@ class Lemmatizer:
         self._dictionary = {
             tuple(tags.split(SEPARATOR)): _by_normal_form(lemmas) for tags, lemmas in (dictionary or {}).items()
         }
+        self._known = {lemma.lower() for lemmas in self._dictionary.values() for lemma in lemmas.values()}
+        self._weights = weights or PLAIN
 
     @classmethod
     def parse(cls, content: bytes, labels: Sequence[str]) -> Self:
@@ -132,26 +138,46 @@ class Lemmatizer:
         found = msgspec.json.decode(content, type=LemmaFile)
         if wrong := next((tags for tags in found.dictionary if tags.count(SEPARATOR) != 1), None):
             raise ValueError(f"a dictionary is by UPOS and a tag with a tab between them, not by {wrong[:40]!r}")
-        return cls(labels, found.characters, found.irregular, found.lexicon, found.dictionary)
+        return cls(labels, found.characters, found.irregular, found.lexicon, found.dictionary, found.weights)
 
-    def lemma(self, form: str, upos: str, tag: str, rules: Sequence[int]) -> str:
-        """Returns the lemma of a word. rules: the ids of its most probable rules, the best first."""
-        found = self.find(form, upos, tag, rules[0])
-        return self.by_rules(form, rules[1:]) if found is None else found
+    def lemma(self, form: str, upos: str, tag: str, rules: Sequence[int], odds: int = 0) -> str:
+        """Returns the lemma of a word. rules, odds: see `choose`."""
+        found = self.find(form, upos, tag)
+        return self.choose(form, upos, rules, odds) if found is None else found
 
-    def find(self, form: str, upos: str, tag: str, rule: int) -> str | None:
-        """Returns the lemma of a word by the dictionary, the lexicon, or a rule; None if the rule does not fit."""
+    def find(self, form: str, upos: str, tag: str) -> str | None:
+        """Returns the lemma of a word by the dictionary; None if it lacks the word with these tags."""
+        return self._dictionary.get((upos, tag), {}).get(normalize_form(form))
+
+    def choose(self, form: str, upos: str, rules: Sequence[int], odds: int = 0) -> str:
+        """Returns the lemma of a word that the dictionary lacks; the form itself if it has no candidate.
+
+        Args:
+            rules: the ids of its most probable rules, the best first.
+            odds: of the best one, see `lemma_choice.odds`.
+        """
+        found = self.candidates(form, upos, rules, odds)
+        return max(found, key=lambda lemma: total(found[lemma], self._weights), default=normalize_form(form))
+
+    def candidates(self, form: str, upos: str, rules: Sequence[int], odds: int) -> dict[str, Features]:
+        """Returns the lemmas that a word may have by its rules and the lexicon, with what speaks for each."""
         form = normalize_form(form)
-        if (lemma := self._dictionary.get((upos, tag), {}).get(form)) is not None:
-            return lemma
-        if (lemma := self._lexicon.find(form, upos)) is not None:
-            return lemma
-        return self._apply(self._rules[rule], form)
+        ranks: dict[str, int | None] = {}
+        for rank, id in enumerate(rules):
+            if (lemma := self._apply(self._rules[id], form)) is not None:
+                ranks.setdefault(lemma, rank)
+        if (listed := self._lexicon.find(form, upos)) is not None:
+            ranks.setdefault(listed, None)
+        found = {lemma: features(lemma, form, upos, rank, odds) for lemma, rank in ranks.items()}
+        for lemma, own in found.items():
+            own[KNOWN] = float(lemma.lower() in self._known)
+            if listed is not None:
+                own[LISTED], own[LISTED_SO] = float(lemma.lower() == listed.lower()), float(lemma == listed)
+        return found
 
-    def by_rules(self, form: str, rules: Iterable[int]) -> str:
-        """Returns the lemma of a form by the first rule that fits it; the form itself if none does."""
-        form = normalize_form(form)
-        return next((lemma for id in rules if (lemma := self._apply(self._rules[id], form)) is not None), form)
+    def by_rule(self, form: str, rule: int) -> str | None:
+        """Returns the lemma that a rule makes of a form; None if it does not fit. rule: its id."""
+        return self._apply(self._rules[rule], normalize_form(form))
 
     def _apply(self, rule: LemmaRule | str, form: str) -> str | None:
         if isinstance(rule, str):

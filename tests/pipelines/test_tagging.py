@@ -57,7 +57,8 @@ def test_emoji_are_symbols_without_features_wherever_they_stand(name: str) -> No
     lengths = finish(task.encode(sentences)).lengths
     labels, cells = task.version.manifest.labels, int(lengths.sum())
     assert labels["upos"][0] == "NOUN"
-    outputs = {"upos_probability": np.full(cells, 0.5, np.float32), "feats_id": np.ones(cells, np.int32)}
+    outputs = {f"{head}_probability": np.full(cells, 0.5, np.float32) for head in ("upos", LEMMA)}
+    outputs["feats_id"] = np.ones(cells, np.int32)
     outputs |= dict.fromkeys(("upos_id", "xpos_id", f"{LEMMA}_id", *NEXT_RULES), np.zeros(cells, np.int32))
     for head, (ids, probabilities) in task.version.manifest.candidate_outputs.items():
         count = min(3, len(labels[head]))
@@ -90,7 +91,7 @@ def test_an_old_form_of_it_is_read_as_it() -> None:
         zero = np.zeros(1, np.int32)
         outputs = {f"{head}_id": zero for head in ("xpos", "feats", LEMMA)} | dict.fromkeys(NEXT_RULES, zero)
         pron = np.array([english.version.manifest.labels["upos"].index("PRON")])
-        outputs |= {"upos_id": pron, "upos_probability": np.ones(1, np.float32)}
+        outputs |= {"upos_id": pron} | {f"{head}_probability": np.ones(1, np.float32) for head in ("upos", LEMMA)}
         ((tag,),) = finish(english.decode([[Token(form, 0, 2)]], outputs, lemmas=True))
         assert tag.lemma == "it"
     assert (

@@ -52,7 +52,7 @@ def tokens_of(words: Sequence[str]) -> list[Token]:
 def outputs_of(upos: Array, *rules: Array) -> dict[str, Array]:
     """Returns the outputs of windows. upos, rules: ids for each token, the best rules first, each [T] int32."""
     outputs = {f"{head}_id": np.zeros_like(upos) for head in ("xpos", "feats")}
-    outputs |= {"upos_id": upos, "upos_probability": np.ones(len(upos), np.float32)}
+    outputs |= {"upos_id": upos} | {f"{head}_probability": np.ones(len(upos), np.float32) for head in ("upos", LEMMA)}
     return outputs | dict(zip((f"{LEMMA}_id", *NEXT_RULES), rules, strict=True))
 
 
@@ -124,27 +124,31 @@ def test_a_token_has_the_lemma_of_its_form_tags_and_rules_wherever_it_is(data, s
 def test_a_lemma_is_looked_up_once_unless_its_form_is_long(monkeypatch):
     monkeypatch.setattr(tagging, "CACHED_LEMMAS", 2)
     task, asked = lemmatizing_tagger(), list[str]()
-    find = LEMMATIZER.find
+    choose = LEMMATIZER.choose
 
-    def counted(form: str, upos: str, feats: str, rule: int) -> str | None:
+    def counted(form: str, upos: str, rules: Sequence[int], odds: int) -> str:
         asked.append(form)
-        return find(form, upos, feats, rule)
+        return choose(form, upos, rules, odds)
 
-    monkeypatch.setattr(LEMMATIZER, "find", counted)
+    monkeypatch.setattr(LEMMATIZER, "choose", counted)
 
-    def lemmas(*words: str, rule: int = 2, others: tuple[int, int] = (0, 1)) -> list[str | None]:
+    def lemmas(*words: str, rule: int = 2, others: tuple[int, int] = (0, 1), upos: int = 0) -> list[str | None]:
         asked.clear()
-        upos, *rules = (np.full(len(words), id, np.int32) for id in (0, rule, *others))
-        (tags,) = finish(task.decode([tokens_of(words)], outputs_of(upos, *rules), lemmas=True))
+        columns = (np.full(len(words), id, np.int32) for id in (upos, rule, *others))
+        (tags,) = finish(task.decode([tokens_of(words)], outputs_of(*columns), lemmas=True))
         assert task._cached_lemma.cache_info().currsize <= 2
+        assert task._cached_choice.cache_info().currsize <= 2
         return [tag.lemma for tag in tags]
 
-    assert (lemmas("bins"), lemmas("bins"), asked) == (["bin"], ["bin"], [])
+    assert (lemmas("bins"), asked) == (["bin"], ["bins"])
+    assert (lemmas("bins"), asked) == (["bin"], [])
     assert (lemmas("bins", rule=1), asked) == (["BINS"], ["bins"]), "another rule is another lemma"
     assert lemmas("bins", rule=3) == ["bins"]
-    assert (lemmas("bins", rule=3, others=(1, 0)), asked) == (["BINS"], []), "by the rules that come next"
+    assert (lemmas("bins", rule=3, others=(1, 0)), asked) == (["BINS"], ["bins"]), "by the rules that come next"
+    assert (lemmas("ban", upos=4), asked) == (["listed"], []), "of the dictionary"
     long = "bin" * LONGEST_CACHED
-    assert (lemmas(long), lemmas(long), asked) == ([long[:-1]], [long[:-1]], [long])
+    for _ in range(2):
+        assert (lemmas(long), asked) == ([long[:-1]], [long])
     lemmas("ban", "an", "sn")
     assert (lemmas("bins"), asked) == (["bin"], ["bins"]), "it has been forgotten"
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.text.lemma_choice import KNOWN, LISTED, LISTED_SO, ODDS, RANKS, casing, odds
 from service.text.lemmatizer import RULES_TRIED, LemmaLexicon, Lemmatizer, finer_column
 from service.text.normalization import normalize_form
 from tests.conftest import ROOT
@@ -65,14 +66,58 @@ def test_a_rule_that_does_not_fit_is_passed_over_for_the_next_best() -> None:
     assert lemmatizer.lemma("doges", *VERB, [BE, S, ES]) == "doge"
     assert lemmatizer.lemma("doges", *VERB, [BE, BE, ES]) == "dog"
     assert lemmatizer.lemma("S", *VERB, [S, LOWER, KEEP]) == "s", "of one character, nothing would be left"
-    assert lemmatizer.find("doges", *VERB, BE) is None
-    assert lemmatizer.by_rules("doges", [BE, ES, S]) == "dog"
+    assert (lemmatizer.by_rule("doges", BE), lemmatizer.by_rule("doges", ES)) == (None, "dog")
+
+
+def test_weights_choose_among_the_lemmas_by_rules_and_of_the_lexicon() -> None:
+    plain = learned(NOUN={"lower|end-1+": ["doses"]})
+    found = plain.candidates("Boxes", "NOUN", [ES, KEEP, LOWER], 2)
+    assert found == {
+        "box": {"NOUN first lower": 1.0, RANKS[0]: 1.0, ODDS: 2, KNOWN: 1.0},
+        "Boxes": {"NOUN first first": 1.0, RANKS[1]: 1.0, KNOWN: 0.0},
+        "boxes": {"NOUN first lower": 1.0, RANKS[2]: 1.0, KNOWN: 0.0},
+    }
+    assert plain.candidates("DOSES", "NOUN", [BE], 0) == {"dose": {LISTED: 1.0, LISTED_SO: 1.0, KNOWN: 0.0}}, (
+        "a lemma of the lexicon alone"
+    )
+    for weights, lemma in (
+        ({RANKS[0]: 1.0}, "box"),
+        ({RANKS[2]: 1.0}, "boxes"),
+        ({RANKS[2]: 1.0, ODDS: 0.6}, "box"),
+        ({RANKS[0]: 1.0, "NOUN first first": 1.5}, "Boxes"),
+        ({RANKS[0]: 1.0, "VERB first first": 1.5}, "box"),
+        ({RANKS[2]: 1.0, KNOWN: 1.5}, "box"),
+    ):
+        assert plain.with_weights(weights).lemma("Boxes", "NOUN", "_", [ES, KEEP, LOWER], 2) == lemma, weights
+    assert plain.with_weights({RANKS[0]: 1.0, LISTED: 0.5}).lemma("Doses", "NOUN", "_", [ES, S]) == "dos"
+    assert plain.with_weights({RANKS[0]: 1.0, LISTED: 1.5}).lemma("Doses", "NOUN", "_", [ES, S]) == "dose"
+    assert plain.with_weights({KNOWN: -9.0}).lemma("boxes", *NOUN, [KEEP]) == "box", "the dictionary is before them"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("mice", "lower"),
+        ("½", "lower"),
+        ("", "lower"),
+        ("I", "first"),
+        ("Mice", "first"),
+        ("NASA", "upper"),
+        ("iPod", "mixed"),
+    ],
+)
+def test_how_a_word_is_written(text: str, wanted: str) -> None:
+    assert casing(text) == wanted
+
+
+def test_odds_are_few_integers() -> None:
+    assert [odds(p) for p in (0.0, 0.1, 0.5, 0.7, 0.95, 1.0)] == [-7, -2, 0, 1, 3, 7]
 
 
 def test_a_form_that_no_rule_fits_is_its_own_lemma() -> None:
     assert learned().lemma("Doges", *VERB, [BE, BE, BE]) == "Doges"
     assert learned().lemma("S", *VERB, [S, ES, BE]) == "S"
-    assert learned().by_rules("Doges", []) == "Doges"
+    assert learned().choose("Doges", "NOUN", []) == "Doges"
 
 
 def test_an_irregular_lemma_is_given_to_its_own_forms_alone() -> None:
@@ -118,14 +163,15 @@ def test_what_is_learned_is_written_and_read_as_it_was(
     for upos, lemmas in lexicon.items():
         for form, lemma in lemmas.items():
             listed.setdefault(upos, {}).setdefault(labels_of(form, lemma)[0], []).append(form)
-    first = learn_lemmatizer(words, labels).with_lexicon(listed)
+    first = learn_lemmatizer(words, labels).with_lexicon(listed).with_weights({RANKS[0]: 0.5, KNOWN: -0.25})
     path = tmp_path / "lemmas.json"
     first.write(path)
     second = Lemmatizer.parse(path.read_bytes(), labels)
+    assert second._weights == {RANKS[0]: 0.5, KNOWN: -0.25}
     for word in (*(word for word, _ in words), *others):
         for rule in range(len(labels)):
-            assert first.find(*word, rule) == second.find(*word, rule)
-            assert first.by_rules(word.form, [rule]) == second.by_rules(word.form, [rule])
+            assert first.lemma(*word, [rule]) == second.lemma(*word, [rule])
+            assert first.by_rule(word.form, rule) == second.by_rule(word.form, rule)
     for upos, lemmas in lexicon.items():
         for form, lemma in lemmas.items():
             assert second._lexicon.find(form, upos) == lemma
@@ -139,7 +185,7 @@ def test_without_the_dictionary_a_rule_of_a_word_makes_its_lemma(words: list[tup
     for word, lemma in words:
         if any(map(str.isalpha, word.form)):
             for label in labels_of(word.form, lemma):
-                assert lemmatizer.by_rules(word.form, [labels.index(label)]) == lemma
+                assert lemmatizer.by_rule(word.form, labels.index(label)) == lemma
 
 
 WRITTEN: dict[str, Any] = {"characters": "ab", "irregular": {}, "lexicon": {}, "dictionary": {}}

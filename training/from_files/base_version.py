@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
-import msgspec
 import tensorflow as tf
 from keras import ops
 
 from service.artifact import manifest as artifact
 from service.errors import ArtifactError, ConfigurationError
-from service.text.lemmatizer import LEMMA, SEPARATOR, LemmaFile
-from service.text.normalization import normalize_form
+from service.text.lemmatizer import LEMMA
 from training.data import corpora
 from training.models.lemmatizer import LearnedLemmatizer, TaggedWord
 from training.models.word_classes import WordClasses
@@ -49,11 +47,8 @@ class BaseVersion:
         """Returns what finds lemmas, with the lemmas of corrected words in its dictionary; None without lemmas."""
         if LEMMA not in self.manifest.labels:
             return None
-        content = msgspec.json.decode((self.folder / artifact.LEMMAS).read_bytes(), type=LemmaFile)
-        dictionary = {tags: dict(lemmas) for tags, lemmas in content.dictionary.items()}
-        for word, lemma in corrected:
-            dictionary.setdefault(f"{word.upos}{SEPARATOR}{word.tag}", {})[normalize_form(word.form)] = lemma
-        return LearnedLemmatizer(self.manifest.labels[LEMMA], msgspec.structs.replace(content, dictionary=dictionary))
+        path = self.folder / artifact.LEMMAS
+        return LearnedLemmatizer.read(path, self.manifest.labels[LEMMA]).with_words(corrected)
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ from service.artifact import manifest as artifact
 from service.artifact.manifest import Manifest
 from service.errors import ConfigurationError
 from service.text.languages import named_tokenizer
+from service.text.lemma_choice import odds
 from service.text.lemmatizer import LEMMA, Lemmatizer, finer_column
 from service.text.vocabulary import UNK, Vocabulary, encode_characters, encode_tokens
 from training.data import treebank
@@ -122,8 +123,10 @@ def tagged(model: ExportedModel, trees: Sequence[treebank.Tree]) -> dict[str, Pr
             found[head] = Predictions(_ids(column, labels[head]), probabilities(head), groups)
     if model.lemmatizer and any(word.lemma != NOTHING for word in words):
         columns = [[labels[h][i] for i in probabilities(h).argmax(-1)] for h in ("upos", finer_column(labels))]
-        best = map(most_probable, probabilities(LEMMA))
-        given = [model.lemmatizer.lemma(word.form, *tags) for word, *tags in zip(words, *columns, best, strict=True)]
+        given = []
+        for word, upos, tag, rules in zip(words, *columns, probabilities(LEMMA), strict=True):
+            best = most_probable(rules), odds(float(rules.max()))
+            given.append(model.lemmatizer.lemma(word.form, upos, tag, *best))
         wrong = [word.lemma not in (lemma, NOTHING) for word, lemma in zip(words, given, strict=True)]
         found[LEMMA] = Predictions.certain(np.zeros(len(words), np.int64), np.array(wrong, np.int64), 2, groups)
     return found

@@ -35,6 +35,7 @@ def make(task: ServedTask, options: Options, store: Path, console: Console) -> N
     model, predict = load_final(task)
     if isinstance(task, Tagging):
         task.learn_exceptions(predict)
+        task.learn_lemma_weights(predict)
     if task.segmenter is None:  # a teacher's text was split by it
         task.learn_segmenter()
     found = {split: task.predictions(predict, split) for split in SPLITS}

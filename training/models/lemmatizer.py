@@ -38,14 +38,32 @@ class LearnedLemmatizer(Lemmatizer):
     """A lemmatizer, and what its file will contain."""
 
     def __init__(self, labels: Sequence[str], content: LemmaFile) -> None:
-        super().__init__(labels, content.characters, content.irregular, content.lexicon, content.dictionary)
+        super().__init__(
+            labels, content.characters, content.irregular, content.lexicon, content.dictionary, content.weights
+        )
         self._labels = labels
         self._content = content
+
+    @classmethod
+    def read(cls, path: Path, labels: Sequence[str]) -> "LearnedLemmatizer":
+        """Reads what `write` has written. labels: of the rules. Raises ValueError."""
+        return cls(labels, msgspec.json.decode(path.read_bytes(), type=LemmaFile))
+
+    def with_words(self, words: Iterable[tuple[TaggedWord, str]]) -> "LearnedLemmatizer":
+        """Returns the same with the lemmas of further words in its dictionary."""
+        dictionary = {tags: dict(lemmas) for tags, lemmas in self._content.dictionary.items()}
+        for word, lemma in words:
+            dictionary.setdefault(f"{word.upos}{SEPARATOR}{word.tag}", {})[normalize_form(word.form)] = lemma
+        return LearnedLemmatizer(self._labels, msgspec.structs.replace(self._content, dictionary=dictionary))
 
     def with_lexicon(self, lexicon: Mapping[str, Mapping[str, Collection[str]]]) -> "LearnedLemmatizer":
         """Returns the same with another lexicon."""
         listed = {upos: {label: list(forms) for label, forms in rules.items()} for upos, rules in lexicon.items()}
         return LearnedLemmatizer(self._labels, msgspec.structs.replace(self._content, lexicon=listed))
+
+    def with_weights(self, weights: Mapping[str, float]) -> "LearnedLemmatizer":
+        """Returns the same with other weights of what speaks for a lemma."""
+        return LearnedLemmatizer(self._labels, msgspec.structs.replace(self._content, weights=dict(weights)))
 
     def write(self, path: Path) -> None:
         """Writes all but the labels as JSON, one line per pair of tags; `Lemmatizer.parse` reads it."""

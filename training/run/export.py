@@ -95,9 +95,11 @@ def export_again(task: ServedTask, model: keras.Model, folder: Path, measured: I
     precision = _precision(model)
     endpoints = _endpoints(task, model)
     with version_folder.new_version(store, manifest.name) as (new, version):
-        for name in (*manifest.vocabularies.values(), artifact.LEMMAS, artifact.GOLDENS):
+        for name in (*manifest.vocabularies.values(), artifact.GOLDENS):
             if (folder / name).exists():
                 shutil.copy(folder / name, new / name)
+        if task.lemmatizer is not None:
+            task.lemmatizer.write(new / artifact.LEMMAS)
         if (precision, _table(endpoints)) != (manifest.precision, _table(manifest.endpoints)):
             version_folder.write_goldens(new, (_golden(task, model, example) for example in task.goldens()))
         found = {(metric.split, metric.name): metric for metric in (*manifest.metrics, *measured)}
@@ -112,15 +114,40 @@ def export_again(task: ServedTask, model: keras.Model, folder: Path, measured: I
     return store / manifest.name / version
 
 
+def export_lemmas(task: ServedTask, folder: Path, measured: Iterable[Metric]) -> Path:
+    """Exports a version with the task's lemmatizer in place of its own, as the next one; its network is copied.
+
+    Args:
+        measured: metrics, which replace those of the old version.
+
+    Returns:
+        The folder of the new version.
+    """
+    manifest, store = artifact.read_manifest(folder), folder.parent.parent
+    assert task.lemmatizer is not None  # noqa: S101 (the command has checked)
+    with version_folder.new_version(store, manifest.name) as (new, version):
+        shutil.copytree(folder, new, dirs_exist_ok=True)
+        task.lemmatizer.write(new / artifact.LEMMAS)
+        found = {(metric.split, metric.name): metric for metric in (*manifest.metrics, *measured)}
+        changes = {"version": version, "created": _now(), "metrics": tuple(found.values())}
+        _describe(task, new, manifest.model_copy(update=changes))
+    return store / manifest.name / version
+
+
 def _write_rest(task: ServedTask, model: keras.Model, folder: Path, manifest: Manifest) -> None:
     """Writes what every version has beside its vocabularies and goldens, and checks it."""
     _write_saved_model(task, model, folder / artifact.SAVED_MODEL)
     if task.segmenter is not None:
         version_folder.write_segmenter(folder / artifact.SEGMENTER, task.segmenter)
     version_folder.write_reference(folder, reference(task, make_predict(task, model)))
+    _describe(task, folder, manifest)
+    _check(folder)
+
+
+def _describe(task: ServedTask, folder: Path, manifest: Manifest) -> None:
+    """Writes the model card, and the manifest with the checksums of all files that are there."""
     (folder / artifact.MODEL_CARD).write_text(_model_card(task, manifest), encoding="utf-8")
     version_folder.write_manifest(folder, manifest.model_copy(update={"files": version_folder.checksums(folder)}))
-    _check(folder)
 
 
 def reference(task: ServedTask, predict: Predict) -> Reference:

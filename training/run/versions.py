@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from service.artifact import manifest as artifact
 from service.errors import ArtifactError, ConfigurationError
+from service.text.lemmatizer import LEMMA
 from training.data.dataset import Array
+from training.models.lemmatizer import LearnedLemmatizer
 from training.recipes import load_recipe
 from training.tasks.base import Predict, ServedTask
 from training.tasks.tagging import Tagging
@@ -57,6 +59,8 @@ def read_version(folder: Path) -> tuple[artifact.Manifest, ServedTask]:
         task = task.with_labels(manifest.labels) if manifest.labels != task.labels else task
     task.segmenter = segmenter
     task.length_buckets = manifest.length_buckets  # as it is served
+    if LEMMA in manifest.labels:
+        task.lemmatizer = LearnedLemmatizer.read(folder / artifact.LEMMAS, manifest.labels[LEMMA])
     if manifest.labels != task.labels:
         raise ArtifactError(f"{folder} was made from other data or by another recipe than {manifest.recipe} is now")
     return manifest, task

@@ -75,7 +75,7 @@ def exceptions(
     """
     found: dict[str, dict[str, list[str]]] = {}
     for form, tried in rules.items():
-        by_rules = lemmatizer.by_rules(form, tried)
+        by_rules = next(filter(None, (lemmatizer.by_rule(form, rule) for rule in tried)), form)
         for upos, lemma in lemmas[form].items():
             if lemma != by_rules:
                 found.setdefault(upos, {}).setdefault(labels_of(form, lemma)[0], []).append(form)

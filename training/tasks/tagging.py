@@ -12,6 +12,7 @@ from keras import ops
 from service.artifact.manifest import DataSource, Metric
 from service.errors import ConfigurationError
 from service.text.languages import make_tokenizer, named_tokenizer
+from service.text.lemma_choice import odds
 from service.text.lemmatizer import LEMMA, finer_column
 from service.text.normalization import normalize_form
 from service.text.tokenizer import Tokenizer
@@ -30,6 +31,7 @@ from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
 from training.models.common_sizes import common_buckets, common_labels, most_frequent, padded
+from training.models.lemma_weights import Choice, learn_weights
 from training.models.lemmatizer import learn as learn_lemmatizer
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
@@ -287,6 +289,21 @@ class Tagging(ServedTask):
         rules = {examples[i].source[0]: most_probable(outputs[LEMMA][0]) for i, outputs in read}
         self.lemmatizer = self.lemmatizer.with_lexicon(exceptions(self.lemmatizer, lemmas, rules))
 
+    def learn_lemma_weights(self, predict: Predict) -> None:
+        """Learns of dev which of its candidates a word's lemma is: of train, the network knows all words too well."""
+        if self.lemmatizer is None:
+            return
+        predictions = self.predictions(predict, "dev")
+        words = self._words("dev")
+        choices = []
+        for word, tags, row in zip(words, self._predicted(predictions), predictions[LEMMA].probabilities, strict=True):
+            if word.lemma == NOTHING or self.lemmatizer.find(word.form, tags.upos, getattr(tags, self._finer)):
+                continue
+            found = self.lemmatizer.candidates(word.form, tags.upos, most_probable(row), odds(float(row.max())))
+            if word.lemma in found:
+                choices.append(Choice(list(found.values()), list(found).index(word.lemma)))
+        self.lemmatizer = self.lemmatizer.with_weights(learn_weights(choices))
+
     def tag(self, predict: Predict, sentences: Sequence[Sequence[str]]) -> list[list[raw_text.Tags]]:
         """Returns the tags of each word of each sentence."""
         examples = [Example(tuple(forms), self.inputs(forms)) for forms in sentences]
@@ -309,17 +326,25 @@ class Tagging(ServedTask):
         assert self.lemmatizer  # noqa: S101 (there are rules)
         found = []
         for form, own, row in zip(forms, tags, rules, strict=True):
-            lemma = self.lemmatizer.lemma(form, own.upos, getattr(own, self._finer), most_probable(row))
+            tag, best = getattr(own, self._finer), odds(float(row.max()))
+            lemma = self.lemmatizer.lemma(form, own.upos, tag, most_probable(row), best)
             found.append(own._replace(lemma=lemma))
         return found
 
     def _right_lemmas(self, predictions: Mapping[str, Predictions], split: str) -> Array:
         """Returns whether the lemma of each word of a split is right, bool, shape [N]; any is, where there is none."""
-        words = [word for tree in self._trees[split][: len(self._splits[split])] for word in tree.words]
-        zeros = np.zeros(len(words), int)
-        tags = self._tags({head: predictions[head].labels if head in predictions else zeros for head in HEADS})
+        words = self._words(split)
+        tags = self._predicted(predictions)
         found = self._with_lemmas((word.form for word in words), tags, predictions[LEMMA].probabilities)
         return np.array([word.lemma in (tags.lemma, NOTHING) for word, tags in zip(words, found, strict=True)])
+
+    def _words(self, split: str) -> list[treebank.Word]:
+        return [word for tree in self._trees[split][: len(self._splits[split])] for word in tree.words]
+
+    def _predicted(self, predictions: Mapping[str, Predictions]) -> list[raw_text.Tags]:
+        """Returns the tags of the words of a split."""
+        zeros = np.zeros(len(predictions[LEMMA].labels), int)
+        return self._tags({head: predictions[head].labels if head in predictions else zeros for head in HEADS})
 
     def compact(self, model: keras.Model) -> None:
         if isinstance(model, Tagger):
@@ -356,7 +381,9 @@ class Tagging(ServedTask):
 
     def lemma(self, form: str, upos: str, tag: str, rule: int) -> str | None:
         """Returns the lemma of a word by the treebank's dictionary or a rule, None if that does not fit the form."""
-        return self.lemmatizer.find(form, upos, tag, rule) if self.lemmatizer else None
+        if self.lemmatizer is None:
+            return None
+        return self.lemmatizer.find(form, upos, tag) or self.lemmatizer.by_rule(form, rule)
 
     def lemmas_in_lower_case(self) -> set[str]:
         """Returns the lemmas of the train split in lower case."""

@@ -1,6 +1,8 @@
 """Lemma rules of a tagger: which are learned, how they are measured, and that the service makes the same lemmas."""
 
+import shutil
 import unicodedata
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from service.artifact import manifest as artifact
+from service.artifact.manifest import Metric
 from service.backend.saved_model import TensorFlowBackend
 from service.engine.padding import Grid, pad
 from service.store.registry import load_version
@@ -74,9 +77,8 @@ def test_a_version_holds_its_rules_and_its_lemmatizer(learned):
     assert task.lemmatizer is not None
     for tree in tiny.treebank_with_lemmas()["train"]:
         for word in tree.words:
-            for rule in range(len(RULES)):
-                word_and_rule = word.form, word.upos, word.xpos, rule
-                assert lemmatizer.find(*word_and_rule) == task.lemmatizer.find(*word_and_rule) == word.lemma
+            own = word.form, word.upos, word.xpos
+            assert lemmatizer.find(*own) == task.lemmatizer.find(*own) == word.lemma
 
 
 def test_the_service_gives_the_lemmas_that_training_measured(learned):
@@ -173,7 +175,7 @@ def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_par
     )
     lower, before = RULES.index("lower"), task.lemmatizer
     assert before is not None
-    assert before.find("Geese", "NOUN", "_", lower) == "geese"
+    assert before.lemma("Geese", "NOUN", "_", [lower]) == "geese"
 
     def predict(inputs: Any) -> Any:
         shape = inputs["word_ids"].shape
@@ -182,15 +184,59 @@ def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_par
     task.learn_exceptions(predict)
     lemmatizer = task.lemmatizer
     assert lemmatizer is not None
-    assert lemmatizer.find("Geese", "NOUN", "_", lower) == "goose"
-    assert lemmatizer.find("mice", "NOUN", "Number=Sing", lower) == "mousse"
-    assert lemmatizer.find("geese", "VERB", "_", lower) == "geese"
-    assert lemmatizer.find("Is", "AUX", "VBZ", lower) == "be", "which the treebank has alone"
+    assert lemmatizer.lemma("Geese", "NOUN", "_", [lower]) == "goose"
+    assert lemmatizer.lemma("mice", "NOUN", "Number=Sing", [lower]) == "mousse"
+    assert lemmatizer.lemma("geese", "VERB", "_", [lower]) == "geese"
+    assert lemmatizer.lemma("Is", "AUX", "VBZ", [lower]) == "be", "which the treebank has alone"
     found = [lemmatizer._lexicon.find(form, "NOUN") for form in ("geese", "mice", "sheep", "the")]
     assert found == ["goose", "mousse", None, None], "of sheep and the, the rule makes the lemma"
     plain = tiny.tagging(tiny.LEXICON, sizes=replace(tiny_sizes(), affix_embedding=2))
     plain.learn_exceptions(predict)
     assert plain.lemmatizer is None
+
+
+def test_a_version_with_other_weights_of_lemmas_has_the_same_network(learned: Learned, tmp_path: Path) -> None:
+    source = learned[2]
+    task, folder = copy(learned[0]), tmp_path / source.parent.name / source.name
+    shutil.copytree(source, folder)
+    assert task.lemmatizer
+    task.lemmatizer = task.lemmatizer.with_weights({"known": 0.5})
+    measured = Metric(name="Lemmas", value=1.5, unit="%", split="dev")
+    again = export.export_lemmas(task, folder, [measured])
+    assert again == folder.parent / str(int(folder.name) + 1)
+    before, manifest = artifact.read_manifest(source), artifact.read_manifest(again)
+    changed = {name for name in before.files if manifest.files[name] != before.files[name]}
+    assert (changed, manifest.files.keys()) == ({artifact.LEMMAS, artifact.MODEL_CARD}, before.files.keys())
+    assert [metric for metric in manifest.metrics if metric not in before.metrics] == [measured]
+    lemmatizer = load_version(again).lemmatizer
+    assert lemmatizer
+    assert lemmatizer._weights == {"known": 0.5}
+
+
+def test_weights_are_learned_of_words_of_dev_that_the_dictionary_lacks() -> None:
+    """This network says of every word that its lemma is rather the form in lower case than as it is."""
+    train = treebank_of(*[("seen", "seen"), ("Seen", "Seen"), ("This", "this")] * 3)
+    task = tiny.tagging(
+        splits={"train": train, "dev": treebank_of(*[("New", "New"), ("Old", "Old")] * 20), "test": train}
+    )
+    labels = task.labels[LEMMA]
+    scores = np.array([{"lower": 0.6, "keep": 0.4}.get(label, 0.0) for label in labels])
+
+    def predict(inputs: Any) -> Any:
+        shape = inputs["word_ids"].shape
+        found = {head: np.eye(1, len(names))[np.zeros(shape, int)] for head, names in task.labels.items()}
+        return found | {LEMMA: np.broadcast_to(scores, (*shape, len(labels)))}
+
+    ((first,),) = task.tag(predict, [["Else"]])
+    task.learn_lemma_weights(predict)
+    ((tags,),) = task.tag(predict, [["Else"]])
+    assert (first.lemma, tags.lemma) == ("else", "Else")
+    assert task.tag(predict, [["seen"]])[0][0].lemma == "seen"
+
+
+def treebank_of(*pairs: tuple[str, str]) -> list[Tree]:
+    """Returns a treebank of nouns with their lemmas, each in a sentence of its own."""
+    return [Tree((Word(form, "NOUN", "NN", "_", lemma),)) for form, lemma in pairs]
 
 
 def tiny_sizes() -> Any:
