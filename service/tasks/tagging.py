@@ -13,7 +13,7 @@ from service.artifact.version import ModelVersion
 from service.text.conllu import NO_FEATURES, parse_features
 from service.text.english import READ_AS
 from service.text.languages import ENGLISH
-from service.text.lemma_choice import odds
+from service.text.lemma_choice import MOST_ODDS, ODDS_LIMITS
 from service.text.lemmatizer import LEMMA, NEXT_RULES, finer_column
 from service.text.normalization import normalize
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
@@ -179,12 +179,13 @@ class Tagging:
             rows = zip(*columns, strict=True)
             found = [(cached if len(form) <= LONGEST_CACHED else self._lemma)(form, *ids) for form, *ids in rows]
         if None in found:
-            best, probabilities = [outputs[name] for name in (LEMMA_ID, *NEXT_RULES)], outputs[LEMMA_PROBABILITY]
-            for i, cell in enumerate(range(some.start, some.start + len(found))):
-                if found[i] is None:
-                    rules = [int(ids[cell]) for ids in best]
-                    choice = self._cached_choice if len(forms[i]) <= LONGEST_CACHED else self._choice
-                    found[i] = choice(forms[i], upos[i], odds(float(probabilities[cell])), *rules)
+            missing = [i for i, lemma in enumerate(found) if lemma is None]
+            cells = np.array(missing) + some.start
+            odds = ODDS_LIMITS.searchsorted(outputs[LEMMA_PROBABILITY][cells]) - MOST_ODDS
+            rules = [outputs[name][cells].tolist() for name in (LEMMA_ID, *NEXT_RULES)]
+            for i, *ids in zip(missing, odds.tolist(), *rules, strict=True):
+                choice = self._cached_choice if len(forms[i]) <= LONGEST_CACHED else self._choice
+                found[i] = choice(forms[i], upos[i], *ids)
         return found
 
     def _lemma(self, form: str, upos: int, finer: int) -> str | None:

@@ -4,8 +4,9 @@ A word's candidates are the lemmas by its most probable rules, and the one that 
 the one with the highest sum of their weights is taken. Training learns the weights (`training.models.lemma_weights`).
 """
 
-import math
 from collections.abc import Mapping
+
+import numpy as np
 
 Features = dict[str, float]  # name -> value
 
@@ -18,6 +19,7 @@ PLAIN: Mapping[str, float] = {LISTED_SO: 100.0} | dict(
     zip(RANKS, (3.0, 2.0, 1.0), strict=True)
 )  # where none are learned
 MOST_ODDS = 7
+ODDS_LIMITS = 1 / (1 + np.exp(0.5 + MOST_ODDS - np.arange(1, 2 * MOST_ODDS + 1)))  # probabilities where `odds` changes
 LOWER, FIRST, UPPER, MIXED = "lower", "first", "upper", "mixed"
 
 
@@ -26,9 +28,7 @@ def odds(probability: float) -> int:
 
     So few values occur that a cache can have them in its keys.
     """
-    least = 1 / (1 + math.exp(MOST_ODDS))
-    probability = min(max(probability, least), 1 - least)
-    return round(math.log(probability / (1 - probability)))
+    return int(ODDS_LIMITS.searchsorted(probability)) - MOST_ODDS
 
 
 def features(lemma: str, form: str, upos: str, rank: int | None, odds: int) -> Features:
