@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeGuard, TypeVar
 
@@ -167,15 +167,17 @@ class LinesResponse(Response):
         reader = asyncio.create_task(self._read(under_way))
         try:
             while (answer := await under_way.get()) is not None:
-                pieces = await answer.line
-                held = answer.size + sum(map(len, pieces))
-                *pieces, last = joined(pieces)
+                pieces = joined(emptied(await answer.line))
+                last = next(pieces)
                 for piece in pieces:
-                    await send_piece(self._zip.compress(piece) if self._zip else piece, True)
+                    self._body.hold(-len(last))  # it counts as unsent from now on
+                    await send_piece(self._zip.compress(last) if self._zip else last, True)
+                    last = piece
                     await asyncio.sleep(0)
+                self._body.hold(-len(last))
                 await send_piece(self._zipped(last), True)
                 self._window.release(answer.size)
-                self._body.hold(-held)
+                self._body.hold(-answer.size)
             await reader  # raises its error; one before the first line has its own status
             await send_piece(self._zip.flush() if self._zip else b"", False)
         except ClientDisconnect:
@@ -274,6 +276,13 @@ class LinesResponse(Response):
 
     def _zipped(self, line: bytes) -> bytes:
         return self._zip.compress(line) + self._zip.flush(zlib.Z_SYNC_FLUSH) if self._zip else line
+
+
+def emptied(pieces: list[bytes]) -> Iterator[bytes]:
+    """Yields pieces in order and takes them out of their list, so that each is freed once it is sent."""
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()
 
 
 def encoded(content: dict[str, Any]) -> list[bytes]:
