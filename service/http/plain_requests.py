@@ -97,28 +97,24 @@ class PlainRequests:
 
     def _enter(self, kind: Kind, exchange: Exchange, size: int) -> None:
         """Has an exchange that is not short worked on, now or later. It fails if its deadline passes before that."""
-        limit, timers = self._resources.medium_work, list[asyncio.TimerHandle]()
-
-        def begin() -> None:
-            stop()
-            self._begun.append((kind, [exchange]))
-            self._resources.engine.wake()
+        limit = self._resources.medium_work
 
         def expire() -> None:
             stages = {"queue": time.monotonic() - exchange.timing.started}
             exchange.connection.fail(exchange, DeadlineExceeded(WAITED, stages))
 
-        def stop() -> None:
-            for timer in timers:
-                timer.cancel()
+        def begin() -> None:
+            timer.cancel()
+            self._begun.append((kind, [exchange]))
+            self._resources.engine.wake()
 
         def leave() -> None:
-            stop()
+            timer.cancel()
             limit.leave(place)
 
-        place, exchange.leave = limit.enter(exchange.client, size, begin), leave
-        if not place.begun:
-            timers.append(asyncio.get_running_loop().call_later(exchange.deadline - time.monotonic(), expire))
+        timer = asyncio.get_running_loop().call_later(exchange.deadline - time.monotonic(), expire)
+        place = limit.enter(exchange.client, size, begin)
+        exchange.leave = leave
 
     def _work(self, work: Sliced[None], exchanges: Sequence[Exchange], seconds: float) -> None:
         """Works on exchanges for some time, and goes on in a later iteration. An error, unexpected, fails them."""
