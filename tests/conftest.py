@@ -46,6 +46,8 @@ PORTS = iter(range(20_000 + os.getpid() % 10_000, 32_768))
 # port, since it is free until the service that is to listen there has started.
 RESERVED = Path(tempfile.gettempdir()) / f"tagwerk-test-ports-{os.getuid()}"
 
+gc.disable()  # while modules are imported, a fifth of that time; see `pytest_collection_finish`
+
 # httpx reads all certificate authorities for each client, 20 ms of processor time; no test speaks TLS.
 ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
 
@@ -85,6 +87,8 @@ def pytest_collection_finish() -> None:
     """Excludes what is imported and collected from garbage collections: some tests collect often, and it is much."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000)  # 700 by default: tests that train make many objects, and few cycles
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
