@@ -92,8 +92,7 @@ class ModelLoading:
     """Loads the versions of a process, one after another, in their order; see `loading_order`.
 
     Attributes:
-        low_priority: whether to load at low priority, so that a process that serves meanwhile is not slowed down. Then
-            the first version is not taken first.
+        low_priority: whether to load at low priority, so that a process that serves meanwhile is not slowed down.
         cache: of executables: of several processes that share it, one compiles a model, and the others read it.
         stopped: whether to load no more.
         in_event_loop: runs a step that is measured, and waits for it.
@@ -125,10 +124,7 @@ class ModelLoading:
         waiting = {version.key: version for version in self.versions}
         served: list[str] = []
         while waiting and not stopped():
-            keys = list(waiting)
-            if self.low_priority and len(keys) == len(self.versions):  # a process in a hurry takes the default model
-                keys = keys[1:] + keys[:1]
-            graphs = {key: waiting[key].manifest.graph for key in keys}
+            graphs = {key: version.manifest.graph for key, version in waiting.items()}
             with self.cache.first_free(graphs, stopped) as key:
                 version = waiting.pop(key)
                 try:

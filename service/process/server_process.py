@@ -155,7 +155,10 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
     metrics = Metrics("server", record=str(number))
     catalog = Catalog(Dictionaries.of(settings, metrics))
     hooks = LoadHooks(prepare=catalog.prepare, on_progress=group.note_loading, on_unread=group.note_unread)
-    engine = make_engine(own, versions, metrics, hooks, low_priority=gives_way(board.slots, number, settings.processes))
+    gives_way = loads_at_low_priority(board.slots, number, settings.processes)
+    if gives_way and not any(slot.ready for slot in board.slots):  # a start: another process takes the first
+        versions = [*versions[1:2], *versions[:1], *versions[2:]]
+    engine = make_engine(own, versions, metrics, hooks, low_priority=gives_way)
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter(files.rate_limiter, number)) if keys is not None else None
     context = Context(own, metrics, engine, catalog, authenticator, group)
@@ -168,7 +171,7 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
     return status
 
 
-def gives_way(slots: Sequence[Slot], number: int, processes: int) -> bool:
+def loads_at_low_priority(slots: Sequence[Slot], number: int, processes: int) -> bool:
     """Returns whether the process of a slot loads at low priority.
 
     It does if as many processes serve as there should be, and if none serves and one of a slot before it is loading:

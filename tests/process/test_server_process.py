@@ -232,4 +232,4 @@ def test_at_a_start_the_first_process_has_all_cores_and_new_versions_are_loaded_
     board = Board(3)
     for slot, state in zip(board.slots, states.split(), strict=False):
         slot.state = State[state]
-    assert server_process.gives_way(board.slots, number, processes=2) is low
+    assert server_process.loads_at_low_priority(board.slots, number, processes=2) is low
