@@ -43,14 +43,14 @@ def write_list(items: Iterable[Any]) -> Sliced[list[bytes]]:
     return join_list([piece] for piece in pieces)
 
 
-def join_list(items: Iterable[Sequence[bytes]]) -> list[bytes]:
-    """Joins encoded items to the pieces of a list."""
-    pieces = [b"["]
+def join_list(items: Iterable[Sequence[bytes]], start: bytes = b"[", end: bytes = b"]") -> list[bytes]:
+    """Joins encoded items to the pieces of a list; `start` and `end` may be those of an object around it."""
+    pieces = [start]
     for item in items:
         if len(pieces) > 1:
             pieces.append(b",")
         pieces += item
-    pieces.append(b"]")
+    pieces.append(end)
     return pieces
 
 
@@ -73,13 +73,7 @@ def prepend(members: dict[str, Any], pieces: list[bytes]) -> list[bytes]:
 
 def write_answer(version: ModelVersion, results: Iterable[Sequence[bytes]]) -> list[bytes]:
     """Encodes a response in pieces from its encoded results. Its schema is checked by tests only."""
-    pieces = [_beginning(version.key)]
-    for result in results:
-        if len(pieces) > 1:
-            pieces.append(b",")
-        pieces += result
-    pieces.append(b"]}")
-    return pieces
+    return join_list(results, _beginning(version.key), b"]}")
 
 
 @lru_cache
