@@ -117,6 +117,7 @@ class Slot(ctypes.Structure):
         connections: how many are open.
         beats: counts up while the event loop runs.
         progress: counts up with each file, model and executable that is loaded.
+        loaded: all versions are loaded or refused.
         retiring: another process takes the place of this one.
         surplus: how many connections the process is to give up to others.
         status: what it loads and serves.
@@ -128,6 +129,7 @@ class Slot(ctypes.Structure):
         ("beats", ctypes.c_int64),
         ("_heartbeat", ctypes.c_int64),  # time of the last beat, in nanoseconds
         ("progress", ctypes.c_int64),
+        ("loaded", ctypes.c_bool),
         ("retiring", ctypes.c_bool),
         ("surplus", ctypes.c_int64),
     ]
@@ -136,6 +138,7 @@ class Slot(ctypes.Structure):
     beats: int
     _heartbeat: int
     progress: int
+    loaded: bool
     retiring: bool
     surplus: int
     status: Record[ProcessStatus]
@@ -147,7 +150,7 @@ class Slot(ctypes.Structure):
 
     @property
     def state(self) -> State:
-        """STARTING until all versions are loaded or refused; STOPPED if there is no process."""
+        """STARTING until it takes part in serving; STOPPED if there is no process."""
         return STATES[self._state]
 
     @state.setter
@@ -201,6 +204,16 @@ class Board:
             slot.surplus = 0
         else:  # a ready process may have a late heartbeat itself
             slot.surplus = (slot.connections - fewest) // 2 if slot.ready else slot.connections
+
+    def lacks_model(self, slot: Slot) -> bool:
+        """Returns whether a process that accepts connections serves a model that the process of a slot does not.
+
+        It has refused the model's new version: it should serve no request before the supervisor has replaced it.
+        """
+        own = {key.name for key in slot.status.read().ready}
+        lacking = {key.name for key, _ in self.service.read().shares} - own
+        accepting = [other.status.read().ready for other in self.slots if other.accepts] if lacking else []
+        return any(key.name in lacking for ready in accepting for key in ready)
 
     def ready(self) -> bool:
         """Returns whether a process is ready, and serves a model."""

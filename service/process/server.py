@@ -54,7 +54,6 @@ class Server(uvicorn.Server):
         self._board = board
         self._slot = slot
         self._service_sequence = -1
-        self._loaded = False
         self._stop_at = math.inf
         self._unlogged_signal: signal.Signals | None = None
         self._full_collections = FullCollections()
@@ -200,14 +199,14 @@ class Server(uvicorn.Server):
             self._context.update_models()
 
     def _note_loaded(self) -> None:
-        """Shows that the process is ready, once all of its models are loaded."""
-        if self._context.loaded and not self._loaded and self._context.failure is None:
-            self._loaded = True
+        """Shows that all models of the process are loaded, and that it is ready, unless it lacks a model of others."""
+        if self._context.loaded and not self._slot.loaded and self._context.failure is None:
             memory.tune()
             memory.return_free_memory()
             self._context.update_models()
-            if not self._context.draining:
-                self._slot.state = State.READY
+            self._slot.loaded = True
+        if self._slot.loaded and self._slot.state is State.STARTING and not self._board.lacks_model(self._slot):
+            self._slot.state = State.READY
             self._context.note_readiness()
 
 

@@ -89,7 +89,7 @@ class SupervisedProcess:
         """Reads the slot; returns True once, when all versions are loaded or refused."""
         self._beats = _counted(self.slot.beats, self._beats)
         self._progress = _counted(self.slot.progress, self._progress)
-        before, self.loaded = self.loaded, self.loaded or self.slot.state in (State.READY, State.DRAINING)
+        before, self.loaded = self.loaded, self.loaded or self.slot.loaded or self.slot.state is State.DRAINING
         return self.loaded and not before
 
     def kill(self) -> None:

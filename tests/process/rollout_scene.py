@@ -29,6 +29,7 @@ class Process:
     def __init__(self, board: Board, number: int) -> None:
         self.name = f"process {number + 1}"
         self.number = number
+        self.board = board
         self.pid: int | None = 1000 + number
         self.status: int | None = None
         self.terminated = False
@@ -67,7 +68,9 @@ class Process:
         missing = tuple((key, "manifest.json is missing") for key in self.to_load if key.name == unread)
         ready = tuple(key for key in self.to_load if key not in given and key.name != unread)
         self.slot.status.write(ProcessStatus(ready=ready, refused=tuple(given.items()), unread=missing))
-        self.slot.state = State.READY
+        self.slot.loaded = True
+        if not self.board.lacks_model(self.slot):
+            self.slot.state = State.READY
 
 
 class AtOnce:

@@ -165,6 +165,27 @@ def test_the_service_is_ready_once_a_process_that_is_ready_serves_a_model(board)
     assert not board.ready()
 
 
+@pytest.mark.parametrize(
+    ("shared", "of_another", "accepts", "lacks"),
+    [
+        ([TAGGER], [TAGGER], True, True),
+        ([TAGGER], [TAGGER], False, False),
+        ([TAGGER], [], True, False),
+        ([], [TAGGER], True, False),
+        ([OTHER], [OTHER, TAGGER], True, False),
+    ],
+    ids=["a refused version", "nobody else accepts", "all have refused it", "it is no more in the store", "all has"],
+)
+def test_a_process_lacks_a_model_that_another_serves(board, shared, of_another, accepts, lacks):
+    board.service.write(ServiceStatus(shares=tuple((key, 1.0) for key in shared)))
+    board.slots[0].status.write(ProcessStatus(ready=tuple(of_another)))
+    if accepts:
+        board.slots[0].state = State.READY
+        board.slots[0].beat()
+    board.slots[1].status.write(ProcessStatus(ready=(OTHER,), refused=((TAGGER, "golden 1"),)))
+    assert board.lacks_model(board.slots[1]) is lacks
+
+
 def test_models_are_ready_loading_or_refused_whatever_process_reads_it(board):
     served, coming, broken, back = (ModelKey("tagger", version) for version in "1234")
     board.service.write(

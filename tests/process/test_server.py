@@ -19,12 +19,12 @@ from service.http.context import Context
 from service.pipelines.catalog import Catalog
 from service.process import server as module
 from service.process.acceptor import BACKLOG
-from service.process.board import Board
+from service.process.board import Board, ProcessStatus, ServiceStatus
 from service.process.server import EXIT_FAILED, Server
 from service.process.server_process import BoardGroup
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import State
+from service.types import ModelKey, State
 from tests.process.test_acceptor import until
 
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -96,6 +96,22 @@ def test_it_is_ready_once_all_is_loaded_and_shows_that_its_event_loop_runs(here)
         assert here.slot.accepts
         here.server.handle_exit(signal.SIGTERM, None)
         assert here.slot.state is State.DRAINING
+
+    here.run(scenario)
+
+
+def test_a_process_that_lacks_a_model_of_another_is_loaded_but_accepts_nothing_while_the_other_does(here):
+    key = ModelKey("tagger", "1")
+    here.board.service.write(ServiceStatus(shares=((key, 1.0),)))
+    here.other.status.write(ProcessStatus(ready=(key,)))
+    here.other_is_ready()
+
+    async def scenario(serving: object) -> None:
+        await until(lambda: here.slot.loaded)
+        assert here.slot.state is State.STARTING
+        here.other.state = State.DRAINING
+        await until(lambda: here.slot.state is State.READY)
+        here.server.handle_exit(signal.SIGTERM, None)
 
     here.run(scenario)
 
