@@ -6,9 +6,8 @@ import re
 import shlex
 import signal
 import subprocess
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.conftest import ROOT
 
 
 def test_what_pip_is_given_are_the_versions_of_the_lock_file_without_hashes(tmp_path):

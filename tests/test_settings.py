@@ -1,13 +1,12 @@
 import re
-from pathlib import Path
 
 import pytest
 
 from service.__main__ import main
 from service.errors import ConfigurationError
 from service.settings import Settings, load_settings, unknown_variables
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[1]
 OPERATIONS = ROOT / "docs" / "operations.md"
 
 

@@ -5,7 +5,6 @@ It asks `docker compose` with the files of COMPOSE_FILE, by default the project'
 
 import json
 import os
-import socket
 import subprocess
 import threading
 import time
@@ -19,9 +18,10 @@ import httpx
 import pytest
 import yaml
 
+from tests.conftest import ROOT, free_port
+
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(3600)]
 
-ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker" / "docker-compose.yml"
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 PROJECT = "tagwerk-test"
@@ -32,13 +32,6 @@ import os, pathlib, re, signal
 names = {int(path.parent.name): path.read_text().strip() for path in pathlib.Path("/proc").glob("[0-9]*/comm")}
 os.kill(min(pid for pid, name in names.items() if re.fullmatch(r"tagwerk-\\d+", name)), signal.SIGKILL)
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Stack:

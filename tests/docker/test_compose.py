@@ -1,14 +1,13 @@
 """The compose file, read as it stands: hardening, profiles, versions."""
 
 import re
-from pathlib import Path
 
 import pytest
 import yaml
 
 from service.settings import Settings, unknown_variables
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
 TEXT = (DOCKER / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(TEXT)
@@ -27,17 +26,9 @@ def test_a_container_can_do_nothing_that_it_need_not(name):
     assert service["mem_limit"]
     assert service.get("user", "") not in ("0", "root")
     assert not service.keys() & {"privileged", "cap_add", "pid", "ipc", "network_mode", "devices"}
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_a_container_is_published_on_the_loopback_alone_unless_told(name):
-    for port in SERVICES[name].get("ports", ()):
-        assert re.match(r"\$\{\w+:-127\.0\.0\.1:\d+\}:\d+$", port)
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_a_folder_of_the_project_is_read_only(name):
-    for volume in SERVICES[name].get("volumes", ()):
+    for port in service.get("ports", ()):
+        assert re.match(r"\$\{\w+:-127\.0\.0\.1:\d+\}:\d+$", port), "of the loopback alone unless told"
+    for volume in service.get("volumes", ()):
         assert volume.endswith(":ro") or volume.split(":")[0] in COMPOSE["volumes"]
 
 
@@ -70,11 +61,6 @@ def test_each_way_to_run_answers_at_one_name_and_is_scraped_at_another():
 
 
 @pytest.mark.parametrize("name", BUILT)
-def test_the_options_that_the_file_sets_are_options(name):
-    assert not unknown_variables(SERVICES[name]["environment"])
-
-
-@pytest.mark.parametrize("name", BUILT)
 def test_the_processes_and_one_more_fit_into_the_memory(name):
     comment = re.search(r"TAGWERK_PROCESSES:.*# up to (\d+) fit into mem_limit: ([\d.]+) GB each", TEXT)
     assert comment is not None
@@ -88,6 +74,7 @@ def test_the_processes_and_one_more_fit_into_the_memory(name):
 
 @pytest.mark.parametrize("name", BUILT)
 def test_a_container_may_drain_before_it_is_killed(name):
+    assert not unknown_variables(SERVICES[name]["environment"]), "what is no option"
     fields = Settings.model_fields
     needed = fields["drain_delay_seconds"].default + fields["drain_timeout_seconds"].default
     assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > needed + 5

@@ -18,10 +18,11 @@ from service.__main__ import parse
 from service.api.app import create_app
 from service.settings import Settings, unknown_variables
 from service.telemetry.metrics import Metrics
+from tests.conftest import ROOT
 from tests.docker.test_monitoring import METRICS, names_in
 from tests.http.scene import made_context
 
-DOCKER = Path(__file__).parents[2] / "docker"
+DOCKER = ROOT / "docker"
 KUBERNETES = DOCKER / "kubernetes"
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -10,8 +9,8 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from service.telemetry.metric_files import PROCESS_INFO
 from service.telemetry.metrics import Metrics
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
 RULES = [
     rule

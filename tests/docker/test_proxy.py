@@ -1,12 +1,12 @@
 """HAProxy's configuration: what it waits for, and for how long."""
 
 import re
-from pathlib import Path
 
 from service.api.lines import MEDIA_TYPE
 from service.settings import Settings
+from tests.conftest import ROOT
 
-CONFIGURATION = (Path(__file__).parents[2] / "docker" / "haproxy" / "haproxy.cfg").read_text()
+CONFIGURATION = (ROOT / "docker" / "haproxy" / "haproxy.cfg").read_text()
 
 
 def seconds(option: str) -> int:

@@ -25,7 +25,6 @@ from tests.fakes import Device, version_of
 from tests.http.scene import device_engine
 
 ERRORS = ROOT / "docs" / "errors.md"
-DEEP = "[" * 100_000
 
 
 def check(response: httpx.Response, status: int) -> Problem:

@@ -131,7 +131,6 @@ def test_odd_names_in_a_store_are_no_models(store):
         ("words.json", b'{"lowercase": true, "entries": ["\\ud800"]}', "truncated"),
         ("words.json", b"\xff", "cannot be read"),
         ("tokenizer.json", b"[]", "Expected `object`, got `array`"),
-        ("tokenizer.json", b'{"multiwords": {"du": "de le"}}', "Expected `array`, got `str`"),
     ],
 )
 def test_contents_that_cannot_be_read_are_named(store, file, content, reason):
@@ -169,9 +168,6 @@ LEMMA_FAULTS = [
     *faults.of_file("lemmas.json"),
     *faults.of_contents("lemmas.json"),
     Fault("other parts", lambda f: write_lemmas(f, more={}), "unknown field `more`"),
-    Fault("no lemma", lambda f: write_lemmas(f, lexicon={"NOUN": {"lower": [1]}}), "Expected `str`, got `int`"),
-    Fault("other keys", lambda f: write_lemmas(f, dictionary={"NOUN": {}}), "by UPOS and a tag with a tab"),
-    Fault("no list", lambda f: write_lemmas(f, irregular={"be": "is"}), "Expected `array`, got `str`"),
     Fault("not listed", remove_lemmas, "there is no lemmas.json, which a tagger with lemma rules needs"),
     Fault("no rule", lambda f: faults.change_labels(f, lemma=["a", "b", "c"]), "no lemma rule is 'a'; one is"),
     Fault("no head", lambda f: faults.change_endpoint(f, "outputs", lemma=None), "lemma"),

@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.telemetry.metric_files import FILE_BYTES, MetricFile, SharedMetrics, remove_gauges
 from service.telemetry.metrics import SHARED_FOLDER, Metrics
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 DOES = """
 import sys
 from service.telemetry.metrics import Metrics

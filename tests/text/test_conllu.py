@@ -1,5 +1,4 @@
 import conllu
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,7 +7,7 @@ from service.text.languages import make_tokenizer
 from service.text.segmenter import Segmenter
 from service.text.slices import Sliced, finish
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import Token, multiwords
+from service.text.tokenizer import Token
 from tests.text import conll18
 
 TOKENIZER = SpacyTokenizer()
@@ -44,16 +43,6 @@ def test_multiword_tokens_have_a_line_before_their_words():
     ]
     assert sentence.metadata == {"sent_id": "0", "text": '"I can\'t," she said.'}
     assert sentence[1]["feats"] == {"Foreign": "Yes", "Number": "Sing"}
-
-
-@pytest.mark.parametrize(
-    ("word", "parts"),
-    [("don't", ["do", "n't"]), ("I'd've", ["I", "'d", "'ve"]), ("cannot", ["can", "not"]), ("dogs'", ["dogs", "'"])],
-)
-def test_clitics_make_multiword_tokens(word, parts):
-    tokens = TOKENIZER.tokens(f"{word} x")
-    assert [token.text for token in tokens[:-1]] == parts
-    assert multiwords(tokens) == [(0, len(parts) - 1)]
 
 
 def test_text_has_one_space_where_tokens_are_apart():

@@ -202,6 +202,7 @@ WRITTEN: dict[str, Any] = {"characters": "ab", "irregular": {}, "lexicon": {}, "
         (WRITTEN | {"dictionary": {"NOUN": {}}}, "by UPOS and a tag with a tab between them, not by 'NOUN'"),
         (WRITTEN | {"dictionary": {"NOUN\tNNS\t_": {}}}, "a tab between them, not by"),
         (WRITTEN | {"irregular": {"be": ["\ud800"]}}, "truncated|surrogate"),
+        (WRITTEN | {"irregular": {"be": "is"}}, "Expected `array`, got `str`"),
         (b"\xff", "JSON is malformed"),
     ],
 )

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.__main__ import main
 from service.commands.annotate.parquet import OTHER_MEMBERS
 from service.commands.annotate.rows import UnreadableInput
 from tests.commands.annotate.conftest import SCORES, objects, output_of, run
@@ -178,14 +177,11 @@ def test_what_cannot_be_used_is_refused(tmp_path, columns, message):
         run(write(tmp_path, pa.table(columns)), form="parquet")
 
 
-def test_what_is_no_parquet_file_is_refused(tmp_path, capsys):
+def test_what_is_no_parquet_file_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     path.write_bytes(b"PAR1\x15 and nothing more")
     with pytest.raises(UnreadableInput, match="is no valid Parquet file"):
         run(path)
-    with pytest.raises(SystemExit):
-        main(["annotate", "x.txt", "--task", "tag", "--format", "parquet", "--output", "-"])
-    assert "Parquet cannot go to standard output" in capsys.readouterr().err
 
 
 def test_without_the_extra_it_says_which(tmp_path, monkeypatch):

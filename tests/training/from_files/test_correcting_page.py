@@ -27,6 +27,7 @@ BASES = {
 UNLABELLED = ("--unlabelled", "plain.txt")  # the corpora of the page's models are no part of the project
 XPOS = '"xpos": "UH", '  # which the tiny model has not
 ONE_EPOCH = ("--set", "epochs=1")
+ZUM = {"text": "zum", "start": 13, "end": 16, "first": 3, "last": 4}
 
 
 @pytest.fixture
@@ -97,8 +98,12 @@ def test_the_commands_of_the_page_do_what_it_says(run, store, capsys, monkeypatc
                     sent = json.loads(subprocess.run(curl, capture_output=True, check=True).stdout)
                     assert (sent["model"], sent["version"]) == ("tagger-en", "12")
                 else:
-                    answer = httpx.post(f"{server.url}/tag", json={"text": "the lol"}, timeout=60).json()
-                    last = answer["results"][0]["sentences"][0]["tokens"][-1]
+                    answer = httpx.post(f"{server.url}/tag", json={"text": "the dog sees zum lol"}, timeout=60).json()
+                    (tagged,) = answer["results"][0]["sentences"]
+                    assert [one["text"] for one in tagged["tokens"]] == ["the", "dog", "sees", "zu", "dem", "lol"]
+                    assert tagged["multiword_tokens"] == [ZUM]
+                    assert all(one["lemma"] for one in tagged["tokens"])
+                    last = tagged["tokens"][-1]
                     assert (last["upos"], last["source"]) == ("INTJ", "dictionary")
         else:
             with monkeypatch.context() as patch:

@@ -1,16 +1,13 @@
-"""From files to answers over HTTP: a tagger of a tiny treebank with a teacher, and a classifier of a tiny table."""
+"""Models of files: a tagger of a tiny treebank with a teacher, and a classifier of a tiny table."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
 from service.artifact.manifest import read_manifest
-from tests.conftest import start_server
-from tests.training.from_files.made import TEXT, TOPICS
+from tests.training.from_files.made import TEXT
 from tests.training.tiny import conllu, sentence, tagging, treebank
 from training.data.files import DataFileError
 from training.data.treebank import read
@@ -18,7 +15,8 @@ from training.teachers.unlabelled import of_file, of_treebank
 
 
 @pytest.mark.usefixtures("made")
-def test_models_of_files_are_served_and_compared(run, tmp_path, capsys):
+def test_models_of_files_are_compared(run, capsys):
+    """That they are served: see `test_correcting_page`."""
     assert "lexicon: 4 words, 7% of the different words of train" in Path("said.txt").read_text()
     folder = Path("model_store/tagger-xx/1")
     manifest = read_manifest(folder)
@@ -36,24 +34,6 @@ def test_models_of_files_are_served_and_compared(run, tmp_path, capsys):
     for names in (("tagger-xx", "topics"), ("topics",) * 3):
         assert run("evaluate", *names, "--data", "topics.jsonl") == 1
         assert "right: " in capsys.readouterr().err
-
-    with start_server(tmp_path / "log", TAGWERK_MODEL_STORE=str(tmp_path / "model_store")) as server:
-        server.wait_until_ready()
-        with httpx.Client(base_url=server.url, timeout=60) as client:
-
-            def ask(path: str, **body: Any) -> dict[str, Any]:
-                answer = client.post(path, json=body)
-                assert answer.status_code == 200, answer.text
-                (result,) = answer.json()["results"]
-                return dict(result)
-
-            (tagged,) = ask("/tag", model="tagger-xx", text="the dog sees zum cat")["sentences"]
-            tokens = tagged["tokens"]
-            assert [token["text"] for token in tokens] == ["the", "dog", "sees", "zu", "dem", "cat"]
-            assert tagged["multiword_tokens"] == [{"text": "zum", "start": 13, "end": 16, "first": 3, "last": 4}]
-            assert {token["upos"] for token in tokens} <= {"ADP", "DET", "NOUN", "VERB", "ADV", "NUM"}
-            assert all(token["lemma"] for token in tokens)
-            assert set(ask("/classify", model="topics", text=TOPICS["law"])["scores"]) == set(TOPICS)
 
 
 def said(run: Callable[..., int], capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:
