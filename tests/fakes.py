@@ -121,9 +121,8 @@ class Echo:
     def __init__(self, device: Device) -> None:
         self._device = device
 
-    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
-        sizes = list(batch_sizes)
-        yield from [len(sizes)] * len(sizes)
+    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[None]:
+        yield from [None for _ in batch_sizes]
 
     def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
         self._device.start_step()
@@ -145,9 +144,8 @@ class Repeater:
     def __init__(self, device: Device) -> None:
         self._device = device
 
-    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[int]:
-        count = len(list(shapes))
-        yield from [count] * count
+    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[None]:
+        yield from [None for _ in shapes]
 
     def start(self, inputs: Tensors, logprobs: bool = False) -> Fetch:
         self._device.start_step()

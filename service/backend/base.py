@@ -28,11 +28,8 @@ class SequenceModel(Protocol):
     def timed_outputs(self) -> frozenset[str]:
         """The outputs that have a time axis; the others are [B, ...]."""
 
-    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
-        """Compiles a step of each batch size B for sequences of up to `capacity`.
-
-        Yields the number of executables after each.
-        """
+    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[None]:
+        """Compiles a step of each batch size B for sequences of up to `capacity`; yields after each executable."""
 
     def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
         """Starts a batch [B, T], T up to the capacity. Returns what fetches the default outputs and `extra_outputs`.
@@ -49,11 +46,8 @@ class GenerationModel(Protocol):
     A step reads some of the slots; the others do not change.
     """
 
-    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[int]:
-        """Allocates the states of the slots, compiles a step for each (B, T).
-
-        Yields the number of executables after each.
-        """
+    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[None]:
+        """Allocates the states of the slots, compiles a step for each (B, T); yields after each executable."""
 
     def start(self, inputs: Tensors, logprobs: bool = False) -> Fetch:
         """Starts to read tokens into slots' states, and to sample one token per row.

@@ -16,15 +16,15 @@ def compiled(function: Callable[..., Any], *specs: Any) -> Any:
     return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)
 
 
-def on_all_cores(work: Iterable[Callable[[], None]], beside: Callable[[], None] = lambda: None) -> Iterator[int]:
-    """Runs functions in parallel, one per core; yields the number of `work` after each of these. Then all are done."""
+def on_all_cores(work: Iterable[Callable[[], None]], beside: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Runs functions in parallel, one per core; yields after each of `work`. Then all are done."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         uncounted = pool.submit(beside)
         futures = [pool.submit(call) for call in work]
         try:
             for future in as_completed(futures):
                 future.result()
-                yield len(futures)
+                yield
             uncounted.result()
         finally:
             pool.shutdown(cancel_futures=True)

@@ -35,8 +35,8 @@ class TensorFlowGenerationModel:
         with tf.device(device):
             self._step = make_step(manifest, loaded.signatures)
 
-    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[int]:
-        """Allocates the states of the slots, compiles a step for each shape; yields their number after each."""
+    def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[None]:
+        """Allocates the states of the slots, compiles a step for each shape; yields after each executable."""
         shapes = set(shapes)
         self._packing = packing = Packing(GENERATION_INPUTS, max(t for _, t in shapes))
 

@@ -53,7 +53,7 @@ class TensorFlowSequenceModel:
         ends = [start + len(manifest.labels[head]) for start, head in zip(starts, heads, strict=False)]
         self._scores = dict(zip(heads, map(slice, starts, ends), strict=False))  # of each head, among the logits
 
-    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[int]:
+    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[None]:
         """Compiles the steps, see `service.backend.base`. Raises ConfigurationError for batches that are too large."""
         batch_sizes = list(batch_sizes)
         if (cache := self._step.cache) is not None:

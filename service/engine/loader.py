@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
@@ -50,25 +50,6 @@ class Generator:
     slots: Slots
 
 
-@dataclass(frozen=True, slots=True)
-class LoadProgress:
-    """How far the loading of a process's versions is.
-
-    Attributes:
-        key: the version that is being loaded.
-        number: its number among the versions, from 1.
-        versions: the number of all versions.
-        compiled: its executables that are compiled.
-        executables: all its executables; 0 before that is known.
-    """
-
-    key: ModelKey
-    number: int
-    versions: int
-    compiled: int = 0
-    executables: int = 0
-
-
 OnLoaded = Callable[[ModelKey, Sequences | Generator, bool], object]  # the last says whether the device `overlaps`
 
 
@@ -78,12 +59,12 @@ class LoadHooks:
 
     Attributes:
         prepare: with each version while it is compiled, in another thread; an error refuses the version.
-        on_progress: before each version, and after each of its executables.
+        on_progress: before each version, and after each of its executables, with the number of those that are compiled.
         on_unread: before a version is refused for a fault of the machine, such as a full disk.
     """
 
     prepare: Callable[[ModelVersion], object] = lambda version: None
-    on_progress: Callable[[LoadProgress], object] = lambda progress: None
+    on_progress: Callable[[ModelKey, int], object] = lambda key, compiled: None
     on_unread: Callable[[ModelKey, str], object] = lambda key, reason: None
 
 
@@ -147,25 +128,23 @@ class ModelLoading:
             log.info("ready on %s: %s; %s", backend.device, ", ".join(served) or "no model", cost)
 
     def _load_version(self, backend: Backend, version: ModelVersion, number: int) -> Sequences | Generator:
-        key, progress = version.key, LoadProgress(version.key, number, len(self.versions))
-        self.hooks.on_progress(progress)
-        log.info("loads %s (%d of %d)", key, number, progress.versions)
+        key = version.key
+        self.hooks.on_progress(key, 0)
+        log.info("loads %s (%d of %d)", key, number, len(self.versions))
         begun = self.clock()
         try:
-            model, executables = self._load(backend, version, progress)
+            model, executables = self._load(backend, version)
         except DeviceFailed:
             if not self.cache.remove_damaged():
                 raise
-            model, executables = self._load(backend, version, progress)
+            model, executables = self._load(backend, version)
         seconds = self.clock() - begun
         self.metrics.model_info.labels(key.name, key.version).set(1)
         self.metrics.model_load_duration.labels(key.name, key.version).set(seconds)
         log.info("%s: %d executables, %.1f s; %.0f MB in all", key, executables, seconds, resident_megabytes())
         return model
 
-    def _load(
-        self, backend: Backend, version: ModelVersion, progress: LoadProgress
-    ) -> tuple[Sequences | Generator, int]:
+    def _load(self, backend: Backend, version: ModelVersion) -> tuple[Sequences | Generator, int]:
         """Loads a version: checks its goldens, compiles and times its steps; returns it and its executables' number.
 
         Raises ArtifactError.
@@ -175,10 +154,10 @@ class ModelLoading:
             generator = backend.load_generation_model(version.folder, manifest)
             slots = Slots(settings.slots, PREFILL_TOKENS, MAX_WAITING_STREAMS, settings.max_queue_tokens)
             compiling = generator.warm_up(settings.slots, slots.shapes)
-            return Generator(generator, slots), self._compile(compiling, version, progress)
+            return Generator(generator, slots), self._compile(compiling, version)
         model = backend.load_sequence_model(version.folder, manifest)
         grid = Grid(settings.batch_sizes, manifest.length_buckets)
-        executables = self._compile(model.warm_up(grid.batch_sizes, grid.capacity), version, progress)
+        executables = self._compile(model.warm_up(grid.batch_sizes, grid.capacity), version)
         if (same := (manifest.graph, grid.capacity)) not in self._step_times:
             # Other processes, such as those that compile at the same start, do not change the processor time of a step.
             clock = self.clock if backend.overlaps else time.process_time
@@ -189,24 +168,24 @@ class ModelLoading:
             self._step_times[same] = StepTimes.fit(measured)
         return Sequences(model, grid, self._step_times[same], Observed(version, self.metrics)), executables
 
-    def _compile(self, compiling: Iterable[int], version: ModelVersion, progress: LoadProgress) -> int:
+    def _compile(self, compiling: Iterable[None], version: ModelVersion) -> int:
         """Compiles, and prepares the version meanwhile; returns the number of executables."""
         with ThreadPoolExecutor(1) as beside:
             prepared = beside.submit(self.hooks.prepare, version)
-            count = self._count(compiling, progress)
+            count = self._count(compiling, version.key)
         prepared.result()
         return count
 
-    def _count(self, compiling: Iterable[int], progress: LoadProgress) -> int:
+    def _count(self, compiling: Iterable[None], key: ModelKey) -> int:
         """Consumes what compiles; counts and times each executable in the metrics. Returns their number."""
-        name, count, started = progress.key.name, 0, self.clock()
-        for count, executables in enumerate(compiling, start=1):
+        count, started = 0, self.clock()
+        for count, _ in enumerate(compiling, start=1):
             now = self.clock()
-            self.metrics.compilations.labels(name).inc()
-            self.metrics.compilation_duration.labels(name).observe(now - started)
+            self.metrics.compilations.labels(key.name).inc()
+            self.metrics.compilation_duration.labels(key.name).observe(now - started)
             started = now
             self.cache.record()
-            self.hooks.on_progress(replace(progress, compiled=count, executables=executables))
+            self.hooks.on_progress(key, count)
             if self.stopped():
                 break
         return count

@@ -6,28 +6,15 @@ answers, answers that are not read. Above the total, the slowest client is dropp
 
 import math
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from service.http.connection.bounded_protocol import BoundedProtocol
 
 MOST_BYTES = 176 * 2**20  # in a process; the largest answer to a valid request has some 163 MiB
 LEAST_BODIES = 4  # bodies of the maximum size always fit
 CHECKS = 32  # a check after each such part of the total
 LEAST_SECONDS = 1.0  # over which a rate is computed; until then it counts as high
-
-
-class ClientConnection(Protocol):
-    """A client's connection."""
-
-    def held_bytes(self) -> int:
-        """Returns how many bytes are held for it: received and not worked off, or written and not sent."""
-
-    def moved_bytes(self) -> int:
-        """Returns how many bytes have been received from it and sent to it, since it connected."""
-
-    def waits(self) -> bool:
-        """Returns whether it waits for the service, and not the service for it."""
-
-    def drop(self, most: int) -> None:
-        """Closes it, since all clients together hold more than `most` bytes."""
 
 
 class ClientMemory:
@@ -38,9 +25,8 @@ class ClientMemory:
 
     def __init__(self, max_body_bytes: int) -> None:
         self.most = max(MOST_BYTES, LEAST_BODIES * max_body_bytes)
-        self.clients: dict[
-            ClientConnection, tuple[float, int] | None
-        ] = {}  # since when it holds bytes, and those moved by then
+        # Since when each connection holds bytes, and those moved by then.
+        self.clients: dict[BoundedProtocol, tuple[float, int] | None] = {}
         self.clock = time.monotonic
         self._unchecked = 0  # bytes
 
@@ -53,7 +39,7 @@ class ClientMemory:
     def check(self) -> None:
         """Sums the bytes, and drops the slowest clients above the total, last of all those waiting for the service."""
         self._unchecked, now, total = 0, self.clock(), 0
-        holding: list[tuple[bool, float, int, ClientConnection]] = []
+        holding: list[tuple[bool, float, int, BoundedProtocol]] = []
         for client, mark in self.clients.items():
             if not (size := client.held_bytes()):
                 self.clients[client] = None

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from service.artifact.version import ModelVersion
-from service.engine.loader import LoadHooks, LoadProgress, loading_order
+from service.engine.loader import LoadHooks, loading_order
 from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
 from service.http.context import Context, ProcessGroup
@@ -97,12 +97,12 @@ class BoardGroup(ProcessGroup):
             loading = self._status.loading if self._status.loading not in done else None
             self._write(msgspec.structs.replace(self._status, ready=ready, refused=refused, loading=loading))
 
-    def note_loading(self, progress: LoadProgress) -> None:
+    def note_loading(self, key: ModelKey, compiled: int) -> None:
         """Writes which version is being loaded. Called in the loading thread: the load may kill this process."""
         self._slot.progress += 1
-        if not progress.compiled:
+        if not compiled:
             with self._lock:
-                self._write(msgspec.structs.replace(self._status, loading=progress.key))
+                self._write(msgspec.structs.replace(self._status, loading=key))
 
     def note_unread(self, key: ModelKey, reason: str) -> None:
         """Writes that a version could not be loaded for a fault of the machine. Called in the loading thread."""

@@ -16,7 +16,7 @@ from service.artifact.version import ModelVersion
 from service.backend.cache import NO_CACHE, ExecutableCache
 from service.engine import loader
 from service.engine.engine import Engine
-from service.engine.loader import Generator, LoadHooks, LoadProgress, ModelLoading, Sequences, loading_order
+from service.engine.loader import Generator, LoadHooks, ModelLoading, Sequences, loading_order
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, State
@@ -58,7 +58,7 @@ class Bench(Device):
         super().__init__()
         self.clock = Clock()
         self.metrics = Metrics()
-        self.progress: list[LoadProgress] = []
+        self.progress: list[tuple[ModelKey, int]] = []  # with the number of executables
         self.loaded: dict[ModelKey, Sequences | Generator] = {}
         self.refused: dict[ModelKey, str] = {}
         self.counts = [0]
@@ -68,8 +68,8 @@ class Bench(Device):
         self.loading.cache = executables
         self.stopped = False
 
-    def on_progress(self, progress: LoadProgress) -> None:
-        self.progress.append(progress)
+    def on_progress(self, key: ModelKey, compiled: int) -> None:
+        self.progress.append((key, compiled))
 
     def finish_step(self) -> None:
         self.clock.now += STEP_SECONDS
@@ -85,7 +85,7 @@ class Bench(Device):
 
     def begun(self) -> list[str]:
         """Returns the names of the versions in the order in which their loading began."""
-        return [one.key.name for one in self.progress if not one.executables]
+        return [key.name for key, compiled in self.progress if not compiled]
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(f"tagwerk_{name}", labels)
@@ -99,16 +99,10 @@ def test_what_is_loaded_is_passed_on_and_the_progress_is_reported():
     assert bench.refused == {}
     assert bench.metric("model_info", model="tagger", version="1") == 1
     assert bench.metric("model_load_duration_seconds", model="lm", version="1") == 0
-    tagger = [one for one in bench.progress if one.key == TAGGER]
-    lm = [one for one in bench.progress if one.key == LM]
-    assert bench.progress == [*tagger, *lm]
-    for number, (key, reports) in enumerate([(TAGGER, tagger), (LM, lm)], start=1):
-        count = reports[-1].executables
-        assert count > 0
-        assert reports == [
-            LoadProgress(key, number, 2),
-            *(LoadProgress(key, number, 2, compiled, count) for compiled in range(1, count + 1)),
-        ]
+    counts = dict(bench.progress)
+    assert list(counts) == [TAGGER, LM]
+    assert all(counts.values())
+    assert bench.progress == [(key, compiled) for key, count in counts.items() for compiled in range(count + 1)]
 
 
 class Processor(Bench):
@@ -209,7 +203,7 @@ def test_models_are_loaded_at_low_priority_after_the_device_is_there(monkeypatch
     bench, events = Bench(), list[object]()
     monkeypatch.setattr(loader, "lower_priority", lambda: events.append("low"))
     bench.loading.make_backend = lambda: events.append("device") or bench  # type: ignore[func-returns-value]
-    bench.loading.hooks.on_progress = lambda progress: events.append(progress.key)
+    bench.loading.hooks.on_progress = lambda key, compiled: events.append(key)
     bench.loading.low_priority = True
     bench.run()
     assert list(dict.fromkeys(events)) == ["device", "low", TAGGER, LM]
@@ -231,15 +225,15 @@ def test_a_low_priority_is_that_of_its_thread_alone():
 
 @pytest.mark.parametrize("during", [TAGGER, LM], ids=["the first", "the last"])
 def test_loading_that_is_stopped_compiles_nothing_more_and_is_not_ready(during, caplog):
-    def on_progress(progress: LoadProgress) -> None:
-        bench.progress.append(progress)
-        bench.stopped = bench.stopped or (progress.key == during and progress.compiled == 1)
+    def on_progress(key: ModelKey, compiled: int) -> None:
+        bench.progress.append((key, compiled))
+        bench.stopped = bench.stopped or (key, compiled) == (during, 1)
 
     bench = Bench()
     bench.loading.hooks.on_progress = on_progress
     with caplog.at_level(logging.INFO, logger="tagwerk"):
         bench.run()
-    assert (bench.progress[-1].key, bench.progress[-1].compiled) == (during, 1)
+    assert bench.progress[-1] == (during, 1)
     assert "ready on" not in caplog.text
 
 
@@ -251,9 +245,9 @@ def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_d
         assert locked.name == "a"
         released = threading.Event()
 
-        def on_progress(progress: LoadProgress) -> None:
-            bench.progress.append(progress)
-            if progress.key.name == "c" and progress.compiled == progress.executables:
+        def on_progress(key: ModelKey, compiled: int) -> None:
+            bench.progress.append((key, compiled))
+            if key.name == "c" and compiled == len(SETTINGS.batch_sizes):
                 released.set()
 
         bench.loading.hooks.on_progress = on_progress
@@ -263,7 +257,6 @@ def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_d
         assert bench.begun() == ["b", "c"]
     loading.join(10)
     assert bench.begun() == ["b", "c", "a"]
-    assert [one.number for one in bench.progress if not one.executables] == [1, 2, 3]
 
 
 class DeviceOfCachedExecutables(Bench):

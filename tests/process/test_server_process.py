@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import pytest
 
-from service.engine.loader import LoadProgress
 from service.process import server_process
 from service.process.board import Board, ProcessStatus, ServiceStatus
 from service.process.server import ORPHAN_SECONDS, Server
@@ -87,7 +86,7 @@ def test_what_it_serves_refuses_and_could_not_read_is_noted(board):
 
 def test_a_version_that_a_fault_of_the_machine_kept_from_loading_is_not_among_the_refused(board):
     made, slot = group(board), board.slots[0]
-    made.note_loading(LoadProgress(NEW, 1, 2))
+    made.note_loading(NEW, 0)
     made.note_unread(NEW, "No space left on device")
     made.note([*states(OLD), ModelState(NEW, State.REFUSED, "No space left on device")])
     unread = ((NEW, "No space left on device"),)
@@ -96,11 +95,11 @@ def test_a_version_that_a_fault_of_the_machine_kept_from_loading_is_not_among_th
 
 def test_what_it_loads_is_noted_before_it_begins_until_it_is_done(board):
     made, slot = group(board), board.slots[0]
-    made.note_loading(LoadProgress(OLD, 1, 2))
+    made.note_loading(OLD, 0)
     assert (slot.status.read().loading, slot.progress) == (OLD, 1)
-    made.note_loading(LoadProgress(OLD, 1, 2, 1, 3))
+    made.note_loading(OLD, 1)
     assert (slot.status.read().loading, slot.progress) == (OLD, 2)
-    made.note_loading(LoadProgress(NEW, 2, 2))  # in another thread, before the event loop notes the first
+    made.note_loading(NEW, 0)  # in another thread, before the event loop notes the first
     made.note(states(OLD))
     assert slot.status.read().loading == NEW
     made.note(states(OLD, NEW))
