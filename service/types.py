@@ -92,12 +92,21 @@ class Ragged:
             first, start = first + count, end
 
 
-def joined(parts: Sequence[Ragged]) -> Ragged:
-    """Concatenates several, at least one."""
-    if len(parts) == 1:
-        return parts[0]
-    values = {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values}
-    return Ragged(np.concatenate([part.lengths for part in parts]), values)
+class Outputs(NamedTuple):
+    """The outputs of N sequences, without padding.
+
+    Attributes:
+        timed: those with a time axis, of all sequences concatenated  # each [sum of lengths, ...].
+        others: those without  # each [N, ...].
+    """
+
+    timed: dict[str, Array]
+    others: dict[str, Array]
+
+    def of(self, rows: slice, cells: slice) -> "Outputs":
+        """Returns the outputs of some sequences: views, not copies."""
+        timed = {name: values[cells] for name, values in self.timed.items()}
+        return Outputs(timed, {name: values[rows] for name, values in self.others.items()})
 
 
 class Sampled(NamedTuple):

@@ -173,7 +173,7 @@ class ReadyEngine(Engine):
     def models(self) -> list[ModelState]:
         return []
 
-    def full_for_texts(self, model: ModelKey, texts: int) -> None:
+    def check_room_for_texts(self, model: ModelKey, texts: int) -> None:
         return None
 
     async def infer(self, request: Requests) -> Outcome:

@@ -21,14 +21,15 @@ from service.commands.annotate.job import Job
 from service.commands.annotate.processes import Processes
 from service.commands.annotate.rows import Chunk, Position, Row
 from service.commands.annotate.source import CHUNK_ROWS
-from service.engine.padding import Grid, pad
+from service.engine.batches import pad
+from service.engine.scheduler import Grid
 from service.settings import Settings, load_settings
 from service.store.serving import served
 from service.tasks.tagging import Tagging
 from service.text.languages import ENGLISH, named_tokenizer
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.types import Array, Ragged, joined
+from service.types import Array, Ragged
 
 
 def endless_chunks(seconds: float) -> Iterator[Chunk]:
@@ -62,7 +63,7 @@ def full_batches(version: ModelVersion, settings: Settings, grid: Grid) -> list[
         for one in sequences.split([1] * len(sequences)):
             lanes[grid.bucket(one.tokens)].append(one)
     return [
-        pad(joined(lane[first : first + rows]), (rows, length))
+        pad(Ragged.of([one.values for one in lane[first : first + rows]]), (rows, length))
         for length, lane in lanes.items()
         for first in range(0, len(lane) - rows + 1, rows)
     ]

@@ -11,7 +11,8 @@ from statistics import median
 
 from loadtests.text import endless_text
 from service.backend.saved_model import TensorFlowBackend
-from service.engine.padding import Grid, pad
+from service.engine.batches import pad
+from service.engine.scheduler import Grid
 from service.settings import load_settings
 from service.store.serving import served
 from service.tasks.tagging import Tagging

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 
-from service.engine.padding import Grid
+from service.engine.scheduler import Grid
 
 Shape = tuple[int, int]  # B, T
 Cost = tuple[float, tuple[Shape, ...]]  # seconds, and the batches that take them

@@ -19,7 +19,8 @@ from loadtests.peers.cuts import Cuts, Shape
 from loadtests.peers.texts import grid_for, version_for
 from service.artifact.version import ModelVersion
 from service.backend.cache import ExecutableCache
-from service.engine.padding import Grid, pad, sizes_of
+from service.engine.batches import pad
+from service.engine.scheduler import Grid
 from service.settings import load_settings
 from service.types import Array, Ragged, Tensors
 
@@ -81,7 +82,10 @@ class Model:
         words = max(1, int(DISTINCT * size * length))
         numbers = np.resize(np.arange(words, dtype=np.int32), size * length).reshape(size, length)
         example = {
-            name: np.broadcast_to(numbers[(..., *[None] * (len(spec.axes) - 2))], (size, length, *sizes_of(spec)))
+            name: np.broadcast_to(
+                numbers[(..., *[None] * (len(spec.axes) - 2))],
+                (size, length, *(n for n in spec.axes[2:] if isinstance(n, int))),
+            )
             for name, spec in self._inputs.items()
             if name != "lengths"
         }

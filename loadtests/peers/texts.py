@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from service.artifact.version import ModelVersion
-from service.engine.padding import Grid
+from service.engine.scheduler import Grid
 from service.settings import load_settings
 from service.store.serving import served
 from service.tasks.sentiment import Sentiment

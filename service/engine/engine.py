@@ -16,7 +16,7 @@ from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Generation, Outcome, Requests, check_generation
 from service.engine.scheduler import Scheduler
 from service.engine.streams import Streams
-from service.errors import DeadlineExceeded, EngineUnavailable, ModelNotFound, Overloaded, TagwerkError
+from service.errors import DeadlineExceeded, EngineUnavailable, ModelNotFound, TagwerkError
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, Sampled, State
@@ -151,9 +151,10 @@ class Engine:
         self.wake()
         return admitted
 
-    def full(self, client: int) -> Overloaded | None:
-        """Returns the error with which any request of a client would be rejected now, or None."""
-        return self._scheduler.queue.rejection(client, 1, 1)
+    def check_room(self, client: int) -> None:
+        """Raises Overloaded if any request of a client would be rejected now, which then need not be encoded."""
+        if (full := self._scheduler.queue.rejection(client, 1, 1)) is not None:
+            raise full
 
     def abandon(self, request: EngineRequest) -> None:
         """Cancels a request, unless it is over: removes its waiting sequences. Does not call its `on_done`."""
@@ -200,10 +201,10 @@ class Engine:
         check_generation(request)
         return self._streams.generate(request)
 
-    def full_for_texts(self, model: ModelKey, texts: int) -> Overloaded | None:
-        """Returns the error with which a request for so many texts would be rejected now, or None."""
-        generator = self._streams.models.get(model)
-        return None if generator is None else generator.slots.rejection(texts)
+    def check_room_for_texts(self, model: ModelKey, texts: int) -> None:
+        """Raises Overloaded if there is no room for so many texts now, none of which is to be queued then."""
+        if (generator := self._streams.models.get(model)) is not None:
+            generator.slots.check_room(texts)
 
     def cut_texts(self) -> None:
         """Ends the texts being generated where they are: each iterator stops as if its text were complete."""
@@ -272,7 +273,9 @@ class Engine:
         except Exception:  # of the scheduler, for instance: it would repeat
             self._fail()
             return
-        if more or self._scheduler.queue.sequences or self._batches.running is not None or self._streams.busy:
+        streams = self._streams
+        generates = streams.steps or (streams.texts and streams.waits)
+        if more or self._scheduler.queue.sequences or self._batches.running is not None or generates:
             self.wake()
         else:
             self._idle.set()

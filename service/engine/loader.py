@@ -4,23 +4,25 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
+import numpy as np
+
+from service.artifact.manifest import TensorSpec
 from service.artifact.version import ModelVersion
 from service.backend.base import Backend, GenerationModel, SequenceModel
 from service.backend.cache import NO_CACHE, ExecutableCache
 from service.engine.observed import Observed
-from service.engine.padding import Grid, full_rows
-from service.engine.plan import StepTimes
+from service.engine.scheduler import Grid, StepTimes
 from service.engine.slots import Slots
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, TagwerkError, is_machine_fault
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey
+from service.types import Array, ModelKey
 
 log = logging.getLogger("tagwerk.engine")
 
@@ -202,6 +204,16 @@ class ModelLoading:
             return clock() - started
 
         return max(min(self.in_event_loop(measure) for _ in range(TIMINGS)), 1e-9)  # 0 on a clock that has not moved
+
+
+def full_rows(specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> dict[str, Array]:
+    """Returns inputs of zeros for a batch (B, T) whose rows all have length T."""
+    b, t = shape
+    inputs = {}
+    for name, spec in specs.items():
+        sizes = [axis for axis in spec.axes[2:] if isinstance(axis, int)]
+        inputs[name] = np.zeros((b, t, *sizes), spec.dtype)
+    return inputs | {"lengths": np.full(b, t, np.int32)}
 
 
 def lower_priority() -> None:

@@ -9,10 +9,9 @@ import numpy as np
 
 from service.artifact.manifest import CONFIDENCE_BINS, PROBABILITIES, Reference
 from service.artifact.version import ModelVersion
-from service.engine.padding import Outputs
 from service.telemetry.metrics import Metrics
 from service.text.vocabulary import UNK
-from service.types import Tensors
+from service.types import Outputs, Tensors
 
 READ = {"word": ("words", "word_ids"), "character": ("characters", "char_ids")}  # kind: vocabulary, input
 KNOWN, UNKNOWN = "known", "unknown"

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, NamedTuple
 
-from service.engine.padding import Outputs
 from service.engine.requests import ANONYMOUS, Requests
 from service.errors import Overloaded, TagwerkError
-from service.types import ModelKey
+from service.types import ModelKey, Outputs
 
 SPREAD = 8  # how far a request's sequences are spread: this many long requests leave time for a short one
 LONGEST_SECONDS = 0.05  # that others may wait: for a step, for batches planned together, for tokens sent in groups

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,19 +33,6 @@ class Requests:
     clients: Sequence[int]
     extra_outputs: frozenset[str] = frozenset()
     begun: bool = False
-
-    @classmethod
-    def one(
-        cls,
-        model: ModelKey,
-        sequences: Ragged,
-        deadline: float,
-        extra_outputs: frozenset[str] = frozenset(),
-        begun: bool = False,
-        client: int = ANONYMOUS,
-    ) -> Self:
-        """Returns a single request of at least one sequence."""
-        return cls(model, sequences, [len(sequences)], [deadline], [client], extra_outputs, begun)
 
 
 @dataclass(slots=True)

@@ -1,12 +1,15 @@
-"""Selects the batches for the device. The owner supplies the clock and the device."""
+"""Selects the batches for the device, by step times measured here. The owner supplies the clock and the device."""
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
+from math import inf
+from typing import Self
 
-from service.engine.padding import Grid
-from service.engine.plan import StepTimes, cut
+import numpy as np
+
 from service.engine.queue import LONGEST_SECONDS, EngineRequest, OnDone, Place, Queue, QueuedSequence
 from service.engine.requests import ANONYMOUS, Requests
 from service.errors import ModelNotFound, TagwerkError
@@ -15,6 +18,85 @@ from service.types import ModelKey
 # Full batches that are planned together, so that those of a batch have about the same length; one if several clients
 # wait, so that none waits for another's.
 PLANNED_BATCHES = 2
+ROUNDING = 1 + 1e-9  # within which times are equal
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A model's compiled batch sizes B and length buckets, both ascending.
+
+    A step takes sequences of any length up to the longest bucket, which is its capacity.
+    """
+
+    batch_sizes: tuple[int, ...]
+    lengths: tuple[int, ...]
+
+    def bucket(self, length: int) -> int:
+        """Returns the length bucket of a sequence: the smallest T that holds it. Raises ValueError if none does."""
+        if length > self.lengths[-1]:
+            raise ValueError(f"a sequence of {length} tokens does not fit the largest bucket, {self.lengths[-1]}")
+        return self.lengths[bisect_left(self.lengths, length)]
+
+    def rows(self, sequences: int) -> int:
+        """Returns the smallest B that holds that many sequences, or the largest B."""
+        return self.batch_sizes[min(bisect_left(self.batch_sizes, sequences), len(self.batch_sizes) - 1)]
+
+    @property
+    def capacity(self) -> int:
+        """The length of the longest sequence."""
+        return self.lengths[-1]
+
+
+@dataclass(slots=True)
+class StepTimes:
+    """Models the seconds of a step (B, T), T its longest sequence: for each B, a line over T.
+
+    A batch that takes less than that lowers all lines alike; one that takes more says how busy the device is, not what
+    a step costs.
+
+    Attributes:
+        lines: by B: fixed seconds, and seconds per iteration of the step's loop, of which there are T.
+    """
+
+    lines: dict[int, tuple[float, float]]
+
+    @classmethod
+    def fit(cls, measured: Mapping[tuple[int, int], float]) -> Self:
+        """Fits a + b B + (c + d B) T to the seconds of steps (B, T), each number 0 or more, by least squares.
+
+        Errors count in proportion to the seconds. Four numbers for all sizes: one step that was measured too slow or
+        too fast does not decide how often its size is chosen.
+        """
+        if not measured:
+            return cls({})
+        b, t = np.array(list(measured), float).T
+        terms = np.stack([np.ones_like(b), b, t, b * t], axis=1) / np.array(list(measured.values()))[:, None]  # [N, 4]
+        used = [0, 1, 2, 3]
+        while (found := np.linalg.lstsq(terms[:, used], np.ones(len(b)))[0]).min() < 0:
+            del used[found.argmin()]
+        factors = [0.0] * 4
+        for i, factor in zip(used, found.tolist(), strict=True):
+            factors[i] = factor
+        fixed, fixed_of_row, iteration, iteration_of_row = factors
+        return cls({rows: (fixed + fixed_of_row * rows, iteration + iteration_of_row * rows) for rows, _ in measured})
+
+    def measured(self, shape: tuple[int, int], seconds: float) -> None:
+        """Lowers the times of all steps alike if one took less."""
+        fixed, per_step = self.lines[shape[0]]
+        if 0 < seconds < (known := fixed + per_step * shape[1]):
+            self.lines = {rows: (f * seconds / known, p * seconds / known) for rows, (f, p) in self.lines.items()}
+
+    def seconds(self, rows: int, length: int) -> float:
+        """Returns the seconds of a step (B, T)."""
+        fixed, per_step = self.lines[rows]
+        return fixed + per_step * length
+
+    @property
+    def of_sequence(self) -> tuple[float, float]:
+        """The device time of a sequence in a full batch: fixed seconds, and seconds per token."""
+        rows = max(self.lines)
+        fixed, per_step = self.lines[rows]
+        return fixed / rows, per_step / rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +237,28 @@ class Scheduler:
         self._models[batch.model].step_times.measured(batch.shape, seconds)
         rate = batch.tokens / max(seconds, 1e-6)
         self.queue.tokens_per_second += 0.05 * (rate - self.queue.tokens_per_second)
+
+
+def cut(lengths: Sequence[int], batch_sizes: Sequence[int], seconds: StepTimes) -> list[int]:
+    """Cuts sequences, whose lengths rise, into batches that take the least time; returns where each batch starts.
+
+    Each batch is full, but for the first, whose last rows may be filler.
+    """
+    lines = [(rows, *seconds.lines[rows]) for rows in batch_sizes]
+    costs, starts = [0.0], [0]  # of the first n sequences: their least seconds, and the start of their last batch
+    for n, length in enumerate(lengths, start=1):
+        least, first = inf, 0
+        for rows, fixed, per_step in lines:
+            start = max(n - rows, 0)
+            if (cost := costs[start] + fixed + per_step * length) <= ROUNDING * least:  # if equal, more rows
+                least, first = cost, start
+            if not start:
+                break
+        costs.append(least)
+        starts.append(first)
+    batches: list[int] = []
+    end = len(lengths)
+    while end:
+        end = starts[end]
+        batches.append(end)
+    return batches[::-1]

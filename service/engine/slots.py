@@ -108,10 +108,10 @@ class Slots:
             return
         raise Overloaded(full, self._retry_after_seconds())
 
-    def rejection(self, texts: int) -> Overloaded | None:
-        """Returns the error of a request for more texts than there is room for, none of which is to be queued."""
-        room = self._max_waiting - len(self._waiting) + self._slots.count(None)
-        return self._full() if texts > room else None
+    def check_room(self, texts: int) -> None:
+        """Raises Overloaded for more texts than there is room for."""
+        if texts > self._max_waiting - len(self._waiting) + self._slots.count(None):
+            raise self._full()
 
     def _full(self) -> Overloaded:
         slots, waiting = f"{len(self._slots)} slots (TAGWERK_SLOTS)", len(self._waiting)

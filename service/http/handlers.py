@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
-from service.engine.padding import Outputs
 from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS
 from service.pipelines import classification, formats, tagging
@@ -23,7 +22,7 @@ from service.tasks.tagging import Tagging, windows
 from service.telemetry.request import Timing
 from service.text import conllu
 from service.text.slices import Sliced
-from service.types import Ragged
+from service.types import Outputs, Ragged
 
 if TYPE_CHECKING:
     from service.http.connection.connection import Connection

@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 
 from service.engine.batches import outputs_of
-from service.engine.padding import Outputs
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Requests
 from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
@@ -25,6 +24,7 @@ from service.pipelines.formats import JSON
 from service.pipelines.run import SLICE_SECONDS, SMALL_BYTES, WAITED, Resources, advance
 from service.text import conllu
 from service.text.slices import Sliced
+from service.types import Outputs
 
 log = logging.getLogger("tagwerk.server")
 
@@ -220,7 +220,7 @@ class PlainRequests:
             task = self._resources.catalog.find(made.kind, request.model)
             kind = self._kind(made, task, *made.options(request))
             if exchange.client not in with_room:
-                self._resources.check_room(exchange.client)
+                self._resources.engine.check_room(exchange.client)
                 with_room.add(exchange.client)
             if (size := len(exchange.body)) > SMALL_BYTES:
                 self._resources.begin(size)

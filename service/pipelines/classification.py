@@ -69,7 +69,7 @@ async def classify(
     or no such label, and what `Engine.infer` raises.
     """
     task = run.resources.catalog.find(Sentiment, model)
-    run.resources.check_room(run.client)
+    run.resources.engine.check_room(run.client)
     check_explains(task, contributions)
     await run.begin(run.check_size("text", texts, len))
     began = time.monotonic()

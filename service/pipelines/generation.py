@@ -57,8 +57,7 @@ def requests(run: PipelineRun, options: GenerationOptions, at_once: bool) -> tup
     most = run.resources.settings.max_generated_tokens
     if options.max_tokens > most:
         raise TooLarge("/max_tokens", f"got {shortened(str(options.max_tokens))}", f"at most {most}")
-    if (full := run.resources.engine.full_for_texts(task.version.key, len(options.prompts) * options.n)) is not None:
-        raise full  # once, and not for each text
+    run.resources.engine.check_room_for_texts(task.version.key, len(options.prompts) * options.n)  # once, for all
     seed = secrets.randbits(53) if options.seed is None else options.seed
     prompts = [task.encode(prompt) for prompt in options.prompts]
     run.tokenized(task, began, len(prompts))

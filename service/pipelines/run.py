@@ -65,11 +65,6 @@ class Resources:
             raise Overloaded(f"the requests in progress have more than {most} bytes", 1.0)
         self.bytes_in_progress += size
 
-    def check_room(self, client: int) -> None:
-        """Raises Overloaded if the engine would reject any request of a client, which is then not encoded."""
-        if (full := self.engine.full(client)) is not None:
-            raise full
-
     def note_tokenized(self, task: AnyTask, seconds: float, texts: int, requests: int = 1) -> None:
         """Records tokenizing and encoding requests together: the duration, their texts, and what was cut."""
         cut, task.cut = task.cut, 0
@@ -198,7 +193,8 @@ class PipelineRun:
         """Runs at least one sequence; returns the outputs, see `Outcome`. For `extra_outputs` see `Requests`."""
         self.timing.notes |= {"model": str(version.key), "sequences": len(sequences), "tokens": sequences.tokens}
         with self.counted():
-            request = Requests.one(version.key, sequences, self.deadline, extra_outputs, client=self.client)
+            counts, deadlines, clients = [len(sequences)], [self.deadline], [self.client]
+            request = Requests(version.key, sequences, counts, deadlines, clients, extra_outputs)
             outcome = await infer_in_parts(self.resources.engine, request)
         queued, self._waited = self._waited + outcome.queue_seconds, 0.0
         self.timing.stages |= {"queue": queued, "inference": outcome.inference_seconds}

@@ -77,7 +77,7 @@ async def tag(
     if language == AUTO:
         return await _tag_identified(run, texts, tokens, model, known, lemmas=lemmas, candidates=candidates)
     task = run.resources.catalog.find(Tagging, model, language)
-    run.resources.check_room(run.client)
+    run.resources.engine.check_room(run.client)
     if texts is not None:
         await run.begin(size := run.check_size("text", texts, len))
         began = time.monotonic()

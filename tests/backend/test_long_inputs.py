@@ -5,7 +5,8 @@ import pytest
 
 from service.artifact.version import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
-from service.engine.padding import Grid, pad
+from service.engine.batches import pad
+from service.engine.scheduler import Grid
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging, windows
 from service.text.slices import finish

@@ -16,7 +16,7 @@ from service.backend.cache import ExecutableCache
 from service.backend.device import choose_device
 from service.backend.saved_model import TOLERANCES, TensorFlowBackend, run_golden
 from service.backend.words import WordCache
-from service.engine.padding import full_rows
+from service.engine.loader import full_rows
 from service.engine.requests import Generation, Sampling
 from service.engine.slots import Slots, Stream
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed

@@ -12,7 +12,7 @@ from service.artifact.version import ModelVersion
 from service.backend.base import SequenceModel
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
-from service.engine.requests import Generation, Outcome, Requests, Sampling
+from service.engine.requests import ANONYMOUS, Generation, Outcome, Requests, Sampling
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, Ragged
@@ -56,7 +56,7 @@ def request(
     *rows: Sequence[int], seconds: float = 60.0, model: ModelKey = TAGGER, extra_outputs: frozenset[str] = frozenset()
 ) -> Requests:
     sequences = Ragged.of([{"ids": np.array(row, np.int32)} for row in rows])
-    return Requests.one(model, sequences, time.monotonic() + seconds, extra_outputs)
+    return Requests(model, sequences, [len(rows)], [time.monotonic() + seconds], [ANONYMOUS], extra_outputs)
 
 
 def rows_of(request: Requests, outcome: Outcome, name: str = "ids") -> list[list[int]]:

@@ -123,18 +123,18 @@ async def test_while_a_step_does_not_end_deadlines_hold_and_the_queue_stays_boun
 
 async def test_a_full_queue_is_known_before_a_request_is_read(device, made):
     held = await hold(device, made)
-    assert made.full(ANONYMOUS) is None
+    made.check_room(ANONYMOUS)
     waiting = asyncio.create_task(made.infer(request(*[[1]] * 8)))
     await turns()
-    full = made.full(ANONYMOUS)
-    assert isinstance(full, Overloaded)
-    assert full.retry_after_seconds > 0
+    with pytest.raises(Overloaded) as full:
+        made.check_room(ANONYMOUS)
+    assert full.value.retry_after_seconds > 0
     with pytest.raises(Overloaded) as rejection:
         await made.infer(request([2]))
-    assert str(rejection.value) == str(full)
+    assert str(rejection.value) == str(full.value)
     device.go.set()
     await asyncio.gather(held, waiting)
-    assert made.full(ANONYMOUS) is None
+    made.check_room(ANONYMOUS)
 
 
 class Ended:

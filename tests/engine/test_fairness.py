@@ -40,7 +40,7 @@ class Waiting:
         """Queues a request a moment after the last one. Raises its rejection."""
         self.clock.now += 0.001
         sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
-        request = Requests.one(MODEL, sequences, 1e9, begun=begun, client=client)
+        request = Requests(MODEL, sequences, [len(lengths)], [1e9], [client], begun=begun)
         (admitted,) = self.scheduler.admit(request, ignore)
         if isinstance(admitted, TagwerkError):
             raise admitted

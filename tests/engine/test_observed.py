@@ -10,8 +10,8 @@ import pytest
 from service.artifact.manifest import CONFIDENCE_BINS, Reference
 from service.artifact.version import ModelVersion
 from service.engine.observed import MOST_CELLS, MOST_LABELS, Observed
-from service.engine.padding import Outputs
 from service.telemetry.metrics import Metrics
+from service.types import Outputs
 from tests.http.scene import HEADS, classifier, tagger
 
 OBSERVED, SHARE = "tagwerk_model_observed_total", "tagwerk_model_reference_share"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.plan import StepTimes, cut
+from service.engine.scheduler import StepTimes, cut
 
 SIZES = (1, 4, 16)
 LENGTHS = (8, 16, 32)

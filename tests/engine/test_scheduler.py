@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.padding import Grid
-from service.engine.plan import StepTimes
 from service.engine.queue import LONGEST_SECONDS, EngineRequest
 from service.engine.requests import ANONYMOUS, Requests
-from service.engine.scheduler import PLANNED_BATCHES, Batch, Scheduler
+from service.engine.scheduler import PLANNED_BATCHES, Batch, Grid, Scheduler, StepTimes
 from service.errors import Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
 from tests.fakes import Clock
@@ -48,7 +46,7 @@ def ignore(requests: Sequence[EngineRequest]) -> None:
 def admit(to: Scheduler, *lengths: int, model: ModelKey = TAGGER, client: int = ANONYMOUS) -> EngineRequest:
     """Admits a request with sequences of these lengths."""
     sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
-    (admitted,) = to.admit(Requests.one(model, sequences, 1e9, client=client), ignore)
+    (admitted,) = to.admit(Requests(model, sequences, [len(lengths)], [1e9], [client]), ignore)
     if isinstance(admitted, TagwerkError):
         raise admitted
     return admitted

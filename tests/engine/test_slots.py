@@ -188,9 +188,11 @@ def test_a_request_whose_texts_do_not_all_fit_is_rejected_before_any_of_them_wai
     slots = Slots(2, prefill=4, max_waiting=8)
     for _ in range(3):
         slots.admit(stream([1], max_tokens=99))
-    assert (slots.rejection(7), type(slots.rejection(8))) == (None, Overloaded)
-    step(slots)  # two have slots
-    assert (slots.rejection(7), type(slots.rejection(8))) == (None, Overloaded)
+    for _ in range(2):
+        slots.check_room(7)
+        with pytest.raises(Overloaded):
+            slots.check_room(8)
+        step(slots)  # two have slots
 
 
 def test_the_prompts_that_wait_may_have_as_many_tokens_as_the_bound_and_no_more():

@@ -18,8 +18,12 @@ PAGE = "https://example.org"
 
 def full(context: Context) -> None:
     """Has the engine reject each request that needs its queue."""
+
+    def check_room(client: int) -> None:
+        raise Overloaded("the queue is full", 2.5)
+
     context.engine.state = State.READY
-    context.engine.full = lambda client: Overloaded("the queue is full", 2.5)  # type: ignore[method-assign]
+    context.engine.check_room = check_room  # type: ignore[method-assign]
 
 
 def away(context: Context) -> None:

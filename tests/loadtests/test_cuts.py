@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.peers.cuts import Cuts, Shape
-from service.engine.padding import Grid
+from service.engine.scheduler import Grid
 
 GRID = Grid((1, 2, 4), (4, 8, 16))
 SHAPES = list(product(GRID.batch_sizes, GRID.lengths))

@@ -13,7 +13,8 @@ import pytest
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Metric
 from service.backend.saved_model import TensorFlowBackend
-from service.engine.padding import Grid, pad
+from service.engine.batches import pad
+from service.engine.scheduler import Grid
 from service.store.registry import load_version
 from service.tasks.tagging import Tagging as ServedTagging
 from service.text.lemmatizer import LEMMA, NEXT_RULES
