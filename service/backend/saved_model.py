@@ -1,4 +1,4 @@
-"""Loads SavedModels with TensorFlow, and checks their goldens."""
+"""Loads SavedModels with TensorFlow on a device, and checks their goldens."""
 
 from pathlib import Path
 
@@ -9,12 +9,11 @@ from service.artifact.files import verified_copy
 from service.artifact.manifest import GOLDENS, SAVED_MODEL, Endpoint, Golden, Manifest, Precision, read_goldens
 from service.backend.cache import NO_CACHE, ExecutableCache
 from service.backend.compiling import system_error
-from service.backend.device import choose_device
 from service.backend.generation_model import TensorFlowGenerationModel
 from service.backend.graphs import Graphs, Loaded, Signature
 from service.backend.sequence_model import TensorFlowSequenceModel
 from service.backend.tensorflow_private import reproducible_names
-from service.errors import ArtifactError
+from service.errors import ArtifactError, ConfigurationError
 from service.types import Array
 
 TOLERANCES: dict[Precision, tuple[float, float]] = {  # relative and absolute, between processors and batch shapes
@@ -81,6 +80,26 @@ class TensorFlowBackend:
                 check_goldens(copy, manifest, signature)
                 self._cache.note_checked(model)
         return loaded
+
+
+def choose_device(requested: str) -> str:
+    """Returns TensorFlow's name of the device for "auto", "cpu" or "gpu", configured for inference.
+
+    A step on a processor takes one thread. Can be configured once per process, before TensorFlow runs anything. Raises
+    ConfigurationError for "gpu" if TensorFlow finds none.
+    """
+    gpus = tf.config.list_physical_devices("GPU") if requested != "cpu" else []
+    if requested == "gpu" and not gpus:
+        raise ConfigurationError(
+            "TAGWERK_DEVICE=gpu, but TensorFlow sees no GPU: check the driver and that the installation has the "
+            "[gpu] extra, or set TAGWERK_DEVICE=auto"
+        )
+    if requested == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    return "/GPU:0" if gpus else "/CPU:0"
 
 
 def check_goldens(folder: Path, manifest: Manifest, signature: Signature) -> None:

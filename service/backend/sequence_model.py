@@ -11,8 +11,7 @@ from service.artifact.manifest import CANDIDATES, POSITIONS, PROBABILITIES, Mani
 from service.backend.base import Fetch
 from service.backend.compiling import compiled, device_failed, on_all_cores, on_device, system_error
 from service.backend.graphs import Loaded
-from service.backend.packing import Packing
-from service.backend.steps import make_step
+from service.backend.steps import Packing, make_step
 from service.backend.tensorflow_private import reproducible_names
 from service.errors import DeviceFailed
 from service.text.lemmatizer import LEMMA, NEXT_RULES

@@ -1,27 +1,148 @@
-"""Builds the step to compile from a model's endpoints.
+"""Builds the step to compile from a model's endpoints, with its table of words and the layout of its inputs.
 
 The first layer multiplies each word's features by its input weights; the product does not depend on the word's
 position. So a model has two parts, `project` and the rest: these products are in a table on the device, where the step
 looks them up:
 
 - if `project` has no inputs, the table holds the rows of a whole vocabulary, computed once while the step is compiled;
-- if it reads words, such as a tagger's characters, the table caches the words seen so far, see `WordCache`.
+- if it reads words, such as a tagger's characters, the table caches the words seen so far: most words of a text have
+  been seen before, and projecting them again would cost more than the rest of the step.
 
 The rest, such as `tag_from_table`, looks up within its loop, which ends at the longest sequence of the batch: one
 executable of the shape [B, capacity] serves every length.
+
+The inputs of a step are packed into one array, since the cost of a call grows with its number of arrays.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from math import prod
+from typing import Any, cast
 
+import numpy as np
 import tensorflow as tf
 
-from service.artifact.manifest import Manifest, TensorSpec
+from service.artifact.manifest import Endpoint, Manifest, TensorSpec
+from service.backend.compiling import compiled
 from service.backend.graphs import Signature
-from service.backend.words import WordCache, empty_tables
+from service.errors import ConfigurationError
+from service.types import Array, Tensors
 
 EXPLAIN = "explain"  # the endpoint that computes explanations from the outputs of the step
+WORDS_PER_CALL = 8  # words projected per call: a fixed number, so that a word's row is always the same to the bit
+CACHED_WORDS = 16_384  # 2 kB each in a tagger of 256 units per direction whose products are integers
+CELL = np.dtype(np.int32)
+Axes = tuple[str | int, ...]
+
+
+class Packing:
+    """The layout of inputs in 32-bit cells, one row per sequence.
+
+    Attributes:
+        width: cells per row, W.
+    """
+
+    def __init__(self, inputs: Mapping[str, tuple[str, Axes]], capacity: int) -> None:
+        """`inputs` have a type, and axes [B, ...], in which T is replaced by the capacity."""
+        self._fields: dict[str, tuple[np.dtype[Any], tuple[int, ...], slice]] = {}
+        self.width = 0
+        for name, (kind, axes) in inputs.items():
+            shape = tuple(axis if isinstance(axis, int) else capacity for axis in axes[1:])
+            dtype = np.dtype(kind)
+            cells = prod(shape) * max(dtype.itemsize // CELL.itemsize, 1)
+            self._fields[name] = dtype, shape, slice(self.width, self.width + cells)
+            self.width += cells
+
+    def pack(self, inputs: Tensors) -> Array:
+        """Packs the inputs, each [B, ...] with T up to the capacity  # [B, W] int32, 0 after T."""
+        cells = np.zeros((len(next(iter(inputs.values()))), self.width), CELL)
+        for name, (dtype, _, columns) in self._fields.items():
+            values = inputs[name].reshape(len(cells), -1)
+            cells[:, columns].view(CELL if dtype == np.bool_ else dtype)[:, : values.shape[1]] = values
+        return cells
+
+    def unpack(self, cells: Any) -> dict[str, Any]:
+        """Unpacks cells [B, W] int32 to the inputs, T the capacity; to be traced."""
+        inputs = {}
+        for name, (dtype, shape, columns) in self._fields.items():
+            values = cells[:, columns]
+            if dtype.itemsize > CELL.itemsize:
+                values = tf.reshape(values, (-1, prod(shape), dtype.itemsize // CELL.itemsize))
+            values = tf.cast(values, tf.bool) if dtype == np.bool_ else tf.bitcast(values, dtype)
+            inputs[name] = tf.reshape(values, (-1, *shape))
+        return inputs
+
+
+class WordCache:
+    """A bounded table on the device with a row per word.
+
+    Attributes:
+        tables: the rows of each output of the projection, by its name  # [W, …].
+    """
+
+    def __init__(self, project: Callable[..., dict[str, Any]], endpoint: Endpoint) -> None:
+        """`project` computes `endpoint`: inputs [W] or [W, n] int32 -> outputs, each [W, n]."""
+        self._widths = {name: spec.axes[1] if spec.axes[1:] else 1 for name, spec in endpoint.inputs.items()}
+        self._rows: dict[bytes, int] = {}
+        self.tables = empty_tables(endpoint, {"W": CACHED_WORDS + WORDS_PER_CALL})
+
+        def read(cells: Any) -> dict[str, Any]:
+            columns = zip(endpoint.inputs.items(), tf.split(cells, list(self._widths.values()), axis=1), strict=True)
+            inputs = {name: column if spec.axes[1:] else column[:, 0] for (name, spec), column in columns}
+            return project(**inputs)
+
+        self._cells = tf.TensorSpec([WORDS_PER_CALL, sum(cast(list[int], list(self._widths.values())))], tf.int32)
+        self._read = compiled(read, self._cells)
+
+    def prepare(self, inputs: Tensors) -> Tensors:
+        """Adds the rows of new words to the table; returns the indices of all  # rows [B, T] int32."""
+        parts = [inputs[name] for name in self._widths]
+        b, t = parts[0].shape[:2]
+        cells = np.concatenate([part.reshape(b * t, -1) for part in parts], axis=1)  # [B * T, all inputs]
+        words = cast(list[bytes], cells.view(np.dtype((np.void, cells.itemsize * cells.shape[1]))).ravel().tolist())
+        if missing := set(words).difference(self._rows):
+            self._add(missing, set(words))
+        rows = np.array([self._rows[word] for word in words], np.int32).reshape(b, t)
+        return {name: values for name, values in inputs.items() if name not in self._widths} | {"rows": rows}
+
+    def check_batch(self, words: int) -> None:
+        """Raises ConfigurationError if a batch may have more distinct words than the table holds."""
+        if words > CACHED_WORDS:
+            raise ConfigurationError(
+                f"batches of up to {words} words do not fit the {CACHED_WORDS} kept on the device: "
+                "lower TAGWERK_BATCH_SIZES"
+            )
+
+    def warm_up(self) -> None:
+        """Compiles the projection."""
+        self._read(tf.zeros(self._cells.shape, self._cells.dtype))
+
+    def _add(self, missing: set[bytes], wanted: set[bytes]) -> None:
+        if len(self._rows) + len(missing) > CACHED_WORDS:  # clears the table, which is rare
+            self._rows.clear()
+            missing = wanted
+        words = sorted(missing)
+        for start in range(0, len(words), WORDS_PER_CALL):
+            some = words[start : start + WORDS_PER_CALL]
+            cells = np.zeros(self._cells.shape, np.int32)
+            cells[: len(some)] = np.frombuffer(b"".join(some), np.int32).reshape(len(some), -1)
+            first = len(self._rows)
+            # Also writes the filler's rows, which the next words overwrite: cutting them off takes another operation.
+            places = np.arange(first, first + WORDS_PER_CALL, dtype=np.int32)
+            # Assigning to a slice would copy the table, which takes a hundred times as long.
+            for name, new in self._read(tf.constant(cells)).items():
+                self.tables[name].scatter_update(tf.IndexedSlices(new, tf.constant(places)))
+            self._rows.update((word, first + i) for i, word in enumerate(some))
+
+
+def empty_tables(endpoint: Endpoint, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Returns a variable for each output of an endpoint, without values; `sizes` are those of axes with names."""
+    tables = {}
+    for name, spec in endpoint.outputs.items():
+        shape = [axis if isinstance(axis, int) else sizes[axis] for axis in spec.axes]
+        # Memory of rows that are not used yet is not allocated by the system.
+        tables[name] = tf.Variable(tf.raw_ops.Empty(shape=shape, dtype=spec.dtype, init=False), trainable=False)
+    return tables
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from service.backend.sampling import sample, uniform
+from service.backend.generation_model import sample, uniform
 
 compiled = tf.function(sample, jit_compile=True, reduce_retracing=True)
 LOGITS = np.log(np.array([0.9, 0.9, 0.5, 0.3, 0.15, 0.05], np.float32))  # PAD and UNK first, the most probable of all

@@ -13,9 +13,8 @@ from service.artifact.manifest import CANDIDATES, Manifest, read_goldens, read_m
 from service.artifact.version import ModelVersion
 from service.backend.base import GenerationModel
 from service.backend.cache import ExecutableCache
-from service.backend.device import choose_device
-from service.backend.saved_model import TOLERANCES, TensorFlowBackend, run_golden
-from service.backend.words import WordCache
+from service.backend.saved_model import TOLERANCES, TensorFlowBackend, choose_device, run_golden
+from service.backend.steps import WordCache
 from service.engine.loader import full_rows
 from service.engine.requests import Generation, Sampling
 from service.engine.slots import Slots, Stream

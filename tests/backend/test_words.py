@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from service.artifact.manifest import Endpoint, TensorSpec
-from service.backend import words
-from service.backend.words import WORDS_PER_CALL, WordCache
+from service.backend import steps
+from service.backend.steps import WORDS_PER_CALL, WordCache
 from service.errors import ConfigurationError
 
 ENDPOINT = Endpoint(
@@ -43,7 +43,7 @@ class Projection:
 
 @pytest.fixture
 def projection(monkeypatch):
-    monkeypatch.setattr(words, "CACHED_WORDS", 2000)
+    monkeypatch.setattr(steps, "CACHED_WORDS", 2000)
     return Projection()
 
 
@@ -68,7 +68,7 @@ def test_many_new_words_are_read_in_the_size_that_is_compiled(projection):
 
 
 def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
-    monkeypatch.setattr(words, "CACHED_WORDS", 10)
+    monkeypatch.setattr(steps, "CACHED_WORDS", 10)
     projection = Projection()
     rng = np.random.default_rng(1)
     for _ in range(50):
@@ -78,7 +78,7 @@ def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
 
 
 def test_a_batch_of_more_words_than_the_table_has_rows_fails_and_the_next_is_right(monkeypatch):
-    monkeypatch.setattr(words, "CACHED_WORDS", 20)
+    monkeypatch.setattr(steps, "CACHED_WORDS", 20)
     projection = Projection()
 
     def check(count: int) -> None:
@@ -92,7 +92,7 @@ def test_a_batch_of_more_words_than_the_table_has_rows_fails_and_the_next_is_rig
 
 
 def test_a_batch_that_may_have_more_words_than_the_table_is_refused_at_the_start(monkeypatch):
-    monkeypatch.setattr(words, "CACHED_WORDS", 2000)
+    monkeypatch.setattr(steps, "CACHED_WORDS", 2000)
     cache = Projection().cache
     cache.check_batch(2000)
     with pytest.raises(ConfigurationError, match=r"up to 2001 words do not fit the 2000 .* lower TAGWERK_BATCH_SIZES"):
