@@ -108,7 +108,8 @@ async def test_every_kind_of_answer_has_the_headers_that_all_have(keys, tmp_path
         await fine(400, body=b"{")
         await ask(b"nonsense\r\n\r\n", 400)
         await ask(get("/livez", "Connection: Upgrade", "Upgrade: websocket"), 400)
-        await ask(post("/classify"), 401)
+        refused = await ask(post("/classify", b"{}", ORIGIN), 401)
+        assert refused["access-control-allow-origin"] == ORIGIN.split()[1]
         await ask(get("/models", key["boss"]), 403)
         await ask(get("/nothing", web), 404)
         await fine(404, body=b'{"text": "fine", "model": "nobody"}')

@@ -66,24 +66,6 @@ def test_each_character_has_its_log_probability_and_the_most_probable_ones(clien
     assert any(choice["token"] != choice["top"][0]["token"] for choice in choices), "it is sampled"
 
 
-def test_log_probabilities_do_not_depend_on_how_is_sampled(client):
-    """Those of a greedy text are those of the model, whatever temperature, top_k and top_p would make of them."""
-    plain, hot = (generate(client, seed=7, top_k=1, logprobs=0, temperature=t)[0] for t in (0, 5))
-    assert plain["text"] == hot["text"]
-    for one, other in zip(plain["logprobs"], hot["logprobs"], strict=True):
-        assert one["top"] == []
-        assert one["logprob"] == pytest.approx(other["logprob"], abs=1e-4)
-    assert min(choice["logprob"] for choice in plain["logprobs"]) < -0.5
-
-
-def test_a_text_cut_at_a_stop_string_has_as_many_log_probabilities_as_characters(client):
-    (whole,) = generate(client, seed=7, logprobs=1)
-    stop = whole["text"][20:23]
-    (cut,) = generate(client, seed=7, logprobs=1, stop=stop)
-    assert len(cut["logprobs"]) == len(cut["text"]) < 40
-    assert [c["token"] for c in cut["logprobs"]] == [c["token"] for c in whole["logprobs"]][: len(cut["text"])]
-
-
 @pytest.mark.parametrize("max_tokens", [1, 4096])
 def test_the_limits_of_max_tokens_are_allowed(client, max_tokens):
     (text,) = generate(client, max_tokens=max_tokens, stop=["the"])

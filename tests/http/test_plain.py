@@ -1,6 +1,7 @@
 """A request has the same answer on both ways: as a plain request in the event loop, and through the application."""
 
 import asyncio
+import gzip
 import json
 import socket
 from collections.abc import Iterator
@@ -220,16 +221,20 @@ def test_a_request_with_a_key_has_the_same_answer_on_both_ways(keyed_service, se
     assert answer.status != 200 or SECRETS[0].format(**secrets) in headers
 
 
-@pytest.mark.parametrize("coding", ["gzip", "identity"])
+@pytest.mark.parametrize(
+    ("accept", "coding"), [("gzip", "gzip"), ("br, gzip;q=0.5", "gzip"), ("gzip;q=0", None), ("identity", None)]
+)
 @pytest.mark.parametrize("closes", [False, True])
-def test_a_large_answer_is_the_same_and_compressed_where_the_client_accepts_that(open_service, coding, closes):
-    headers = [f"Accept-Encoding: {coding}", *(["Connection: close"] if closes else [])]
+def test_a_large_answer_is_the_same_and_compressed_where_the_client_accepts_that(open_service, accept, coding, closes):
+    headers = [f"Accept-Encoding: {accept}", *(["Connection: close"] if closes else [])]
     for form in ("json", "conllu"):
         body = json.dumps({"text": "a " * 100, "n_best": 5, "format": form}).encode()
         answer = check_same(open_service, Sent("/tag", headers, body), chunked=False)
         large = answer.header("vary") == "Accept-Encoding, Origin"
         assert large == (form == "json")
-        assert answer.header("content-encoding") == ("gzip" if large and coding == "gzip" else None)
+        assert answer.header("content-encoding") == (coding if large else None)
+        if large and coding:
+            assert len(json.loads(gzip.decompress(answer.body))["results"]) == 1
         assert answer.closes == closes == (answer.header("connection") == "close")
 
 

@@ -4,9 +4,6 @@ import pytest
 
 from service.errors import Overloaded
 from service.http.context import Context
-from service.security.authenticator import Authenticator
-from service.security.keys import add_key
-from service.security.rate_limiter import RateLimiter
 from service.types import State
 from tests.engine.running import until
 from tests.http.scene import made_context
@@ -54,21 +51,6 @@ async def test_every_way_to_the_engine_answers_503_while_it_is_away(path, body):
     assert (status, headers["retry-after"]) == (503, "1")
     assert document["type"] == "urn:tagwerk:problem:engine-unavailable"
     assert ("error" in document) == path.startswith("/v")
-
-
-async def test_a_request_with_a_wrong_key_is_told_so_and_one_with_a_right_key_is_refused(tmp_path):
-    key = add_key(tmp_path / "keys.json", "web", ["infer"], None, 1)
-    context = made_context(authenticator=Authenticator(tmp_path / "keys.json", RateLimiter()), cors_origins=(PAGE,))
-    away(context)
-    connection, wire = connect(context)
-    for authorization in ("Authorization: Bearer x", "X-No: key", *[f"Authorization: Bearer {key}"] * 3):
-        connection.data_received(application(post("/classify", FINE, authorization, f"Origin: {PAGE}")))
-        await turns()
-    assert wire.statuses() == [401, 401, 503, 503, 503]
-    first, _, third, *_ = wire.answers()
-    assert first[1]["www-authenticate"] == "Bearer"
-    assert third[1]["retry-after"] == "1"
-    assert all(headers["access-control-allow-origin"] == PAGE for _, headers, _ in wire.answers())
 
 
 @pytest.mark.parametrize("origins", [(PAGE,), ("*",), (PAGE, "https://a.org"), ()])
