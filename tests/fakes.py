@@ -1,8 +1,8 @@
-"""A clock, a device and an engine that tests control."""
+"""A clock and a device that tests control."""
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,8 @@ import numpy as np
 from service.artifact.manifest import Endpoint, Manifest, Task, TensorSpec
 from service.artifact.version import ModelVersion
 from service.backend.base import Fetch
-from service.engine.engine import Engine
-from service.engine.requests import Generation, Outcome, Requests
 from service.errors import ArtifactError, DeviceFailed
-from service.types import Array, ModelKey, ModelState, Sampled, State, Tensors
+from service.types import Array, Tensors
 
 
 class Clock:
@@ -160,27 +158,6 @@ class Repeater:
             return {"ids": last + 1, **some}
 
         return fetch
-
-
-class ReadyEngine(Engine):
-    """An engine that is ready and accepts nothing: tests define what theirs does."""
-
-    state = State.READY
-
-    def __init__(self) -> None:
-        """Has no models, and needs no start."""
-
-    def models(self) -> list[ModelState]:
-        return []
-
-    def check_room_for_texts(self, model: ModelKey, texts: int) -> None:
-        return None
-
-    async def infer(self, request: Requests) -> Outcome:
-        raise NotImplementedError
-
-    def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
-        raise NotImplementedError
 
 
 def failing() -> DeviceFailed:

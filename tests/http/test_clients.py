@@ -3,9 +3,7 @@
 import pytest
 
 from service.engine.requests import ANONYMOUS, Generation
-from service.security.authenticator import Authenticator
-from service.security.keys import add_key, client_of, read_keys
-from service.security.rate_limiter import RateLimiter
+from service.security.keys import client_of, read_keys
 from tests.engine.running import until
 from tests.http.plain import running
 from tests.http.wire import application, post
@@ -15,12 +13,12 @@ BODIES = {"/tag": FINE, "/classify": FINE, "/generate": PROMPT, "/v1/completions
 
 
 @pytest.mark.parametrize("with_keys", [True, False])
-async def test_the_engine_works_for_the_client_whose_key_a_request_has(tmp_path, with_keys):
-    path, seen = tmp_path / "keys.json", list[int]()
-    secrets = {add_key(path, name, ["infer"]): name for name in ("one", "two")}
-    clients = {secret: client_of(key) for secret, key in zip(secrets, read_keys(path), strict=True)}
+async def test_the_engine_works_for_the_client_whose_key_a_request_has(narrow, tmp_path, with_keys):
+    seen = list[int]()
+    authenticator, *headers = narrow
+    clients = dict(zip(headers, map(client_of, read_keys(tmp_path / "keys.json")), strict=True))
     assert len({ANONYMOUS, *clients.values()}) == 3
-    async with running(Authenticator(path, RateLimiter()) if with_keys else None) as service:
+    async with running(authenticator if with_keys else None) as service:
         submit, generate = service.context.engine.submit, service.context.engine.generate
 
         def note_submit(requests, on_done):
@@ -32,9 +30,9 @@ async def test_the_engine_works_for_the_client_whose_key_a_request_has(tmp_path,
             return generate(request)
 
         service.context.engine.submit, service.context.engine.generate = note_submit, note_generate  # type: ignore[method-assign]
-        for secret, client in clients.items():
+        for header, client in clients.items():
             for route, body in BODIES.items():
-                whole = post(route, body, f"Authorization: Bearer {secret}")
+                whole = post(route, body, header)
                 lines = [whole.replace(b"/json", b"/x-ndjson")] * (route[:3] != "/v1")
                 for request in (whole, application(whole), *lines):
                     seen.clear()

@@ -5,27 +5,17 @@ import asyncio
 import httpx
 import pytest
 
-from service.api.app import create_app
 from service.api.protocols.tensors import HEADER
-from service.engine.engine import Engine
-from service.engine.loader import ModelLoading
 from service.errors import ConfigurationError
-from service.http.context import Context
-from service.pipelines.catalog import Catalog
-from service.settings import Settings, load_settings
-from service.telemetry.metrics import Metrics
-from tests.fakes import Device
+from service.settings import load_settings
+from tests.http.scene import scene
 
 PAGE = "https://example.org"
 
 
 def ask(origins: tuple[str, ...], method: str, **headers: str) -> httpx.Response:
-    settings, metrics = Settings(cors_origins=origins), Metrics()
-    engine = Engine(settings, ModelLoading(settings, [], Device, metrics), metrics)
-    app = create_app(Context(settings, metrics, engine, Catalog()))
-
     async def send() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+        async with scene(cors_origins=origins) as client:
             return await client.request(method, "/livez", headers={"Origin": PAGE, **headers})
 
     return asyncio.run(send())

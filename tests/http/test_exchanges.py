@@ -6,7 +6,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,9 +14,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.http import plain_requests
 from service.pipelines.run import SLICE_SECONDS, advance
-from service.security.authenticator import Authenticator
-from service.security.keys import add_key
-from service.security.rate_limiter import RateLimiter
 from service.text.slices import Sliced
 from tests.engine.running import until
 from tests.fakes import failing
@@ -30,15 +26,6 @@ SMALL_QUEUE: dict[str, Any] = {"max_items": 4, "max_queue_tokens": 256}
 Way = Callable[[bytes], bytes]
 BOTH_WAYS: list[Way] = [bytes, application]
 both_ways = pytest.mark.parametrize("way", BOTH_WAYS, ids=["plain", "application"])
-
-
-@pytest.fixture
-def narrow(tmp_path: Path) -> tuple[Authenticator, str, str]:
-    """Returns an authenticator, the header of a key that may have one request in progress, and that of another."""
-    path = tmp_path / "keys.json"
-    keys = [add_key(path, name, ["infer"], None, most) for name, most in (("narrow", 1), ("web", None))]
-    one, other = (f"Authorization: Bearer {key}" for key in keys)
-    return Authenticator(path, RateLimiter()), one, other
 
 
 def problem_of(answer: Answer) -> dict[str, Any]:
@@ -216,7 +203,7 @@ async def test_of_many_long_texts_few_are_begun_in_an_iteration_and_short_ones_c
     monkeypatch.setattr(plain_requests, "advance", taking)
     monkeypatch.setattr(plain_requests, "time", SimpleNamespace(monotonic=lambda: monotonic() + clock.offset))
     async with running(request_timeout_seconds=1000.0, max_queue_tokens=6_400_000) as service:
-        long = [service.send(LONG)[1] for _ in range(20)]
+        long = [service.send(LONG)[1] for _ in range(8)]
         _, short = service.send(post("/tag", FINE))
         service.context.plain.run()
         assert service.queued == 1, "the short one"
@@ -319,7 +306,7 @@ async def all_kinds(service: Service, way: Way, one: str, other: str, monkeypatc
     await until(lambda: not service.context.engine._waiting)
 
 
-def test_the_same_is_counted_and_logged_on_both_ways(tmp_path, monkeypatch, capfd):
+def test_the_same_is_counted_and_logged_on_both_ways(narrow, monkeypatch, capfd):
     def lines() -> Iterator[dict[str, Any]]:
         for line in capfd.readouterr().err.splitlines():
             fields = json.loads(line)
@@ -334,9 +321,7 @@ def test_the_same_is_counted_and_logged_on_both_ways(tmp_path, monkeypatch, capf
         seen: dict[str, float] = {}
 
         async def test() -> None:
-            path = tmp_path / way.__name__
-            one, other = (f"Authorization: Bearer {add_key(path, name, ['infer'])}" for name in ("one", "other"))
-            authenticator = Authenticator(path, RateLimiter())
+            authenticator, one, other = narrow
             async with running(authenticator, log_format="json", **SMALL_QUEUE) as service:
                 await all_kinds(service, way, one, other, monkeypatch)
                 await turns()

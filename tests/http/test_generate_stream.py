@@ -1,28 +1,20 @@
 """Generated text as server-sent events, from the real server."""
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import httpx
 
 from service.api.request_schemas import GenerateRequest
-from service.http.context import Context
 from service.http.problem import Problem
 from service.pipelines import generation
-from service.pipelines.catalog import Catalog
 from service.pipelines.run import PipelineRun
-from service.settings import Settings
 from service.tasks.generation import End, Piece
-from service.telemetry.metrics import Metrics
 from service.telemetry.request import Timing
-from service.text.vocabulary import Vocabulary
-from service.types import ModelState, Sampled, State
 from tests.e2e.test_server import metric, wait_until
-from tests.fakes import ReadyEngine, version_of
+from tests.http.plain import running
 from tests.http.test_generate import generate
 
 
@@ -126,40 +118,19 @@ def test_closing_the_connection_frees_the_slot(server):
     wait_until(lambda: metric(server.url, "tagwerk_cancelled_total") == before + 1)
 
 
-def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
-    class Slow(ReadyEngine):
-        """An engine whose tokens come when they are let."""
-
-        def __init__(self) -> None:
-            self.go = asyncio.Event()
-            self.closed = False
-
-        async def generate(self, wish):
-            try:
-                await self.go.wait()
-                yield Sampled(2)
-            finally:
-                self.closed = True
-
-    async def scenario(run: PipelineRun, engine: Slow) -> None:
-        body = GenerateRequest.model_validate({"prompt": "a", "max_tokens": 1})
+async def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
+    monkeypatch.setattr(generation, "HEARTBEAT_SECONDS", 0.01)
+    body = GenerateRequest.model_validate({"prompt": "a", "max_tokens": 1})
+    async with running() as service:
+        service.device.go.clear()
+        run = PipelineRun(service.context, Timing(time.monotonic()), time.monotonic() + 60)
         stream = generation.stream(run, body.options(body.prompt, body.model))
         assert await anext(stream) is None
         assert await anext(stream) is None
-        engine.go.set()
+        service.device.go.set()
         while (event := await anext(stream)) is None:
             pass
-        assert event == (0, Piece("a", []))
+        assert event == (0, Piece("b", []))
         _, end = await anext(stream) or (0, None)
         assert isinstance(end, End)
         await stream.aclose()
-        assert engine.closed
-
-    monkeypatch.setattr(generation, "HEARTBEAT_SECONDS", 0.01)
-    version = replace(version_of("lm", "generate"), vocabularies={"characters": Vocabulary(list("ab"))})
-    catalog = Catalog()
-    catalog.prepare(version)
-    catalog.update([ModelState(version.key, State.READY)])
-    engine = Slow()
-    here = Context(Settings(), Metrics(), engine, catalog)
-    asyncio.run(scenario(PipelineRun(here, Timing(time.monotonic()), time.monotonic() + 60), engine))

@@ -9,9 +9,7 @@ import httpx
 import pytest
 
 from service.api import answer_schemas
-from service.api.app import create_app
 from service.artifact.version import ModelVersion
-from tests.engine.running import until
 from tests.http import scene
 
 ENGLISH = "The children were playing in the garden."
@@ -28,12 +26,8 @@ def send(*requests: tuple[str, str, dict[str, Any]]) -> list[httpx.Response]:
     """Returns the answers to requests (method, path, arguments of httpx), one after another."""
 
     async def test() -> list[httpx.Response]:
-        context = scene.made_context(more=[french()])
-        app = create_app(context)
-        async with scene.lifespan(app):
-            await until(context.ready)
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
-                return [await client.request(method, path, **arguments) for method, path, arguments in requests]
+        async with scene.scene(more=[french()]) as client:
+            return [await client.request(method, path, **arguments) for method, path, arguments in requests]
 
     return asyncio.run(test())
 

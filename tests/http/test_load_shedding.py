@@ -1,25 +1,14 @@
 """Load shedding: requests that do not fit the queue are refused before their texts are split, and counted once."""
 
 import json
-from typing import Any
 
-import httpx
 import pytest
 
-from service.api.app import create_app
-from service.security.authenticator import Authenticator
-from service.security.keys import add_key
-from service.security.rate_limiter import RateLimiter
 from tests.engine.running import until
 from tests.http.plain import Answer, Service, answers, running
-from tests.http.scene import lifespan, made_context
-from tests.http.test_problems import check
+from tests.http.test_exchanges import FINE, SMALL_QUEUE, both_ways
 from tests.http.test_refusing import away, full
 from tests.http.wire import application, post, turns
-
-JSON = {"content-type": "application/json"}
-FINE = b'{"text": "fine"}'
-SMALL_QUEUE: dict[str, Any] = {"max_items": 4, "max_queue_tokens": 256}
 
 
 async def rejected(service: Service, waiting: int, *texts: str, key: str = "X-No: key", said: str) -> Answer:
@@ -52,10 +41,9 @@ async def test_a_request_larger_than_the_room_that_is_left_is_refused_by_the_eng
         assert "tokenize" in (answer.header("server-timing") or "")
 
 
-async def test_a_client_that_fills_its_share_of_the_queue_leaves_the_others_their_room(tmp_path):
-    path = tmp_path / "keys.json"
-    floods, other = (f"Authorization: Bearer {add_key(path, name, ['infer'])}" for name in ("floods", "other"))
-    async with running(Authenticator(path, RateLimiter()), **SMALL_QUEUE) as service:
+async def test_a_client_that_fills_its_share_of_the_queue_leaves_the_others_their_room(narrow):
+    authenticator, other, floods = narrow
+    async with running(authenticator, **SMALL_QUEUE) as service:
         answer = await rejected(
             service, 2, "fine", key=floods, said="the client's share of the queue is full: it has 2 of 2"
         )
@@ -65,24 +53,19 @@ async def test_a_client_that_fills_its_share_of_the_queue_leaves_the_others_thei
 
 
 @pytest.mark.parametrize(("refuse", "status"), [(full, 429), (away, 503)])
-async def test_a_key_is_free_again_after_each_refusal(tmp_path, refuse, status):
-    path = tmp_path / "keys.json"
-    key, wrong = (
-        {"Authorization": f"Bearer {secret}"} for secret in (add_key(path, "narrow", ["infer"], None, 1), "x")
-    )
-    context = made_context(authenticator=Authenticator(path, RateLimiter()))
-    app = create_app(context)
-    transport = httpx.ASGITransport(app)
-    async with lifespan(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-        await until(context.ready)
-        refuse(context)
+@both_ways
+async def test_a_key_is_free_again_after_each_refusal(narrow, refuse, status, way):
+    authenticator, key, _ = narrow
+    async with running(authenticator) as service:
+        refuse(service.context)
         for _ in range(3):
-            refused = check(await client.post("/classify", content=FINE, headers=key | JSON), status)
-            assert not refused.type.endswith(":rate-limited")
-        check(await client.post("/classify", content=FINE, headers=wrong | JSON), 401)
+            answer = await service.answer(way(post("/classify", FINE, key)))
+            assert answer.status == status
+            assert b":rate-limited" not in answer.body
+        assert (await service.answer(way(post("/classify", FINE, "Authorization: Bearer x")))).status == 401
 
 
-@pytest.mark.parametrize("way", [lambda request: request, application], ids=["plain", "application"])
+@both_ways
 async def test_requests_in_progress_are_bounded_in_bytes(way):
     async with running(max_body_bytes=40_000) as service:
         context = service.context

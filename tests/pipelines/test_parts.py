@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.engine.engine import Engine
 from service.engine.requests import Outcome, Requests
 from service.errors import DeadlineExceeded, Overloaded
 from service.pipelines import run as runs
 from service.pipelines.run import PARTS_AT_ONCE, cut, infer_in_parts
 from tests.engine.running import TAGGER, hold, request, rows_of, running_engine, turns
-from tests.fakes import Device, ReadyEngine
+from tests.fakes import Device
 
 
 @pytest.fixture(autouse=True)
@@ -20,11 +21,10 @@ def small(monkeypatch):
     monkeypatch.setattr(runs, "PART_TOKENS", 10)
 
 
-class Recorder(ReadyEngine):
+class Recorder(Engine):
     """An engine that notes the parts, and answers when it is let."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.asked: list[Requests] = []
         self.under_way = self.most = 0
         self.failures: dict[int, Exception] = {}
