@@ -3,9 +3,11 @@
     python -m loadtests.neighbour 127.0.0.1:8000
 
 It runs in a process of its own, so that what else a load test does cannot delay its measurement. Until its standard
-input is closed it prints a line for each request, `SENT SECONDS STATUS STOLEN`: the moment of the monotonic clock at
-which it was sent, how long the answer took, the status, 0 where the connection broke, and the processor time that the
-host of a virtual machine gave to others meanwhile ("steal" in proc(5)): a wait for that is not the service's.
+input is closed it prints a line for each request, `SENT SECONDS STATUS WITHOUT_PROCESSOR`: the moment of the monotonic
+clock at which it was sent, how long the answer took, the status, 0 where the connection broke, and for how long it had
+no processor meanwhile. A wait for a processor is not the service's: what the host of a virtual machine gave to others
+("steal" in proc(5)), or the time in which this client could run, and Linux ran others, which can be seconds: it shares
+processors between sessions (sched_autogroup_enabled in sched(7)), and this client runs beside what attacks the service.
 
 While a request waits for its answer, no other is sent. So a long stall is one slow request, not a backlog of them.
 """
@@ -40,12 +42,12 @@ class Sample(NamedTuple):
     sent: float
     seconds: float
     status: int  # 0 where the connection broke
-    stolen: float = 0.0  # seconds of all processors that the host gave to others meanwhile
+    without_processor: float = 0.0  # seconds in which the client, or all of the machine, had none
 
     @property
     def undisturbed_seconds(self) -> float:
-        """How long it took at least without what was stolen, which may all have been in its way."""
-        return max(0.0, self.seconds - self.stolen)
+        """How long it took at least without the waits for a processor."""
+        return max(0.0, self.seconds - self.without_processor)
 
 
 class Waits(NamedTuple):
@@ -119,8 +121,16 @@ class Neighbour:
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 (it is a pipe)
         for line in self._process.stdout:
-            sent, seconds, status, stolen = line.split()
-            self._samples.append(Sample(float(sent), float(seconds), int(status), float(stolen)))
+            sent, seconds, status, without = line.split()
+            self._samples.append(Sample(float(sent), float(seconds), int(status), float(without)))
+
+
+def waited_seconds() -> float:
+    """Returns for how long this process could run, and waited for a processor; 0 where Linux does not count that."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except FileNotFoundError:
+        return 0.0
 
 
 def main() -> None:
@@ -138,7 +148,7 @@ def main() -> None:
     connection: socket.socket | None = None
     pause = 0.0
     while not select.select([sys.stdin], [], [], pause)[0]:
-        before, sent = stolen_seconds(), time.monotonic()
+        stolen, waited, sent = stolen_seconds(), waited_seconds(), time.monotonic()
         try:
             connection = connection or socket.create_connection((host, int(port)), TIMEOUT_SECONDS)
             connection.sendall(request)
@@ -151,7 +161,9 @@ def main() -> None:
                 connection.close()
             connection, status = None, 0  # the next request opens another
         answered = time.monotonic()
-        print(f"{sent:.6f} {answered - sent:.6f} {status} {stolen_seconds() - before:.2f}", flush=True)
+        # The two overlap: a client that waits, waits for what is stolen, too.
+        without = max(stolen_seconds() - stolen, waited_seconds() - waited)
+        print(f"{sent:.6f} {answered - sent:.6f} {status} {without:.3f}", flush=True)
         pause = max(0.0, sent + INTERVAL_SECONDS - answered)
 
 

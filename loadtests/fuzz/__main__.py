@@ -91,7 +91,8 @@ async def run(port: int, seed: int, count: int) -> list[str]:
     print(tally)
     print(
         f"{len(outcomes)} cases (seed {seed}) in {ended - began:.0f} s; {len(samples)} requests of the neighbour: worst"
-        f" {1000 * waits.worst_seconds:.0f} ms, without stolen time {1000 * waits.worst_undisturbed_seconds:.0f} (limit"
+        f" {1000 * waits.worst_seconds:.0f} ms, without waits for a processor"
+        f" {1000 * waits.worst_undisturbed_seconds:.0f} (limit"
         f" {1000 * MOST_SECONDS:.0f}), p99 {1000 * waits.p99_seconds:.0f} ms; {len(faults)} faults"
     )
     return faults

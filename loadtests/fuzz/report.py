@@ -34,8 +34,8 @@ def stalls(samples: Iterable[Sample], outcomes: Sequence[Outcome]) -> list[str]:
         if sample.undisturbed_seconds > MOST_SECONDS:
             suspects = ", ".join(str(one.case.number) for one in suspected(sample, outcomes))
             found.append(
-                f"the neighbour waited {1000 * sample.seconds:.0f} ms, of which the host stole"
-                f" {1000 * sample.stolen:.0f}, most likely for one of the cases {suspects}"
+                f"the neighbour waited {1000 * sample.seconds:.0f} ms, of which"
+                f" {1000 * sample.without_processor:.0f} for a processor, most likely for one of the cases {suspects}"
             )
         if sample.status != 200:
             found.append(f"the neighbour was answered {sample.status or NONE}")

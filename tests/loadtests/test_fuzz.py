@@ -31,7 +31,7 @@ def test_faults_of_answers_are_found(seen, fault):
     assert found is None if fault is None else fault in (found or "")
 
 
-def test_a_stall_is_found_unless_the_host_stole_its_time():
+def test_a_stall_is_found_unless_the_neighbour_had_no_processor():
     cases = [
         Outcome(Case(n, "bodies", []), outcome(200).exchange, began, began + 1) for n, began in ((1, 0.0), (2, 0.7))
     ]
@@ -41,6 +41,6 @@ def test_a_stall_is_found_unless_the_host_stole_its_time():
     assert faults == ["the neighbour was answered 429", "the neighbour was answered none"]
 
 
-def test_a_wait_does_not_count_what_the_host_stole():
+def test_a_wait_does_not_count_what_was_a_wait_for_a_processor():
     waits = summarize([Sample(0, 2.0, 200, 1.8), Sample(2, 0.5, 200), Sample(3, 0.1, 200, 0.3)])
     assert (waits.worst_seconds, waits.worst_undisturbed_seconds) == (2.0, 0.5)

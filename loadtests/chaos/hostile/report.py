@@ -43,7 +43,7 @@ class Row:
         # NaN, where there was no answer, is too much.
         if not waits.worst_undisturbed_seconds <= MOST_SECONDS:
             found.append(
-                f"the neighbour waited {figure(waits.worst_undisturbed_seconds)} ms without what the host stole,"
+                f"the neighbour waited {figure(waits.worst_undisturbed_seconds)} ms without waits for a processor,"
                 f" more than {figure(MOST_SECONDS)}"
             )
         if (grown := self.memory.peak - self.memory.before) > MOST_MEANWHILE:
@@ -77,7 +77,8 @@ def memory_line(before: float, after: float) -> str:
 def markdown(rows: Iterable[Row]) -> str:
     """Returns the table as docs/results.md has it."""
     lines = [
-        "| attack | answers | worst, ms | without stolen time | p99, ms | a process's memory before, peak, after, MB |",
+        "| attack | answers | worst, ms | without waits for a processor | p99, ms"
+        " | a process's memory before, peak, after, MB |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
