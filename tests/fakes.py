@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from service.artifact.manifest import Endpoint, Manifest, Task, TensorSpec
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import Endpoint, Manifest, ModelVersion, Task, TensorSpec
 from service.backend.base import Fetch
 from service.errors import ArtifactError, DeviceFailed
 from service.types import Array, Tensors

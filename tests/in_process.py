@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.commands.annotate import command
 from service.engine.engine import Engine
 from service.engine.loader import LoadHooks, ModelLoading

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.artifact.manifest import Endpoint, TensorSpec
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import Endpoint, ModelVersion, TensorSpec
 from service.tasks import tagging
 from service.tasks.tagging import Tagging
 from service.text import learned_tokenizer as learned_tokenizer_module

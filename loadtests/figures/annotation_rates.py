@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import chain, cycle
 
 from loadtests.text import running_text
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
 from service.commands.annotate.command import choose
 from service.commands.annotate.forms import tag_conllu

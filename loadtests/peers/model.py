@@ -17,7 +17,7 @@ import numpy as np
 
 from loadtests.peers.cuts import Cuts, Shape
 from loadtests.peers.texts import grid_for, version_for
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.backend.cache import ExecutableCache
 from service.engine.batches import pad
 from service.engine.scheduler import Grid

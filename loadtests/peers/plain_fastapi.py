@@ -18,8 +18,7 @@ from pydantic import BaseModel
 
 from loadtests.peers.texts import classified_pieces, tagged_answer, version_for
 from loadtests.peers.workers import wait_for_others
-from service.artifact.manifest import SAVED_MODEL
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import SAVED_MODEL, ModelVersion
 from service.settings import load_settings
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment

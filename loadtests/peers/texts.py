@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.engine.scheduler import Grid
 from service.settings import load_settings
 from service.store.serving import served

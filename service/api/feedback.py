@@ -15,7 +15,7 @@ from service.api import request_schemas
 from service.api.openapi import INFER, responses
 from service.api.request_schemas import Strict
 from service.api.route import JsonRoute
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.errors import Forbidden, InvalidFields, InvalidInput, TooLarge, shortened
 from service.http.context import context_of, pipeline_run
 from service.http.validation import MOST_ERRORS, UnicodeText, at_most

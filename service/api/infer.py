@@ -11,7 +11,7 @@ from service.api import answer_schemas, events, request_schemas
 from service.api.lines import takes_lines
 from service.api.openapi import INFER, responses
 from service.api.route import JsonRoute
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.errors import InvalidInput
 from service.http.context import pipeline_run
 from service.http.representation import respond, wanted

@@ -17,10 +17,11 @@ complete.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import ValidationError, model_validator
 
@@ -49,6 +50,7 @@ MAX_MANIFEST_BYTES = 2**20  # 1 MiB: /models/{name} returns it
 POSITIONS = "positions"  # the axis of the valid positions of a batch, one sequence after the other; at most B * T
 CANDIDATES = 5  # labels per head and token that are returned on request, the most probable first
 
+T = TypeVar("T")
 Task = Literal["tag", "classify", "generate"]
 Precision = Literal["float32", "int8"]
 
@@ -195,6 +197,22 @@ class Reference(FileModel):
     confidence: dict[str, tuple[int, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A model version whose files match its manifest. `key` is its name and version."""
+
+    folder: Path
+    manifest: Manifest
+    vocabularies: Mapping[str, Vocabulary]
+    lemmatizer: Lemmatizer | None = None  # of a tagger with lemma rules
+    segmenter: Segmenter | None = None  # what the tokenizer has learned
+    reference: Reference | None = None  # what the model makes of its dev split
+    key: ModelKey = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self.manifest.key)
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Reads and validates the manifest of a version folder. Raises ArtifactError."""
     with reading(MANIFEST):
@@ -232,8 +250,7 @@ def read_vocabularies(folder: Path, manifest: Manifest) -> dict[str, Vocabulary]
         raise ArtifactError(f"{_names(strange)} not among the files of {MANIFEST}")
     found = {}
     for name, file in manifest.vocabularies.items():
-        with reading(file):
-            found[name] = Vocabulary.parse(_read_verified(folder, manifest, file))
+        found[name] = _parsed(folder, manifest, file, Vocabulary.parse)
     return found
 
 
@@ -243,24 +260,18 @@ def read_lemmatizer(folder: Path, manifest: Manifest) -> Lemmatizer | None:
         return None
     if LEMMAS not in manifest.files:
         raise ArtifactError(f"there is no {LEMMAS}, which a tagger with lemma rules needs")
-    with reading(LEMMAS):
-        return Lemmatizer.parse(_read_verified(folder, manifest, LEMMAS), manifest.labels[LEMMA])
+    labels = manifest.labels[LEMMA]
+    return _parsed(folder, manifest, LEMMAS, lambda content: Lemmatizer.parse(content, labels))
 
 
 def read_segmenter(folder: Path, manifest: Manifest) -> Segmenter | None:
     """Reads what a model's tokenizer has learned, if there is something. Raises ArtifactError."""
-    if SEGMENTER not in manifest.files:
-        return None
-    with reading(SEGMENTER):
-        return Segmenter.parse(_read_verified(folder, manifest, SEGMENTER))
+    return _parsed(folder, manifest, SEGMENTER, Segmenter.parse) if SEGMENTER in manifest.files else None
 
 
 def read_reference(folder: Path, manifest: Manifest) -> Reference | None:
     """Reads what a model makes of its dev split, if its version says it. Raises ArtifactError."""
-    if REFERENCE not in manifest.files:
-        return None
-    with reading(REFERENCE):
-        return Reference.model_validate_json(_read_verified(folder, manifest, REFERENCE))
+    return _parsed(folder, manifest, REFERENCE, Reference.model_validate_json) if REFERENCE in manifest.files else None
 
 
 def read_goldens(folder: Path) -> list[Golden]:
@@ -273,11 +284,12 @@ def read_goldens(folder: Path) -> list[Golden]:
     return goldens
 
 
-def _read_verified(folder: Path, manifest: Manifest, name: str) -> bytes:
-    """Reads a file and checks its checksum."""
-    content = read_file(folder, name)
-    check_sum(name, hashlib.sha256(content).hexdigest(), manifest.files)
-    return content
+def _parsed(folder: Path, manifest: Manifest, name: str, parse: Callable[[bytes], T]) -> T:
+    """Reads a file, checks its checksum, and parses it. Raises ArtifactError."""
+    with reading(name):
+        content = read_file(folder, name)
+        check_sum(name, hashlib.sha256(content).hexdigest(), manifest.files)
+        return parse(content)
 
 
 def _names(names: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import replace
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.engine.batches import Batches, outputs_of
 from service.engine.loader import Generator, ModelLoading, Sequences
 from service.engine.queue import EngineRequest, OnDone

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from service.artifact.manifest import TensorSpec
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion, TensorSpec
 from service.backend.base import Backend, GenerationModel, SequenceModel
 from service.backend.cache import NO_CACHE, ExecutableCache
 from service.engine.observed import Observed

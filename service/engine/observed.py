@@ -7,8 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from service.artifact.manifest import CONFIDENCE_BINS, PROBABILITIES, Reference
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import CONFIDENCE_BINS, PROBABILITIES, ModelVersion, Reference
 from service.telemetry.metrics import Metrics
 from service.text.vocabulary import UNK
 from service.types import Outputs, Tensors

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from service import backend
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.backend.base import Backend
 from service.backend.cache import ExecutableCache
 from service.engine.engine import Engine

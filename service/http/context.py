@@ -1,6 +1,6 @@
 """The service's state as request handlers use it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -40,15 +40,8 @@ class ProcessGroup:
         """Returns whether a process of the service is ready; `own` says whether this one is."""
         return own
 
-    def gives_up_connection(self) -> bool:
-        """Returns whether an answer should close its connection, since other processes have fewer. Counts it."""
-        return False
-
     def note(self, own: Sequence[ModelState]) -> None:
         """Tells the others which versions this process serves and refuses."""
-
-    def connection_lost(self) -> None:
-        """Called when a connection of this process has ended."""
 
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
@@ -64,6 +57,8 @@ class Context(Resources):
     draining: bool = False  # after SIGTERM: not ready, and each response closes its connection
     failure: Exception | None = None  # the error that kept the engine from starting
     loaded: bool = False  # each version is loaded or refused
+    surplus: int = 0  # connections that answers are to close, since other processes have fewer
+    on_connection_lost: Callable[[], None] = lambda: None  # called when a connection has ended
     corrections: CorrectionFiles | None = field(init=False)  # None where none are stored
     client_memory: ClientMemory = field(init=False)
     recorder: RequestRecorder = field(init=False)

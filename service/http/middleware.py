@@ -68,8 +68,9 @@ class RequestContextMiddleware:
                     (b"x-content-type-options", b"nosniff"),
                 ]
                 # The rest of the body will not be read.
-                if context.draining or context.group.gives_up_connection() or status in (408, 413):
+                if context.draining or context.surplus > 0 or status in (408, 413):
                     added.append((b"connection", b"close"))
+                    context.surplus -= 1
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.errors import ConfigurationError, EngineUnavailable, ModelNotFound
 from service.files import fingerprint
 from service.settings import Settings

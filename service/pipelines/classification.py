@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.artifact.manifest import PROBABILITIES
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import PROBABILITIES, ModelVersion
 from service.errors import InvalidInput, shortened
 from service.pipelines.run import PipelineRun
 from service.tasks.sentiment import CONTRIBUTIONS, EXPLANATION, Classification, Explanation, Sentiment

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.pipelines.classification import ClassifiedText
 from service.pipelines.tagging import TaggedText
 from service.tasks.dictionary import SOURCE

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.engine.requests import Generation, Sampling
 from service.errors import TooLarge, shortened
 from service.pipelines.run import PipelineRun

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.engine.loader import LoadHooks, loading_order
 from service.errors import ArtifactError
 from service.pipelines.catalog import Catalog, Dictionaries

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.engine.engine import Engine
 from service.engine.requests import ANONYMOUS, Generation, Outcome, Requests
 from service.errors import DeadlineExceeded, Overloaded, TooLarge

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.errors import InvalidInput
 from service.pipelines.run import PipelineRun
 from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging, text_of

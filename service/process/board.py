@@ -119,7 +119,6 @@ class Slot(ctypes.Structure):
         progress: counts up with each file, model and executable that is loaded.
         loaded: all versions are loaded or refused.
         retiring: another process takes the place of this one.
-        surplus: how many connections the process is to give up to others.
         status: what it loads and serves.
     """
 
@@ -131,7 +130,6 @@ class Slot(ctypes.Structure):
         ("progress", ctypes.c_int64),
         ("loaded", ctypes.c_bool),
         ("retiring", ctypes.c_bool),
-        ("surplus", ctypes.c_int64),
     ]
     _state: int
     connections: int
@@ -140,7 +138,6 @@ class Slot(ctypes.Structure):
     progress: int
     loaded: bool
     retiring: bool
-    surplus: int
     status: Record[ProcessStatus]
 
     def reset(self) -> None:
@@ -197,13 +194,12 @@ class Board:
         """Returns the connections of the ready process that has the fewest; None if no process is ready."""
         return min((slot.connections for slot in self.slots if slot.accepts), default=None)
 
-    def count_surplus(self, slot: Slot) -> None:
-        """Counts how many connections a process should give up to the ready process that has the fewest."""
+    def surplus(self, slot: Slot) -> int:
+        """Returns how many connections a process should give up to the ready process that has the fewest."""
         fewest = self.fewest_connections()
         if fewest is None:
-            slot.surplus = 0
-        else:  # a ready process may have a late heartbeat itself
-            slot.surplus = (slot.connections - fewest) // 2 if slot.ready else slot.connections
+            return 0
+        return (slot.connections - fewest) // 2 if slot.ready else slot.connections  # its own heartbeat may be late
 
     def lacks_model(self, slot: Slot) -> bool:
         """Returns whether a process that accepts connections serves a model that the process of a slot does not.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import heapq
 import logging
 import math
@@ -23,7 +24,6 @@ from service.http.context import Context
 from service.process import memory
 from service.process.acceptor import BACKLOG, Acceptor
 from service.process.board import BEAT_SECONDS, Board, Slot
-from service.process.memory import FullCollections
 from service.types import State
 
 log = logging.getLogger("tagwerk.server")
@@ -33,7 +33,33 @@ LINGER_SECONDS = 0.2  # for connections that are being made, and requests that a
 FIRST_REQUEST_CHECKS = 10  # how often the shutdown looks whether each open connection has sent a request
 IDLE_BYTES = 65_536  # of the requests in progress, whose objects are traversed in milliseconds
 RETIRE_SECONDS = 5.0  # in which the answers of a process that is replaced close its connections
+GENERATION_0_PER_1 = 4  # garbage collections of generation 0 per collection of generation 1
+NEVER = 2**31 - 1
+FULL_COLLECTION_SECONDS = 10.0
+LATEST = 6  # of those times, for a process that is never idle
 ORPHAN_SECONDS = 2.0  # for requests in flight once the supervisor has died
+
+
+class FullCollections:
+    """Runs a full collection every ten seconds while idle, and returns free memory to the system.
+
+    A collection traverses the objects of all requests in progress, which takes 0.4 s for a few long texts. Python would
+    run it when the number of objects has grown: in the middle of such a request. Python still collects generations 0
+    and 1.
+    """
+
+    def __init__(self) -> None:
+        gc.set_threshold(memory.GENERATION_0_OBJECTS, GENERATION_0_PER_1, NEVER)
+        self._last = time.monotonic()
+
+    def run_if_due(self, idle: bool) -> None:
+        """Runs a collection if one is due and `idle` is true."""
+        if time.monotonic() - self._last >= FULL_COLLECTION_SECONDS * (1 if idle else LATEST):
+            # CPython's type attribute cache pins names that C code looked up, all over the heap (4096 entries).
+            sys._clear_type_cache()
+            gc.collect()
+            memory.return_free_memory()
+            self._last = time.monotonic()
 
 
 class Server(uvicorn.Server):
@@ -59,6 +85,7 @@ class Server(uvicorn.Server):
         self._full_collections = FullCollections()
         self._acceptor: Acceptor
         self.orphaned = False
+        context.on_connection_lost = self._connection_lost
         super().__init__(
             uvicorn.Config(
                 create_app(context),
@@ -112,7 +139,7 @@ class Server(uvicorn.Server):
 
     def _beat(self) -> None:
         self._slot.beat()
-        self._board.count_surplus(self._slot)
+        self._context.surplus = self._board.surplus(self._slot)
         asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -158,6 +185,9 @@ class Server(uvicorn.Server):
     @property
     def _in_flight(self) -> int:
         return len(self.server_state.tasks) + sum(connection.in_exchange for connection in self._connections)
+
+    def _connection_lost(self) -> None:
+        self._slot.connections -= 1
 
     def _close_idle(self, count: int) -> None:
         """Closes the connections without a request in progress that have been so for the longest."""

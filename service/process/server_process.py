@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.engine.loader import LoadHooks, loading_order
 from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
@@ -77,13 +77,6 @@ class BoardGroup(ProcessGroup):
         """Returns whether a process of the service is ready."""
         return self._board.ready()
 
-    def gives_up_connection(self) -> bool:
-        """Returns whether an answer should close its connection, since other processes have fewer. Counts it."""
-        if self._slot.surplus <= 0:
-            return False
-        self._slot.surplus -= 1
-        return True
-
     def note(self, own: Sequence[ModelState]) -> None:
         """Writes which versions this process serves and refuses."""
         ready = tuple(state.key for state in own if state.state is State.READY)
@@ -108,10 +101,6 @@ class BoardGroup(ProcessGroup):
         """Writes that a version could not be loaded for a fault of the machine. Called in the loading thread."""
         with self._lock:
             self._write(msgspec.structs.replace(self._status, unread=(*self._status.unread, (key, reason))))
-
-    def connection_lost(self) -> None:
-        """Counts a connection that has ended."""
-        self._slot.connections -= 1
 
     def _write(self, status: ProcessStatus) -> None:
         if status != self._status:

@@ -11,6 +11,7 @@ from service.artifact.manifest import (
     MANIFEST,
     MAX_MANIFEST_BYTES,
     SIGNATURE,
+    ModelVersion,
     Task,
     parse_manifest,
     read_goldens,
@@ -21,7 +22,6 @@ from service.artifact.manifest import (
     verify_files,
 )
 from service.artifact.signing import check_signature, read_public_key
-from service.artifact.version import ModelVersion
 from service.errors import ArtifactError, ConfigurationError, is_machine_fault
 from service.tasks.requirements import check_version
 from service.types import ModelKey

@@ -11,8 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from service.artifact.manifest import Task
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion, Task
 from service.errors import ModelNotFound, NotPossible
 from service.settings import Settings
 from service.store.registry import NOT_FOUND, Registry

@@ -1,6 +1,6 @@
 """Builds the task of a model version."""
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging

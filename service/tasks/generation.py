@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.text.vocabulary import RESERVED, encode_tokens
 from service.types import Array, Sampled
 

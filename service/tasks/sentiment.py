@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.text.vocabulary import UNK
 from service.types import Array, Tensors
 

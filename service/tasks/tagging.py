@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.text.conllu import NO_FEATURES, parse_features
 from service.text.english import READ_AS
 from service.text.languages import ENGLISH
-from service.text.lemma_choice import MOST_ODDS, ODDS_LIMITS
-from service.text.lemmatizer import LEMMA, NEXT_RULES, finer_column
+from service.text.lemmatizer import LEMMA, MOST_ODDS, NEXT_RULES, ODDS_LIMITS, finer_column
 from service.text.normalization import normalize
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.symbols import is_emoji

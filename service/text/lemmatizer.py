@@ -1,7 +1,9 @@
 """The lemmas of tagged words: of the words of a treebank, of a lexicon, or by the rules that a tagger gives a word.
 
 Most words occur in the treebank with the same tags; the dictionary has their lemmas. Of others, the tagger says
-which rules may make their lemma (`LemmaRule`), and weights choose among these and the lexicon's (`lemma_choice`).
+which rules may make their lemma (`LemmaRule`). The candidates are the lemmas by its most probable rules, and the one
+that a lexicon lists. Each has features, and the one with the highest sum of their weights is taken. Training learns the
+weights (`training.models.lemma_weights`).
 """
 
 import re
@@ -12,20 +14,29 @@ from typing import NamedTuple, Self
 import msgspec
 import numpy as np
 
-from service.text.lemma_choice import KNOWN, LISTED, LISTED_SO, PLAIN, RANKS, Features, features, total
 from service.text.normalization import are_normal, normalize_each, normalize_form
 
-LOWER, KEEP = "lower", "keep"
+LOWER, KEEP, FIRST, UPPER, MIXED = "lower", "keep", "first", "upper", "mixed"
 CASINGS: dict[str, Callable[[str], str]] = {
     LOWER: str.lower,
     KEEP: str,  # the characters of the form as they are
-    "first": lambda text: text[:1].upper() + text[1:].lower(),
-    "upper": str.upper,
+    FIRST: lambda text: text[:1].upper() + text[1:].lower(),
+    UPPER: str.upper,
 }
 IRREGULAR = "="
 JOINED = "joined"  # the rule that "12,000" is 12000
 _LABEL = re.compile(rf"({'|'.join(CASINGS)})(?:\|start-(\d+)\+([^|]*))?(?:\|end-(\d+)\+(.*))?", re.DOTALL)
 LEMMA = "lemma"  # a tagger's head of lemma rules
+Features = dict[str, float]  # name -> value
+
+RANKS = ("rule 1", "rule 2", "rule 3")  # the lemma is by the most probable rule that makes it, the next, the third
+ODDS = "odds"  # of the most probable rule, of a lemma that is by this rule
+LISTED = "listed"  # the lexicon lists the lemma for the word, but for upper and lower case
+LISTED_SO = "listed so"  # the lexicon lists it as it is written
+KNOWN = "known"  # the lemma is one of the treebank's
+PLAIN = {LISTED_SO: 100.0} | dict(zip(RANKS, (3.0, 2.0, 1.0), strict=True))  # weights, where none are learned
+MOST_ODDS = 7
+ODDS_LIMITS = 1 / (1 + np.exp(0.5 + MOST_ODDS - np.arange(1, 2 * MOST_ODDS + 1)))  # probabilities where `odds` changes
 RULES_TRIED = len(RANKS)  # of a word, the most probable first
 NEXT_RULES = tuple(f"{LEMMA}_id_{rank}" for rank in range(2, RULES_TRIED + 1))  # outputs of a tagger's step
 SEPARATOR = "\t"  # between UPOS and the finer tag in the file
@@ -107,7 +118,7 @@ class Lemmatizer:
         irregular: the forms, in lower case, of each lemma that is a rule itself.
         lexicon: forms in lower case.
         dictionary: UPOS and tag with a tab between them, for the tag see `finer_column` -> form -> lemma.
-        weights: of features, see `lemma_choice`; by default the lexicon's lemma, or the first rule that fits, is taken.
+        weights: of features, see `features`; by default the lexicon's lemma, or the first rule that fits, is taken.
 
     Raises:
         ValueError: a label is no rule.
@@ -154,7 +165,7 @@ class Lemmatizer:
 
         Args:
             rules: the ids of its most probable rules, the best first.
-            odds: of the best one, see `lemma_choice.odds`.
+            odds: of the best one, see `odds`.
         """
         found = self.candidates(form, upos, rules, odds)
         return max(found, key=lambda lemma: total(found[lemma], self._weights), default=normalize_form(form))
@@ -216,6 +227,46 @@ class LemmaLexicon:
             return None
         rule = self._rules[self._numbers[place]]
         return rule if isinstance(rule, str) else rule.apply(lower)
+
+
+def odds(probability: float) -> int:
+    """Returns the logarithm of the odds of a probability, to the next integer, from -MOST_ODDS to MOST_ODDS.
+
+    So few values occur that a cache can have them in its keys.
+    """
+    return int(ODDS_LIMITS.searchsorted(probability)) - MOST_ODDS
+
+
+def features(lemma: str, form: str, upos: str, rank: int | None, odds: int) -> Features:
+    """Returns the features of a lemma, but LISTED, LISTED_SO and KNOWN.
+
+    Args:
+        rank: of the rule that makes it, 0 for the most probable; None if none does.
+        odds: of the most probable rule.
+    """
+    found: Features = {}
+    if (written := casing(form)) in (FIRST, MIXED):  # a text in lower case or in capitals has no capitals of names
+        found[f"{upos} {written} {casing(lemma)}"] = 1.0
+    if rank is not None:
+        found[RANKS[rank]] = 1.0
+    if rank == 0:
+        found[ODDS] = odds
+    return found
+
+
+def total(features: Features, weights: Mapping[str, float]) -> float:
+    """Returns the sum of weighted features; those that have no weight do not count."""
+    return sum(weights.get(name, 0.0) * value for name, value in features.items())
+
+
+def casing(text: str) -> str:
+    """Returns how a word is written: "lower", "upper", "first" for a capital at its start alone, or "mixed"."""
+    lower = text.lower()
+    if text == lower:
+        return LOWER
+    if text[1:] == lower[1:]:
+        return FIRST
+    return UPPER if text == text.upper() else MIXED
 
 
 def _hash(upos: str, form: str) -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.backend.saved_model import TensorFlowBackend
 from service.engine.batches import pad
 from service.engine.scheduler import Grid

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from service.artifact.manifest import CANDIDATES, Manifest, read_goldens, read_manifest
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import CANDIDATES, Manifest, ModelVersion, read_goldens, read_manifest
 from service.backend.base import GenerationModel
 from service.backend.cache import ExecutableCache
 from service.backend.saved_model import TOLERANCES, TensorFlowBackend, choose_device, run_golden

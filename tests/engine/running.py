@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.backend.base import SequenceModel
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
 from service.engine.queue import EngineRequest

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.artifact.manifest import Manifest
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import Manifest, ModelVersion
 from service.backend.cache import NO_CACHE, ExecutableCache
 from service.engine import loader
 from service.engine.engine import Engine

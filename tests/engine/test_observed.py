@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.artifact.manifest import CONFIDENCE_BINS, Reference
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import CONFIDENCE_BINS, ModelVersion, Reference
 from service.engine.observed import MOST_CELLS, MOST_LABELS, Observed
 from service.telemetry.metrics import Metrics
 from service.types import Outputs

@@ -11,8 +11,7 @@ import httpx
 import numpy as np
 
 from service.api.app import create_app
-from service.artifact.manifest import Endpoint, Manifest, TensorSpec
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import Endpoint, Manifest, ModelVersion, TensorSpec
 from service.backend.base import Fetch
 from service.engine.engine import Engine
 from service.engine.loader import LoadHooks, ModelLoading

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from service.api import answer_schemas
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from tests.http import scene
 
 ENGLISH = "The children were playing in the garden."

@@ -18,7 +18,7 @@ from service.security.keys import add_key
 from service.security.rate_limiter import RateLimiter
 from tests.conftest import Server
 from tests.http.plain import Answer, Service, comparable, first_answer, kept
-from tests.http.wire import post
+from tests.http.wire import application, post
 
 NAMES: dict[str, list[object]] = {
     "tag": ["tagger", "tagger/1", "tagger/9"],
@@ -236,6 +236,14 @@ def test_a_large_answer_is_the_same_and_compressed_where_the_client_accepts_that
         if large and coding:
             assert len(json.loads(gzip.decompress(answer.body))["results"]) == 1
         assert answer.closes == closes == (answer.header("connection") == "close")
+
+
+@pytest.mark.parametrize("way", [bytes, application])
+def test_answers_close_as_many_connections_as_the_process_is_to_give_up(open_service, way):
+    runner, service = open_service
+    service.context.surplus = 2
+    closed = [runner.run(service.answer(way(post("/classify")))).closes for _ in range(3)]
+    assert (closed, service.context.surplus) == ([True, True, False], 0)
 
 
 def over(connection: socket.socket, request: bytes) -> Answer:

@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.errors import ArtifactError, EngineUnavailable, ModelNotFound
 from service.pipelines import catalog as catalog_module
 from service.pipelines.catalog import Catalog

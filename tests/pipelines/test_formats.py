@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.pipelines.formats import write_conllu
 from service.pipelines.tagging import TaggedText, joined_tokens, split_texts
 from service.store.registry import load_version

@@ -5,7 +5,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.pipelines.tagging import decode, encode, joined_tokens, split_texts
 from service.store.registry import load_version
 from service.tasks.tagging import Tagging

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.errors import ArtifactError
 from service.tasks.requirements import check_version
 from tests.http.scene import tagger

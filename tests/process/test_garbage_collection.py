@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.process import memory
-from service.process.memory import FullCollections
+from service.process.server import FullCollections
 from tests.fakes import Clock
 
 

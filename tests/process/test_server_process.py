@@ -114,22 +114,18 @@ def test_a_process_gives_up_connections_until_counts_differ_by_one(board, own, o
     for slot, connections in zip(board.slots, [own, *others], strict=True):
         slot.connections, slot.state = connections, State.READY
         slot.beat()
-    made = group(board)
-    board.count_surplus(board.slots[0])
-    assert [made.gives_up_connection() for _ in range(40)] == [True] * surplus + [False] * (40 - surplus)
+    assert board.surplus(board.slots[0]) == surplus
 
 
 def test_a_process_that_is_not_ready_gives_up_all_once_another_is(board):
     own, other, _ = board.slots
     own.connections, own.state, other.state = 7, State.STARTING, State.READY
     for surplus in (0, 7):
-        board.count_surplus(own)
-        assert own.surplus == surplus
+        assert board.surplus(own) == surplus
         other.beat()
     own.state = State.READY
     other.connections = 7
-    board.count_surplus(own)
-    assert own.surplus == 0, "its own heartbeat is late after each long iteration of its event loop"
+    assert board.surplus(own) == 0, "its own heartbeat is late after each long iteration of its event loop"
 
 
 def test_versions_that_cannot_be_read_are_left_out_with_the_reason(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.tasks.sentiment import Sentiment
 from service.text.vocabulary import UNK, Vocabulary
 from tests.fakes import version_of

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.artifact.manifest import Endpoint, TensorSpec
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import Endpoint, ModelVersion, TensorSpec
 from service.tasks import tagging
 from service.tasks.tagging import LONGEST_CACHED, Tagging, kept_of, windows
 from service.text.conllu import parse_features

@@ -13,8 +13,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.text.lemma_choice import KNOWN, LISTED, LISTED_SO, ODDS, RANKS, casing, odds
-from service.text.lemmatizer import RULES_TRIED, LemmaLexicon, Lemmatizer, finer_column
+from service.text.lemmatizer import (
+    KNOWN,
+    LISTED,
+    LISTED_SO,
+    ODDS,
+    RANKS,
+    RULES_TRIED,
+    LemmaLexicon,
+    Lemmatizer,
+    casing,
+    finer_column,
+    odds,
+)
 from service.text.normalization import normalize_form
 from tests.conftest import ROOT
 from training.models.lemmatizer import LearnedLemmatizer, TaggedWord, labels_of

@@ -11,8 +11,7 @@ from service.artifact import manifest as artifact
 from service.artifact.manifest import Manifest
 from service.errors import ConfigurationError
 from service.text.languages import named_tokenizer
-from service.text.lemma_choice import odds
-from service.text.lemmatizer import LEMMA, Lemmatizer, finer_column
+from service.text.lemmatizer import LEMMA, Lemmatizer, finer_column, odds
 from service.text.vocabulary import UNK, Vocabulary, encode_characters, encode_tokens
 from training.data import treebank
 from training.data.dataset import Array, Example

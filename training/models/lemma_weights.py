@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from service.text.lemma_choice import KNOWN, LISTED, ODDS, RANKS, Features
+from service.text.lemmatizer import KNOWN, LISTED, ODDS, RANKS, Features
 from training.data.dataset import Array
 
 START = {LISTED: 2.0, KNOWN: 0.5, ODDS: 0.5} | dict(

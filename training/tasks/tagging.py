@@ -12,8 +12,7 @@ from keras import ops
 from service.artifact.manifest import DataSource, Metric
 from service.errors import ConfigurationError
 from service.text.languages import make_tokenizer, named_tokenizer
-from service.text.lemma_choice import odds
-from service.text.lemmatizer import LEMMA, finer_column
+from service.text.lemmatizer import LEMMA, finer_column, odds
 from service.text.normalization import normalize_form
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import Vocabulary, encode_characters, encode_tokens

@@ -16,7 +16,7 @@ from typing_extensions import TypeAliasType
 from service.api import events, request_schemas
 from service.api.openapi import INFER, READ, responses
 from service.api.route import JsonRoute
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.errors import InvalidInput
 from service.http import problem
 from service.http.context import Context, context_of, pipeline_run

@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.commands.annotate.forms import FORMS
 from service.commands.annotate.job import STANDARD, Job
 from service.commands.annotate.output import CHECKPOINT_SECONDS, Output, StandardOutput, silence_standard_output

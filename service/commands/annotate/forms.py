@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.commands.annotate.job import Job
 from service.commands.annotate.readers import NOT_A_WORD
 from service.commands.annotate.rows import Chunk, Position, Row, UnreadableInput

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.commands.annotate.forms import TOKEN_COLUMNS
 from service.commands.annotate.job import Job
 from service.commands.annotate.readers import column_of

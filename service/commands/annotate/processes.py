@@ -21,7 +21,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import islice
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.commands.annotate.forms import Annotate
 from service.commands.annotate.job import Job
 from service.commands.annotate.rows import Chunk

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from service.artifact.version import ModelVersion
+from service.artifact.manifest import ModelVersion
 from service.commands.annotate.job import Job
 from service.commands.annotate.rows import Chunk, Position
 from service.errors import TagwerkError

@@ -71,7 +71,7 @@ class Connection(BoundedProtocol):
         """Called by asyncio."""
         super().connection_lost(exc)
         self.gone = True
-        self._context.group.connection_lost()
+        self._context.on_connection_lost()
         if (exchange := self._exchange) is not None:
             self._exchange = None
             self._context.plain.abandon(exchange)
@@ -250,7 +250,8 @@ class Connection(BoundedProtocol):
             return
         exchange.over, self._exchange = True, None
         ids, context = ids_from(exchange.headers), self._context
-        closes = not self._keep_alive or context.draining or context.group.gives_up_connection()
+        closes = not self._keep_alive or context.draining or context.surplus > 0
+        context.surplus -= closes
         size = sum(map(len, body))
         origin = b""
         if self._settings.cors_origins:  # a page of another origin gets more headers, from the application

@@ -263,7 +263,7 @@ def test_nothing_stays_of_a_real_connection_whose_client_closes_it(loop_factory,
                 nonlocal lost
                 lost += 1
 
-            service.context.group.connection_lost = note_lost  # type: ignore[method-assign]
+            service.context.on_connection_lost = note_lost
             service.device.go.clear()
 
             def protocol() -> Connection:
