@@ -132,7 +132,7 @@ class Queue:
         ):
             if waiting + more > most:
                 problem, count = f"the queue is full: {waiting} of at most {most} {unit}", self.sequences
-            elif of_client and of_client + more > most - waiting:
+            elif of_client + more > most - waiting:
                 share = f"it has {of_client} of {waiting} waiting {unit}"
                 problem, count = f"the client's share of the queue is full: {share}", own.sequences
             else:
@@ -225,7 +225,6 @@ class Queue:
                 if len(waiting) > 1:  # another client may be next
                     break
             if not heap:
-                del client.heaps[model]
                 waiting.remove(client)
         return popped
 

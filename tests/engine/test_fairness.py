@@ -275,6 +275,7 @@ async def test_an_engine_knows_the_client_of_each_text():
 
 
 def test_the_tokens_of_a_key_are_limited_as_its_sequences_are():
-    waiting = Waiting(max_tokens=1000)
-    assert waiting.fill(FLOODS, 10) == 50
+    waiting = Waiting(max_tokens=990)
+    assert waiting.fill(FLOODS, 10) == 50, "also the last one, which takes exactly what is left to it"
+    assert len(waiting.take()) == waiting.fill(FLOODS, 10) == 4, "as many as have left"
     assert waiting.fill(OTHER, 10) == 25

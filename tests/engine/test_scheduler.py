@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.queue import LONGEST_SECONDS, EngineRequest
+from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS, Requests
 from service.engine.scheduler import PLANNED_BATCHES, Batch, Grid, Scheduler, StepTimes
 from service.errors import Overloaded, TagwerkError
@@ -111,21 +111,21 @@ def test_sequences_that_arrive_during_a_plan_wait_for_the_next_one():
 
 def test_a_plan_ends_with_the_sequence_that_makes_it_fifty_milliseconds():
     for parts, planned in ((2, 2), (3.9, 4), (4.1, 5), (7.5, 8), (20, PLANNED)):
-        queue = scheduler(tagger=step_times(fixed=0.0, cell=LONGEST_SECONDS / parts / 16))  # of a sequence of 16
+        queue = scheduler(tagger=step_times(fixed=0.0, cell=0.05 / parts / 16))  # of a sequence of 16
         admit_each(queue, *[16] * 12)
         first = taken(queue)
         assert len(first.sequences) + sum(map(len, queue._models[TAGGER].planned)) == planned
 
 
 def test_a_step_for_which_other_models_would_wait_too_long_has_fewer_rows():
-    cell = LONGEST_SECONDS / (4 * 16)  # a step of four rows of 16 tokens takes as long as is allowed
+    cell = 0.05 / (4 * 16)  # a step of four rows of 16 tokens takes as long as is allowed
     queue = scheduler(tagger=step_times(0.0, cell))
     admit(queue, *[16] * 8)
     assert taken(queue).shape == (4, 16)
     queue = scheduler(tagger=step_times(0.0, 1.01 * cell))
     admit(queue, *[16] * 8)
     assert taken(queue).shape == (2, 16)
-    queue = scheduler(tagger=step_times(1.01 * LONGEST_SECONDS, 0.0))
+    queue = scheduler(tagger=step_times(1.01 * 0.05, 0.0))
     admit(queue, *[16] * 8)
     assert taken(queue).shape == (1, 16), "no step is short enough"
 
@@ -207,6 +207,45 @@ def test_a_model_has_no_credit_after_a_pause():
     admit(queue, *[2] * 40, model=CLASSIFIER)
     order = [taken(queue).model for _ in range(8)]
     assert order.count(CLASSIFIER) == 4, "two backlogs share the device evenly from now on"
+
+
+def test_of_clients_with_equal_tokens_the_model_with_the_least_device_time_is_next_then_the_first_admitted():
+    for has_run, waiting, expected in (
+        (True, [TAGGER, CLASSIFIER], [CLASSIFIER, TAGGER]),
+        (True, [CLASSIFIER, TAGGER], [CLASSIFIER, TAGGER]),
+        (False, [TAGGER, CLASSIFIER, TAGGER], [TAGGER, CLASSIFIER]),
+    ):
+        queue = scheduler()
+        if has_run:
+            admit(queue, 4)
+            assert taken(queue).model == TAGGER
+        for client, model in enumerate(waiting, start=1):
+            admit(queue, 4, model=model, client=client)
+        assert [batch.model for batch in iter(queue.take, None)] == expected
+
+
+def test_the_client_with_the_least_tokens_is_next_before_models_are_compared():
+    queue = scheduler(tagger=step_times(fixed=1e-2), classifier=step_times(1e-9, 1e-9))
+    admit(queue, *[1] * 12, client=1)
+    assert [taken(queue).model for _ in range(2)] == [TAGGER] * 2
+    admit(queue, *[16] * 8, model=CLASSIFIER, client=2)
+    assert [taken(queue).model for _ in range(3)] == [CLASSIFIER, TAGGER, CLASSIFIER]
+
+
+def test_a_client_all_of_whose_sequences_are_planned_keeps_no_other_from_being_next():
+    queue = scheduler(tagger=step_times(fixed=5e-6), classifier=step_times(1e-9, 1e-9))
+    admit(queue, *[16] * 12, model=CLASSIFIER, client=1)
+    assert [taken(queue).model for _ in range(2)] == [CLASSIFIER] * 2
+    admit(queue, 1, 16, client=2)
+    assert [taken(queue).model for _ in range(3)] == [TAGGER, CLASSIFIER, TAGGER]
+
+
+def test_a_model_of_which_all_that_waits_is_abandoned_is_passed_over():
+    queue = scheduler()
+    abandoned = admit(queue, 4)
+    admit(queue, 5, model=CLASSIFIER)
+    queue.queue.discard(abandoned)
+    assert ran(queue) == [[5]]
 
 
 # Admission
