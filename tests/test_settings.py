@@ -12,7 +12,9 @@ OPERATIONS = ROOT / "docs" / "operations.md"
 
 def test_lists_are_read_from_the_environment(monkeypatch):
     monkeypatch.setenv("TAGWERK_BATCH_SIZES", "1, 2,8")
+    monkeypatch.setenv("TAGWERK_CORS_ORIGINS", "https://a.org, http://localhost:3000")
     assert load_settings().batch_sizes == (1, 2, 8)
+    assert load_settings().cors_origins == ("https://a.org", "http://localhost:3000")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 from service.api import answer_schemas
 
 
-def classify(client: httpx.Client, text: str | list[str]) -> list[dict[str, Any]]:
-    response = client.post("/classify", json={"text": text})
+def classify(client: httpx.Client, text: str | list[str], **wishes: object) -> list[dict[str, Any]]:
+    response = client.post("/classify", json={"text": text, **wishes})
     assert response.status_code == 200, response.text
     answer_schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
     results: list[dict[str, Any]] = response.json()["results"]
@@ -46,9 +46,7 @@ def test_a_long_text_is_judged_whole(client):
 
 def test_a_score_tells_how_positive_a_text_is_and_a_magnitude_how_strong_its_sentences_are(client):
     texts = ["The actors are wonderful. The plot is an awful mess.", "It is wonderful. It is brilliant.", "Awful.", ""]
-    response = client.post("/classify", json={"text": texts, "sentences": True})
-    answer_schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
-    results = response.json()["results"]
+    results = classify(client, texts, sentences=True)
     for result in results:
         for part in (result, *result["sentences"]):
             assert part["score"] == pytest.approx(part["scores"]["positive"] - part["scores"]["negative"], abs=1e-9)

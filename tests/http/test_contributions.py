@@ -3,20 +3,11 @@
 import math
 from typing import Any
 
-import httpx
 import pytest
 
-from service.api import answer_schemas
+from tests.http.test_classify import classify
 
 TEXT = "Not a lovely film. A fine plot 🙂, a weak film."
-
-
-def classify(client: httpx.Client, text: str | list[str], **wishes: object) -> list[dict[str, Any]]:
-    response = client.post("/classify", json={"text": text, **wishes})
-    assert response.status_code == 200, response.text
-    answer_schemas.ClassifyAnswer.model_validate(response.json(), strict=True, extra="forbid")
-    results: list[dict[str, Any]] = response.json()["results"]
-    return results
 
 
 def log_odds(result: dict[str, Any], label: str | None = None) -> float:

@@ -3,11 +3,8 @@
 import asyncio
 
 import httpx
-import pytest
 
 from service.api.protocols.tensors import HEADER
-from service.errors import ConfigurationError
-from service.settings import load_settings
 from tests.http.scene import scene
 
 PAGE = "https://example.org"
@@ -40,11 +37,3 @@ def test_an_origin_that_is_allowed_may_ask_and_read_the_headers():
 def test_no_other_origin_may():
     assert "access-control-allow-origin" not in preflight(("https://example.com",)).headers
     assert "access-control-allow-origin" not in ask((), "GET").headers
-
-
-def test_the_option_is_read_as_a_list_and_checked(monkeypatch):
-    monkeypatch.setenv("TAGWERK_CORS_ORIGINS", "https://a.org, http://localhost:3000")
-    assert load_settings().cors_origins == ("https://a.org", "http://localhost:3000")
-    monkeypatch.setenv("TAGWERK_CORS_ORIGINS", "example.org")
-    with pytest.raises(ConfigurationError, match="TAGWERK_CORS_ORIGINS"):
-        load_settings()

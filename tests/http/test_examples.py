@@ -1,4 +1,4 @@
-"""The examples of docs/api.md, run against the real server."""
+"""The examples of docs/api.md and README, run against the real server: they run, and are answered as is shown."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,13 +16,16 @@ from tests.conftest import ROOT, Server
 PAGE = (ROOT / "docs" / "api.md").read_text()
 COMMANDS = {"sh": ["bash", "-eo", "pipefail"], "python": [sys.executable, "-W", "error"], "js": ["node"]}
 EXAMPLES = re.findall(r"^```(sh|python|js)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+README = re.findall(
+    r"^```\n(curl .*?)^```\n```(?:json)?\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+)
 
 
 def run(kind: str, code: str, server: Server, folder: Path) -> str:
     if shutil.which(COMMANDS[kind][0]) is None:
         pytest.skip(f"there is no {COMMANDS[kind][0]}")
     file = folder / f"example.{'mjs' if kind == 'js' else kind}"
-    file.write_text(code.replace("127.0.0.1:8000", server.url.removeprefix("http://")))
+    file.write_text(re.sub(r"(127\.0\.0\.1|localhost):8000", server.url.removeprefix("http://"), code))
     done = subprocess.run(
         [*COMMANDS[kind], str(file)],
         capture_output=True,
@@ -60,11 +64,32 @@ def test_the_contributions_on_the_page_are_what_the_example_gives(server, tmp_pa
     (shown,) = map(json.loads, re.findall(r"^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
     (result,) = json.loads(run("sh", example, server, tmp_path))["results"]
     given = result["contributions"]
-    (one,), (other,) = shown.pop("tokens"), [token for token in given.pop("tokens") if token["text"] == "funny"]
-    for here, there in ((shown, given), (one, other)):
-        assert here == {name: about(value) for name, value in there.items()}
+    given["tokens"] = [token for token in given["tokens"] if token["text"] == "funny"]
+    assert_same(given, shown)
 
 
-def about(value):
-    """Returns a figure as a processor may give it that rounds a state otherwise; anything else as it is."""
-    return pytest.approx(value, abs=0.02) if isinstance(value, float) else value
+def assert_same(given: Any, shown: Any) -> None:
+    """Compares parsed JSON; a figure may be that of another processor, on which a state is rounded otherwise."""
+    if isinstance(shown, dict):
+        assert given.keys() == shown.keys()
+        for name, value in shown.items():
+            assert_same(given[name], value)
+    elif isinstance(shown, list):
+        assert len(given) == len(shown)
+        for one, other in zip(given, shown, strict=True):
+            assert_same(one, other)
+    else:
+        assert given == (pytest.approx(shown, abs=0.01) if isinstance(shown, float) else shown)
+
+
+def test_the_readme_shows_four_answers():
+    assert len(README) == 4
+
+
+@pytest.mark.parametrize(("command", "shown"), README)
+def test_the_readme_shows_what_is_answered(command, shown, server, tmp_path):
+    answer = run("sh", command, server, tmp_path)
+    if shown.startswith("#"):
+        assert answer.strip() == shown.strip()
+    else:
+        assert_same(json.loads(answer), json.loads(shown))

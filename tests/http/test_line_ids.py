@@ -68,11 +68,6 @@ def test_a_line_without_an_id_or_that_is_no_object_has_none():
     assert [answer.get("error", {}).get("status") for answer in answers] == [None, 400, 422, 422, 422]
 
 
-def test_blank_lines_have_no_answer():
-    answers = ask("/classify", "", {"text": "fine", "id": 1}, "", " \t\r", {"text": "fine", "id": 2}, "")
-    assert [answer["id"] for answer in answers] == [1, 2]
-
-
 async def test_other_requests_have_no_id():
     async with scene() as client:
         found = check(await client.post("/classify", json={"text": "fine", "id": 1}), 422)

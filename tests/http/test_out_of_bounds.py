@@ -19,33 +19,42 @@ def infer(tensor: dict[str, Any], model: str = "classifier", **members: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("tensor", "status", "pointer"),
+    ("tensor", "status", "place", "allowed"),
     [
-        ({"shape": [10**400]}, 422, "/inputs/0/shape"),
-        ({"shape": [-(10**400)]}, 422, "/inputs/0/shape"),
-        ({"shape": [1e308]}, 422, "/inputs/0/shape/0"),
-        ({"shape": [True]}, 422, "/inputs/0/shape/0"),
-        ({"shape": [1] * 100_000}, 422, "/inputs/0/shape"),
-        ({"shape": [65_536]}, 422, "/inputs/0/shape"),
-        ({"data": ["fine"] * 65_536}, 413, "/inputs/0/data"),
-        ({"datatype": ""}, 422, "/inputs/0/datatype"),
-        ({"datatype": "bytes"}, 422, "/inputs/0/datatype"),
-        ({"datatype": "F" * 100_000}, 422, "/inputs/0/datatype"),
-        ({"data": [["fine"]]}, 422, "/inputs/0/data/0"),
-        ({"data": [{"a": [1] * 1000}]}, 422, "/inputs/0/data/0"),
-        ({"data": None, "parameters": {"binary_data_size": 10**400}}, 422, "/inputs/0/parameters/binary_data_size"),
-        ({"data": None, "parameters": {"binary_data_size": 1.0}}, 422, "/inputs/0/parameters/binary_data_size"),
-        ({"data": None, "parameters": {"binary_data_size": [1] * 9999}}, 422, "/inputs/0/parameters/binary_data_size"),
-        ({"parameters": {str(n): n for n in range(100)}}, 422, "/inputs/0/parameters/0"),
-        ({"parameters": {"binary_data_sise": 1}}, 422, "/inputs/0/parameters/binary_data_sise"),
-        ({"name": "n" * 100_000}, 422, "/inputs/0/name"),
+        ({"shape": [10**400]}, 422, "shape", ""),
+        ({"shape": [-(10**400)]}, 422, "shape", ""),
+        ({"shape": [1e308]}, 422, "shape/0", ""),
+        ({"shape": [True]}, 422, "shape/0", ""),
+        ({"shape": [1] * 100_000}, 422, "shape", ""),
+        ({"shape": [65_536]}, 422, "shape", ""),
+        ({"data": ["fine"] * 65_536}, 413, "data", ""),
+        ({"datatype": ""}, 422, "datatype", ""),
+        ({"datatype": "bytes"}, 422, "datatype", ""),
+        ({"datatype": "F" * 100_000}, 422, "datatype", ""),
+        ({"data": [["fine"]]}, 422, "data/0", ""),
+        ({"data": [{"a": [1] * 1000}]}, 422, "data/0", ""),
+        ({"data": None, "parameters": {"binary_data_size": 10**400}}, 422, "parameters/binary_data_size", ""),
+        ({"data": None, "parameters": {"binary_data_size": 1.0}}, 422, "parameters/binary_data_size", ""),
+        ({"data": None, "parameters": {"binary_data_size": [1] * 9999}}, 422, "parameters/binary_data_size", ""),
+        ({"parameters": {str(n): n for n in range(100)}}, 422, "parameters/0", ""),
+        ({"parameters": {"binary_data_sise": 1}}, 422, "parameters/binary_data_sise", ""),
+        ({"name": "n" * 100_000}, 422, "name", ""),
+        ({"name": "words"}, 422, "name", "'text'"),
+        ({"shape": [2]}, 422, "shape", "the number of texts"),
+        ({"shape": [0], "data": []}, 422, "data", "at least 1 items"),
+        ({"datatype": "INT32", "data": [1]}, 422, "datatype", "'BYTES'"),
+        ({"parameters": {"binary_data_size": 9}}, 422, "data", "one of the two"),
+        ({"data": None, "parameters": {"binary_data_size": 9}}, 422, "parameters/binary_data_size", "0 to 0"),
+        ({"colour": 1}, 422, "colour", "the fields name, shape, datatype, parameters, data"),
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_tensor_beyond_bounds_is_named(tensor, status, pointer):
+def test_a_tensor_that_is_wrong_is_named(tensor, status, place, allowed):
     response = infer(tensor)
     found = check(response, status)
-    assert found.errors[0].pointer == pointer
+    assert found.errors[0].pointer == f"/inputs/0/{place}"
+    assert allowed in found.errors[0].allowed
+    assert found.error == found.detail
     assert len(response.content) < 3000
 
 
@@ -77,37 +86,59 @@ def test_a_member_beyond_bounds_is_named(members, pointer):
     assert len(response.content) < 2000
 
 
-@pytest.mark.parametrize("name", ["max_tokens", "temperature", "top_k", "top_p", "seed", "n"])
+@pytest.mark.parametrize("name", ["max_tokens", "temperature", "top_k", "top_p", "seed", "n", "prompt"])
 @pytest.mark.parametrize("value", [10**400, -(10**400), 1e308])
 def test_a_parameter_of_generation_beyond_bounds_is_named(name, value):
-    found = infer({}, "lm", parameters={name: value})
-    assert check(found, found.status_code).status in (413, 422)
-
-
-@pytest.mark.parametrize("inputs", [[], [1] * 100_000, [{}], {"a": 1}, "a", None])
-def test_inputs_that_are_none_are_refused(inputs):
-    assert check(post("/v2/models/classifier/infer", json.dumps({"inputs": inputs}).encode()), 422).errors
+    response = infer({}, "lm", parameters={name: value})
+    found = check(response, response.status_code)
+    assert found.status in (413, 422)
+    assert found.errors[0].pointer.endswith(f"/{name}")
 
 
 @pytest.mark.parametrize(
-    ("data", "shape", "status"),
+    ("inputs", "pointer"),
     [
-        (b"\0\0\0\0" * 5, [5], 200),
-        (b"\0\0\0\0" * 500_000, [5], 422),
-        (b"\0\0\0\0" * 500_000, [500_000], 413),
-        (b"\xff\xff\xff\xff", [1], 422),
-        (b"\0\0\0", [1], 422),
-        (b"", [0], 422),
+        ([], "/inputs"),
+        ([1] * 100_000, "/inputs"),
+        ([{}, {}], "/inputs"),
+        ([{}], "/inputs/0/name"),
+        ("a", "/inputs"),
+        (None, "/inputs"),
     ],
 )
-def test_strings_of_no_length_are_counted_like_others(data, shape, status):
-    given = {"name": "text", "shape": shape, "datatype": "BYTES", "parameters": {"binary_data_size": len(data)}}
-    header = json.dumps({"inputs": [given]}).encode()
-    assert post("/v2/models/classifier/infer", header + data, {HEADER: str(len(header))}).status_code == status
+def test_inputs_that_are_none_are_refused(inputs, pointer):
+    found = check(post("/v2/models/classifier/infer", json.dumps({"inputs": inputs}).encode()), 422)
+    assert found.errors[0].pointer == pointer
 
 
 @pytest.mark.parametrize(
-    "length", ["9" * 400, "0" * 400 + "5", "-1", "+1", "1.0", "1e3", " 5", "", "²"], ids=lambda length: length[:5]
+    ("data", "size", "shape", "status", "problem"),
+    [
+        (b"\0\0\0\0" * 5, 20, [5], 200, None),
+        (b"\0\0\0\0" * 500_000, 2_000_000, [5], 422, "got [5] for 6 elements"),
+        (b"\0\0\0\0" * 500_000, 2_000_000, [500_000], 413, "500000 items"),
+        (b"\xff\xff\xff\xff", 4, [1], 422, "cannot be read"),
+        (b"\0\0\0", 3, [1], 422, "cannot be read"),
+        (b"\x01\0\0\0\xff", 5, [1], 422, "cannot be read"),
+        (b"", 0, [0], 422, "got [0]"),
+        (b"", 0, [1], 422, "for 0 elements"),
+        (b"\x01\0\0\0amore", 5, [1], 422, "4 bytes follow the tensors"),
+    ],
+)
+def test_strings_in_bytes_are_those_of_the_shape_or_refused(data, size, shape, status, problem):
+    given = {"name": "text", "shape": shape, "datatype": "BYTES", "parameters": {"binary_data_size": size}}
+    header = json.dumps({"inputs": [given]}).encode()
+    response = post("/v2/models/classifier/infer", header + data, {HEADER: str(len(header))})
+    if problem is None:
+        assert response.status_code == status
+    else:
+        assert problem in check(response, status).errors[0].problem
+
+
+@pytest.mark.parametrize(
+    "length",
+    ["9" * 400, "0" * 400 + "5", "9999", "-1", "+1", "1.0", "1e3", " 5", "", "²"],
+    ids=lambda length: length[:5],
 )
 def test_a_length_of_the_json_beyond_bounds_is_named(length):
     content = json.dumps({"inputs": []}).encode()

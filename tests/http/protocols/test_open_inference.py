@@ -1,19 +1,16 @@
-"""Triton's own Python client against the real server, and the protocol by hand where the client cannot be wrong."""
+"""Triton's own Python client against the real server. What the client cannot do wrong: see test_out_of_bounds.py."""
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from service.api.protocols.tensors import HEADER
 from tests.conftest import STORE, Server
 from tests.http.test_classify import classify
 from tests.http.test_generate import generate
-from tests.http.test_problems import check
 from tests.http.test_tag import tag
 
 TEXTS = ["She didn't see it.", "Dogs bark 🙂."]
@@ -112,58 +109,3 @@ def test_an_error_is_raised_with_its_message(triton_client):
     with pytest.raises(InferenceServerException, match="deadline") as caught:
         triton_client.infer("lm-shakespeare", [strings(["a"])], parameters={"max_tokens": 4096}, timeout=50_000)
     assert caught.value.status() == "504"
-
-
-def tensor(**changes: object) -> dict[str, Any]:
-    return {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"], **changes}
-
-
-@pytest.mark.parametrize(
-    ("inputs", "pointer", "allowed"),
-    [
-        ([tensor(name="words")], "/inputs/0/name", "'text'"),
-        ([tensor(), tensor()], "/inputs", "at most 1 items"),
-        ([tensor(shape=[2])], "/inputs/0/shape", "the number of texts"),
-        ([tensor(shape=[0], data=[])], "/inputs/0/data", "at least 1 items"),
-        ([tensor(datatype="INT32", data=[1])], "/inputs/0/datatype", "'BYTES'"),
-        ([tensor(parameters={"binary_data_size": 9})], "/inputs/0/data", "one of the two"),
-        ([tensor(data=None, parameters={"binary_data_size": 9})], "/inputs/0/parameters/binary_data_size", "0 to 0"),
-        ([tensor(colour=1)], "/inputs/0/colour", "the fields name, shape, datatype, parameters, data"),
-    ],
-)
-def test_a_tensor_that_is_wrong_is_named(client, inputs, pointer, allowed):
-    found = check(client.post("/v2/models/tagger-en/infer", json={"inputs": inputs}), 422)
-    assert found.errors[0].pointer == pointer
-    assert allowed in found.errors[0].allowed
-    assert found.error == found.detail
-
-
-@pytest.mark.parametrize(
-    ("data", "size", "problem"),
-    [
-        (b"\x01\x00\x00\x00", 4, "cannot be read"),
-        (b"\x01\x00", 2, "cannot be read"),
-        (b"\x01\x00\x00\x00\xff", 5, "cannot be read"),
-        (b"", 0, "for 0 elements"),
-        (b"\x01\x00\x00\x00amore", 5, "4 bytes follow the tensors"),
-    ],
-)
-def test_bytes_that_are_no_strings_are_refused(client, data, size, problem):
-    given = {"name": "text", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": size}}
-    header = json.dumps({"inputs": [given]}).encode()
-    url, headers = "/v2/models/tagger-en/infer", {HEADER: str(len(header))}
-    assert problem in check(client.post(url, content=header + data, headers=headers), 422).errors[0].problem
-    assert check(client.post(url, content=header, headers={HEADER: "9999"}), 422).errors[0].pointer.endswith(HEADER)
-    assert check(client.post(url, content=b"{"), 400).type.endswith("invalid-json")
-
-
-def test_a_parameter_that_is_wrong_is_named(client):
-    body = {"inputs": [tensor()], "parameters": {"temperature": -1}}
-    found = check(client.post("/v2/models/lm-shakespeare/infer", json=body), 422)
-    assert found.errors[0].pointer == "/parameters/temperature"
-    assert (
-        "/parameters/prompt"
-        in check(
-            client.post("/v2/models/lm-shakespeare/infer", json={**body, "parameters": {"prompt": "a"}}), 422
-        ).detail
-    )
