@@ -46,6 +46,16 @@ async def test_extra_outputs_are_fetched_for_the_batches_with_requests_for_them(
     assert sorted(map(sorted, device.fetched[1:])) == [[], ["thrice", "twice"]]
 
 
+async def test_outputs_of_a_request_are_its_own_where_the_rows_of_two_batches_follow_each_other(device, made):
+    held = await hold(device, made)
+    one = asyncio.create_task(made.infer(request([1], [2] * 6)))  # row 0 of a batch, and row 1 of the next
+    other = asyncio.create_task(made.infer(request(*[[0] * n for n in (1, 1, 1, 5, 7, 7)])))
+    await turns(1)
+    device.go.set()
+    assert (await one).outputs["sum"].tolist() == [1, 12]
+    await asyncio.gather(held, other)
+
+
 async def test_a_request_cancelled_while_it_waits_frees_its_place_and_harms_no_other(device, made):
     held = await hold(device, made)
     stays = asyncio.create_task(made.infer(request([1])))

@@ -187,6 +187,8 @@ async def test_a_batch_is_measured_from_its_start_to_its_outputs():
         assert bench.metric("padding_cells_total", model="tagger") == 2
         assert [request.inference_seconds for request in requests] == [STEP_SECONDS] * 2
         assert [request.queue_seconds for request in requests] == [0.5] * 2
+        assert [request.batch_size for request in requests] == [2, 2]
+        assert bench.engine._scheduler.queue.tokens_per_second == 10_000 + 0.05 * (4 / STEP_SECONDS - 10_000)
 
 
 async def test_the_time_of_a_request_is_spent_in_the_queue_until_all_of_it_runs():

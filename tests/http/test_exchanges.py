@@ -84,6 +84,8 @@ async def test_a_body_that_arrives_in_pieces_is_answered_once_it_is_whole():
         await until(lambda: answers(wire))
         assert answers(wire) == [whole]
         assert not service.through_application
+        words = {"model": "tagger", "version": "1", "kind": "word", "value": "known"}
+        assert service.metric("model_observed_total", **words) == 2
 
 
 @both_ways
