@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from service.artifact.manifest import ModelVersion
 from service.commands.annotate import command
 from service.engine.engine import Engine
-from service.engine.loader import LoadHooks, ModelLoading
+from service.engine.loader import ModelLoading
 from service.pipelines import in_process
 from service.process import memory
 from service.settings import Settings
@@ -40,11 +41,11 @@ def use_device(
 ) -> None:
     """Has each engine that is started use a device; `loaded` gets its models."""
 
-    def make_engine(settings: Settings, versions: Sequence[ModelVersion], metrics: Metrics, hooks: LoadHooks) -> Engine:
+    def make_engine(settings: Settings, versions: Sequence[ModelVersion], metrics: Metrics, prepare: Any) -> Engine:
         if loaded is not None:
             loaded.extend(str(version.key) for version in versions)
         device = make_device()
-        loading = ModelLoading(settings, versions, lambda: device, metrics, hooks=hooks)
+        loading = ModelLoading(settings, versions, lambda: device, metrics, prepare=prepare)
         return Engine(settings, loading, metrics, schedule=device.schedule)
 
     monkeypatch.setattr("service.engine.tensorflow_engine.make_engine", make_engine)

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.line_input import LineInput
 from service.api.request_schemas import Strict
+from service.engine.requests import ANONYMOUS
 from service.errors import Overloaded, TagwerkError, TooLarge
 from service.http import problem
 from service.http.body import Body, in_turn, parse_json, validate
@@ -29,6 +30,7 @@ from service.http.context import context_of, headers_of, pipeline_run, timeout_s
 from service.http.representation import LEVEL, accepts_gzip, joined
 from service.pipelines.formats import prepend, to_json
 from service.pipelines.run import PipelineRun
+from service.pipelines.work_limit import Place, WorkLimit
 from service.telemetry.request import Timing, current_ids
 
 MEDIA_TYPE = "application/x-ndjson"
@@ -46,7 +48,7 @@ OPENAPI = {
     "requestBody": {"content": {MEDIA_TYPE: {"schema": {"type": "string", "description": REQUEST_TEXT}}}},
     "responses": {"200": {"content": {MEDIA_TYPE: {"schema": {"type": "string", "description": ANSWER_TEXT}}}}},
 }
-WINDOW_BYTES = 65_536  # of the lines in progress, or one longer line
+WINDOW_BYTES = 65_536  # of the lines in progress; one longer line is alone
 LONGEST_PAUSE_SECONDS = 1.0  # between checks whether the key is still valid
 TURN_BYTES = 4096  # of the lines that start in one turn of the event loop, or one longer line
 LEAST_BYTES = 512  # counted for a shorter line, which bounds a window to 128 lines
@@ -94,38 +96,11 @@ def line_of(schema: type[BaseModel]) -> type[BaseModel]:
     return create_model(f"{schema.__name__}Line", __base__=(schema, Line), __doc__=schema.__doc__)
 
 
-class LineWindow:
-    """Bounds the bytes in progress, for one producer and many consumers."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._used = 0
-        self._capacity = asyncio.Event()
-        self._last_release = time.monotonic()
-
-    async def acquire(self, size: int) -> None:
-        """Waits for capacity. A size above the window's is admitted when the window is empty."""
-        while self._used and self._used + size > self._size:
-            self._capacity.clear()
-            await self._capacity.wait()
-        self._used += size
-
-    def release(self, size: int) -> None:
-        """Frees capacity."""
-        self._used -= size
-        self._capacity.set()
-        self._last_release = time.monotonic()
-
-    def idle_seconds(self) -> float:
-        """Returns how long the window has been empty; 0 while it is not."""
-        return 0.0 if self._used else time.monotonic() - self._last_release
-
-
 class PendingAnswer(NamedTuple):
-    """A pending answer, and the size of its line."""
+    """A pending answer, and the place of its line in the window; None for an error of the body itself."""
 
     line: Awaitable[list[bytes]]
-    size: int
+    place: Place | None
 
 
 class LinesResponse(Response):
@@ -138,7 +113,8 @@ class LinesResponse(Response):
         self._request = request
         self._work = work
         self._schema = schema
-        self._window = LineWindow(WINDOW_BYTES)
+        self._window = WorkLimit(WINDOW_BYTES)  # of the lines in progress
+        self._last_answer = time.monotonic()
         self._tasks: set[asyncio.Task[list[bytes]]] = set()
         self._zip = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS) if accepts_gzip(headers_of(request)) else None
         self._body: Body = request.scope["state"]["body"]
@@ -176,8 +152,10 @@ class LinesResponse(Response):
                     await asyncio.sleep(0)
                 self._body.hold(-len(last))
                 await send_piece(self._zipped(last), True)
-                self._window.release(answer.size)
-                self._body.hold(-answer.size)
+                if answer.place is not None:
+                    self._window.leave(answer.place)
+                    self._body.hold(-answer.place.size)
+                self._last_answer = time.monotonic()
             await reader  # raises its error; one before the first line has its own status
             await send_piece(self._zip.flush() if self._zip else b"", False)
         except ClientDisconnect:
@@ -189,12 +167,12 @@ class LinesResponse(Response):
 
     async def _read(self, under_way: "asyncio.Queue[PendingAnswer | None]") -> None:
         """Starts the work on each line when the window has capacity. Puts None at the end, also after an error."""
-        settings, lines, begun = self._context.settings, 0, 0
+        settings, lines, started = self._context.settings, 0, 0
         source = LineInput(
             self._request.receive,
             settings.max_body_bytes,
             settings.receive_timeout_seconds,
-            self._window.idle_seconds,
+            lambda: 0.0 if self._window.in_progress else time.monotonic() - self._last_answer,
             self._body.hold,
         )
         try:
@@ -203,23 +181,24 @@ class LinesResponse(Response):
                     await self._wait_for_credit()
                 lines += 1
                 size = max(len(line), LEAST_BYTES)
-                await self._window.acquire(size)
+                place = self._window.enter(ANONYMOUS, size, (begun := asyncio.Event()).set)
+                await begun.wait()
                 self._body.hold(size)
                 task = asyncio.create_task(self._answer(line))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-                under_way.put_nowait(PendingAnswer(task, size))
-                begun += size
-                if begun >= TURN_BYTES:  # a chunk may hold a window full of lines, each of which does work at once
+                under_way.put_nowait(PendingAnswer(task, place))
+                started += size
+                if started >= TURN_BYTES:  # a chunk may hold a window full of lines, each of which does work at once
                     await asyncio.sleep(0)
-                    begun = 0
+                    started = 0
         except TagwerkError as error:  # the body itself is invalid
             if not lines:
                 raise
             last = asyncio.get_running_loop().create_future()
             last.set_result(encoded({"error": problem.report(error, self._context.metrics)}))
             self._body.hold(sum(map(len, last.result())))
-            under_way.put_nowait(PendingAnswer(last, 0))
+            under_way.put_nowait(PendingAnswer(last, None))
         finally:
             under_way.put_nowait(None)
 

@@ -54,26 +54,15 @@ class Generator:
 OnLoaded = Callable[[ModelKey, Sequences | Generator, bool], object]  # the last says whether the device `overlaps`
 
 
-@dataclass(kw_only=True, slots=True)
-class LoadHooks:
-    """What is called while versions are loaded, in the loading thread.
-
-    Attributes:
-        prepare: with each version while it is compiled, in another thread; an error refuses the version.
-        on_progress: before each version, and after each of its executables, with the number of those that are compiled.
-        on_unread: before a version is refused for a fault of the machine, such as a full disk.
-    """
-
-    prepare: Callable[[ModelVersion], object] = lambda version: None
-    on_progress: Callable[[ModelKey, int], object] = lambda key, compiled: None
-    on_unread: Callable[[ModelKey, str], object] = lambda key, reason: None
-
-
 @dataclass
 class ModelLoading:
     """Loads the versions of a process, one after another, in their order; see `loading_order`.
 
     Attributes:
+        prepare: called with each version while it is compiled, in another thread; an error refuses the version.
+        on_progress: called in the loading thread before each version, and after each of its executables, with the
+            number of those that are compiled.
+        on_unread: called before a version is refused for a fault of the machine, such as a full disk.
         low_priority: whether to load at low priority, so that a process that serves meanwhile is not slowed down.
         cache: of executables: of several processes that share it, one compiles a model, and the others read it.
         stopped: whether to load no more.
@@ -85,7 +74,9 @@ class ModelLoading:
     make_backend: Callable[[], Backend]
     metrics: Metrics
     clock: Callable[[], float] = time.monotonic
-    hooks: LoadHooks = field(default_factory=LoadHooks)
+    prepare: Callable[[ModelVersion], object] = lambda version: None
+    on_progress: Callable[[ModelKey, int], object] = lambda key, compiled: None
+    on_unread: Callable[[ModelKey, str], object] = lambda key, reason: None
     low_priority: bool = False
     cache: ExecutableCache = NO_CACHE
     stopped: Callable[[], bool] = lambda: False
@@ -120,7 +111,7 @@ class ModelLoading:
                     reason = str(ArtifactError(str(known)))
                     if is_machine_fault(error):
                         log.error("cannot load %s: %s", key, reason)
-                        self.hooks.on_unread(key, reason)
+                        self.on_unread(key, reason)
                     else:
                         log.error("refused %s: %s", key, reason)
                     on_refused(key, reason)
@@ -130,7 +121,7 @@ class ModelLoading:
 
     def _load_version(self, backend: Backend, version: ModelVersion, number: int) -> Sequences | Generator:
         key = version.key
-        self.hooks.on_progress(key, 0)
+        self.on_progress(key, 0)
         log.info("loads %s (%d of %d)", key, number, len(self.versions))
         begun = self.clock()
         try:
@@ -172,7 +163,7 @@ class ModelLoading:
     def _compile(self, compiling: Iterable[None], version: ModelVersion) -> int:
         """Compiles, and prepares the version meanwhile; returns the number of executables."""
         with ThreadPoolExecutor(1) as beside:
-            prepared = beside.submit(self.hooks.prepare, version)
+            prepared = beside.submit(self.prepare, version)
             count = self._count(compiling, version.key)
         prepared.result()
         return count
@@ -186,7 +177,7 @@ class ModelLoading:
             self.metrics.compilation_duration.labels(key.name).observe(now - started)
             started = now
             self.cache.record()
-            self.hooks.on_progress(key, count)
+            self.on_progress(key, count)
             if self.stopped():
                 break
         return count

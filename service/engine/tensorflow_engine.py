@@ -2,17 +2,18 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from service import backend
 from service.artifact.manifest import ModelVersion
 from service.backend.base import Backend
 from service.backend.cache import ExecutableCache
 from service.engine.engine import Engine
-from service.engine.loader import LoadHooks, ModelLoading
+from service.engine.loader import ModelLoading
 from service.errors import ConfigurationError, install
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -41,11 +42,10 @@ def make_engine(
     settings: Settings,
     versions: Sequence[ModelVersion],
     metrics: Metrics,
-    hooks: LoadHooks | None = None,
-    *,
-    low_priority: bool = False,
+    prepare: Callable[[ModelVersion], object],
+    **more: Any,
 ) -> Engine:
-    """Returns a TensorFlow engine, not started; see `ModelLoading`.
+    """Returns a TensorFlow engine, not started; for `prepare` and what else there may be see `ModelLoading`.
 
     The start raises ConfigurationError if TensorFlow is not installed.
     """
@@ -57,6 +57,5 @@ def make_engine(
         made: Backend = tensorflow.TensorFlowBackend(settings.device, cache)
         return made
 
-    loading = ModelLoading(settings, versions, make_backend, metrics)
-    loading.hooks, loading.low_priority, loading.cache = hooks or LoadHooks(), low_priority, cache
+    loading = ModelLoading(settings, versions, make_backend, metrics, prepare=prepare, cache=cache, **more)
     return Engine(settings, loading, metrics)

@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from service.artifact.manifest import ModelVersion
 from service.errors import ConfigurationError, EngineUnavailable, ModelNotFound
@@ -28,35 +28,28 @@ T = TypeVar("T", Tagging, Sentiment, TextGeneration)
 
 
 class Dictionaries:
-    """Gives tasks the dictionaries of their models, `<model>.tsv` in a folder.
+    """Gives tasks the dictionaries of their models, `<model>.tsv` in the folder of the settings, if they name one.
 
     A file that is not valid changes nothing: what was read before stays. One that is removed ends its replacements.
 
-    Args:
-        count: returns, for a model's name, a function to count the words that its dictionary replaces or ignores.
+    Attributes:
+        folder: None if there is none.
     """
 
-    def __init__(self, folder: Path, count: Callable[[str], Callable[[int], None]]) -> None:
-        self._folder, self._count = folder, count
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """`metrics` count the words that are replaced or ignored."""
+        self.folder = Path(settings.overrides_dir) if settings.overrides_dir else None
+        self._metrics = metrics
         self._read: dict[ModelKey, tuple[int, ...]] = {}  # the fingerprints of the files that have been read
-
-    @classmethod
-    def of(cls, settings: Settings, metrics: Metrics) -> Self | None:
-        """Returns the dictionaries in the folder of the settings; None if they name no folder."""
-        if not settings.overrides_dir:
-            return None
-        return cls(Path(settings.overrides_dir), lambda model: metrics.dictionary_words.labels(model).inc)
 
     def update(self, tasks: Iterable[AnyTask]) -> None:
         """Gives tasks the dictionaries that are new or have changed. May be called from any thread."""
         for task in tasks:
-            if isinstance(task, Tagging | Sentiment):
-                self._update(task)
+            if self.folder is not None and isinstance(task, Tagging | Sentiment):
+                self._update(task, self.folder / f"{task.version.key.name}.tsv")
 
-    def _update(self, task: Tagging | Sentiment) -> None:
-        key = task.version.key
-        path = self._folder / f"{key.name}.tsv"
-        found = fingerprint(path)
+    def _update(self, task: Tagging | Sentiment, path: Path) -> None:
+        key, found = task.version.key, fingerprint(path)
         if found == self._read.get(key, ()):
             return
         self._read[key] = found
@@ -75,14 +68,15 @@ class Dictionaries:
             stays = "what was read before stays" if task.dictionary else "nothing is replaced"
             log.error("%s, %s; %s", path, error, stays)
             return
-        task.dictionary = Dictionary(entries, self._count(key.name)) if entries else None
+        count = self._metrics.dictionary_words.labels(key.name).inc
+        task.dictionary = Dictionary(entries, count) if entries else None
         log.info("%s: %d entries of the dictionary %s", key, len(entries), path)
 
 
 class Catalog:
     """The versions that this process has loaded: their states, tasks and tokenizers."""
 
-    def __init__(self, dictionaries: Dictionaries | None = None, draw: Callable[[], float] = random.random) -> None:
+    def __init__(self, dictionaries: Dictionaries, draw: Callable[[], float] = random.random) -> None:
         """`draw` returns numbers from 0 to 1, which distribute requests over versions."""
         self._dictionaries = dictionaries
         self._draw = draw
@@ -94,13 +88,12 @@ class Catalog:
     def prepare(self, version: ModelVersion) -> None:
         """Builds a version's task and tokenizer. May be called from any thread. Raises ArtifactError, among others."""
         task = make_task(version)
-        if self._dictionaries is not None:
-            self._dictionaries.update([task])
+        self._dictionaries.update([task])
         self._built[version.key] = task, make_tokenizer(version.manifest.tokenizer, version.segmenter)
 
     async def watch_dictionaries(self) -> None:
         """Reads dictionaries again when they change, for ever; returns at once if there is no folder of them."""
-        while self._dictionaries is not None:
+        while self._dictionaries.folder is not None:
             await asyncio.sleep(CHECK_SECONDS)
             await asyncio.to_thread(self._dictionaries.update, self._ready)
 

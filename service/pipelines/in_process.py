@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from service.artifact.manifest import ModelVersion
-from service.engine.loader import LoadHooks, loading_order
+from service.engine.loader import loading_order
 from service.errors import ArtifactError
 from service.pipelines.catalog import Catalog, Dictionaries
 from service.pipelines.classification import ClassifiedText, classify
@@ -158,9 +158,9 @@ async def start_pipelines(
 
     settings = settings.model_copy(update=dict.fromkeys(UNBOUNDED, sys.maxsize))
     metrics = Metrics()
-    catalog = Catalog(Dictionaries.of(settings, metrics))
+    catalog = Catalog(Dictionaries(settings, metrics))
     names = set((defaults or {}).values())
-    engine = make_engine(settings, loading_order(versions, names), metrics, LoadHooks(prepare=catalog.prepare))
+    engine = make_engine(settings, loading_order(versions, names), metrics, catalog.prepare)
 
     def update() -> None:
         catalog.update(replace(state, default=not names or state.key.name in names) for state in engine.models())

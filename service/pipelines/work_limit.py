@@ -23,12 +23,15 @@ class WorkLimit:
     """Begins requests as long as those in progress have at most `most` characters; one of any size where there is none.
 
     The client with the fewest characters in progress is next. Its requests begin in order; equal clients take turns.
+
+    Attributes:
+        in_progress: characters of the requests in progress.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._size = 0  # of the requests in progress
-        self._of_client: Counter[int] = Counter()  # the same for each client
+        self.in_progress = 0
+        self._of_client: Counter[int] = Counter()  # characters in progress of each client
         self._waiting: dict[int, deque[Place]] = {}  # by client; the one that was served last is last
 
     def enter(self, client: int, size: int, begin: Callable[[], object]) -> Place:
@@ -41,7 +44,7 @@ class WorkLimit:
     def leave(self, place: Place) -> None:
         """Gives up a place, of a request that is answered or waits no longer."""
         if place.begun:
-            self._size -= place.size
+            self.in_progress -= place.size
             self._of_client[place.client] -= place.size
             if not self._of_client[place.client]:
                 del self._of_client[place.client]
@@ -52,10 +55,10 @@ class WorkLimit:
     def _begin(self) -> None:
         while self._waiting:
             place = self._waiting[min(self._waiting, key=self._of_client.__getitem__)][0]
-            if self._size and self._size + place.size > self._most:
+            if self.in_progress and self.in_progress + place.size > self._most:
                 break
             self._remove(place)
-            self._size += place.size
+            self.in_progress += place.size
             self._of_client[place.client] += place.size
             place.begun = True
             place.begin()

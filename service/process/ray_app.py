@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from service.api.app import create_app
 from service.engine.engine import Engine
-from service.engine.loader import LoadHooks, loading_order
+from service.engine.loader import loading_order
 from service.engine.tensorflow_engine import make_engine
 from service.http.context import Context, ProcessGroup
 from service.pipelines.catalog import Catalog, Dictionaries
@@ -58,10 +58,10 @@ class Replica:
 def application(settings: Settings) -> ASGIApp:
     """Returns the service with an engine in this process."""
     metrics = Metrics()
-    catalog = Catalog(Dictionaries.of(settings, metrics))
+    catalog = Catalog(Dictionaries(settings, metrics))
     versions, defaults = served(settings)
     names = tuple(sorted(set(defaults.values())))
-    engine = make_engine(settings, loading_order(versions, names), metrics, LoadHooks(prepare=catalog.prepare))
+    engine = make_engine(settings, loading_order(versions, names), metrics, catalog.prepare)
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter()) if keys is not None else None
     memory.tune()

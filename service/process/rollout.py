@@ -6,6 +6,7 @@ the memory of old versions is freed when the old processes end.
 """
 
 import logging
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -188,7 +189,7 @@ class Rollout:
         if process.loaded:
             log.info("%s is replaced, and drains", process.child.name)
             process.slot.retiring = True
-            process.child.terminate()
+            process.child.send(signal.SIGTERM)
         else:
             log.info("%s, which was loading, is ended: the store has changed again", process.child.name)
             self._rolling_out = False

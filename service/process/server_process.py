@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from service.artifact.manifest import ModelVersion
-from service.engine.loader import LoadHooks, loading_order
+from service.engine.loader import loading_order
 from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
 from service.http.context import Context, ProcessGroup
@@ -142,12 +142,12 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
     group = BoardGroup(board, slot, unread)
     own = settings.of_process(settings.processes)
     metrics = Metrics("server", record=str(number))
-    catalog = Catalog(Dictionaries.of(settings, metrics))
-    hooks = LoadHooks(prepare=catalog.prepare, on_progress=group.note_loading, on_unread=group.note_unread)
+    catalog = Catalog(Dictionaries(settings, metrics))
     gives_way = loads_at_low_priority(board.slots, number, settings.processes)
     if gives_way and not any(slot.ready for slot in board.slots):  # a start: another process takes the first
         versions = [*versions[1:2], *versions[:1], *versions[2:]]
-    engine = make_engine(own, versions, metrics, hooks, low_priority=gives_way)
+    notes = {"on_progress": group.note_loading, "on_unread": group.note_unread}
+    engine = make_engine(own, versions, metrics, catalog.prepare, low_priority=gives_way, **notes)
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter(files.rate_limiter, number)) if keys is not None else None
     context = Context(own, metrics, engine, catalog, authenticator, group)

@@ -45,10 +45,6 @@ class Child:
                 self._status = os.waitstatus_to_exitcode(status)
         return self._status
 
-    def terminate(self) -> None:
-        """Sends SIGTERM if the process runs."""
-        self.send(signal.SIGTERM)
-
     def send(self, sig: signal.Signals) -> None:
         """Sends a signal if the process runs, or as soon as it does."""
         if self.pid is None:

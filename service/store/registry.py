@@ -68,7 +68,10 @@ def load_version(folder: Path, signers: Sequence[Path] = (), *, whole: bool = Tr
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The result of verifying a version, and the fingerprint of the files for which it holds."""
+    """The result of verifying a version, and the fingerprint of the files for which it holds.
+
+    The task and the description are None if the version is invalid.
+    """
 
     fingerprint: Fingerprint
     fault: str | None
@@ -136,19 +139,11 @@ class Registry:
 
     def fault(self, key: ModelKey) -> str | None:
         """Returns why a version is invalid; None if it is valid."""
-        check = self._check(key)
+        check = self.check(key)
         refusal = self._refusals.get(key)
         if check.fault is None and refusal is not None and refusal[0] == check.fingerprint:
             return refusal[1]
         return check.fault
-
-    def task(self, key: ModelKey) -> Task | None:
-        """Returns the task of a version; None if it is invalid."""
-        return self._check(key).task
-
-    def description(self, key: ModelKey) -> str | None:
-        """Returns the description of a version; None if it is invalid."""
-        return self._check(key).description
 
     def refuse(self, key: ModelKey, reason: str) -> None:
         """Marks a version as refused by a process, until one of its files changes."""
@@ -159,7 +154,8 @@ class Registry:
         """Verifies a version again at the next poll even if its files seem unchanged."""
         self._recheck.add(key)
 
-    def _check(self, key: ModelKey) -> Check:
+    def check(self, key: ModelKey) -> Check:
+        """Returns the result of verifying a version, which is done once for its files as they are."""
         found = fingerprint(self.folder(key))
         known = self._checks.get(key)
         if known is not None and known.fingerprint == found and key not in self._recheck:

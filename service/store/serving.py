@@ -55,11 +55,12 @@ def resolve(
             shares |= _resolve_model(registry, keys, chosen, refused)
     first: dict[Task, str] = {}
     for key in sorted(shares, key=lambda key: key.name):
-        if (task := registry.task(key)) is not None:
+        if (task := registry.check(key).task) is not None:
             first.setdefault(task, key.name)
     configured = dict(known or {}) | dict(config.defaults)
     defaults = first | {task: name for task, name in configured.items() if not registry.only or name in registry.only}
-    about = {key: (registry.task(key), registry.description(key)) for key in shares}
+    checks = {key: registry.check(key) for key in shares}
+    about = {key: (check.task, check.description) for key, check in checks.items()}
     canaries = [ModelKey(name, one.canary.version) for name, one in config.models.items() if one.canary]
     awaited = tuple(key for key in canaries if key not in in_store.get(key.name, ()))
     return Serving(shares, dict(sorted(refused.items())), defaults, about, awaited)
@@ -177,7 +178,7 @@ class ServingController:
         """Makes a model the default of its task; returns the task, and what the model serves."""
         self.check(name)
         serving = self.serving(name)
-        task = self._registry.task(ModelKey(name, serving)) if serving is not None else None
+        task = self._registry.check(ModelKey(name, serving)).task if serving is not None else None
         if task is None:
             raise NotPossible(f"no version of {name} in the store is valid, so its task is not known")
 

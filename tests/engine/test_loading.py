@@ -15,7 +15,7 @@ from service.artifact.manifest import Manifest, ModelVersion
 from service.backend.cache import NO_CACHE, ExecutableCache
 from service.engine import loader
 from service.engine.engine import Engine
-from service.engine.loader import Generator, LoadHooks, ModelLoading, Sequences, loading_order
+from service.engine.loader import Generator, ModelLoading, Sequences, loading_order
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, State
@@ -63,7 +63,7 @@ class Bench(Device):
         self.counts = [0]
         some = versions or (version_of("tagger"), version_of("lm", "generate"))
         self.loading = ModelLoading(SETTINGS, some, lambda: self, self.metrics, self.clock)
-        self.loading.hooks = LoadHooks(on_progress=self.on_progress)
+        self.loading.on_progress = self.on_progress
         self.loading.cache = executables
         self.stopped = False
 
@@ -180,7 +180,7 @@ def test_a_version_whose_task_cannot_be_built_is_refused_and_not_passed_on():
 
     prepared: list[ModelKey] = []
     bench = Bench()
-    bench.loading.hooks.prepare = prepare
+    bench.loading.prepare = prepare
     bench.run()
     assert prepared == [TAGGER, LM]
     assert (bench.refused, list(bench.loaded)) == ({TAGGER: "it has no words"}, [LM])
@@ -202,7 +202,7 @@ def test_models_are_loaded_at_low_priority_after_the_device_is_there(monkeypatch
     bench, events = Bench(), list[object]()
     monkeypatch.setattr(loader, "lower_priority", lambda: events.append("low"))
     bench.loading.make_backend = lambda: events.append("device") or bench  # type: ignore[func-returns-value]
-    bench.loading.hooks.on_progress = lambda key, compiled: events.append(key)
+    bench.loading.on_progress = lambda key, compiled: events.append(key)
     bench.loading.low_priority = True
     bench.run()
     assert list(dict.fromkeys(events)) == ["device", "low", TAGGER, LM]
@@ -229,7 +229,7 @@ def test_loading_that_is_stopped_compiles_nothing_more_and_is_not_ready(during, 
         bench.stopped = bench.stopped or (key, compiled) == (during, 1)
 
     bench = Bench()
-    bench.loading.hooks.on_progress = on_progress
+    bench.loading.on_progress = on_progress
     with caplog.at_level(logging.INFO, logger="tagwerk"):
         bench.run()
     assert bench.progress[-1] == (during, 1)
@@ -249,7 +249,7 @@ def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_d
             if key.name == "c" and compiled == len(SETTINGS.batch_sizes):
                 released.set()
 
-        bench.loading.hooks.on_progress = on_progress
+        bench.loading.on_progress = on_progress
         loading = threading.Thread(target=bench.run)
         loading.start()
         assert released.wait(10)
@@ -319,14 +319,14 @@ def of_system(number: int) -> OSError:
 def test_a_fault_of_the_machine_is_not_the_version_s_and_what_is_not_one_is(error):
     unread: dict[ModelKey, str] = {}
     bench = Bench()
-    bench.loading.hooks.on_unread = unread.__setitem__
+    bench.loading.on_unread = unread.__setitem__
     bench.load_sequence_model = failing(error)  # type: ignore[method-assign]
     bench.run()
     assert list(bench.loaded) == [LM]
     assert list(unread) == list(bench.refused) == [TAGGER]
     for fault in (ArtifactError("golden 1"), caused_by(ArtifactError("gone"), of_system(errno.ENOENT)), OSError("odd")):
         other = Bench()
-        other.loading.hooks.on_unread = unread.__setitem__
+        other.loading.on_unread = unread.__setitem__
         other.load_sequence_model = failing(fault)  # type: ignore[method-assign]
         unread.clear()
         other.run()

@@ -14,7 +14,7 @@ from service.api.app import create_app
 from service.artifact.manifest import Endpoint, Manifest, ModelVersion, TensorSpec
 from service.backend.base import Fetch
 from service.engine.engine import Engine
-from service.engine.loader import LoadHooks, ModelLoading
+from service.engine.loader import ModelLoading
 from service.http.context import Context
 from service.pipelines.catalog import Catalog, Dictionaries
 from service.security.authenticator import Authenticator
@@ -127,7 +127,7 @@ def made_context(
     """Returns a service whose engine is in this process, not started. more: versions beside the usual ones."""
     made = Settings(slots=2, batch_sizes=(1, 2), **settings)
     metrics, device = Metrics(), device or SequenceModelDevice()
-    catalog = Catalog(Dictionaries.of(made, metrics))
+    catalog = Catalog(Dictionaries(made, metrics))
     engine = device_engine(made, [classifier(), repeater(), tagger(), *more], device, metrics, catalog)
     return Context(made, metrics, engine, catalog, authenticator)
 
@@ -136,7 +136,7 @@ def device_engine(
     settings: Settings, versions: Sequence[ModelVersion], device: Device, metrics: Metrics, catalog: Catalog
 ) -> Engine:
     """Returns an engine on a test device, not started, whose versions a catalog offers."""
-    loading = ModelLoading(settings, versions, lambda: device, metrics, hooks=LoadHooks(prepare=catalog.prepare))
+    loading = ModelLoading(settings, versions, lambda: device, metrics, prepare=catalog.prepare)
     return Engine(settings, loading, metrics, schedule=device.schedule)
 
 

@@ -42,8 +42,7 @@ def test_answers_say_what_is_ignored(tmp_path: Path, sentences: bool) -> None:
 def test_reads_files_again_that_have_changed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "tagwerk.server")
     metrics = Metrics()
-    dictionaries = Dictionaries.of(Settings(overrides_dir=str(tmp_path)), metrics)
-    assert dictionaries
+    dictionaries = Dictionaries(Settings(overrides_dir=str(tmp_path)), metrics)
     tagging, sentiment = Tagging(tagger(), 16), Sentiment(classifier(), 16)
     file = tmp_path / "tagger.tsv"
     seen = []
@@ -65,8 +64,7 @@ def test_reads_files_again_that_have_changed(tmp_path: Path, caplog: pytest.LogC
 def test_counts_words(tmp_path: Path) -> None:
     (tmp_path / "classifier.tsv").write_text("Acme\n")
     metrics = Metrics()
-    dictionaries = Dictionaries.of(Settings(overrides_dir=str(tmp_path)), metrics)
-    assert dictionaries
+    dictionaries = Dictionaries(Settings(overrides_dir=str(tmp_path)), metrics)
     task = Sentiment(classifier(), 16)
     dictionaries.update([task])
     assert task.dictionary

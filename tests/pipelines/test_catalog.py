@@ -9,13 +9,17 @@ import pytest
 from service.artifact.manifest import ModelVersion
 from service.errors import ArtifactError, EngineUnavailable, ModelNotFound
 from service.pipelines import catalog as catalog_module
-from service.pipelines.catalog import Catalog
+from service.pipelines.catalog import Catalog, Dictionaries
+from service.settings import Settings
 from service.tasks.generation import TextGeneration
+from service.telemetry.metrics import Metrics
 from service.text.languages import make_tokenizer
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import Vocabulary
 from service.types import ModelKey, ModelState, State
 from tests.fakes import version_of
+
+NO_DICTIONARIES = Dictionaries(Settings(), Metrics())
 
 
 def version(key: str, language: str = "en") -> ModelVersion:
@@ -31,7 +35,7 @@ def state(key: str, share: float = 1.0, state: State = State.READY) -> ModelStat
 def catalog(**shares: dict[str, float]) -> Catalog:
     """Returns a catalog of models that are ready, with the shares of their versions; requests are drawn evenly."""
     numbers = count()
-    made = Catalog(draw=lambda: next(numbers) % 100 / 100)
+    made = Catalog(NO_DICTIONARIES, draw=lambda: next(numbers) % 100 / 100)
     states = [state(f"{name}/{v}", share) for name, of in shares.items() for v, share in of.items()]
     for one in states:
         made.prepare(version(str(one.key)))
@@ -55,7 +59,7 @@ LANGUAGES = {"lm-de": "de", "lm-en": "en", "lm-fr": "fr", "lm-gb": "en-GB"}
 
 
 def test_a_request_may_name_a_language():
-    made = Catalog()
+    made = Catalog(NO_DICTIONARIES)
     for name, language in LANGUAGES.items():
         made.prepare(version(f"{name}/1", language))
     made.update([replace(state(f"{name}/1"), default=name == "lm-en") for name in LANGUAGES])
@@ -112,7 +116,7 @@ def test_while_a_model_is_loaded_requests_for_it_are_told_so_unless_another_vers
 
 
 def test_before_the_first_report_models_may_still_come():
-    made = Catalog()
+    made = Catalog(NO_DICTIONARIES)
     with pytest.raises(EngineUnavailable):
         made.find(TextGeneration, None)
     made.prepare(version("lm/1"))
@@ -129,7 +133,7 @@ def test_a_version_is_offered_with_the_tokenizer_that_it_has_learned_with(monkey
         return tokenizer
 
     monkeypatch.setattr(catalog_module, "make_tokenizer", make)
-    made, one = Catalog(), version("lm/1")
+    made, one = Catalog(NO_DICTIONARIES), version("lm/1")
     made.prepare(replace(one, manifest=one.manifest.model_copy(update={"tokenizer": "spacy-fr"})))
     assert given == [("spacy-fr", None)]
     assert made.tokenizer(one) is tokenizer
@@ -146,7 +150,7 @@ def test_a_version_whose_task_cannot_be_built_raises_and_leaves_the_others():
 
 
 def test_a_model_that_is_not_the_default_answers_only_those_that_name_it():
-    made = Catalog()
+    made = Catalog(NO_DICTIONARIES)
     states = [replace(state("a-lm/1"), default=False), state("lm/1")]
     for one in states:
         made.prepare(version(str(one.key)))

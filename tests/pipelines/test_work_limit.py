@@ -68,7 +68,7 @@ async def test_of_many_texts_few_are_split_at_the_same_time_and_all_are_answered
         gone, _ = service.send(request)
         service.context.plain.run()
         limit = service.context.medium_work
-        assert 0 < limit._size <= run_module.MEDIUM_CHARACTERS
+        assert 0 < limit.in_progress <= run_module.MEDIUM_CHARACTERS
         gone.connection_lost(None)
         most = 0
         while not all(map(answers, wires)):
@@ -76,7 +76,7 @@ async def test_of_many_texts_few_are_split_at_the_same_time_and_all_are_answered
             await asyncio.sleep(0)
         assert most <= run_module.MEDIUM_CHARACTERS // len(TEXT) + 1
         assert {answers(wire)[0].status for wire in wires} == {200}
-        assert (limit._size, limit._waiting) == (0, {})
+        assert (limit.in_progress, limit._waiting) == (0, {})
 
 
 async def test_a_text_whose_deadline_passes_while_it_waits_is_answered_so_on_both_ways():
@@ -92,7 +92,7 @@ async def test_a_text_whose_deadline_passes_while_it_waits_is_answered_so_on_bot
             assert "queue" in (answer.header("server-timing") or "")
         for limit, place in zip((context.medium_work, context.large_work), others, strict=True):
             limit.leave(place)
-            assert (limit._size, limit._waiting) == (0, {})
+            assert (limit.in_progress, limit._waiting) == (0, {})
 
 
 async def test_short_texts_wait_for_none_and_medium_ones_for_no_large_ones():
@@ -112,7 +112,7 @@ async def test_short_texts_wait_for_none_and_medium_ones_for_no_large_ones():
     for run in (large, *short, waits):
         run.end()
     assert held == [1000, -300, -700]
-    assert (context.large_work._size, context.medium_work._size) == (0, 0)
+    assert (context.large_work.in_progress, context.medium_work.in_progress) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_what_an_answer_may_have_counts_as_held_while_it_is_made(path, bod
         answer = await service.answer(application(post(path, json.dumps(body).encode())))
         assert answer.status == 200, answer.body
         assert sum(sizes) >= max(least, 0.9 * len(answer.body))
-        assert service.context.large_work._size == 0
+        assert service.context.large_work.in_progress == 0
 
 
 def test_the_largest_answer_fits_beside_its_body():

@@ -41,12 +41,9 @@ class Process:
         self._status = ProcessStatus()
         self.slot.status.write(self._status)
 
-    def terminate(self) -> None:
+    def send(self, sig: int) -> None:
         self.terminated = True
         self.slot.state = State.DRAINING
-
-    def send(self, sig: int) -> None:
-        self.kill()
 
     def kill(self) -> None:
         if self.status is None and self.obeys:

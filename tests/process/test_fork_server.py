@@ -77,7 +77,7 @@ def test_processes_are_forked_by_one_and_are_children_of_the_one_who_asks(make, 
         # In another session its niceness may mean nothing; in this process group a terminal's signals would reach it.
         assert os.getsid(pid) == os.getsid(0)
         assert os.getpgid(pid) != os.getpgrp()
-    children[0].terminate()
+    children[0].send(signal.SIGTERM)
     wait_until(lambda: children[0].status == -signal.SIGTERM)
     assert children[1].status is None
     end(children[1])
@@ -95,7 +95,7 @@ def test_a_module_in_the_current_folder_is_not_run(tmp_path):
 def test_a_signal_before_the_process_is_forked_reaches_it(make):
     server = make()
     child = server.fork(0)
-    child.terminate()
+    child.send(signal.SIGTERM)
     assert child.status is None
     forked(server, child)
     wait_until(lambda: child.status == -signal.SIGTERM)

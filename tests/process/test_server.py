@@ -16,7 +16,7 @@ from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
 from service.errors import ConfigurationError
 from service.http.context import Context
-from service.pipelines.catalog import Catalog
+from service.pipelines.catalog import Catalog, Dictionaries
 from service.process import server as module
 from service.process.acceptor import BACKLOG
 from service.process.board import Board, ProcessStatus, ServiceStatus
@@ -43,7 +43,7 @@ class Scene:
         metrics = Metrics()
         loading = ModelLoading(settings, [], cast(Callable[[], Backend], backend), metrics)
         engine = Engine(settings, loading, metrics)
-        self.context = Context(settings, metrics, engine, Catalog(), None, self.group)
+        self.context = Context(settings, metrics, engine, Catalog(Dictionaries(settings, metrics)), None, self.group)
         self.server = Server(self.context, self.board, self.slot)
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.address = self.listening.getsockname()

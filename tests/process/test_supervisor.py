@@ -90,9 +90,6 @@ class Started(Process):
         if self.status is None:
             self.status = 0
 
-    def terminate(self) -> None:
-        self.send(signal.SIGTERM)
-
 
 class Forking:
     """A fork server that notes with what it was made; its children are `Started`."""

@@ -13,12 +13,13 @@ import pytest
 
 from service.artifact.manifest import read_manifest
 from service.errors import ArtifactError, ConfigurationError
-from service.pipelines.catalog import Catalog
+from service.pipelines.catalog import Catalog, Dictionaries
 from service.settings import Settings
 from service.store.registry import Registry, load_version
 from service.store.serving import Serving, resolve
 from service.store.serving_config import ServingConfig, read_serving
 from service.tasks.tagging import Tagging
+from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State
 from tests import faults
 from tests.artifact.test_manifest import RULES, write_version
@@ -64,7 +65,7 @@ def test_a_version_with_a_fault_is_refused_with_its_reason_and_nothing_else_is(s
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_version_with_a_fault_in_what_a_server_process_parses_is_refused_there(store, fault):
     fault.harm(store / "victim/1")
-    catalog = Catalog()
+    catalog = Catalog(Dictionaries(Settings(), Metrics()))
     catalog.prepare(load_version(store / "healthy/1", whole=False))
     catalog.update([ModelState(HEALTHY, State.READY), ModelState(VICTIM, State.REFUSED)])
     assert catalog.find(Tagging, "healthy").version.key == HEALTHY
