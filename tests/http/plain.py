@@ -14,9 +14,8 @@ from service.http.context import Context
 from service.security.authenticator import Authenticator
 from tests.engine.running import until
 from tests.http.scene import SequenceModelDevice, lifespan, made_context
-from tests.http.wire import Wire, application, configuration, connect, post
+from tests.http.wire import Header, Wire, application, configuration, connect, first_answer, post
 
-Header = tuple[str, str]
 DURATION = re.compile(r"dur=[\d.]+")
 BATCH = re.compile(r"batch of \d+")  # how sequences are cut into batches depends on the times of steps
 
@@ -50,19 +49,6 @@ def comparable(headers: Sequence[Header]) -> list[Header]:
         elif name != "date":
             found.append((name, value))
     return found
-
-
-def first_answer(data: bytes) -> tuple[int, list[Header], bytes, bytes] | None:
-    """Returns the status, headers and body of the first whole response in data, and what follows it."""
-    head, end, rest = data.partition(b"\r\n\r\n")
-    if not end:
-        return None
-    first, *lines = head.decode("latin-1").split("\r\n")
-    headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
-    length = int(dict(headers)["content-length"])
-    if len(rest) < length:
-        return None
-    return int(first.split()[1]), headers, rest[:length], rest[length:]
 
 
 def answers(wire: Wire) -> list[Answer]:

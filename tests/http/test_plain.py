@@ -17,8 +17,8 @@ from service.security.authenticator import Authenticator
 from service.security.keys import add_key
 from service.security.rate_limiter import RateLimiter
 from tests.conftest import Server
-from tests.http.plain import Answer, Service, comparable, first_answer, kept
-from tests.http.wire import application, post
+from tests.http.plain import Answer, Service, comparable, kept
+from tests.http.wire import application, first_answer, post
 
 NAMES: dict[str, list[object]] = {
     "tag": ["tagger", "tagger/1", "tagger/9"],

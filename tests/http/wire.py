@@ -12,6 +12,8 @@ from service.api.app import create_app
 from service.http.connection.connection import Connection
 from service.http.context import Context
 
+Header = tuple[str, str]
+
 
 class Wire(asyncio.Transport):
     """A transport that keeps what is written."""
@@ -57,15 +59,24 @@ class Wire(asyncio.Transport):
 
     def answers(self) -> list[tuple[int, dict[str, str], Any]]:
         """Returns the status, headers and body, read as JSON, of each answer that was written."""
-        found, rest = [], b"".join(self.written)
-        while rest:
-            head, _, rest = rest.partition(b"\r\n\r\n")
-            first, *lines = head.decode().split("\r\n")
-            headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-            length = int(headers["content-length"])
-            body, rest = rest[:length], rest[length:]
-            found.append((int(first.split()[1]), headers, json.loads(body) if body else None))
+        found, data = [], b"".join(self.written)
+        while (one := first_answer(data)) is not None:
+            status, headers, body, data = one
+            found.append((status, dict(headers), json.loads(body) if body else None))
         return found
+
+
+def first_answer(data: bytes) -> tuple[int, list[Header], bytes, bytes] | None:
+    """Returns the status, headers and body of the first whole response in data, and what follows it."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    if not end:
+        return None
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+    length = int(dict(headers)["content-length"])
+    if len(rest) < length:
+        return None
+    return int(first.split()[1]), headers, rest[:length], rest[length:]
 
 
 def configuration(app: ASGIApp) -> uvicorn.Config:
