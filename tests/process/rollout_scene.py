@@ -226,5 +226,13 @@ def scene(store: Path, processes: int = 1, **settings: object) -> Iterator[Scene
         made.rollout.close()
 
 
+@contextmanager
+def serving(store: Path, processes: int = 1, **settings: object) -> Iterator[Scene]:
+    """Yields a scene whose processes have loaded all."""
+    with scene(store, processes, **settings) as made:
+        made.load_all()
+        yield made
+
+
 def keys(*names: str) -> set[ModelKey]:
     return {ModelKey(*name.split("/")) for name in names}

@@ -11,7 +11,7 @@ from service.process.rollout import NO_PROGRESS_TICKS, STALLED_TICKS
 from service.store.serving import ServingController
 from service.types import State
 from tests.artifact.test_manifest import write_version
-from tests.process.rollout_scene import keys, scene
+from tests.process.rollout_scene import keys, scene, serving
 
 SECOND = 20  # ticks
 
@@ -33,8 +33,7 @@ def test_as_many_processes_start_as_there_are_to_be_and_the_first_that_is_loaded
 
 
 def test_a_process_that_dies_is_replaced_by_another_with_the_same_versions(store, caplog):
-    with scene(store, 2) as here:
-        here.load_all()
+    with serving(store, 2) as here:
         here.look()
         here.started[0].die()
         here.tick()
@@ -84,15 +83,13 @@ def test_a_configuration_error_ends_the_service_unless_a_process_serves(store):
         here.started[0].die(status=ConfigurationError.EXIT_STATUS)
         with pytest.raises(ConfigurationError, match="process 1 cannot start; its reason is above"):
             here.tick()
-    with scene(store, 2) as here:
-        here.load_all()
+    with serving(store, 2) as here:
         here.started[0].die(status=ConfigurationError.EXIT_STATUS)
         here.until(lambda: len(here.started) == 3)
 
 
 def test_a_process_whose_event_loop_stands_still_for_five_seconds_of_the_supervisor_is_killed(store, caplog):
-    with scene(store, 2) as here:
-        here.load_all()
+    with serving(store, 2) as here:
         here.tick(SECOND)
         here.started[0].stands_still = True
         here.tick(int(STALLED_TICKS) - 1)
@@ -105,8 +102,7 @@ def test_a_process_whose_event_loop_stands_still_for_five_seconds_of_the_supervi
 
 
 def test_a_machine_that_was_suspended_kills_no_process(store):
-    with scene(store, 2) as here:
-        here.load_all()
+    with serving(store, 2) as here:
         for _ in range(10):
             here.clock.now += 3600
             here.tick()
@@ -133,8 +129,7 @@ def test_a_process_that_makes_no_progress_while_it_loads_is_killed(store, caplog
 def test_a_new_version_is_loaded_by_one_process_after_the_other_and_then_switched_to(store, processes, caplog):
     caplog.set_level(logging.INFO)
     new, both = {"healthy/1": 1.0, "victim/2": 1.0}, {"healthy/1": 1.0, "victim/1": 1.0}
-    with scene(store, processes) as here:
-        here.load_all()
+    with serving(store, processes) as here:
         old = here.serving
         write_version(store, "victim")
         for number in range(processes):
@@ -163,8 +158,7 @@ def test_a_new_version_is_loaded_by_one_process_after_the_other_and_then_switche
 
 
 def test_versions_may_be_named_once_all_processes_have_them(store):
-    with scene(store, 2) as here:
-        here.load_all()
+    with serving(store, 2) as here:
         ServingController(here.settings).canary("victim", "2", 0.25)
         write_version(store, "victim")
         for expected in ({"victim/1": 1.0}, {"victim/1": 0.75, "victim/2": 0.25}):
@@ -199,8 +193,7 @@ def test_a_change_among_loaded_versions_needs_no_new_process(store):
 
 def test_a_store_that_changes_again_ends_what_loads_and_what_is_loaded_is_replaced(store, caplog):
     caplog.set_level(logging.INFO)
-    with scene(store, 2) as here:
-        here.load_all()
+    with serving(store, 2) as here:
         write_version(store, "victim")
         first = here.start_one()
         write_version(store, "victim")
@@ -232,8 +225,7 @@ def test_before_any_process_is_ready_what_loads_goes_on_although_the_store_has_c
 
 
 def test_a_process_that_dies_during_a_rollout_is_replaced_by_one_with_the_new_versions(store):
-    with scene(store, 2) as here:
-        here.load_all()
+    with serving(store, 2) as here:
         write_version(store, "victim")
         first = here.start_one()
         here.started[0].die()
@@ -247,8 +239,7 @@ def test_a_process_that_dies_during_a_rollout_is_replaced_by_one_with_the_new_ve
 
 
 def test_a_process_that_does_not_end_in_time_is_killed(store, caplog):
-    with scene(store) as here:
-        here.load_all()
+    with serving(store) as here:
         write_version(store, "victim")
         here.start_one().load()
         leaving = here.leaving()
@@ -263,8 +254,7 @@ def test_a_process_that_does_not_end_in_time_is_killed(store, caplog):
 
 
 def test_reasons_that_do_not_fit_are_left_out_and_said_once(store, monkeypatch, caplog):
-    with scene(store) as here:
-        here.load_all()
+    with serving(store) as here:
         monkeypatch.setattr(here.board.service, "_memory", here.board.service._memory[:450])
         write_version(store, "victim")
         here.start_one().load(victim="x" * 300)
@@ -275,8 +265,7 @@ def test_reasons_that_do_not_fit_are_left_out_and_said_once(store, monkeypatch, 
 
 
 def test_a_process_that_takes_a_moment_to_die_is_killed_and_logged_once(store, caplog):
-    with scene(store) as here:
-        here.load_all()
+    with serving(store) as here:
         here.tick(SECOND)
         here.started[0].stands_still, here.started[0].obeys = True, False
         here.tick(int(STALLED_TICKS) + SECOND)

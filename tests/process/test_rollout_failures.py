@@ -9,7 +9,7 @@ from service.process.rollout import MOST_DOUBLINGS, PAUSE_SECONDS
 from service.process.supervised import EXIT_MACHINE
 from service.types import ModelKey
 from tests.artifact.test_manifest import write_version
-from tests.process.rollout_scene import CRASHED, Process, Scene, keys, scene
+from tests.process.rollout_scene import CRASHED, Process, Scene, keys, scene, serving
 
 REASON = f"a process ended with status {CRASHED} while it loaded this version, 3 times"
 
@@ -72,21 +72,19 @@ def test_deaths_at_different_versions_or_after_all_are_loaded_refuse_none(store)
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_new_version_that_kills_its_process_three_times_is_refused_and_what_serves_goes_on(store, processes):
-    with scene(store, processes) as here:
-        here.load_all()
-        serving = here.serving
+    with serving(store, processes) as here:
+        old = here.serving
         write_version(store, "victim")
         die_three_times(here, "healthy/1", "victim/2", at="victim/2")
         here.look()
-        assert here.running == serving, "there is no fourth"
+        assert here.running == old, "there is no fourth"
         assert here.refusals == {"victim/2": REASON}
         assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
         assert (here.swaps("refused"), here.swaps("done")) == (1, 0)
 
 
 def test_of_the_new_versions_the_one_at_which_processes_die_is_refused_alone(store):
-    with scene(store) as here:
-        here.load_all()
+    with serving(store) as here:
         write_version(store, "healthy")
         write_version(store, "victim")
         die_three_times(here, "healthy/2", "victim/2", at="victim/2")
@@ -99,8 +97,7 @@ def test_of_the_new_versions_the_one_at_which_processes_die_is_refused_alone(sto
 
 @pytest.mark.parametrize("loading", ["healthy/1", None], ids=str)
 def test_a_process_that_dies_at_no_new_version_has_all_new_versions_refused(store, loading):
-    with scene(store) as here:
-        here.load_all()
+    with serving(store) as here:
         write_version(store, "victim")
         die_three_times(here, "healthy/1", "victim/2", at=loading)
         here.look()
@@ -109,8 +106,7 @@ def test_a_process_that_dies_at_no_new_version_has_all_new_versions_refused(stor
 
 
 def test_a_process_that_takes_the_place_of_a_dead_one_and_dies_too_refuses_no_version_that_others_serve(store):
-    with scene(store, 2) as here:
-        here.load_all()
+    with serving(store, 2) as here:
         here.started[0].die()
         die_three_times(here, "healthy/1", "victim/1", at="victim/1")
         here.until(lambda: here.loading)
@@ -119,9 +115,8 @@ def test_a_process_that_takes_the_place_of_a_dead_one_and_dies_too_refuses_no_ve
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_a_new_version_that_is_refused_ends_the_process_that_tried_it_and_no_other(store, processes):
-    with scene(store, processes) as here:
-        here.load_all()
-        serving = here.serving
+    with serving(store, processes) as here:
+        old = here.serving
         write_version(store, "victim")
         trying = here.start_one()
         trying.load(victim="no head")
@@ -129,7 +124,7 @@ def test_a_new_version_that_is_refused_ends_the_process_that_tried_it_and_no_oth
         assert here.draining == [] or here.draining == [trying]
         assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
         here.finish()
-        assert here.running == serving
+        assert here.running == old
         assert len(here.started) == processes + 1
         assert here.refusals == {"victim/2": "no head"}
         assert (here.swaps("refused"), here.swaps("done")) == (1, 0)
@@ -137,8 +132,7 @@ def test_a_new_version_that_is_refused_ends_the_process_that_tried_it_and_no_oth
 
 def test_a_later_process_that_cannot_load_a_version_makes_those_that_have_it_go_back(store):
     before = {"healthy/1": 1.0, "victim/1": 1.0}
-    with scene(store, 2) as here:
-        here.load_all()
+    with serving(store, 2) as here:
         write_version(store, "victim")
         first = here.start_one()
         first.load()
@@ -160,9 +154,8 @@ def test_a_later_process_that_cannot_load_a_version_makes_those_that_have_it_go_
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_new_version_that_processes_cannot_read_is_tried_again_later_each_time_and_never_refused(store, processes):
-    with scene(store, processes) as here:
-        here.load_all()
-        serving = here.serving
+    with serving(store, processes) as here:
+        old = here.serving
         write_version(store, "victim")
         began = []
         for _ in range(12):
@@ -175,7 +168,7 @@ def test_a_new_version_that_processes_cannot_read_is_tried_again_later_each_time
         pauses = [round(later - before) for before, later in pairwise(began)]
         assert pauses == sorted(pauses)
         assert pauses[-1] == PAUSE_SECONDS * 2**MOST_DOUBLINGS
-        assert here.running == serving
+        assert here.running == old
         assert (here.refusals, here.swaps("refused")) == ({}, 0)
         here.start_one().load()
         here.finish()
@@ -184,8 +177,7 @@ def test_a_new_version_that_processes_cannot_read_is_tried_again_later_each_time
 
 @pytest.mark.parametrize("status", [EXIT_MACHINE, ConfigurationError.EXIT_STATUS])
 def test_faults_of_the_machine_while_a_new_version_is_loaded_refuse_none(store, status):
-    with scene(store) as here:
-        here.load_all()
+    with serving(store) as here:
         write_version(store, "victim")
         for _ in range(5):
             here.start_one().die(status=status)
@@ -196,8 +188,7 @@ def test_faults_of_the_machine_while_a_new_version_is_loaded_refuse_none(store, 
 
 def test_settings_that_were_right_end_the_service_no_more_although_no_process_serves(store):
     """The file of the keys may be away for a second."""
-    with scene(store) as here:
-        here.load_all()
+    with serving(store) as here:
         here.started[0].die()
         for _ in range(3):
             here.start_one().die(status=ConfigurationError.EXIT_STATUS)

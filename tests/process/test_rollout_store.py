@@ -15,7 +15,7 @@ from service.store.serving import ServingController
 from service.store.serving_config import read_serving
 from service.types import ModelKey, State
 from tests.artifact.test_manifest import write_version
-from tests.process.rollout_scene import Scene, keys, scene
+from tests.process.rollout_scene import Scene, keys, scene, serving
 
 
 def fail(*arguments: object) -> None:
@@ -24,8 +24,7 @@ def fail(*arguments: object) -> None:
 
 @pytest.mark.parametrize("away", ["removed", "empty", "not listed", "not read"])
 def test_a_store_that_is_away_for_a_while_changes_nothing(store, away, monkeypatch, caplog):
-    with scene(store, 2) as here:
-        here.load_all()
+    with serving(store, 2) as here:
         here.look()
         served, aside = here.shares, store.parent / f"{store.name}-aside"
         with monkeypatch.context() as patch:
@@ -53,8 +52,7 @@ def test_a_store_that_is_away_for_a_while_changes_nothing(store, away, monkeypat
 
 
 def test_a_model_that_is_deleted_serves_until_a_process_starts_without_it(store):
-    with scene(store, 2) as here:
-        here.load_all()
+    with serving(store, 2) as here:
         shutil.rmtree(store / "victim")
         here.look()
         assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
@@ -90,8 +88,7 @@ def test_a_default_that_cannot_be_written_holds_while_the_process_runs(store, ca
 
 
 def test_a_version_that_a_process_refused_is_tried_again_once_its_files_have_changed(store):
-    with scene(store) as here:
-        here.load_all()
+    with serving(store) as here:
         folder = write_version(store, "victim")
         here.start_one().load(victim="no head")
         here.leaving().end()
@@ -133,8 +130,7 @@ def state_of(here: Scene, name: str) -> tuple[str, str | None]:
 
 def test_a_version_that_serves_says_why_its_changed_files_are_refused_until_they_are_restored(store, caplog):
     caplog.set_level("INFO", "tagwerk.supervisor")
-    with scene(store) as here:
-        here.load_all()
+    with serving(store) as here:
         words = store / "victim" / "1" / "words.json"
         before = words.read_text()
         words.write_text("[]")
@@ -155,8 +151,7 @@ def test_each_change_of_what_serves_is_a_line(store, caplog):
     caplog.set_level("INFO", "tagwerk.supervisor")
     for _ in range(2):
         write_version(store, "victim")
-    with scene(store) as here:
-        here.load_all()
+    with serving(store) as here:
         controller = ServingController(here.settings)
         by = f"({store / 'serving.json'}, written by the user {store.owner()})"
         none = "no version, unless TAGWERK_LOAD names the model"
