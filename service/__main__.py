@@ -95,9 +95,9 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     if parsed.command == "corrections":
         return corrections.run(parsed, settings)
     if parsed.command == "serve":
-        from service.process.supervisor import supervise
+        from service.process.supervisor import Supervisor
 
-        return supervise(settings, open_socket(settings.host, settings.port))
+        return Supervisor(settings, open_socket(settings.host, settings.port)).run()
 
     gc.disable()  # a fifth of what the imports take; server processes enable it
     from service.process.fork_server import Inherited

@@ -9,10 +9,11 @@ TagwerkError
  ├── ModelNotFound        no model of that name or version is loaded
  ├── Unauthorized         the API key is missing or unknown
  ├── Forbidden            the API key lacks the required scope, or the service does not offer it
- ├── RateLimited          the API key's limit is exceeded; has a retry time
+ ├── TryLater             the same request may succeed after some time
+ │    ├── RateLimited     the API key's limit is exceeded
+ │    └── Overloaded      the queue is full
  ├── NotPossible          the service's configuration does not allow it
  ├── NotStored            a correction cannot be written, as where the disk is full
- ├── Overloaded           the queue is full; has a retry time
  ├── ClientGone           the client has disconnected
  ├── DeadlineExceeded     the deadline has passed
  ├── EngineUnavailable    the engine is starting, draining or gone
@@ -86,12 +87,20 @@ class Forbidden(TagwerkError):  # noqa: N818
     """The API key lacks the required scope, or the service does not offer it."""
 
 
-class RateLimited(TagwerkError):  # noqa: N818
-    """The API key's limit is exceeded. It may be retried after `retry_after_seconds`."""
+class TryLater(TagwerkError):  # noqa: N818
+    """The same request may succeed after `retry_after_seconds`."""
 
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class RateLimited(TryLater):
+    """The API key's limit is exceeded."""
+
+
+class Overloaded(TryLater):
+    """The queue is full."""
 
 
 class NotPossible(TagwerkError):  # noqa: N818
@@ -100,15 +109,6 @@ class NotPossible(TagwerkError):  # noqa: N818
 
 class NotStored(TagwerkError):  # noqa: N818
     """A correction cannot be written, as where the disk is full."""
-
-
-class Overloaded(TagwerkError):  # noqa: N818
-    """The queue is full. Capacity is expected after `retry_after_seconds`; `waiting` sequences are in the queue."""
-
-    def __init__(self, message: str, retry_after_seconds: float, waiting: int = 0) -> None:
-        super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
-        self.waiting = waiting
 
 
 class ClientGone(TagwerkError):  # noqa: N818

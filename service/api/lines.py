@@ -212,20 +212,16 @@ class LinesResponse(Response):
 
     async def _answer(self, line: bytes) -> list[bytes]:
         """Returns the answer to a line, in pieces, which are held until they are sent."""
-        pieces = await self._pieces(line)
-        self._body.hold(sum(map(len, pieces)))
-        return pieces
-
-    async def _pieces(self, line: bytes) -> list[bytes]:
         timing, named = Timing(time.monotonic()), dict[str, Id]()
         try:
-            return [*prepend(named, await self._work_with_retries(line, timing, named)), b"\n"]
+            pieces = [*prepend(named, await self._work_with_retries(line, timing, named)), b"\n"]
         except TagwerkError as error:
-            document = problem.report(error, self._context.metrics, timing)
+            pieces = encoded({**named, "error": problem.report(error, self._context.metrics, timing)})
         except Exception:
             log.exception("failed at a line: %s", current_ids.get())
-            document = problem.UNEXPECTED
-        return encoded({**named, "error": document})
+            pieces = encoded({**named, "error": problem.UNEXPECTED})
+        self._body.hold(sum(map(len, pieces)))
+        return pieces
 
     async def _work_with_retries(self, line: bytes, timing: Timing, named: dict[str, Id]) -> list[bytes]:
         """Answers a line; retries while the queue is full. Adds the line's id to `named`, as soon as it is known.

@@ -131,14 +131,14 @@ class Queue:
             ("tokens", self.tokens, self.max_tokens, own.tokens, tokens),
         ):
             if waiting + more > most:
-                problem, count = f"the queue is full: {waiting} of at most {most} {unit}", self.sequences
+                problem = f"the queue is full: {waiting} of at most {most} {unit}"
             elif of_client + more > most - waiting:
                 share = f"it has {of_client} of {waiting} waiting {unit}"
-                problem, count = f"the client's share of the queue is full: {share}", own.sequences
+                problem = f"the client's share of the queue is full: {share}"
             else:
                 continue
             seconds = min(self.tokens / self.tokens_per_second, MAX_RETRY_SECONDS)
-            return Overloaded(f"{problem} (TAGWERK_MAX_QUEUE_TOKENS)", seconds, count)
+            return Overloaded(f"{problem} (TAGWERK_MAX_QUEUE_TOKENS)", seconds)
         return None
 
     def put(self, request: EngineRequest) -> None:

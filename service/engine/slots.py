@@ -77,11 +77,6 @@ class Slots:
         return [(size, length) for length in sorted({1, self._prefill}) for size in self._sizes]
 
     @property
-    def waiting(self) -> int:
-        """Number of streams without a slot."""
-        return len(self._waiting)
-
-    @property
     def in_use(self) -> int:
         """Number of slots that hold a stream."""
         return len(self._slots) - self._slots.count(None)

@@ -71,7 +71,7 @@ class Context(Resources):
         self.corrections = CorrectionFiles(Path(folder), create=True) if folder else None
         self.client_memory = ClientMemory(self.settings.max_body_bytes)
         self.recorder = RequestRecorder(self.settings, self.metrics)
-        self.plain = PlainRequests(self, self.authenticator is not None)
+        self.plain = PlainRequests(self)
         if self.authenticator is not None:
             self.engine.on_computed = self._charge
 

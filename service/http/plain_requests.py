@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,10 +21,14 @@ from service.engine.requests import Requests
 from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
 from service.http.handlers import Exchange, Handler
 from service.pipelines.formats import JSON
-from service.pipelines.run import SLICE_SECONDS, SMALL_BYTES, WAITED, Resources, advance
+from service.pipelines.run import SLICE_SECONDS, SMALL_BYTES, WAITED, advance
+from service.security.keys import client_of
 from service.text import conllu
 from service.text.slices import Sliced
 from service.types import Outputs
+
+if TYPE_CHECKING:
+    from service.http.context import Context
 
 log = logging.getLogger("tagwerk.server")
 
@@ -48,21 +52,19 @@ class PlainRequests:
     iterations.
     """
 
-    def __init__(self, resources: Resources, needs_keys: bool) -> None:
-        """`needs_keys`: whether requests are admitted by their API keys."""
-        self._resources = resources
-        self._needs_keys = needs_keys
-        self._settings = resources.settings
+    def __init__(self, context: "Context") -> None:
+        self._context = context
+        self._settings = context.settings
         self._arrived: list[Exchange] = []
         self._works: deque[tuple[Sliced[None], Sequence[Exchange]]] = deque()
         self._begun: list[tuple[Kind, list[Exchange]]] = []  # that are not short, and may be worked on
         self._kind = lru_cache(MOST_KINDS)(self._make_kind)
-        resources.engine.before_step = self.run
+        context.engine.before_step = self.run
 
     def add(self, exchange: Exchange) -> None:
         """Takes an exchange whose request has arrived."""
         if not self._arrived:
-            self._resources.engine.wake()
+            self._context.engine.wake()
         self._arrived.append(exchange)
 
     def run(self) -> bool:
@@ -97,7 +99,7 @@ class PlainRequests:
 
     def _enter(self, kind: Kind, exchange: Exchange, size: int) -> None:
         """Has an exchange that is not short worked on, now or later. It fails if its deadline passes before that."""
-        limit = self._resources.medium_work
+        limit = self._context.medium_work
 
         def expire() -> None:
             stages = {"queue": time.monotonic() - exchange.timing.started}
@@ -106,7 +108,7 @@ class PlainRequests:
         def begin() -> None:
             timer.cancel()
             self._begun.append((kind, [exchange]))
-            self._resources.engine.wake()
+            self._context.engine.wake()
 
         def leave() -> None:
             timer.cancel()
@@ -121,7 +123,7 @@ class PlainRequests:
         try:
             if not seconds or advance(work, seconds) is None:
                 self._works.append((work, exchanges))
-                self._resources.engine.wake()
+                self._context.engine.wake()
         except Exception:
             log.exception("failed at a plain request")
             for exchange in exchanges:
@@ -143,7 +145,7 @@ class PlainRequests:
             if count:
                 timing.notes |= {"model": handler.model, "sequences": count, "tokens": sum(lengths[start:end])}
             start = end
-        self._resources.note_tokenized(handler.task, seconds, texts, len(exchanges))
+        self._context.note_tokenized(handler.task, seconds, texts, len(exchanges))
         if 0 in counts:
             blank = [one for one, count in zip(exchanges, counts, strict=True) if not count and not one.over]
             yield from handler.answer(blank, Outputs({}, {}))
@@ -156,7 +158,7 @@ class PlainRequests:
 
     def _submit(self, requests: Requests, exchanges: Sequence[Exchange], on_done: OnDone) -> None:
         """Queues the requests of exchanges, one each; fails the exchanges whose requests are rejected."""
-        engine = self._resources.engine
+        engine = self._context.engine
         try:
             admitted = engine.submit(requests, on_done)
         except EngineUnavailable as error:
@@ -191,10 +193,10 @@ class PlainRequests:
         """Drops an exchange whose client has gone, and counts it if it has been admitted."""
         exchange.over = True
         if exchange.request is not None:
-            self._resources.metrics.cancelled.inc()
+            self._context.metrics.cancelled.inc()
         if (running := exchange.running) is not None:
             exchange.running = running.owner = None  # the queue may still hold the request
-            self._resources.engine.abandon(running)
+            self._context.engine.abandon(running)
 
     def _admit(self, exchange: Exchange, with_room: set[int]) -> Kind | None:
         """Checks a request, and returns its kind; answers or redirects it otherwise.
@@ -215,17 +217,18 @@ class PlainRequests:
         if (form := getattr(request, "format", None)) is not None:
             exchange.media_type = JSON if form == "json" else conllu.MEDIA_TYPE
         try:
-            if self._needs_keys:
-                exchange.connection.authenticate(exchange)
-            task = self._resources.catalog.find(made.kind, request.model)
+            if self._context.authenticator is not None:
+                exchange.key = self._context.admit(made.route, exchange.headers, exchange.timing)
+                exchange.client = client_of(exchange.key)
+            task = self._context.catalog.find(made.kind, request.model)
             kind = self._kind(made, task, *made.options(request))
             if exchange.client not in with_room:
-                self._resources.engine.check_room(exchange.client)
+                self._context.engine.check_room(exchange.client)
                 with_room.add(exchange.client)
             if (size := len(exchange.body)) > SMALL_BYTES:
-                self._resources.begin(size)
+                self._context.begin(size)
             else:
-                self._resources.bytes_in_progress += size
+                self._context.bytes_in_progress += size
             exchange.in_progress = size
             return kind
         except TagwerkError as error:
@@ -252,5 +255,5 @@ class PlainRequests:
 
     def _make_kind(self, made: type[Handler], *task_and_options: Any) -> Kind:
         """Makes what handles the requests of a kind. Raises InvalidInput."""
-        handler = made(self._resources, *task_and_options)
+        handler = made(self._context, *task_and_options)
         return handler, partial(self._answer, handler)

@@ -170,7 +170,7 @@ def headers_of(error: Expected) -> Mapping[str, str]:
             return error.headers or {}
         case errors.Unauthorized():
             return {"WWW-Authenticate": "Bearer"}
-        case errors.Overloaded() | errors.RateLimited():
+        case errors.TryLater():
             return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
         case errors.EngineUnavailable():
             return RETRY_AFTER

@@ -6,7 +6,6 @@ and take several times the memory of the JSON.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from importlib.metadata import version
 from itertools import count, islice
 from operator import attrgetter
@@ -23,7 +22,6 @@ from service.tasks.sentiment import Classification, Explanation
 from service.text import conllu
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.tokenizer import BLANK_LINE, Sentence, Token, Unit, multiwords, positions
-from service.types import ModelKey
 
 JSON = "application/json"  # the media type
 ITEMS_AT_ONCE = 64  # list items per piece; an item has a few hundred bytes
@@ -73,12 +71,8 @@ def prepend(members: dict[str, Any], pieces: list[bytes]) -> list[bytes]:
 
 def write_answer(version: ModelVersion, results: Iterable[Sequence[bytes]]) -> list[bytes]:
     """Encodes a response in pieces from its encoded results. Its schema is checked by tests only."""
-    return join_list(results, _beginning(version.key), b"]}")
-
-
-@lru_cache
-def _beginning(key: ModelKey) -> bytes:
-    return to_json({"model": key.name, "version": key.version})[:-1] + b',"results":['
+    beginning = to_json({"model": version.key.name, "version": version.key.version})[:-1]
+    return join_list(results, beginning + b',"results":[', b"]}")
 
 
 def write_tagged(

@@ -155,8 +155,3 @@ class Supervisor:
         if slow:
             log.error("killed the %s, which did not end", ", ".join(slow))
         return 1 if slow or any(child.status not in (0, -signal.SIGTERM) for child in children) else 0
-
-
-def supervise(settings: Settings, listening: socket.socket) -> int:
-    """Runs the service; returns the exit status. Raises ConfigurationError."""
-    return Supervisor(settings, listening).run()

@@ -205,7 +205,7 @@ def test_the_prompts_that_wait_may_have_as_many_tokens_as_the_bound_and_no_more(
         slots.admit(stream([1]))
     assert refusal.value.retry_after_seconds == 60.0
     assert "10 of at most 10 tokens of prompts (TAGWERK_MAX_QUEUE_TOKENS) wait for a slot" in str(refusal.value)
-    assert slots.waiting == 2
+    assert len(slots._waiting) == 2
 
 
 def test_when_to_come_again_follows_from_what_is_to_be_generated_and_how_fast_that_is():

@@ -68,7 +68,7 @@ async def test_a_large_request_goes_in_parts_a_few_at_a_time_and_is_admitted_onc
 @pytest.mark.parametrize(("number", "asked"), [(0, 1), (1, 4)])
 async def test_the_first_error_ends_all_parts(number, asked):
     recorder = Recorder()
-    recorder.failures[number] = Overloaded("full", 2.5, 400)
+    recorder.failures[number] = Overloaded("full", 2.5)
     with pytest.raises(Overloaded) as refusal:
         await infer_in_parts(recorder, request(*[[1]] * 99))
     assert refusal.value is recorder.failures[number]

@@ -223,7 +223,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Called when a request has been answered: starts the next pipelined one, or the time of the keep-alive."""
-        self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
         self._since, self._streams_body = self.loop.time(), False

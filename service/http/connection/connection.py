@@ -16,7 +16,6 @@ from service.http.handlers import HANDLERS, Exchange, Handler
 from service.http.plain_requests import MOST_PLAIN_BYTES
 from service.http.representation import HEADERS, PIECE_BYTES, WORTH_BYTES, accepts_gzip, joined, zipped
 from service.pipelines.formats import JSON
-from service.security.keys import client_of
 from service.telemetry.metrics import UNMATCHED
 from service.telemetry.request import RequestIds, Timing, ids_from
 from service.text import conllu
@@ -179,11 +178,6 @@ class Connection(BoundedProtocol):
         self._exchange_arrives, self._raw_headers = True, self.headers
         self._keep_alive = parser.should_keep_alive()
         return True
-
-    def authenticate(self, exchange: Exchange) -> None:
-        """Admits an exchange by its API key, if keys are required. Raises Unauthorized, Forbidden, RateLimited."""
-        exchange.key = self._context.admit(exchange.made.route, exchange.headers, exchange.timing)
-        exchange.client = client_of(exchange.key)
 
     def respond(self, exchange: Exchange, content: list[bytes]) -> Sliced[None]:
         """Answers an exchange with status 200, and a body in pieces."""
