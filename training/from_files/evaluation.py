@@ -11,7 +11,7 @@ from service.artifact import manifest as artifact
 from service.artifact.manifest import Manifest
 from service.errors import ConfigurationError
 from service.text.languages import named_tokenizer
-from service.text.lemmatizer import LEMMA, Lemmatizer, finer_column, odds
+from service.text.lemmatizer import LEMMA, Lemmatizer, finer_column
 from service.text.vocabulary import UNK, Vocabulary, encode_characters, encode_tokens
 from training.data import treebank
 from training.data.dataset import Array, Example
@@ -19,10 +19,11 @@ from training.data.files import DataFileError, read_text
 from training.data.tables import read_labelled
 from training.data.treebank import NOTHING
 from training.metrics.predictions import Predictions, difference_interval, interval
+from training.metrics.raw_text import Tags
 from training.report.tables import new_table, show_changes
 from training.run.versions import load_endpoint, version_folder
 from training.tasks.base import Predict, predict_all
-from training.tasks.lemma_labels import most_probable
+from training.tasks.tagged_lemmas import with_lemmas
 from training.tasks.tagging import HEADS
 
 POSITIONS = 2000  # in a batch, including padding
@@ -121,12 +122,11 @@ def tagged(model: ExportedModel, trees: Sequence[treebank.Tree]) -> dict[str, Pr
         if set(column) - {NOTHING}:
             found[head] = Predictions(_ids(column, labels[head]), probabilities(head), groups)
     if model.lemmatizer and any(word.lemma != NOTHING for word in words):
-        columns = [[labels[h][i] for i in probabilities(h).argmax(-1)] for h in ("upos", finer_column(labels))]
-        given = []
-        for word, upos, tag, rules in zip(words, *columns, probabilities(LEMMA), strict=True):
-            best = most_probable(rules), odds(float(rules.max()))
-            given.append(model.lemmatizer.lemma(word.form, upos, tag, *best))
-        wrong = [word.lemma not in (lemma, NOTHING) for word, lemma in zip(words, given, strict=True)]
+        columns = [[labels[head][i] for i in probabilities(head).argmax(-1)] for head in HEADS]
+        tags = [Tags(*row) for row in zip(*columns, strict=True)]
+        written = (word.form for word in words)
+        given = with_lemmas(model.lemmatizer, finer_column(labels), written, tags, probabilities(LEMMA))
+        wrong = [word.lemma not in (tags.lemma, NOTHING) for word, tags in zip(words, given, strict=True)]
         found[LEMMA] = Predictions.certain(np.zeros(len(words), np.int64), np.array(wrong, np.int64), 2, groups)
     return found
 

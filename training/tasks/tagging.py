@@ -1,7 +1,7 @@
 """Tagging the words of sentences with UPOS, XPOS, features and lemma rules, on a treebank of Universal Dependencies."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from keras import ops
 from service.artifact.manifest import DataSource, Metric
 from service.errors import ConfigurationError
 from service.text.languages import make_tokenizer, named_tokenizer
-from service.text.lemmatizer import LEMMA, finer_column, odds
+from service.text.lemmatizer import LEMMA, finer_column
 from service.text.normalization import normalize_form
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import Vocabulary, encode_characters, encode_tokens
@@ -30,16 +30,16 @@ from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
 from training.models.common_sizes import common_buckets, common_labels, most_frequent, padded
-from training.models.lemma_weights import Choice, learn_weights
 from training.models.lemmatizer import learn as learn_lemmatizer
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_classes import WordClasses
 from training.tasks.base import Counted, Predict, Recipe, ServedTask, State, predict_all
-from training.tasks.lemma_labels import LemmaLabels, exceptions, lemmas_by_form, most_probable, words_with_lemmas
+from training.tasks.lemma_labels import LemmaLabels, lemmas_by_form, words_with_lemmas
 from training.tasks.losses import label_cross_entropy
 from training.tasks.parts import Part, Tensors
 from training.tasks.rewritten_rules import RewrittenRules
+from training.tasks.tagged_lemmas import with_exceptions, with_lemmas, with_weights
 from training.tasks.tagging_batches import drawn_cases, restyled, with_dropped_words, with_shares, word_dropout
 from training.tasks.tagging_signatures import served_parts, tagging_endpoint
 
@@ -285,23 +285,16 @@ class Tagging(ServedTask):
         lemmas = lemmas_by_form(self._lexicon, self.labels["upos"])
         examples = [Example((form,), self.inputs((form,))) for form in lemmas]
         read = predict_all(predict, examples, EVALUATION_TOKENS)
-        rules = {examples[i].source[0]: most_probable(outputs[LEMMA][0]) for i, outputs in read}
-        self.lemmatizer = self.lemmatizer.with_lexicon(exceptions(self.lemmatizer, lemmas, rules))
+        rules = {examples[i].source[0]: outputs[LEMMA][0] for i, outputs in read}
+        self.lemmatizer = with_exceptions(self.lemmatizer, lemmas, rules)
 
     def learn_lemma_weights(self, predict: Predict) -> None:
-        """Learns of dev which of its candidates a word's lemma is: of train, the network knows all words too well."""
-        if self.lemmatizer is None:
-            return
-        predictions = self.predictions(predict, "dev")
-        words = self._words("dev")
-        choices = []
-        for word, tags, row in zip(words, self._predicted(predictions), predictions[LEMMA].probabilities, strict=True):
-            if word.lemma == NOTHING or self.lemmatizer.find(word.form, tags.upos, getattr(tags, self._finer)):
-                continue
-            found = self.lemmatizer.candidates(word.form, tags.upos, most_probable(row), odds(float(row.max())))
-            if word.lemma in found:
-                choices.append(Choice(list(found.values()), list(found).index(word.lemma)))
-        self.lemmatizer = self.lemmatizer.with_weights(learn_weights(choices))
+        """Learns of dev which of its candidates a word's lemma is."""
+        if self.lemmatizer is not None:
+            predictions = self.predictions(predict, "dev")
+            rules = predictions[LEMMA].probabilities
+            tags = self._predicted(predictions)
+            self.lemmatizer = with_weights(self.lemmatizer, self._finer, self._words("dev"), tags, rules)
 
     def tag(self, predict: Predict, sentences: Sequence[Sequence[str]]) -> list[list[raw_text.Tags]]:
         """Returns the tags of each word of each sentence."""
@@ -310,7 +303,9 @@ class Tagging(ServedTask):
         found = []
         for i, forms in enumerate(sentences):
             tags = self._tags({head: columns[head][i].argmax(-1) for head in HEADS})
-            found.append(tags if self.lemmatizer is None else self._with_lemmas(forms, tags, columns[LEMMA][i]))
+            if self.lemmatizer is not None:
+                tags = with_lemmas(self.lemmatizer, self._finer, forms, tags, columns[LEMMA][i])
+            found.append(tags)
         return found
 
     def _tags(self, ids: Mapping[str, Array]) -> list[raw_text.Tags]:
@@ -318,23 +313,12 @@ class Tagging(ServedTask):
         columns = [[self.labels[head][i] for i in ids[head]] for head in HEADS]
         return [raw_text.Tags(*tags) for tags in zip(*columns, strict=True)]
 
-    def _with_lemmas(
-        self, forms: Iterable[str], tags: Iterable[raw_text.Tags], rules: Iterable[Array]
-    ) -> list[raw_text.Tags]:
-        """Returns the tags of words with their lemmas. rules: the probability of each for a word, shape [K]."""
-        assert self.lemmatizer  # noqa: S101 (there are rules)
-        found = []
-        for form, own, row in zip(forms, tags, rules, strict=True):
-            tag, best = getattr(own, self._finer), odds(float(row.max()))
-            lemma = self.lemmatizer.lemma(form, own.upos, tag, most_probable(row), best)
-            found.append(own._replace(lemma=lemma))
-        return found
-
     def _right_lemmas(self, predictions: Mapping[str, Predictions], split: str) -> Array:
         """Returns whether the lemma of each word of a split is right, bool, shape [N]; any is, where there is none."""
-        words = self._words(split)
+        assert self.lemmatizer  # noqa: S101 (there are rules)
+        words, rules = self._words(split), predictions[LEMMA].probabilities
         tags = self._predicted(predictions)
-        found = self._with_lemmas((word.form for word in words), tags, predictions[LEMMA].probabilities)
+        found = with_lemmas(self.lemmatizer, self._finer, (word.form for word in words), tags, rules)
         return np.array([word.lemma in (tags.lemma, NOTHING) for word, tags in zip(words, found, strict=True)])
 
     def _words(self, split: str) -> list[treebank.Word]:
