@@ -204,9 +204,8 @@ class Scheduler:
                 first[key] = 0
         _, _, chosen = min([(self._models[key].served_seconds, number, key) for key, number in first.items()])
         served = self._models[chosen].served_seconds
-        for key, model in self._models.items():
-            if model.served_seconds < served and key not in first:
-                model.served_seconds = served
+        for model in self._models.values():
+            model.served_seconds = max(model.served_seconds, served)
         return chosen, self._models[chosen]
 
     def _plan(self, key: ModelKey, model: Model) -> None:

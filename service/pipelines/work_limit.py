@@ -46,8 +46,6 @@ class WorkLimit:
         if place.begun:
             self.in_progress -= place.size
             self._of_client[place.client] -= place.size
-            if not self._of_client[place.client]:
-                del self._of_client[place.client]
         else:
             self._remove(place)
         self._begin()

@@ -86,10 +86,6 @@ class Rollout:
         self._reconcile()
         self._publish()
 
-    def close(self) -> None:
-        """Stops polling the store."""
-        self._store.close()
-
     # Processes
 
     def _reconcile(self) -> None:
@@ -114,7 +110,7 @@ class Rollout:
         elif len(self.processes) > usual and all_loaded:
             # First a process that could not load a version.
             self._retire(min(outdated, key=lambda process: len(process.serves)) if outdated else self.processes[-1])
-        elif self._rolling_out and not outdated and all_loaded and not self.ending:
+        elif self._rolling_out and all_loaded and not self.ending:
             self._rolling_out = False
             self._metrics.swaps.labels("done").inc()
             log.info("all processes serve %s", ", ".join(sorted(map(str, wanted))))

@@ -84,10 +84,6 @@ class StoreWatch:
         self._registry.verify_again(key)
         self._again = True
 
-    def close(self) -> None:
-        """Stops polling."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
     def _resolve(self) -> Serving:
         try:
             self._adopt(read_serving(self._settings))

@@ -133,7 +133,6 @@ class Supervisor:
         """Stops the server processes, which drain."""
         log.info("%s: stopping; the processes drain", self._signal.name)
         self._listening.close()  # the processes hold duplicates; the last of them closes it
-        self._rollout.close()
         self._fork_server.close()
         timeout = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + GRACE_SECONDS
         status = self._end(self._children(), timeout)

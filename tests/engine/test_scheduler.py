@@ -45,16 +45,26 @@ def ignore(requests: Sequence[EngineRequest]) -> None:
 
 def admit(to: Scheduler, *lengths: int, model: ModelKey = TAGGER, client: int = ANONYMOUS) -> EngineRequest:
     """Admits a request with sequences of these lengths."""
-    sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
-    (admitted,) = to.admit(Requests(model, sequences, [len(lengths)], [1e9], [client]), ignore)
-    if isinstance(admitted, TagwerkError):
-        raise admitted
+    (admitted,) = admit_all(to, [len(lengths)], lengths, model, client)
     return admitted
 
 
 def admit_each(to: Scheduler, *lengths: int) -> list[EngineRequest]:
-    """Admits a request for each length."""
-    return [admit(to, length) for length in lengths]
+    """Admits a request for each length, all together."""
+    return admit_all(to, [1] * len(lengths), lengths, TAGGER, ANONYMOUS)
+
+
+def admit_all(
+    to: Scheduler, counts: Sequence[int], lengths: Sequence[int], model: ModelKey, client: int
+) -> list[EngineRequest]:
+    """Admits requests with so many sequences each."""
+    sequences, number = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths]), len(counts)
+    admitted: list[EngineRequest] = []
+    for one in to.admit(Requests(model, sequences, counts, [1e9] * number, [client] * number), ignore):
+        if isinstance(one, TagwerkError):
+            raise one
+        admitted.append(one)
+    return admitted
 
 
 def taken(from_: Scheduler) -> Batch:
@@ -69,7 +79,9 @@ def lengths(batch: Batch) -> list[int]:
 
 def ran(from_: Scheduler) -> list[list[int]]:
     """Takes all batches; returns the lengths of each."""
-    return [lengths(batch) for batch in iter(from_.take, None)]
+    found = [lengths(batch) for batch in iter(from_.take, None)]
+    assert (from_.queue.sequences, from_.queue.tokens) == (0, 0)
+    return found
 
 
 # Plans
@@ -122,8 +134,8 @@ def test_a_step_for_which_other_models_would_wait_too_long_has_fewer_rows():
     queue = scheduler(tagger=step_times(0.0, cell))
     admit(queue, *[16] * 8)
     assert taken(queue).shape == (4, 16)
-    queue = scheduler(tagger=step_times(0.0, 1.01 * cell))
-    admit(queue, *[16] * 8)
+    queue = scheduler(tagger=step_times(2e-3, 1.01 * cell))
+    admit(queue, 16, *[15] * 7)
     assert taken(queue).shape == (2, 16)
     queue = scheduler(tagger=step_times(1.01 * 0.05, 0.0))
     admit(queue, *[16] * 8)
@@ -207,6 +219,13 @@ def test_a_model_has_no_credit_after_a_pause():
     admit(queue, *[2] * 40, model=CLASSIFIER)
     order = [taken(queue).model for _ in range(8)]
     assert order.count(CLASSIFIER) == 4, "two backlogs share the device evenly from now on"
+    queue = scheduler(tagger=step_times(fixed=1.0))
+    admit(queue, 2)
+    taken(queue)
+    admit(queue, *[2] * 40, model=CLASSIFIER)
+    taken(queue)
+    admit(queue, 2)
+    assert [taken(queue).model for _ in range(9)] == [CLASSIFIER] * 9, "what it has used counts"
 
 
 def test_of_clients_with_equal_tokens_the_model_with_the_least_device_time_is_next_then_the_first_admitted():
@@ -281,6 +300,14 @@ def test_retry_after_follows_the_throughput_of_the_batches():
     assert retry_after(200, 200, 0.01) == pytest.approx(15 / 20_000, rel=1e-3)
     assert retry_after(200, 200, 4.0) == pytest.approx(15 / 50, rel=0.01)
     assert retry_after(500, 1, 100.0) == 60.0, "a minute at most"
+
+
+def test_a_batch_that_took_less_lowers_the_step_times_of_its_model():
+    made = scheduler()
+    made.measured(Batch(CLASSIFIER, [], (2, 16), 16, 32), 5e-4)
+    assert [made._models[key].step_times.seconds(2, 16) for key in (TAGGER, CLASSIFIER)] == pytest.approx(
+        [1.032e-3, 5e-4]
+    )
 
 
 def test_a_sequence_has_its_share_of_the_time_of_a_full_batch():

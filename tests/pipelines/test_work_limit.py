@@ -48,6 +48,8 @@ def test_requests_begin_in_turns_within_the_limit(requests, order):
     for ended in range(len(requests)):
         in_progress = [requests[number][1] for number in begun[ended:]]
         assert sum(in_progress) <= 100 or len(in_progress) == 1
+        if waiting := order[len(begun) :]:
+            assert sum(in_progress) + requests[waiting[0]][1] > 100, "the next one fits"
         limit.leave(places[begun[ended]])
     assert begun == order
     assert limit.enter(0, 1000, lambda: None).begun, "all that was in progress is given up"

@@ -84,9 +84,6 @@ class AtOnce:
             done.set_exception(error)
         return done
 
-    def shutdown(self, **how: object) -> None:
-        pass
-
 
 class Scene:
     """A rollout and its processes.
@@ -221,9 +218,7 @@ def scene(store: Path, processes: int = 1, **settings: object) -> Iterator[Scene
     with pytest.MonkeyPatch.context() as patch:
         for module in (rollout_module, supervised):
             patch.setattr(module, "time", SimpleNamespace(monotonic=clock))
-        made = Scene(store, processes, clock, **settings)
-        yield made
-        made.rollout.close()
+        yield Scene(store, processes, clock, **settings)
 
 
 @contextmanager

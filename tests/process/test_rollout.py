@@ -7,7 +7,6 @@ import os
 import pytest
 
 from service.errors import ConfigurationError
-from service.process.rollout import NO_PROGRESS_TICKS, STALLED_TICKS
 from service.store.serving import ServingController
 from service.types import State
 from tests.artifact.test_manifest import write_version
@@ -92,7 +91,7 @@ def test_a_process_whose_event_loop_stands_still_for_five_seconds_of_the_supervi
     with serving(store, 2) as here:
         here.tick(SECOND)
         here.started[0].stands_still = True
-        here.tick(int(STALLED_TICKS) - 1)
+        here.tick(5 * SECOND - 1)
         assert here.started[0].status is None
         here.tick(2)
         assert here.started[0].status == -9
@@ -113,15 +112,15 @@ def test_a_process_that_makes_no_progress_while_it_loads_is_killed(store, caplog
     with scene(store) as here:
         here.tick()
         for _ in range(3):
-            here.tick(int(NO_PROGRESS_TICKS) - 1)
+            here.tick(120 * SECOND - 1)
             assert here.started[0].status is None
             here.started[0].slot.progress += 1
-        here.tick(int(NO_PROGRESS_TICKS) + 2)
+        here.tick(120 * SECOND + 2)
         assert here.started[0].status == -9
         assert "process 1 has made no progress for 120 s while it loads" in caplog.text
         again = here.start_one()
         again.load()
-        here.tick(2 * int(NO_PROGRESS_TICKS))
+        here.tick(240 * SECOND)
         assert again.status is None, "one that is loaded has nothing to load"
 
 
@@ -268,7 +267,7 @@ def test_a_process_that_takes_a_moment_to_die_is_killed_and_logged_once(store, c
     with serving(store) as here:
         here.tick(SECOND)
         here.started[0].stands_still, here.started[0].obeys = True, False
-        here.tick(int(STALLED_TICKS) + SECOND)
+        here.tick(5 * SECOND + SECOND)
         assert caplog.text.count("has stood still for 5 s") == 1
         assert len(here.started) == 1
         here.started[0].die(status=-9)
