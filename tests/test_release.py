@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tests.node import install, run_node
+from tests.node import TOOL, install, run_node
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 FILES = ("pyproject.toml", "tagwerk/pyproject.toml", "clients/typescript/package.json", "docker/Dockerfile")
@@ -180,20 +180,8 @@ def test_actionlint_finds_nothing(tmp_path):
 
 
 def test_zizmor_finds_no_weakness():
-    command = [
-        sys.executable,
-        "-m",
-        "uv",
-        "tool",
-        "run",
-        "--quiet",
-        "--from",
-        "zizmor==1.32.0",
-        "zizmor",
-        "--offline",
-        "--no-progress",
-    ]
-    done = subprocess.run([*command, str(WORKFLOWS)], capture_output=True, text=True)
+    command = [*TOOL, "zizmor==1.32.0", "zizmor", "--offline", "--no-progress", str(WORKFLOWS)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if "zizmor" in done.stderr and "No solution" in done.stderr:
         pytest.skip(f"zizmor cannot be fetched: {done.stderr[-300:]}")
     assert done.returncode == 0, done.stdout + done.stderr

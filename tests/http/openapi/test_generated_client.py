@@ -15,6 +15,7 @@ import pytest
 
 from service.api.lines import MEDIA_TYPE
 from tests.http.openapi.calls import CALLS, document, operations, service
+from tests.node import TOOL
 
 GENERATOR = "openapi-python-client==0.29.1"
 PACKAGE = "generated_client"
@@ -26,9 +27,8 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("generated")
     (folder / "openapi.json").write_text(json.dumps(document()))
     (folder / "config.json").write_text(json.dumps({"post_hooks": []}))  # generated code need not be pretty here
-    tool = [sys.executable, "-m", "uv", "tool", "run", "--python", sys.executable, "--from", GENERATOR]
     paths = ["--path", folder / "openapi.json", "--config", folder / "config.json", "--output-path", folder / PACKAGE]
-    command = [*tool, "openapi-python-client", "generate", "--meta", "none", *map(str, paths)]
+    command = [*TOOL, GENERATOR, "openapi-python-client", "generate", "--meta", "none", *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if "Generating" not in done.stdout:
         pytest.skip(f"{GENERATOR} is neither in uv's cache nor can it be downloaded: {done.stderr[-300:]}")

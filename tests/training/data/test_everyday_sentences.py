@@ -4,42 +4,40 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from training import data
 from training.data import corpora
 from training.data.tables import read_labelled
 
 FOLDER = Path(next(iter(data.__path__)))
-FILES = {"everyday_sentences.csv": 60, "everyday_kinds.csv": 100}
+REPORTED = {
+    file: [(row.text, row.label) for row in read_labelled(FOLDER / file, "text", "label")]
+    for file in ("everyday_sentences.csv", "everyday_kinds.csv")
+}
 
 
-@pytest.mark.parametrize(("file", "count"), FILES.items())
-def test_a_file_has_each_sentence_once_and_three_labels(file, count):
-    rows = list(read_labelled(FOLDER / file, "text", "label"))
-    assert len({row.text for row in rows}) == len(rows) == count
-    assert set(Counter(row.label for row in rows)) == {"negative", "neutral", "positive"}
+def train() -> list[tuple[str, str]]:
+    return [(row["text"], row["label"]) for row in corpora.read_table("everyday", "train")]
+
+
+def test_a_file_has_each_sentence_once_and_three_labels():
+    found = {name: (len(rows), len(dict(rows))) for name, rows in REPORTED.items()}
+    assert found == {"everyday_sentences.csv": (60, 60), "everyday_kinds.csv": (100, 100)}
+    assert len(dict(train())) == len(train())
+    counts = [Counter(label for _, label in rows) for rows in (*REPORTED.values(), train())]
+    assert [set(count) for count in counts] == [{"negative", "neutral", "positive"}] * 3
+    assert max(counts[-1].values()) < 2 * min(counts[-1].values())
 
 
 def test_the_reported_files_share_no_sentence():
-    both = [{row.text for row in read_labelled(FOLDER / file, "text", "label")} for file in FILES]
-    assert not set.intersection(*both)
+    assert not set.intersection(*(set(dict(rows)) for rows in REPORTED.values()))
 
 
 def words(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"[a-z0-9']+", text.lower()))
 
 
-def test_sentences_of_train_differ_from_reported_sentences() -> None:
-    reported = [words(row.text) for file in FILES for row in read_labelled(FOLDER / file, "text", "label")]
-    for row in corpora.read_table("everyday", "train"):
-        learned = words(row["text"])
-        assert all(2 * len(learned & other) < len(learned | other) for other in reported), row["text"]
-
-
-def test_train_has_each_sentence_once_and_three_labels() -> None:
-    rows = list(corpora.read_table("everyday", "train"))
-    counts = Counter(row["label"] for row in rows)
-    assert set(counts) == {"negative", "neutral", "positive"}
-    assert max(counts.values()) < 2 * min(counts.values())
-    assert len({row["text"] for row in rows}) == len(rows)
+def test_sentences_of_train_differ_from_reported_sentences():
+    reported = [words(text) for rows in REPORTED.values() for text, _ in rows]
+    for text, _ in train():
+        learned = words(text)
+        assert all(2 * len(learned & other) < len(learned | other) for other in reported), text

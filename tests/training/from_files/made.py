@@ -13,11 +13,11 @@ from rich.console import Console
 
 from service.artifact.manifest import DataSource
 from service.text.lemmatizer import LEMMA
-from tests.training.tiny import sentence, treebank, with_lemmas
+from tests.training.tiny import conllu, sentence, treebank, with_lemmas
 from training import __main__ as command
 from training.data.dataset import Array
 from training.data.distillation import DistillationSet
-from training.data.treebank import Tree
+from training.data.treebank import Tree, Word
 from training.run import export, loop
 from training.tasks.tagging import Tagging
 from training.tasks.tagging_batches import TEACHER_LABELS
@@ -63,15 +63,11 @@ def treebank_with_lemmas(trees: list[Tree]) -> str:
     """
     text = ""
     for number, tree in enumerate(trees):
-        words = [*((w.form, w.form.removesuffix("s").lower(), w.upos, w.feats) for w in tree.words)]
-        words.append((str(number), str(number), "NUM", "NumType=Card"))
-        words += [("zu", "zu", "ADP", "_"), ("dem", "der", "DET", "_")]
-        rows = [
-            f"{i}\t{form}\t{lemma}\t{upos}\t_\t{feats}\t_\t_\t_\t_"
-            for i, (form, lemma, upos, feats) in enumerate(words, 1)
-        ]
-        rows.insert(-2, f"{len(words) - 1}-{len(words)}\tzum" + "\t_" * 8)
-        text += "\n".join([*rows, "\n"])
+        zum = (Word("zu", "ADP", "_", "_", "zu"), Word("dem", "DET", "_", "_", "der"))
+        own = Tree((*with_lemmas(tree).words, Word(str(number), "NUM", "_", "NumType=Card", str(number)), *zum))
+        rows = conllu([own]).splitlines()
+        rows.insert(-3, f"{len(rows) - 2}-{len(rows) - 1}\tzum" + "\t_" * 8)
+        text += "\n".join([*rows, ""])
     return text
 
 
