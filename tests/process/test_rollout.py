@@ -63,6 +63,8 @@ def test_the_pause_before_a_start_doubles_with_each_death_until_a_process_is_loa
         here.started[-1].die()
         here.start_one()
         assert pause() == pytest.approx(1, abs=0.2), "as after the first death"
+        here.started[-1].load()
+        assert pause() == pytest.approx(1, abs=0.2), "from start to start, although it was loaded"
 
 
 def test_a_process_that_cannot_be_started_is_logged_and_tried_again(store, caplog):
@@ -93,7 +95,7 @@ def test_a_process_whose_event_loop_stands_still_for_five_seconds_of_the_supervi
         here.started[0].stands_still = True
         here.tick(5 * SECOND - 1)
         assert here.started[0].status is None
-        here.tick(2)
+        here.tick()
         assert here.started[0].status == -9
         assert caplog.text.count("the event loop of process 1 has stood still for 5 s") == 1
         here.until(lambda: len(here.started) == 3)
@@ -196,10 +198,11 @@ def test_a_store_that_changes_again_ends_what_loads_and_what_is_loaded_is_replac
         write_version(store, "victim")
         first = here.start_one()
         write_version(store, "victim")
+        here.until(lambda: first.status == -9, ticks=5 * SECOND)
         second = here.start_one()
-        assert first.status == -9
         assert set(second.to_load) == keys("healthy/1", "victim/3")
         assert f"{first.name}, which was loading, is ended: the store has changed again" in caplog.text
+        assert "victim/3: a process loads beside those that serve" in caplog.text
         second.load()
         assert here.leaving() is here.started[0]
         write_version(store, "victim")
