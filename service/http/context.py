@@ -11,8 +11,7 @@ from service.http.client_memory import ClientMemory
 from service.http.connection.starts import Starts
 from service.http.plain_requests import PlainRequests
 from service.pipelines.run import PipelineRun, Resources
-from service.security.authenticator import Authenticator
-from service.security.keys import Key, client_of
+from service.security.keys import Authenticator, Key, client_of
 from service.settings import Settings
 from service.store.corrections import CorrectionFiles
 from service.telemetry.request import RequestRecorder, Timing

@@ -21,7 +21,7 @@ from service.engine.tensorflow_engine import make_engine
 from service.http.context import Context, ProcessGroup
 from service.pipelines.catalog import Catalog, Dictionaries
 from service.process import memory
-from service.security.authenticator import Authenticator
+from service.security.keys import Authenticator
 from service.security.rate_limiter import RateLimiter
 from service.settings import Settings, load_settings, variable
 from service.store.serving import served

@@ -27,7 +27,7 @@ from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Sl
 from service.process.fork_server import Inherited, fork_on_request
 from service.process.server import ORPHAN_SECONDS, Server
 from service.process.supervised import EXIT_MACHINE
-from service.security.authenticator import Authenticator
+from service.security.keys import Authenticator
 from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
 from service.store.registry import load_version

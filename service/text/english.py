@@ -5,7 +5,7 @@ its train or dev split, never in test.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,7 +134,7 @@ def treebank_rules() -> Rules:
     own = English.Defaults
     spacy = spacy_rules()
     exceptions = {k: v for k, v in spacy.exceptions.items() if k not in _NOT_EXCEPTIONS}
-    exceptions |= {k.upper(): _upper(v) for k, v in exceptions.items() if len(v) > 1}  # "DON'T"
+    exceptions |= {k.upper(): tuple(map(str.upper, v)) for k, v in exceptions.items() if len(v) > 1}  # "DON'T"
     exceptions |= _MORE | {word: (word,) for word in _ABBREVIATIONS}
     kept_infixes = [infix for infix in own.infixes or () if HYPHENS not in infix]
     return Rules(
@@ -145,7 +145,3 @@ def treebank_rules() -> Rules:
         whole=_WHOLE.match,
         address=spacy.address,
     )
-
-
-def _upper(pieces: Iterable[str]) -> tuple[str, ...]:
-    return tuple(piece.upper() for piece in pieces)

@@ -68,15 +68,12 @@ class Segmenter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         return found
 
 
-def boundary_features(chunk: str, ruled: frozenset[int], start: int = 1, end: int | None = None) -> Iterator[list[str]]:
-    """Yields the features of the boundaries before the characters `start` to `end` of a chunk.
-
-    `ruled` are the boundaries that the rules draw.
-    """
+def boundary_features(chunk: str, ruled: frozenset[int]) -> Iterator[list[str]]:
+    """Yields the features of each boundary between the characters of a chunk; `ruled` are those that the rules draw."""
     padded = _PADDING + chunk + _PADDING
     lower = padded.lower() if len(padded.lower()) == len(padded) else padded
     kinds = "".join(map(_kind, padded))
-    for i in range(start, len(chunk) if end is None else end):
+    for i in range(1, len(chunk)):
         at, rule = i + _WINDOW, "|" if i in ruled else "-"
         head, tail = max(0, i - 2 * _AFFIX), i + 2 * _AFFIX
         found = [

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.security.authenticator import Authenticator
-from service.security.keys import add_key
+from service.security.keys import Authenticator, add_key
 from service.security.rate_limiter import RateLimiter
 
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api.app import create_app
 from service.http.connection.connection import Connection
 from service.http.context import Context
-from service.security.authenticator import Authenticator
+from service.security.keys import Authenticator
 from tests.engine.running import until
 from tests.http.scene import SequenceModelDevice, lifespan, made_context
 from tests.http.wire import Header, Wire, application, configuration, connect, first_answer, post

@@ -17,7 +17,7 @@ from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
 from service.http.context import Context
 from service.pipelines.catalog import Catalog, Dictionaries
-from service.security.authenticator import Authenticator
+from service.security.keys import Authenticator
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer

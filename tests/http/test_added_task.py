@@ -19,8 +19,7 @@ from service.http.validation import Texts
 from service.pipelines.formats import to_json, write_answer
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import tag
-from service.security.authenticator import Authenticator
-from service.security.keys import add_key
+from service.security.keys import Authenticator, add_key
 from service.security.rate_limiter import RateLimiter
 from tests.engine.running import until
 from tests.http.scene import lifespan, made_context

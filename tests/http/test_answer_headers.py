@@ -8,8 +8,7 @@ from starlette.types import ASGIApp
 from service.api.app import create_app
 from service.http.context import Context
 from service.http.problem import HTTP, MAX_HEAD_BYTES, TABLE
-from service.security.authenticator import Authenticator
-from service.security.keys import add_key
+from service.security.keys import Authenticator, add_key
 from service.security.rate_limiter import RateLimiter
 from service.types import State
 from tests.artifact.test_manifest import write_version

@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from service.errors import NotStored
-from service.security.authenticator import Authenticator
-from service.security.keys import add_key
+from service.security.keys import Authenticator, add_key
 from service.security.rate_limiter import RateLimiter
 from service.store.corrections import CorrectionFiles
 from tests.http.scene import scene, without_lemmas

@@ -20,8 +20,7 @@ from service.api.line_input import LineInput
 from service.api.lines import MEDIA_TYPE
 from service.errors import NotReceived, TooLarge
 from service.http.body import MOST_RATIO, PIECE_BYTES, Body
-from service.security.authenticator import Authenticator
-from service.security.keys import Key, add_key, remove_key
+from service.security.keys import Authenticator, Key, add_key, remove_key
 from service.security.rate_limiter import RateLimiter
 from tests.fakes import Clock
 from tests.http.scene import scene

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from service.security.authenticator import Authenticator
-from service.security.keys import add_key
+from service.security.keys import Authenticator, add_key
 from service.security.rate_limiter import RateLimiter
 from tests.conftest import Server
 from tests.http.plain import Answer, Service, comparable, kept

@@ -9,8 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.security.authenticator import Authenticator
-from service.security.keys import add_key, remove_key
+from service.security.keys import Authenticator, add_key, remove_key
 from service.security.rate_limiter import RateLimiter
 from tests.artifact.test_manifest import write_version
 from tests.engine.running import until
@@ -141,7 +140,7 @@ def test_a_key_that_is_removed_is_of_no_use_and_a_file_that_is_missing_or_broken
         async with scene(authenticator=lock.authenticator) as client:
 
             def said() -> list[str]:
-                return [record.getMessage() for record in caplog.records if record.module == "authenticator"]
+                return [record.getMessage() for record in caplog.records if record.module == "keys"]
 
             async def models(headers: dict[str, str]) -> httpx.Response:
                 lock.authenticator.reload_if_changed()

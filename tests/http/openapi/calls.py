@@ -11,8 +11,7 @@ from unittest.mock import Mock
 import httpx
 
 from service.api.app import create_routes
-from service.security.authenticator import Authenticator
-from service.security.keys import add_key
+from service.security.keys import Authenticator, add_key
 from service.security.rate_limiter import RateLimiter
 from tests.artifact.test_manifest import write_version
 from tests.http.scene import made_context, started
