@@ -164,6 +164,40 @@ def test_a_connection_is_left_once_to_a_process_that_does_not_take_it(leaves):
     assert len(leaves) == 19, "the first one was nobody's turn"
 
 
+def test_a_process_that_stops_does_not_take_what_it_has_left_to_another():
+    async def scenario() -> list[int]:
+        async with scene() as here:
+            here.board.slots[0].connections = 1  # the other has fewer
+            here.start(running=[0])
+            here.clients.append(socket.create_connection(here.listening.getsockname()))
+            await until(lambda: not here.acceptors[0]._reading)
+            here.acceptors[0].stop()
+            await asyncio.sleep(2 * LEAVE_SECONDS)
+            here.board.slots[0].connections -= 1
+            return here.counts
+
+    assert asyncio.run(scenario()) == [0, 0]
+
+
+def test_a_connection_that_cannot_be_served_is_not_counted():
+    tried: list[None] = []
+
+    def fail() -> asyncio.Protocol:
+        tried.append(None)
+        raise OSError
+
+    async def scenario() -> list[int]:
+        async with scene(1) as here:
+            acceptor = Acceptor(here.listening.dup(), here.board, here.board.slots[0], fail, no_hold)
+            here.acceptors.append(acceptor)
+            acceptor.start()
+            here.clients.append(socket.create_connection(here.listening.getsockname()))
+            await until(lambda: tried and not acceptor._connecting)
+            return here.counts
+
+    assert asyncio.run(scenario()) == [0]
+
+
 def test_connections_wait_while_no_descriptor_is_left(monkeypatch):
     class Listening(socket.socket):
         failures = 3

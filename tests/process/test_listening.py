@@ -24,3 +24,11 @@ def test_a_port_that_is_taken_is_said():
         wanted = f"cannot listen at TAGWERK_HOST=127.0.0.1 TAGWERK_PORT={port}: Address already in use"
         with pytest.raises(ConfigurationError, match=re.escape(wanted)):
             open_socket("127.0.0.1", port)
+
+
+def test_a_port_is_opened_again_while_a_connection_of_an_earlier_service_lingers():
+    with open_socket("127.0.0.1", 0) as earlier:
+        address = earlier.getsockname()
+        with socket.create_connection(address):
+            earlier.accept()[0].close()
+    open_socket(*address).close()
