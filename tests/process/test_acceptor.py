@@ -180,19 +180,12 @@ def test_a_process_that_stops_does_not_take_what_it_has_left_to_another():
 
 
 def test_a_connection_that_cannot_be_served_is_not_counted():
-    tried: list[None] = []
-
-    def fail() -> asyncio.Protocol:
-        tried.append(None)
-        raise OSError
-
     async def scenario() -> list[int]:
         async with scene(1) as here:
-            acceptor = Acceptor(here.listening.dup(), here.board, here.board.slots[0], fail, no_hold)
-            here.acceptors.append(acceptor)
-            acceptor.start()
-            here.clients.append(socket.create_connection(here.listening.getsockname()))
-            await until(lambda: tried and not acceptor._connecting)
+            with socket.socket(type=socket.SOCK_DGRAM) as unusable:
+                here.add().connect(unusable)
+                await asyncio.wait(here.acceptors[0]._connecting)
+                await asyncio.sleep(0)
             return here.counts
 
     assert asyncio.run(scenario()) == [0]
