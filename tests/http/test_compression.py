@@ -30,6 +30,6 @@ def test_a_body_that_is_not_gzip_is_refused(client, body):
 
 
 def test_the_limit_holds_for_what_comes_out(client):
-    bomb = gzip.compress(b'{"text": "' + b"a" * 300_000_000 + b'"}')
+    bomb = gzip.compress(b'{"text": "' + b"a" * 100_000_000 + b'"}')
     assert len(bomb) < 4_194_304
     assert "4194304 bytes" in check(client.post("/tag", content=bomb, headers=ZIPPED), 413).detail

@@ -19,7 +19,8 @@ def test_no_mutated_request_breaks_the_service(server: Server, client: httpx.Cli
     assert port is not None
 
     async def played() -> list[Outcome]:
-        return [outcome async for outcome in play(port, (make(SEED, number, known) for number in range(CASES)))]
+        cases = (make(SEED, number, known) for number in range(CASES))
+        return [outcome async for outcome in play(port, cases, at_a_time=16)]
 
     outcomes = asyncio.run(played())
     assert len(outcomes) == CASES
