@@ -15,7 +15,7 @@ from tensorflow.core.framework.function_pb2 import FunctionDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.core.protobuf.saved_object_graph_pb2 import SavedConcreteFunction, SavedObjectGraph
 
-from service.backend.tensorflow_private import register_function
+from service.backend.tensorflow_private import read_checkpoint, register_function
 
 Signature = Callable[..., dict[str, Any]]
 
@@ -91,7 +91,7 @@ def _paths(objects: SavedObjectGraph) -> dict[str, int]:
 
 def _read_variables(folder: Path, objects: SavedObjectGraph) -> dict[int, tf.Variable]:
     """Reads the variables of a SavedModel, by the numbers of their objects."""
-    values = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    values = read_checkpoint(str(folder / "variables" / "variables"))
     return {
         number: tf.Variable(values.get_tensor(f"{path}/.ATTRIBUTES/VARIABLE_VALUE"), trainable=False)
         for path, number in _paths(objects).items()

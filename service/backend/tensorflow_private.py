@@ -1,4 +1,5 @@
-"""What is used of TensorFlow's private interfaces: how it numbers names, and its registry of functions.
+"""What is used of TensorFlow's private interfaces: how it numbers names, its registry of functions, and
+its reader of checkpoints.
 
 pyproject.toml bounds TensorFlow's version; `tests/backend/test_tensorflow_private.py` names what a new one breaks.
 """
@@ -8,10 +9,12 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tensorflow.core.framework.function_pb2 import FunctionDef
 from tensorflow.python.eager import context
 from tensorflow.python.framework import ops
+from tensorflow.python.training.py_checkpoint_reader import NewCheckpointReader
 
 _loaded: Counter[tuple[str, str]] = Counter()
 
@@ -39,3 +42,8 @@ def reproducible_names(graph: str, model: str) -> Iterator[None]:
 def register_function(function: FunctionDef) -> None:
     """Registers a function, so that operations call it by its name. Registered functions stay."""
     context.context().add_function_def(function)
+
+
+def read_checkpoint(path: str) -> Any:
+    """Returns a reader of a checkpoint. `tf.train.load_checkpoint` is the same, in a module that imports 300 others."""
+    return NewCheckpointReader(path)

@@ -12,6 +12,7 @@ from service import backend
 from service.artifact.manifest import ModelVersion
 from service.backend.base import Backend
 from service.backend.cache import ExecutableCache
+from service.backend.tensorflow_subset import import_subset
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
 from service.errors import ConfigurationError, install
@@ -21,8 +22,11 @@ from service.telemetry.metrics import Metrics
 BACKEND = f"{backend.__name__}.saved_model"
 
 
-def import_tensorflow() -> ModuleType:
-    """Imports TensorFlow, which takes seconds; returns the module of its backend. Raises ConfigurationError."""
+def import_tensorflow(*, whole: bool = True) -> ModuleType:
+    """Imports TensorFlow, which takes seconds; returns the module of its backend. Raises ConfigurationError.
+
+    Without `whole`, imports only what the backend uses, for a process that runs nothing else.
+    """
     if (imported := sys.modules.get(BACKEND)) is not None:
         return imported
     # XLA warns for each cached executable that two tuning flags are not among the processor's features, which they are
@@ -30,6 +34,8 @@ def import_tensorflow() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # unused by XLA, and logged at every start
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # not installed: keeps TensorFlow from importing Keras, 1 s
+    if not whole:
+        import_subset()
     try:
         return import_module(BACKEND)
     except ModuleNotFoundError as error:

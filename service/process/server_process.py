@@ -112,7 +112,7 @@ def run_fork_server(settings: Settings, requests: socket.socket, files: Inherite
     """Runs the fork server; returns the exit status of a server process, in that. Raises ConfigurationError."""
     memory.limit_arenas()
     set_process_name("tagwerk-fork")
-    import_tensorflow()
+    import_tensorflow(whole=False)
     number = fork_on_request(requests)
     if number is None:
         time.sleep(2 * ORPHAN_SECONDS)  # server processes that have begun still use it, and remove it themselves

@@ -206,7 +206,7 @@ def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monk
     waited: list[float] = []
     monkeypatch.setattr(server_process, "time", SimpleNamespace(sleep=waited.append))
     for name in ("import_tensorflow", "set_process_name", "fork_on_request"):
-        monkeypatch.setattr(server_process, name, lambda *arguments: None)
+        monkeypatch.setattr(server_process, name, lambda *arguments, **more: None)
     assert run_fork_server(Settings(), cast(Any, None), cast(Any, None)) == 0
     assert not folder.exists()
     assert waited == [2 * ORPHAN_SECONDS], "those that have begun remove it themselves"

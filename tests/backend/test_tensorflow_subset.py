@@ -1,0 +1,39 @@
+"""The part of TensorFlow that server processes import: each name is that of TensorFlow's API."""
+
+import subprocess
+import sys
+from importlib import import_module
+from operator import attrgetter
+
+import pytest
+import tensorflow as tf
+
+from service.backend.tensorflow_subset import NAMES, import_subset
+
+PROGRAM = """
+import sys
+from service.engine.tensorflow_engine import import_tensorflow
+backend = import_tensorflow(whole=False)
+import tensorflow as tf
+assert not hasattr(tf, "linalg"), "it is not the whole"
+assert "tensorflow.python.data" not in sys.modules
+double = tf.function(lambda x: tf.reduce_sum(tf.cast(x, tf.float32)), jit_compile=True, autograph=False)
+print(double(tf.constant([1, 2, 3])).numpy())
+"""
+
+
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in NAMES.items() for name in names])
+def test_a_name_of_the_subset_is_that_of_tensorflow(module, name):
+    public, _, own = name.partition(": ")
+    assert getattr(import_module(f"tensorflow.python.{module}"), own or public) is attrgetter(public)(tf)
+
+
+def test_a_process_computes_with_the_subset_alone():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], check=True, capture_output=True, text=True)
+    assert done.stdout == "6.0\n"
+
+
+def test_a_program_that_has_imported_tensorflow_keeps_it():
+    import_subset()
+    assert sys.modules["tensorflow"] is tf
+    assert hasattr(tf, "linalg")
