@@ -4,7 +4,7 @@ The next token is sampled by temperature; top-k (Fan et al. 2018); top-p, or nuc
 All parameters are tensors with one value per row, so that rows with different options share a step.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ import tensorflow as tf
 from service.artifact.manifest import Manifest
 from service.backend.base import GENERATION_INPUTS, Fetch
 from service.backend.compiling import compiled, on_all_cores, on_device
-from service.backend.graphs import Loaded
+from service.backend.graphs import Signature
 from service.backend.steps import Packing, make_step
 from service.backend.tensorflow_private import reproducible_names
 from service.errors import DeviceFailed
@@ -27,17 +27,16 @@ SAMPLED = ("ids", "logprobs", "top_ids", "top_logprobs")
 class TensorFlowGenerationModel:
     """A language model whose state stays on the device. One executable per number of rows serves all lengths."""
 
-    def __init__(self, device: str, manifest: Manifest, loaded: Loaded) -> None:
+    def __init__(self, device: str, manifest: Manifest, signatures: Mapping[str, Signature]) -> None:
         self._device = device
         self._manifest = manifest
-        self._loaded = loaded  # owns the variables
         self._state_size = manifest.endpoint.inputs["state"].axes[1]
         self._state: Any = None  # [slots + 1, state size]: the last row belongs to filler rows
         self._shapes: set[tuple[int, int]] = set()
         self._packing: Packing
         self._run: Any
         with tf.device(device):
-            self._step = make_step(manifest, loaded.signatures)
+            self._step = make_step(manifest, signatures)
 
     def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[None]:
         """Allocates the states of the slots, compiles a step for each shape; yields after each executable."""

@@ -5,8 +5,7 @@ graph of Python objects of each, which takes some ten times as long, and which o
 """
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,7 @@ from tensorflow.core.protobuf.saved_object_graph_pb2 import SavedConcreteFunctio
 
 from service.backend.tensorflow_private import read_checkpoint, register_function
 
-Signature = Callable[..., dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A SavedModel.
-
-    Attributes:
-        signatures: tensors by name -> tensors by name.
-        variables: of the signatures, which must be kept.
-    """
-
-    signatures: Mapping[str, Signature]
-    variables: Sequence[tf.Variable]
+Signature = Callable[..., dict[str, Any]]  # tensors by name -> tensors by name; keeps its variables
 
 
 class Graphs:
@@ -39,8 +25,8 @@ class Graphs:
     def __init__(self) -> None:
         self._registered: set[str] = set()
 
-    def load(self, folder: Path, graph: str) -> Loaded:
-        """Loads a SavedModel. graph: what is the same for all SavedModels of the same functions.
+    def load(self, folder: Path, graph: str) -> dict[str, Signature]:
+        """Loads the signatures of a SavedModel. graph: what is the same for all SavedModels of the same functions.
 
         Raises ValueError if its functions use something other than variables, and TensorFlow's or protobuf's errors.
         """
@@ -58,9 +44,9 @@ class Graphs:
             if foreign := [number for number in function.bound_inputs if number not in variables]:
                 kind = objects.nodes[foreign[0]].WhichOneof("kind")
                 raise ValueError(f"the function {child.local_name} reads a {kind}, and may read variables alone")
-            handles = [variables[number].handle for number in function.bound_inputs]
-            signatures[child.local_name] = _signature(name + suffix, function, handles)
-        return Loaded(signatures, list(variables.values()))
+            read = [variables[number] for number in function.bound_inputs]
+            signatures[child.local_name] = _signature(name + suffix, function, read)
+        return signatures
 
 
 def _register(functions: Sequence[FunctionDef], suffix: str) -> None:
@@ -99,7 +85,7 @@ def _read_variables(folder: Path, objects: SavedObjectGraph) -> dict[int, tf.Var
     }
 
 
-def _signature(name: str, function: SavedConcreteFunction, handles: Sequence[Any]) -> Signature:
+def _signature(name: str, function: SavedConcreteFunction, variables: Sequence[tf.Variable]) -> Signature:
     """Returns what calls a registered function with inputs by name, and with the handles of its variables."""
     inputs = sorted(function.canonicalized_input_signature.tuple_value.values[1].dict_value.fields)
     outputs = sorted(function.output_signature.dict_value.fields.items())
@@ -107,6 +93,7 @@ def _signature(name: str, function: SavedConcreteFunction, handles: Sequence[Any
     types = [spec.dtype for spec in specs.values()]
 
     def call(**given: Any) -> dict[str, Any]:
+        handles = [variable.handle for variable in variables]
         tensors = [*(tf.convert_to_tensor(given[input]) for input in inputs), *handles]
         found = dict(zip(specs, tf.raw_ops.StatefulPartitionedCall(args=tensors, Tout=types, f=name), strict=True))
         for output, tensor in found.items():

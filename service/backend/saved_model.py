@@ -10,7 +10,7 @@ from service.artifact.manifest import GOLDENS, SAVED_MODEL, Endpoint, Golden, Ma
 from service.backend.cache import NO_CACHE, ExecutableCache
 from service.backend.compiling import system_error
 from service.backend.generation_model import TensorFlowGenerationModel
-from service.backend.graphs import Graphs, Loaded, Signature
+from service.backend.graphs import Graphs, Signature
 from service.backend.sequence_model import TensorFlowSequenceModel
 from service.backend.tensorflow_private import reproducible_names
 from service.errors import ArtifactError, ConfigurationError
@@ -55,23 +55,23 @@ class TensorFlowBackend:
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> TensorFlowSequenceModel:
         """Loads a tagger or classifier, and checks its goldens. Raises ArtifactError."""
-        loaded = self._load(folder, manifest)
+        signatures = self._load(folder, manifest)
         with reproducible_names(f"{manifest.graph} read", str(manifest.key)):
-            return TensorFlowSequenceModel(self._device, manifest, loaded)
+            return TensorFlowSequenceModel(self._device, manifest, signatures)
 
     def load_generation_model(self, folder: Path, manifest: Manifest) -> TensorFlowGenerationModel:
         """Loads a language model, and checks its goldens. Raises ArtifactError."""
-        loaded = self._load(folder, manifest)
+        signatures = self._load(folder, manifest)
         with reproducible_names(f"{manifest.graph} read", str(manifest.key)):
-            return TensorFlowGenerationModel(self._device, manifest, loaded)
+            return TensorFlowGenerationModel(self._device, manifest, signatures)
 
-    def _load(self, folder: Path, manifest: Manifest) -> Loaded:
+    def _load(self, folder: Path, manifest: Manifest) -> dict[str, Signature]:
         wanted = {n: c for n, c in manifest.files.items() if n == GOLDENS or n.startswith(f"{SAVED_MODEL}/")}
         with verified_copy(folder, wanted) as copy:
             try:
                 with tf.device(self._device):
-                    loaded = self._graphs.load(copy / SAVED_MODEL, manifest.graph)
-                    signature = loaded.signatures[manifest.endpoint_name]
+                    signatures = self._graphs.load(copy / SAVED_MODEL, manifest.graph)
+                    signature = signatures[manifest.endpoint_name]
             except Exception as error:  # TensorFlow raises various errors for a damaged SavedModel
                 reason = str(error).replace(f"{copy}/", "")
                 raise ArtifactError(f"the SavedModel cannot be loaded: {reason}") from system_error(error)
@@ -79,7 +79,7 @@ class TensorFlowBackend:
             if not self._cache.is_checked(model):
                 check_goldens(copy, manifest, signature)
                 self._cache.note_checked(model)
-        return loaded
+        return signatures
 
 
 def choose_device(requested: str) -> str:

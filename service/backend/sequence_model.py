@@ -1,6 +1,6 @@
 """Taggers and classifiers: one step per batch size, compiled by XLA."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 from service.artifact.manifest import CANDIDATES, POSITIONS, PROBABILITIES, Manifest
 from service.backend.base import Fetch
 from service.backend.compiling import compiled, device_failed, on_all_cores, on_device, system_error
-from service.backend.graphs import Loaded
+from service.backend.graphs import Signature
 from service.backend.steps import Packing, make_step
 from service.backend.tensorflow_private import reproducible_names
 from service.errors import DeviceFailed
@@ -27,10 +27,9 @@ class TensorFlowSequenceModel:
     few labels of each head, computed after the step, and explanations, which have their own executable.
     """
 
-    def __init__(self, device: str, manifest: Manifest, loaded: Loaded) -> None:
+    def __init__(self, device: str, manifest: Manifest, signatures: Mapping[str, Signature]) -> None:
         self._device = device
         self._manifest = manifest
-        self._loaded = loaded  # owns the variables
         self._batch_sizes: set[int] = set()
         self._capacity = 0
         heads = manifest.heads
@@ -41,7 +40,7 @@ class TensorFlowSequenceModel:
         self._candidates = manifest.candidate_outputs
         self.timed_outputs = frozenset(self._best).union(timed, *self._candidates.values())
         with tf.device(device):
-            self._step = make_step(manifest, loaded.signatures)
+            self._step = make_step(manifest, signatures)
         self._packing: Packing
         self._run: Any
         self._explain: Any

@@ -8,7 +8,7 @@ from tensorflow.core.framework.function_pb2 import FunctionDef
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from service.backend import graphs
-from service.backend.graphs import Graphs, Loaded
+from service.backend.graphs import Graphs, Signature
 from service.backend.tensorflow_private import register_function as register
 from service.backend.tensorflow_private import reproducible_names
 
@@ -29,8 +29,8 @@ def save(folder: Path, weight: float, bias: float) -> Path:
     return folder
 
 
-def answers(loaded: Loaded, x: list[float]) -> dict[str, list[float]]:
-    return {name: value.numpy().tolist() for name, value in loaded.signatures["run"](x=tf.constant(x)).items()}
+def answers(loaded: dict[str, Signature], x: list[float]) -> dict[str, list[float]]:
+    return {name: value.numpy().tolist() for name, value in loaded["run"](x=tf.constant(x)).items()}
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -66,7 +66,7 @@ def test_functions_of_two_graphs_may_have_the_same_names(tmp_path):
 
 
 def test_a_function_that_xla_compiles_calls_them(tmp_path):
-    run = Graphs().load(save(tmp_path / "a", 2, 1), "compiled").signatures["run"]
+    run = Graphs().load(save(tmp_path / "a", 2, 1), "compiled")["run"]
     compiled = tf.function(lambda x: run(x=x)["y"], jit_compile=True, autograph=False)
     assert compiled(tf.constant([3.0])).numpy().tolist() == [7]
 
