@@ -101,7 +101,7 @@ class Acceptor:
             self._slot.connections -= 1
 
     def _read(self) -> None:
-        if self._accepting and not self._reading:
+        if self._accepting:
             self._reading = True
             self._loop.add_reader(self._listening, self._readable)
 

@@ -164,19 +164,27 @@ def test_a_connection_is_left_once_to_a_process_that_does_not_take_it(leaves):
     assert len(leaves) == 19, "the first one was nobody's turn"
 
 
-def test_a_process_that_stops_does_not_take_what_it_has_left_to_another():
-    async def scenario() -> list[int]:
+@pytest.mark.parametrize("meanwhile", ["all stop", "it is not ready"])
+def test_a_process_does_not_take_what_it_has_left_to_another_if(meanwhile):
+    async def scenario() -> tuple[list[int], bool]:
         async with scene() as here:
-            here.board.slots[0].connections = 1  # the other has fewer
+            own, other = here.board.slots
+            own.connections = 1  # the other has fewer
             here.start(running=[0])
             here.clients.append(socket.create_connection(here.listening.getsockname()))
-            await until(lambda: not here.acceptors[0]._reading)
-            here.acceptors[0].stop()
+            acceptor = here.acceptors[0]
+            await until(lambda: not acceptor._reading)
+            reads = asyncio.get_running_loop().remove_reader(acceptor._listening)
+            if meanwhile == "all stop":
+                acceptor.stop()
+                other.state = State.STOPPED
+            else:
+                own.state = State.STARTING
             await asyncio.sleep(2 * LEAVE_SECONDS)
-            here.board.slots[0].connections -= 1
-            return here.counts
+            own.connections -= 1
+            return here.counts, reads
 
-    assert asyncio.run(scenario()) == [0, 0]
+    assert asyncio.run(scenario()) == ([0, 0], False)
 
 
 def test_a_connection_that_cannot_be_served_is_not_counted():
@@ -186,7 +194,8 @@ def test_a_connection_that_cannot_be_served_is_not_counted():
                 here.add().connect(unusable)
                 await asyncio.wait(here.acceptors[0]._connecting)
                 await asyncio.sleep(0)
-            return here.counts
+            counts, here.board.slots[0].connections = here.counts, 0
+            return counts
 
     assert asyncio.run(scenario()) == [0]
 
@@ -234,8 +243,10 @@ def test_a_process_has_a_bounded_number_of_connections(monkeypatch):
         async with scene(1) as here:
             closed: list[int] = []
             here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(5)]
-            here.add(close_idle=closed.append).start()
+            acceptor = here.add(close_idle=closed.append)
+            acceptor.start()
             await until(lambda: closed)
+            assert not acceptor._reading, "it looks again after a while"
             assert here.counts == [3]
             while len(here.clients) > 2:
                 here.clients.pop(0).close()

@@ -49,6 +49,8 @@ def test_a_reader_returns_the_last_value_while_another_is_written():
 def test_a_record_whose_writer_was_killed_in_the_middle_is_whole_again_after_the_next(again):
     memory, written = record()
     written.write(ProcessStatus(ready=(TAGGER,)))
+    before = Record(memory, ProcessStatus)
+    assert before.read().ready == (TAGGER,)
     HEAD.pack_into(memory, 0, written.sequence + 1, 900)
     memory[HEAD.size : HEAD.size + 3] = b"\xff\xff\xff"
     later, read = Record(memory, ProcessStatus), Record(memory, ProcessStatus)
@@ -57,7 +59,19 @@ def test_a_record_whose_writer_was_killed_in_the_middle_is_whole_again_after_the
     else:
         later.clear()
     assert later.sequence % 2 == 0
-    assert read.read() == (ProcessStatus(ready=(OTHER,)) if again == "write" else ProcessStatus())
+    expected = ProcessStatus(ready=(OTHER,)) if again == "write" else ProcessStatus()
+    assert read.read() == before.read() == expected
+
+
+def test_the_number_of_a_record_is_odd_while_it_is_written():
+    class Memory(bytearray):
+        def __setitem__(self, *change: object) -> None:
+            assert HEAD.unpack_from(self)[0] % 2
+
+    written = Record(memoryview(bytearray(1000)), ProcessStatus)
+    written._memory = Memory(1000)  # type: ignore[assignment]
+    written.write(ProcessStatus(ready=(TAGGER,)))
+    assert written.sequence % 2 == 0
 
 
 def test_a_value_that_cannot_be_decoded_is_not_taken():
@@ -111,6 +125,7 @@ def test_numbers_of_a_slot_are_kept_and_reset(board):
     slot.status.write(ProcessStatus(ready=(TAGGER,)))
     assert (slot.connections, slot.state, slot.progress, slot.beats) == (3, State.READY, 1, 1)
     assert slot.retiring
+    assert slot.status.read().ready == (TAGGER,)
     assert (other.state, other.retiring, other.beats) == (State.STOPPED, False, 0)
     slot.reset()
     assert (slot.connections, slot.state, slot.progress, slot.beats) == (0, State.STOPPED, 0, 0)
@@ -187,7 +202,8 @@ def test_a_process_lacks_a_model_that_another_serves(board, shared, of_another, 
 
 
 def test_models_are_ready_loading_or_refused_whatever_process_reads_it(board):
-    served, coming, broken, back = (ModelKey("tagger", version) for version in "1234")
+    served, coming, broken = (ModelKey("tagger", version) for version in "123")
+    back = ModelKey("other", "4")
     board.service.write(
         ServiceStatus(
             load=((coming, 0.3), (served, 0.7)),
@@ -202,7 +218,7 @@ def test_models_are_ready_loading_or_refused_whatever_process_reads_it(board):
     board.slots[1].status.write(ProcessStatus(ready=(back,)))  # of a process that has ended
     expected = [
         ModelState(served, State.READY, "its files have changed since", 0.7, True, task="tag", description="fast"),
-        ModelState(back, State.STARTING, None, 0.3, True),
+        ModelState(back, State.STARTING, None, 0.3, False),
         ModelState(coming, State.STARTING, None, 0.0, True, task="tag"),
         ModelState(broken, State.REFUSED, "golden 1", 0.0, False),
     ]
