@@ -11,11 +11,6 @@ def sentences(text: str) -> list[str]:
     return [text[sentence.start : sentence.end] for sentence in TOKENIZER.sentences(text)]
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n\n\t\u00a0"])
-def test_blank_text_has_none(text: str) -> None:
-    assert sentences(text) == []
-
-
 @pytest.mark.parametrize(
     "marked",
     [
