@@ -1,6 +1,7 @@
-"""Caches XLA's executables on disk."""
+"""Caches XLA's executables on disk, and the tables of words that are computed at a start."""
 
 import hashlib
+import io
 import logging
 import os
 import platform
@@ -10,6 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
 
 from service.files import lock_file, write_whole
 from service.telemetry.metric_files import tensorflow_version
@@ -19,6 +24,7 @@ log = logging.getLogger("tagwerk.engine")
 
 LEAST_BYTES = 64 * 2**20  # of room for executables
 EXECUTABLES, CHECKSUM = "*.pb", ".sha256"  # files of executables, and what their checksums' names end with
+TABLES = ".npz"  # what the name of the file ends with that has a model's tables
 CHECKED = ".checked"  # what the name of the file ends with that says that a model's goldens came out right
 PAUSE_SECONDS = 0.05  # between attempts to lock a model
 
@@ -89,16 +95,33 @@ class ExecutableCache:
 
     def is_checked(self, model: str) -> bool:
         """Returns whether the goldens of a model came out right before, on such a processor with this TensorFlow."""
-        return self._folder is not None and self._check_of(model).exists()
+        return self._folder is not None and self._file_of(model, CHECKED).exists()
 
     def note_checked(self, model: str) -> None:
         """Writes that the goldens of a model came out right."""
         if self._folder is not None:
             with suppress(OSError):  # then they are run again at the next start
-                self._check_of(model).touch()
+                self._file_of(model, CHECKED).touch()
 
-    def _check_of(self, model: str) -> Path:
-        return self.place / f"{hashlib.sha256(model.encode()).hexdigest()}{CHECKED}"
+    def tables(self, model: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Returns the tables of a model as computed before, on such a processor with this TensorFlow, or computes them.
+
+        The file has a checksum of each table.
+        """
+        if self._folder is None:
+            return compute()
+        path = self._file_of(model, TABLES)
+        damaged = (ValueError, EOFError, KeyError, BadZipFile)
+        with suppress(OSError, *damaged), path.open("rb") as file, np.load(file) as found:
+            return {name: found[name] for name in found.files}
+        tables: dict[str, Any] = {name: np.asarray(table) for name, table in compute().items()}
+        np.savez(content := io.BytesIO(), **tables)
+        with suppress(OSError):  # then they are computed again at the next start
+            write_whole(path, content.getvalue())
+        return tables
+
+    def _file_of(self, model: str, ending: str) -> Path:
+        return self.place / f"{hashlib.sha256(model.encode()).hexdigest()}{ending}"
 
     @contextmanager
     def first_free(self, graphs: Mapping[ModelKey, str], stopped: Callable[[], bool]) -> Iterator[ModelKey]:

@@ -1,5 +1,6 @@
 """Loads SavedModels with TensorFlow on a device, and checks their goldens."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from service.backend.compiling import system_error
 from service.backend.generation_model import TensorFlowGenerationModel
 from service.backend.graphs import Graphs, Signature
 from service.backend.sequence_model import TensorFlowSequenceModel
+from service.backend.steps import PROJECT
 from service.backend.tensorflow_private import reproducible_names
 from service.errors import ArtifactError, ConfigurationError
 from service.types import Array
@@ -79,6 +81,8 @@ class TensorFlowBackend:
             if not self._cache.is_checked(model):
                 check_goldens(copy, manifest, signature)
                 self._cache.note_checked(model)
+        if not manifest.endpoints[PROJECT].inputs:
+            signatures[PROJECT] = partial(self._cache.tables, model, signatures[PROJECT])
         return signatures
 
 

@@ -4,7 +4,8 @@ The first layer multiplies each word's features by its input weights; the produc
 position. So a model has two parts, `project` and the rest: these products are in a table on the device, where the step
 looks them up:
 
-- if `project` has no inputs, the table holds the rows of a whole vocabulary, computed once while the step is compiled;
+- if `project` has no inputs, the table holds the rows of a whole vocabulary, computed while the step is compiled, once
+  for a processor type: see `ExecutableCache.tables`;
 - if it reads words, such as a tagger's characters, the table caches the words seen so far: most words of a text have
   been seen before, and projecting them again would cost more than the rest of the step.
 
@@ -28,6 +29,7 @@ from service.backend.graphs import Signature
 from service.errors import ConfigurationError
 from service.types import Array, Tensors
 
+PROJECT = "project"  # the endpoint that computes rows of the table
 EXPLAIN = "explain"  # the endpoint that computes explanations from the outputs of the step
 WORDS_PER_CALL = 8  # words projected per call: a fixed number, so that a word's row is always the same to the bit
 CACHED_WORDS = 16_384  # 2 kB each in a tagger of 256 units per direction whose products are integers
@@ -169,10 +171,10 @@ class Step:
 def make_step(manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
     """Returns the step of a model's endpoint."""
     name = f"{manifest.endpoint_name}_from_table"
-    project, endpoint, run = manifest.endpoints["project"], manifest.endpoints[name], signatures[name]
+    project, endpoint, run = manifest.endpoints[PROJECT], manifest.endpoints[name], signatures[name]
     names = {"projected": "table"}  # of an output of the projection as an input of the step
     inputs = {key: spec for key, spec in endpoint.inputs.items() if key not in ("table", *project.outputs)}
-    cache = WordCache(signatures["project"], project) if project.inputs else None
+    cache = WordCache(signatures[PROJECT], project) if project.inputs else None
     tables = empty_tables(project, {}) if cache is None else cache.tables
 
     def compute(**given: Any) -> dict[str, Any]:
@@ -180,7 +182,7 @@ def make_step(manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
 
     def fill() -> None:
         if cache is None:
-            for name, values in signatures["project"]().items():
+            for name, values in signatures[PROJECT]().items():
                 tables[name].assign(values)
 
     step = Step(inputs, endpoint.outputs, compute, fill, cache)

@@ -7,7 +7,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from service.backend import cache
@@ -16,6 +18,43 @@ from service.types import ModelKey
 
 FIRST, SECOND = ModelKey("tagger", "1"), ModelKey("lm", "1")
 GRAPHS = {FIRST: "one graph", SECOND: "another"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "computed"),
+    [
+        (lambda path: None, 1),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), 2),
+        (lambda path: path.write_bytes(path.read_bytes().replace(b"\x07", b"\x08")), 2),
+        (lambda path: path.write_bytes(b""), 2),
+        (lambda path: path.unlink(), 2),
+    ],
+    ids=["whole", "truncated", "changed", "empty", "removed"],
+)
+def test_tables_are_computed_once_for_a_model_unless_their_file_is_damaged(tmp_path, damage, computed):
+    calls = []
+
+    def compute() -> dict[str, Any]:
+        calls.append(1)
+        return {"projected": np.full((3, 5), 7, np.int8), "scales": np.ones((3, 2), np.float32)}
+
+    executables = ExecutableCache(tmp_path)
+    executables.place.mkdir()
+    executables.tables("of another", dict)
+    first = executables.tables("a model", compute)
+    damage(max(executables.place.glob("*.npz"), key=lambda path: path.stat().st_size))
+    again = ExecutableCache(tmp_path).tables("a model", compute)
+    assert len(calls) == computed
+    for name, table in compute().items():
+        assert again[name].dtype == table.dtype
+        assert np.array_equal(again[name], table)
+        assert np.array_equal(first[name], table)
+
+
+def test_tables_are_computed_where_there_is_no_folder_or_it_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    for executables in (NO_CACHE, ExecutableCache(tmp_path / "file")):
+        assert executables.tables("a model", lambda: {"projected": np.zeros(2)})["projected"].shape == (2,)
 
 
 def never() -> bool:
