@@ -72,7 +72,9 @@ async def test_requests_that_do_not_wait_for_answers_are_answered_in_order_and_a
     for sent in range(1, 4):
         connection.data_received(two * (MOST_PIPELINED // 2))
         assert not wire.reading, "no more is read before they are answered"
-        await until(lambda: len(wire.statuses()) == sent * MOST_PIPELINED)  # noqa: B023 (called in the same turn)
+        while len(wire.statuses()) < sent * MOST_PIPELINED:
+            assert wire.reading is not bool(connection.pipeline)
+            await asyncio.sleep(0)
         assert wire.statuses() == [200, 404] * (sent * MOST_PIPELINED // 2)
         assert wire.reading
     connection.data_received(GET * (MOST_PIPELINED + 2))
@@ -102,6 +104,28 @@ async def test_what_is_not_valid_is_refused_after_the_answers_to_earlier_request
     connection.connection_lost(None)
 
 
+async def test_what_arrives_after_the_last_answer_is_not_handled():
+    for draining, last in ((False, GET.replace(b"x", b"x\r\nConnection: close")), (True, GET)):
+        context = made_context()
+        context.draining = draining
+        connection, wire = connect(context)
+        connection.data_received(last)
+        await until(lambda: wire.closed)  # noqa: B023 (called in the same turn)
+        connection.data_received(GET)
+        assert connection.cycle.response_complete, "no other request has begun"
+        connection.connection_lost(None)
+
+
+async def test_a_request_that_is_refused_by_its_head_is_counted_once():
+    context = made_context()
+    connection, wire = connect(context)
+    connection.data_received(b"GET / HTTP/1.1\r\n\r\n")  # without Host
+    assert wire.statuses() == [400]
+    labels = {"route": "unmatched", "status": "400"}
+    assert context.metrics.registry.get_sample_value("tagwerk_requests_total", labels) == 1
+    connection.connection_lost(None)
+
+
 async def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch):
     seconds = made_context().settings.receive_timeout_seconds
     least = int(LEAST_BYTES_PER_SECOND * seconds)
@@ -110,9 +134,9 @@ async def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch)
         now = connection.loop.time()
         monkeypatch.setattr(connection.loop, "time", lambda: now)  # noqa: B023 (called in the same turn)
         connection.data_received(GET)
-        await turns()
         wire.unsent = 2 * least
         connection.pause_writing()
+        await turns()
         assert not wire.reading, "the client is to take its answers first"
         wire.closing = closes
         for taken, aborted in ((least, False), (least - 1, True)):
