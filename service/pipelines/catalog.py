@@ -11,9 +11,9 @@ from service.artifact.manifest import ModelVersion
 from service.errors import ConfigurationError, EngineUnavailable, ModelNotFound
 from service.files import fingerprint
 from service.settings import Settings
-from service.tasks.any_task import AnyTask, make_task
 from service.tasks.dictionary import Dictionary, parse
 from service.tasks.generation import TextGeneration
+from service.tasks.requirements import AnyTask, make_task
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 from service.telemetry.metrics import Metrics

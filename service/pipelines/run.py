@@ -17,7 +17,7 @@ from service.errors import DeadlineExceeded, Overloaded, TooLarge
 from service.pipelines.catalog import Catalog
 from service.pipelines.work_limit import WorkLimit
 from service.settings import Settings
-from service.tasks.any_task import AnyTask
+from service.tasks.requirements import AnyTask
 from service.telemetry.metrics import Metrics
 from service.telemetry.request import Timing
 from service.text.slices import Sliced

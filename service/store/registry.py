@@ -23,7 +23,6 @@ from service.artifact.manifest import (
 )
 from service.artifact.signing import check_signature, read_public_key
 from service.errors import ArtifactError, ConfigurationError, is_machine_fault
-from service.tasks.requirements import check_version
 from service.types import ModelKey
 
 log = logging.getLogger("tagwerk")
@@ -40,7 +39,8 @@ def load_version(folder: Path, signers: Sequence[Path] = (), *, whole: bool = Tr
 
     Raises ArtifactError for an invalid folder, and ConfigurationError for unreadable signers' keys.
     """
-    from service.tasks.any_task import make_task  # imports spaCy, and the supervisor starts its processes first
+    # Imports spaCy, and the supervisor starts its processes first.
+    from service.tasks.requirements import check_version, make_task
 
     keys = [read_public_key(path) for path in signers]
     with reading(MANIFEST):

@@ -1,9 +1,12 @@
-"""Checks that a model version meets the requirements of its task's code."""
+"""Checks that a model version meets the requirements of its task's code, and builds the task."""
 
 from collections.abc import Mapping
 
-from service.artifact.manifest import PROBABILITIES, Manifest, TensorSpec
+from service.artifact.manifest import PROBABILITIES, Manifest, ModelVersion, TensorSpec
 from service.errors import ArtifactError
+from service.tasks.generation import TextGeneration
+from service.tasks.sentiment import Sentiment
+from service.tasks.tagging import Tagging
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.tokenizer import TOKENIZER_NAME
 from service.text.vocabulary import Vocabulary
@@ -11,9 +14,19 @@ from service.text.vocabulary import Vocabulary
 HEADS = ("upos", "xpos", "feats")
 MAX_CHARACTERS = 1000  # per token, as input of a tagger
 
+AnyTask = Tagging | Sentiment | TextGeneration
 Axes = tuple[str, ...]  # names of axes; K, C, H and V stand for any fixed size
 BATCH: Axes = ("B",)
 SEQUENCE: Axes = ("B", "T")
+
+
+def make_task(version: ModelVersion) -> AnyTask:
+    """Builds a version's task."""
+    task = version.manifest.task
+    if task == "generate":
+        return TextGeneration(version)
+    longest = version.manifest.length_buckets[-1]
+    return Tagging(version, longest) if task == "tag" else Sentiment(version, longest)
 
 
 def check_version(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:

@@ -237,6 +237,6 @@ def test_a_version_that_was_valid_stays_so_while_the_machine_cannot_read_it_unti
 def test_a_version_for_which_the_memory_did_not_suffice_is_read_again(store, monkeypatch):
     registry = Registry(store)
     with monkeypatch.context() as patch:
-        patch.setattr("service.tasks.any_task.make_task", lambda version: (_ for _ in ()).throw(MemoryError()))
+        patch.setattr("service.tasks.requirements.make_task", lambda version: (_ for _ in ()).throw(MemoryError()))
         assert registry.fault(VICTIM) == "it cannot be built: MemoryError:"
     assert registry.fault(VICTIM) is None

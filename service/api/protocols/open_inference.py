@@ -22,7 +22,7 @@ from service.http.representation import response_of
 from service.http.validation import describe
 from service.paths import OPEN_INFERENCE
 from service.pipelines.formats import JSON
-from service.tasks.any_task import AnyTask
+from service.tasks.requirements import AnyTask
 from service.types import State
 
 OCTETS = "application/octet-stream"

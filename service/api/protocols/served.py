@@ -15,8 +15,8 @@ from service.pipelines.formats import write_tagged_text
 from service.pipelines.generation import generate
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import TaggedText, tag
-from service.tasks.any_task import AnyTask
 from service.tasks.generation import TextGeneration
+from service.tasks.requirements import AnyTask
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 from service.text.slices import Sliced
