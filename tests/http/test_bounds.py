@@ -129,7 +129,7 @@ async def test_a_request_that_is_refused_by_its_head_is_counted_once():
 async def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch):
     seconds = made_context().settings.receive_timeout_seconds
     least = int(LEAST_BYTES_PER_SECOND * seconds)
-    for closes in (False, True):
+    for closes, steps in itertools.product((False, True), ([least, least - 1], [0])):
         connection, wire = connect(made_context())
         now = connection.loop.time()
         monkeypatch.setattr(connection.loop, "time", lambda: now)  # noqa: B023 (called in the same turn)
@@ -139,11 +139,11 @@ async def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch)
         await turns()
         assert not wire.reading, "the client is to take its answers first"
         wire.closing = closes
-        for taken, aborted in ((least, False), (least - 1, True)):
+        for taken in steps:
             now += seconds
             wire.unsent -= taken
             connection._check_times()
-            assert wire.aborted is aborted
+            assert wire.aborted is (taken < least)
         connection.connection_lost(None)
     connection, wire = connect(made_context())
     for closes, aborted in (
