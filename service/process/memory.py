@@ -16,11 +16,6 @@ def limit_arenas() -> None:
     getattr(ctypes.CDLL(None), "mallopt", lambda option, value: 0)(M_ARENA_MAX, ARENAS)
 
 
-def return_free_memory() -> None:
-    """Returns free heap memory to the system. Does nothing with another C library than glibc."""
-    getattr(ctypes.CDLL(None), "malloc_trim", lambda padding: 0)(0)
-
-
 def tune() -> None:
     """Excludes all current objects from future collections, which saves 0.1 s each, and makes collections rare."""
     gc.freeze()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import heapq
 import logging
@@ -40,6 +41,11 @@ LATEST = 6  # of those times, for a process that is never idle
 ORPHAN_SECONDS = 2.0  # for requests in flight once the supervisor has died
 
 
+def return_free_memory() -> None:
+    """Returns free heap memory to the system. Does nothing with another C library than glibc."""
+    getattr(ctypes.CDLL(None), "malloc_trim", lambda padding: 0)(0)
+
+
 class FullCollections:
     """Runs a full collection every ten seconds while idle, and returns free memory to the system.
 
@@ -58,7 +64,7 @@ class FullCollections:
             # CPython's type attribute cache pins names that C code looked up, all over the heap (4096 entries).
             sys._clear_type_cache()
             gc.collect()
-            memory.return_free_memory()
+            return_free_memory()
             self._last = time.monotonic()
 
 
@@ -232,7 +238,7 @@ class Server(uvicorn.Server):
         """Shows that all models of the process are loaded, and that it is ready, unless it lacks a model of others."""
         if self._context.loaded and not self._slot.loaded and self._context.failure is None:
             memory.tune()
-            memory.return_free_memory()
+            return_free_memory()
             self._context.update_models()
             self._slot.loaded = True
         if self._slot.loaded and self._slot.state is State.STARTING and not self._board.lacks_model(self._slot):
