@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from service.api.app import create_app
 from service.http.connection.bounded_protocol import LEAST_BYTES_PER_SECOND, MOST_PIPELINED
 from service.http.middleware import Dispatcher, RequestContextMiddleware
+from service.types import State
 from tests.engine.running import until
 from tests.http.scene import lifespan, made_context
 from tests.http.wire import GET, connect, post, turns
@@ -101,6 +102,16 @@ async def test_what_is_not_valid_is_refused_after_the_answers_to_earlier_request
     assert not wire.closed
     await until(lambda: wire.closed)
     assert wire.statuses() == [200, 200, 200, 400]
+    connection.connection_lost(None)
+
+
+async def test_a_body_that_a_client_offers_is_asked_for():
+    context = made_context()
+    context.engine.state = State.READY
+    connection, wire = connect(context)
+    connection.data_received(post("/tag", b"{}", "Expect: 100-continue")[:-2])
+    await until(lambda: wire.written)
+    assert wire.written == [b"HTTP/1.1 100 Continue\r\n\r\n"]
     connection.connection_lost(None)
 
 

@@ -115,6 +115,19 @@ def test_clients_that_wait_for_the_service_are_dropped_last():
     assert waiting.dropped
 
 
+async def test_a_client_waits_once_its_request_has_arrived_while_no_answer_is_unread():
+    async with running() as service:
+        await service.hold()
+        connection, wire = service.send()
+        request, found = post("/classify"), [connection.waits()]
+        for piece, unsent in ((request[:-1], 0), (request[-1:], 0), (b"", 1)):
+            connection.data_received(piece)
+            wire.unsent = unsent
+            found.append(connection.waits())
+        assert found == [False, False, True, False]
+        service.device.go.set()
+
+
 def test_the_sum_is_taken_after_a_part_of_the_total_has_come():
     client = Client(200)
     held = memory(client)
