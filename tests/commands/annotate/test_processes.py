@@ -105,8 +105,10 @@ def test_the_bytes_bad_rows_and_manifest_are_those_of_one_process(
     with monkeypatch.context() as patch:
         patch.setattr(Output, "write", stop)
         assert run_(output=both, processes=2) == 130
+    for mark in marks.iterdir():
+        mark.unlink()  # so the next run waits for its own process
     assert run_(output=two, processes=2) == 0
-    assert len(list(marks.iterdir())) > 1, "groups that the other process annotated"
+    assert any(marks.iterdir()), "a group that the other process annotated"
     assert run_(output=both, processes=1) == 0
     for other in (two, both):
         assert other.read_bytes() == one.read_bytes()
