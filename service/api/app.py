@@ -61,8 +61,8 @@ def create_routes(context: Context, waits: bool = False, tasks: Sequence[APIRout
         lifespan=lifespan,
         openapi_url=None,  # `page` has the document, and /docs
         redirect_slashes=False,  # behind a proxy, it would redirect from https to http
+        exception_handlers=dict.fromkeys((*problem.EXPECTED, Exception), problem.answer),
     )
-    problem.install(app)
     routers = [*tasks, feedback.router, status.router, openai.router, open_inference.router, page.router]
     for router in routers if context.authenticator is None else [*routers, admin.router]:
         app.include_router(router)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -177,14 +177,8 @@ def headers_of(error: Expected) -> Mapping[str, str]:
     return NO_HEADERS
 
 
-def install(app: FastAPI) -> None:
-    """Registers the handler of expected errors, and of unexpected ones, which `Dispatcher` logs."""
-    for kind in (*EXPECTED, Exception):
-        app.add_exception_handler(kind, answer)
-
-
 async def answer(request: Request, error: Exception) -> Response:
-    """Returns the problem document of an error, one of the `EXPECTED` or an unexpected one."""
+    """Returns the problem document of an error: one of the `EXPECTED`, or an unexpected one, logged by `Dispatcher`."""
     path = request.url.path
     if not isinstance(error, EXPECTED):
         return respond(path, UNEXPECTED)

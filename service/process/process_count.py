@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from service.settings import MOST_PROCESSES, Settings
 
@@ -14,29 +13,20 @@ CGROUP = Path("/sys/fs/cgroup")
 GPUS = Path("/proc/driver/nvidia/gpus")
 
 
-class ProcessCount(NamedTuple):
-    """A number of processes, and what decided it."""
-
-    number: int
-    reason: str
-
-
-def process_count(settings: Settings) -> ProcessCount:
-    """Returns the number of server processes by the settings, or by the cores, the memory and the GPU."""
+def process_count(settings: Settings) -> tuple[int, str]:
+    """Returns the number of server processes by the settings, or by the cores, the memory and the GPU; and why."""
     if settings.processes:
-        return ProcessCount(settings.processes, "TAGWERK_PROCESSES")
+        return settings.processes, "TAGWERK_PROCESSES"
     if uses_gpu(settings):
-        return ProcessCount(GPU_PROCESSES, "which share the GPU")
+        return GPU_PROCESSES, "which share the GPU"
     cores, megabytes = usable_cores(), usable_megabytes()
     fitting = max(1, int(megabytes / PROCESS_MEGABYTES) - 1)  # one more is needed while new versions are loaded
     if fitting < min(cores, MOST_PROCESSES):
-        return ProcessCount(
-            fitting,
-            f"as many as fit {megabytes:.0f} MB of memory, {PROCESS_MEGABYTES} MB each, with one more for a rollout",
-        )
+        each = f"{PROCESS_MEGABYTES} MB each, with one more for a rollout"
+        return fitting, f"as many as fit {megabytes:.0f} MB of memory, {each}"
     if cores > MOST_PROCESSES:
-        return ProcessCount(MOST_PROCESSES, f"the most; cores: {cores}")
-    return ProcessCount(cores, "one for each core")
+        return MOST_PROCESSES, f"the most; cores: {cores}"
+    return cores, "one for each core"
 
 
 def uses_gpu(settings: Settings) -> bool:

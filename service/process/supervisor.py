@@ -32,9 +32,9 @@ class Supervisor:
 
     def __init__(self, settings: Settings, listening: socket.socket) -> None:
         """Raises ConfigurationError."""
-        count = process_count(settings)
-        log.info("processes: %d, %s", count.number, count.reason)
-        self._settings = settings.model_copy(update={"processes": count.number})
+        number, reason = process_count(settings)
+        log.info("processes: %d, %s", number, reason)
+        self._settings = settings.model_copy(update={"processes": number})
         self._listening = listening
         self._signals = 0
         self._ready = False

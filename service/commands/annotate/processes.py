@@ -86,7 +86,7 @@ def most_processes(settings: Settings, job: Job) -> int:
     """
     if job.processes is not None:
         return job.processes
-    return 1 if uses_gpu(settings) and not settings.processes else process_count(settings).number
+    return 1 if uses_gpu(settings) and not settings.processes else process_count(settings)[0]
 
 
 class WorkerProcess:
