@@ -149,9 +149,13 @@ async def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch)
         connection.pause_writing()
         await turns()
         assert not wire.reading, "the client is to take its answers first"
+        assert connection.idle_since() is None
         wire.closing = closes
         for taken in steps:
-            now += seconds
+            now += seconds / 2
+            connection._check_times()
+            assert not wire.aborted
+            now += seconds / 2
             wire.unsent -= taken
             connection._check_times()
             assert wire.aborted is (taken < least)

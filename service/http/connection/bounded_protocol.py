@@ -298,7 +298,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _check_reading(self, now: float, seconds: float) -> None:
         """Closes the connection if the client reads too slowly while the write buffer is full, or the end is unsent."""
-        unread = self.flow.write_paused or (self.transport.is_closing() and self.transport.unsent_bytes() > 0)
+        unread = self.flow.write_paused or self.transport.is_closing()
         if unread and self._unread and now - self._reads_since < seconds:
             return
         sent = self.transport.sent_bytes()

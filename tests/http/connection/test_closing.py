@@ -84,14 +84,14 @@ def test_a_connection_whose_request_waits_or_arrives_is_not_idle():
             connection, wire = service.send(FINE)
             await until(lambda: answers(wire))
             await service.hold()
-            connection.data_received(FINE)
+            connection.data_received(FINE + FINE[:30])
             service.context.plain.run()
-            await loop.pass_seconds(4 * KEEP_ALIVE_SECONDS)
+            await loop.pass_seconds(RECEIVE_TIMEOUT_SECONDS + KEEP_ALIVE_SECONDS)
             assert connection.in_exchange
             assert not wire.closed
             service.device.go.set()
             await until(lambda: len(answers(wire)) == 2)
-            connection.data_received(FINE[:-1])
+            connection.data_received(FINE[30:-1])
             await loop.pass_seconds(RECEIVE_TIMEOUT_SECONDS - 1)
             assert not wire.closed
             connection.data_received(FINE[-1:])
