@@ -24,7 +24,7 @@ TagwerkError
 """
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 # Of a disk, the memory, descriptors or permissions: they may pass, whatever is read or written.
 _NAMES = "EACCES EAGAIN EDQUOT EIO EMFILE ENFILE ENOMEM ENOSPC EPERM EROFS ESTALE ETIMEDOUT"
@@ -49,6 +49,14 @@ class InvalidInput(TagwerkError):  # noqa: N818 (says what happened, as its sibl
         super().__init__(f"{field or 'the body'}: {problem}; allowed: {allowed}")
         self.fields = [{"pointer": field, "problem": problem, "allowed": allowed}]
         self.count = 1
+
+    def move(self, place: Callable[[str], str]) -> None:
+        """Replaces each pointer, such as by one into a request of another form."""
+        message = str(self)
+        for field in self.fields:
+            old, field["pointer"] = field["pointer"], place(field["pointer"])
+            message = message.replace(old, field["pointer"], 1)
+        self.args = (message,)
 
 
 class InvalidJson(TagwerkError):  # noqa: N818

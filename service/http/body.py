@@ -172,12 +172,12 @@ def parse(content: bytes, schema: type[M], settings: Settings) -> M:
     return validate(parse_json(content, settings), schema, settings)
 
 
-def validate(value: object, schema: type[M], settings: Settings, place: str = "") -> M:
-    """Validates parsed JSON. Raises TooLarge, InvalidFields. `place`: its pointer in the body."""
+def validate(value: object, schema: type[M], settings: Settings) -> M:
+    """Validates parsed JSON. Raises TooLarge, InvalidFields."""
     try:
         return schema.model_validate(value, context=settings)
     except ValidationError as error:
-        raise not_valid(error, value, schema, place) from None
+        raise not_valid(error, value, schema) from None
 
 
 def parse_json(content: bytes, settings: Settings) -> Any:

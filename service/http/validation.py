@@ -54,19 +54,19 @@ def raise_faults(faults: Iterator[Fault], more: int = 0) -> None:
         raise ValidationError.from_exception_data("", listed)  # to which Pydantic adds their location
 
 
-def not_valid(error: ValidationError, value: object, schema: type[BaseModel], place: str = "") -> InvalidInput:
-    """Returns the error of a value that violates its schema; `place` is the value's pointer in the body."""
+def not_valid(error: ValidationError, value: object, schema: type[BaseModel]) -> InvalidInput:
+    """Returns the error of a value that violates its schema."""
     count = 0
     listed: list[dict[str, str]] = []
     for fault in error.errors(include_url=False):
         if fault["type"] == TOO_MANY:
-            return TooLarge(place + _pointer(fault["loc"], value), fault["msg"], f"at most {fault['ctx']['most']}")
+            return TooLarge(_pointer(fault["loc"], value), fault["msg"], f"at most {fault['ctx']['most']}")
         if fault["type"] == _NOT_LISTED:
             count += fault["ctx"]["count"]
             continue
         count += 1
         if len(listed) < MOST_ERRORS:
-            listed.append(_place(fault, place, value, schema))
+            listed.append(_place(fault, value, schema))
     detail = "; ".join(f"{p['pointer'] or 'the body'}: {p['problem']}; allowed: {p['allowed']}" for p in listed[:3])
     if count > 3:
         detail += f"; {count - 3} more"
@@ -92,8 +92,8 @@ def describe(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def _place(fault: Mapping[str, Any], above: str, value: object, schema: type[BaseModel]) -> dict[str, str]:
-    pointer = above + _pointer(fault["loc"], value)
+def _place(fault: Mapping[str, Any], value: object, schema: type[BaseModel]) -> dict[str, str]:
+    pointer = _pointer(fault["loc"], value)
     if fault["type"] in ("extra_forbidden", "missing"):
         *location, name = fault["loc"]
         fields = _fields(schema, location)

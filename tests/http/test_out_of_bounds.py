@@ -59,6 +59,25 @@ def test_a_tensor_that_is_wrong_is_named(tensor, status, place, allowed):
 
 
 @pytest.mark.parametrize(
+    ("model", "texts", "parameters", "status", "pointer"),
+    [
+        ("lm", ["a"], {"max_tokens": 10**6}, 413, "/parameters/max_tokens"),
+        ("lm", ["a"], {"temperature": -1}, 422, "/parameters/temperature"),
+        ("lm", ["a"], {"colour": 1}, 422, "/parameters/colour"),
+        ("lm", ["a", "b" * 300_000], {}, 413, "/inputs/0/data/1"),
+        ("classifier", ["b" * 300_000], {}, 413, "/inputs/0/data"),
+        ("classifier", ["a"], {"text": "b"}, 422, "/parameters/text"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_a_task_refuses_is_named_where_the_protocol_has_it(model, texts, parameters, status, pointer):
+    response = infer({"shape": [len(texts)], "data": texts}, model, parameters=parameters)
+    found = check(response, status)
+    assert found.errors[0].pointer == pointer
+    assert found.detail.startswith(f"{pointer}: ")
+
+
+@pytest.mark.parametrize(
     ("members", "pointer"),
     [
         ({"parameters": {"timeout": 10**400}}, "/parameters/timeout"),

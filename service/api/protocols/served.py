@@ -68,13 +68,25 @@ def outputs_of(task: AnyTask) -> list[TensorMetadata]:
 
 async def compute(task: AnyTask, run: PipelineRun, texts: list[str], parameters: Parameters) -> list[Tensor]:
     """Runs a model on texts; returns its outputs in the order of `outputs_of`."""
-    match task:
-        case Tagging():
-            return await _tag(task, run, texts, parameters)
-        case Sentiment():
-            return await _classify(task, run, texts, parameters)
-        case TextGeneration():
-            return await _generate(task, run, texts, parameters)
+    try:
+        match task:
+            case Tagging():
+                return await _tag(task, run, texts, parameters)
+            case Sentiment():
+                return await _classify(task, run, texts, parameters)
+            case TextGeneration():
+                return await _generate(task, run, texts, parameters)
+    except InvalidInput as error:
+        error.move(_place)
+        raise
+
+
+def _place(pointer: str) -> str:
+    """Returns where a request of the protocol has what a pointer into a request of the task names."""
+    if pointer.startswith("/parameters/"):
+        return pointer
+    field, slash, rest = pointer[1:].partition("/")
+    return f"/inputs/0/data{slash}{rest}" if field in ("text", "prompt") else f"/parameters{pointer}"
 
 
 async def _tag(task: Tagging, run: PipelineRun, texts: list[str], parameters: Parameters) -> list[Tensor]:
@@ -110,7 +122,7 @@ async def _generate(task: TextGeneration, run: PipelineRun, texts: list[str], pa
     if mine := parameters.keys() & {*fields, "stream", "logprobs"}:
         raise InvalidInput(f"/parameters/{min(mine)}", "not for this protocol", "the other fields of /generate")
     settings = run.resources.settings
-    body = validate(parameters | fields, request_schemas.GenerateRequest, settings, "/parameters")
+    body = validate(parameters | fields, request_schemas.GenerateRequest, settings)
     _, results = await generate(run, body.options(body.prompt, body.model))
     return [
         strings("text", [result.text for result in results]),
