@@ -96,12 +96,22 @@ async def test_requests_that_do_not_wait_for_answers_are_answered_in_order_and_a
     ],
 )
 async def test_what_is_not_valid_is_refused_after_the_answers_to_earlier_requests(rest):
+    for earlier in (1, 3):
+        connection, wire = connect(made_context())
+        connection.data_received(earlier * GET + rest + GET)
+        connection.data_received(GET)
+        assert not wire.closed
+        await until(lambda: wire.closed)  # noqa: B023 (called in the same turn)
+        assert wire.statuses() == [200] * earlier + [400]
+        connection.connection_lost(None)
+
+
+async def test_a_request_that_was_answered_before_it_has_arrived_gets_no_second_answer():
     connection, wire = connect(made_context())
-    connection.data_received(3 * GET + rest + GET)
-    connection.data_received(GET)
-    assert not wire.closed
-    await until(lambda: wire.closed)
-    assert wire.statuses() == [200, 200, 200, 400]
+    connection.data_received(post("/nothing", b"x", length=9))
+    await until(wire.statuses)
+    connection._give_up()
+    assert (wire.statuses(), wire.closed) == ([404], True)
     connection.connection_lost(None)
 
 
