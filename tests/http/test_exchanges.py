@@ -367,3 +367,16 @@ async def test_while_the_service_drains_answers_close_their_connections():
         await until(lambda: answers(wire))
         assert answers(wire)[0].closes
         assert answers(wire)[0].header("connection") == "close"
+
+
+async def test_a_plain_answer_closes_its_connection_while_the_process_drains():
+    async with running() as service:
+        service.context.draining = True
+        answer = await service.answer(post("/classify", FINE))
+        assert (answer.status, answer.closes, service.through_application) == (200, True, 0)
+
+
+async def test_the_bound_on_bodies_holds_for_those_that_are_small_enough_to_be_plain():
+    async with running(max_body_bytes=len(FINE)) as service:
+        for body, status in ((FINE, 200), (FINE + b" ", 413)):
+            assert (await service.answer(post("/classify", body))).status == status
