@@ -380,3 +380,15 @@ async def test_the_bound_on_bodies_holds_for_those_that_are_small_enough_to_be_p
     async with running(max_body_bytes=len(FINE)) as service:
         for body, status in ((FINE, 200), (FINE + b" ", 413)):
             assert (await service.answer(post("/classify", body))).status == status
+
+
+async def test_the_bytes_of_a_plain_body_are_in_progress_until_it_is_answered():
+    async with running() as service:
+        for words in (3, 1500):
+            body = json.dumps({"text": "a " * words}).encode()
+            _, wire = service.send(post("/classify", body))
+            service.context.plain.run()
+            assert service.context.bytes_in_progress == len(body)
+            await until(lambda: answers(wire))  # noqa: B023 (called in the same turn)
+            assert service.context.bytes_in_progress == 0
+        assert service.through_application == 0
