@@ -49,6 +49,7 @@ def test_a_process_that_dies_is_replaced_by_another_with_the_same_versions(store
 
 def test_the_pause_before_a_start_doubles_with_each_death_until_a_process_is_loaded(store):
     def pause() -> float:
+        here.tick()
         here.started[-1].die()
         before = here.clock.now
         here.start_one()
