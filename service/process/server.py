@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import heapq
 import logging
 import math
@@ -25,6 +23,7 @@ from service.http.context import Context
 from service.process import memory
 from service.process.acceptor import BACKLOG, Acceptor
 from service.process.board import BEAT_SECONDS, Board, Slot
+from service.process.memory import FullCollections
 from service.types import State
 
 log = logging.getLogger("tagwerk.server")
@@ -34,38 +33,7 @@ LINGER_SECONDS = 0.2  # for connections that are being made, and requests that a
 FIRST_REQUEST_CHECKS = 10  # how often the shutdown looks whether each open connection has sent a request
 IDLE_BYTES = 65_536  # of the requests in progress, whose objects are traversed in milliseconds
 RETIRE_SECONDS = 5.0  # in which the answers of a process that is replaced close its connections
-GENERATION_0_PER_1 = 4  # garbage collections of generation 0 per collection of generation 1
-NEVER = 2**31 - 1
-FULL_COLLECTION_SECONDS = 10.0
-LATEST = 6  # of those times, for a process that is never idle
 ORPHAN_SECONDS = 2.0  # for requests in flight once the supervisor has died
-
-
-def return_free_memory() -> None:
-    """Returns free heap memory to the system. Does nothing with another C library than glibc."""
-    getattr(ctypes.CDLL(None), "malloc_trim", lambda padding: 0)(0)
-
-
-class FullCollections:
-    """Runs a full collection every ten seconds while idle, and returns free memory to the system.
-
-    A collection traverses the objects of all requests in progress, which takes 0.4 s for a few long texts. Python would
-    run it when the number of objects has grown: in the middle of such a request. Python still collects generations 0
-    and 1.
-    """
-
-    def __init__(self) -> None:
-        gc.set_threshold(memory.GENERATION_0_OBJECTS, GENERATION_0_PER_1, NEVER)
-        self._last = time.monotonic()
-
-    def run_if_due(self, idle: bool) -> None:
-        """Runs a collection if one is due and `idle` is true."""
-        if time.monotonic() - self._last >= FULL_COLLECTION_SECONDS * (1 if idle else LATEST):
-            # CPython's type attribute cache pins names that C code looked up, all over the heap (4096 entries).
-            sys._clear_type_cache()
-            gc.collect()
-            return_free_memory()
-            self._last = time.monotonic()
 
 
 class Server(uvicorn.Server):
@@ -238,7 +206,7 @@ class Server(uvicorn.Server):
         """Shows that all models of the process are loaded, and that it is ready, unless it lacks a model of others."""
         if self._context.loaded and not self._slot.loaded and self._context.failure is None:
             memory.tune()
-            return_free_memory()
+            memory.return_free_memory()
             self._context.update_models()
             self._slot.loaded = True
         if self._slot.loaded and self._slot.state is State.STARTING and not self._board.lacks_model(self._slot):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.process import server
-from service.process.server import FullCollections
+from service.process import memory
+from service.process.memory import FullCollections
 from tests.fakes import Clock
 
 
@@ -27,7 +27,7 @@ def test_all_objects_are_searched_now_and_then_while_little_is_in_progress(
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", clock)
     full = FullCollections()
-    monkeypatch.setattr(server, "return_free_memory", lambda: searches.append(0))
+    monkeypatch.setattr(memory, "return_free_memory", lambda: searches.append(0))
     monkeypatch.setattr(sys, "_clear_type_cache", lambda: searches.append(1))
     full.run_if_due(idle=True)
     assert searches == []
