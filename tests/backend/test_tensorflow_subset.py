@@ -1,13 +1,16 @@
 """The part of TensorFlow that server processes import: each name is that of TensorFlow's API."""
 
+import ast
 import subprocess
 import sys
 from importlib import import_module
 from operator import attrgetter
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
+from service.backend import steps
 from service.backend.tensorflow_subset import NAMES, import_subset
 
 PROGRAM = """
@@ -26,6 +29,16 @@ print(double(tf.constant([1, 2, 3])).numpy())
 def test_a_name_of_the_subset_is_that_of_tensorflow(module, name):
     public, _, own = name.partition(": ")
     assert getattr(import_module(f"tensorflow.python.{module}"), own or public) is attrgetter(public)(tf)
+
+
+def test_the_subset_is_what_the_backend_uses():
+    used = set()
+    for path in Path(steps.__file__).parent.glob("*.py"):
+        found = (ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute))
+        used |= {name.removeprefix("tf.") for name in found if name.startswith("tf.") and "(" not in name}
+    listed = {name.partition(": ")[0] for names in NAMES.values() for name in names}
+    groups = {"config"} | {name.rpartition(".")[0] for name in listed}  # such as "nn"
+    assert used - groups == listed
 
 
 def test_a_process_computes_with_the_subset_alone():
