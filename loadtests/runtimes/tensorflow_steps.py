@@ -29,49 +29,65 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
     tag = loaded.signatures["tag_from_table"]
     kernel = tf.constant(weights.kernel.transpose(1, 0, 2).reshape(weights.kernel.shape[1], -1))  # [I, D * 4 H]
     bias = tf.constant(weights.bias.reshape(-1))
-    table = tf.Variable(tf.zeros([WORDS, bias.shape[0]]))
-    integers, scales = (tf.Variable(part) for part in round_rows(tf.zeros([WORDS, bias.shape[0]]), DIRECTIONS))
+    width = tag.structured_input_signature[1]["table"].shape[-1]  # with the scores of lemma rules by a word alone
+    passed = (width - bias.shape[0]) // DIRECTIONS  # columns behind the product of each direction
+    empty = tf.zeros([WORDS, width])
+    table = tf.Variable(empty)
+    integers, scales = (tf.Variable(part) for part in round_rows(empty, DIRECTIONS))
 
     floats = in_floats(weights)
 
+    def product(inputs: Any) -> Any:  # [..., I] -> [N, width]
+        found = tf.reshape(tf.tensordot(inputs, kernel, 1) + bias, [-1, DIRECTIONS, bias.shape[0] // DIRECTIONS])
+        return tf.reshape(tf.pad(found, [(0, 0), (0, 0), (0, passed)]), [-1, width])
+
     def best(integers: Any, scales: Any, places: Any, lengths: Any) -> dict[str, Any]:
         _ = loaded  # it owns the variables
-        return without_logits(tag(table=integers, scales=scales, rows=places, lengths=lengths))
+        return tag(table=integers, scales=scales, rows=places, lengths=lengths)
 
     def looked_up(places: Any, lengths: Any) -> dict[str, Any]:
         return best(tf.convert_to_tensor(integers), tf.convert_to_tensor(scales), places, lengths)
 
     def looked_up_in_floats(places: Any, lengths: Any) -> dict[str, Any]:
-        return without_logits(floats(tf.convert_to_tensor(table), places, lengths))
+        return floats(tf.convert_to_tensor(table), places, lengths)
 
     def whole(inputs: Any, lengths: Any) -> dict[str, Any]:
         b, t = tf.unstack(tf.shape(inputs)[:2])
-        products = tf.reshape(tf.tensordot(inputs, kernel, 1) + bias, [-1, bias.shape[0]])
-        return best(*round_rows(products, DIRECTIONS), tf.reshape(tf.range(b * t), [b, t]), lengths)
+        rows = tf.reshape(tf.range(b * t), [b, t])
+        return without_logits(best(*round_rows(product(inputs), DIRECTIONS), rows, lengths))
 
-    places_spec, lengths_spec = (tf.TensorSpec([None] * rank, tf.int32) for rank in (2, 1))
     inputs_spec = tf.TensorSpec([None, None, kernel.shape[0]], tf.float32)
-    xla_looked_up, xla_in_floats = (
-        tf.function(step, jit_compile=True).get_concrete_function(places_spec, lengths_spec)
-        for step in (looked_up, looked_up_in_floats)
-    )
+    lengths_spec = tf.TensorSpec([None], tf.int32)
     xla_whole = tf.function(whole, jit_compile=True).get_concrete_function(inputs_spec, lengths_spec)
     graph = tf.function(whole).get_concrete_function(inputs_spec, lengths_spec)
     places: dict[int, Array] = {}  # of the batch that the table holds the products of
 
     def on_places(step: Callable[..., Any]) -> Run:
+        """Returns a step on one array, to one array besides logits, which stay on the device: as in the service."""
+        names: list[str] = []
+
+        def packed(cells: Any) -> tuple[Any, Any]:
+            outputs = dict(step(cells[:, :-1], cells[:, -1]))
+            logits = outputs.pop("logits")
+            names[:] = outputs
+            return tf.stack([tf.bitcast(values, tf.int32) for values in outputs.values()]), logits
+
+        compiled = tf.function(packed, jit_compile=True).get_concrete_function(tf.TensorSpec([None, None], tf.int32))
+
         def run(batch: Tensors) -> dict[str, Array]:
             if id(batch) not in places:
                 b, t, _ = batch["inputs"].shape
-                rows = tf.tensordot(tf.constant(batch["inputs"]), kernel, 1) + bias
-                rows = tf.reshape(rows, [b * t, -1])
+                rows = product(tf.constant(batch["inputs"]))
                 for variable, part in zip(
                     (table, integers, scales), (rows, *round_rows(rows, DIRECTIONS)), strict=True
                 ):
                     variable[: b * t].assign(part)
                 places.clear()
                 places[id(batch)] = np.arange(b * t, dtype=np.int32).reshape(b, t)
-            return as_arrays(step(tf.constant(places[id(batch)]), tf.constant(batch["lengths"])))
+            cells = np.concatenate([places[id(batch)], batch["lengths"][:, None]], axis=1)
+            found, _ = compiled(tf.constant(cells))
+            arrays = zip(names, found.numpy(), strict=True)
+            return {name: values.view(np.float32) if "probability" in name else values for name, values in arrays}
 
         return run
 
@@ -79,10 +95,10 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
         return lambda batch: as_arrays(step(tf.constant(batch["inputs"]), tf.constant(batch["lengths"])))
 
     return {
-        "XLA, as served": on_places(xla_looked_up),
+        "XLA, as served": on_places(looked_up),
         "XLA": on_arrays(xla_whole),
         "TensorFlow graph": on_arrays(graph),
-        "XLA, float32": on_places(xla_in_floats),
+        "XLA, float32": on_places(looked_up_in_floats),
     }
 
 
