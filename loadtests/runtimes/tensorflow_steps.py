@@ -43,7 +43,7 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
 
     def best(integers: Any, scales: Any, places: Any, lengths: Any) -> dict[str, Any]:
         _ = loaded  # it owns the variables
-        return tag(table=integers, scales=scales, rows=places, lengths=lengths)
+        return dict(tag(table=integers, scales=scales, rows=places, lengths=lengths))
 
     def looked_up(places: Any, lengths: Any) -> dict[str, Any]:
         return best(tf.convert_to_tensor(integers), tf.convert_to_tensor(scales), places, lengths)
@@ -67,7 +67,7 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
         names: list[str] = []
 
         def packed(cells: Any) -> tuple[Any, Any]:
-            outputs = dict(step(cells[:, :-1], cells[:, -1]))
+            outputs = step(cells[:, :-1], cells[:, -1])
             logits = outputs.pop("logits")
             names[:] = outputs
             return tf.stack([tf.bitcast(values, tf.int32) for values in outputs.values()]), logits

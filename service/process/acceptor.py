@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import socket
+import struct
 from collections.abc import Callable
 
 from service.errors import ConfigurationError
@@ -13,6 +14,7 @@ LEAVE_SECONDS = 0.004  # for which a new connection is left to a process that ha
 MOST_AT_ONCE = 64  # connections that are accepted in an iteration of the event loop
 MOST_CONNECTIONS = 4096  # of a process
 OTHER_DESCRIPTORS = 128  # files, models, pipes, and connections that are being closed
+_WAITING = struct.Struct("=24xI")  # tcpi_unacked of Linux's tcp_info: of a listening socket, connections that wait
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -36,6 +38,15 @@ def address_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def waiting_connections(listening: socket.socket) -> int:
+    """Returns how many connections wait to be accepted: one at least, and no more where the system does not say."""
+    try:
+        (waiting,) = _WAITING.unpack(listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _WAITING.size))
+    except (AttributeError, OSError, struct.error):
+        return 1
+    return max(1, int(waiting))
+
+
 def most_connections() -> int:
     """Returns how many connections this process may have; raises its limit of descriptors as far as it may for that."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -50,9 +61,10 @@ def most_connections() -> int:
 class Acceptor:
     """Accepts connections in an event loop.
 
-    A process leaves a new connection for a few milliseconds to the ready process with the fewest, if that has fewer,
-    and then takes it itself: no connection depends on another process being alive or awake. A process that is not ready
-    takes none while another is. A process with as many connections as it may have closes the longest idle ones.
+    A process takes its share of the connections that wait. It leaves any other for a few milliseconds to the ready
+    process with the fewest, if that has fewer, and then takes it itself: no connection depends on another process being
+    alive or awake. A process that is not ready takes none while another is. A process with as many connections as it
+    may have closes the longest idle ones.
     """
 
     def __init__(
@@ -112,8 +124,7 @@ class Acceptor:
                 self._close_idle(MOST_AT_ONCE)
                 self._leave(self._read)
                 return
-            fewest = self._board.fewest_connections()
-            if self._must_leave() or (fewest is not None and self._slot.connections > fewest):
+            if self._must_leave() or self._has_its_share():
                 self._leave(self._take_then_read)
                 return
             if not self._take():
@@ -134,6 +145,12 @@ class Acceptor:
     def _must_leave(self) -> bool:
         """Returns whether connections are others' alone: while this process is not ready, and another is."""
         return not self._slot.ready and any(slot.ready for slot in self._board.slots)
+
+    def _has_its_share(self) -> bool:
+        """Returns whether another process has fewer connections, and this one as many as there are for each."""
+        own: int = self._slot.connections
+        counts: list[int] = [slot.connections for slot in self._board.slots if slot.accepts or slot is self._slot]
+        return own > min(counts) and own >= (sum(counts) + waiting_connections(self._listening)) // len(counts)
 
     def _take(self) -> bool:
         """Accepts a connection; returns False if none waits."""

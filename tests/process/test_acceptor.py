@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from service.process import acceptor as module
-from service.process.acceptor import LEAVE_SECONDS, Acceptor
+from service.process.acceptor import LEAVE_SECONDS, Acceptor, waiting_connections
 from service.process.board import BEAT_SECONDS, STALE_BEATS, Board, Slot
 from service.types import State
 from tests.http.wire import no_hold
@@ -234,6 +234,30 @@ def test_an_iteration_of_the_event_loop_accepts_a_bounded_number(monkeypatch):
             await asyncio.sleep(0)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("others", "taken"), [([0], 5), ([0, 0], 3), ([6], 8), ([9], 10), ([20], 10)])
+def test_an_iteration_accepts_the_share_of_those_that_wait_for_each_process(others, taken):
+    """Without waiting for another process, whose event loop may be busy."""
+
+    async def scenario() -> None:
+        async with scene(1 + len(others)) as here:
+            acceptor = here.add()
+            for slot, number in zip(here.board.slots[1:], others, strict=True):
+                slot.connections = number
+            here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(10)]
+            assert waiting_connections(acceptor._listening) == 10
+            acceptor._readable()
+            assert here.counts == [taken, *others]
+            for slot in here.board.slots[1:]:
+                slot.connections = 0
+
+    asyncio.run(scenario())
+
+
+def test_one_connection_waits_where_the_system_does_not_say_how_many():
+    with socket.socket(type=socket.SOCK_DGRAM) as listening:
+        assert waiting_connections(listening) == 1
 
 
 def test_a_process_has_a_bounded_number_of_connections(monkeypatch):
