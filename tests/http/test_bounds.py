@@ -209,6 +209,11 @@ ODD = {
     "no Host, plain": (b"POST /tag HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}", 400),
     "two Hosts": (b"GET /livez HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n", 400),
     "two Hosts in HTTP/1.0": (b"GET /livez HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n", 400),
+    "no Host in what says HTTP/2": (b"GET /livez HTTP/2.0\r\n\r\n", 400),
+    "two names in Host": (b"GET /livez HTTP/1.1\r\nHost: x, y\r\n\r\n", 400),
+    "a path in Host": (b"GET /livez HTTP/1.1\r\nHost: x/y\r\n\r\n", 400),
+    "an address in Host": (b"GET /livez HTTP/1.1\r\nHost: [::1]:8000\r\n\r\n", 200),
+    "an empty Host": (b"GET /livez HTTP/1.1\r\nHost:\r\n\r\n", 200),
     "no Host in HTTP/1.0": (b"GET /livez HTTP/1.0\r\n\r\n", 200),
     "a coding beside chunked": (
         b"POST /tag HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",

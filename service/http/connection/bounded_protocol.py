@@ -23,6 +23,7 @@ CLOSE_DELAY_SECONDS = 0.05  # time for an event loop that was late to read what 
 LEAST_BYTES_PER_SECOND = 1024  # that a client reads while data is unsent
 MOST_PIPELINED = 16  # requests that wait for the answers to earlier ones
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class CountedTransport(asyncio.Transport):
@@ -97,6 +98,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._requests_bytes = 0  # held by the handlers of requests
         self._dropped = False
         self._refusal: problem.Expected | None = None  # to be answered after earlier requests; nothing more is parsed
+        self._ended: float | None = None  # when the client closed its side, waiting for its answer
         self._arriving = False  # a request has begun and is incomplete
         self._in_head = False  # its head is incomplete too
         self._head_bytes = 0  # in the read in which the head began, and in all reads since then
@@ -163,6 +165,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(problem.LARGE_HEAD)
         elif self._arriving and self._bodiless_bytes > problem.MAX_HEAD_BYTES:
             self._refuse(HTTPException(431, f"at most {problem.MAX_HEAD_BYTES} bytes of trailers"))
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Called by asyncio when the client closes its side: it waits for its answer, or has gone.
+
+        TCP does not tell which. So it is sent interim responses until its answer begins: a client that has gone resets
+        the connection at the first, which the second finds.
+        """
+        if self._arriving or not self._in_progress():
+            self.transport.close()
+        elif self._ended is None and self._timer is not None:  # called again where reading was paused
+            self._ended = self.loop.time()
+            self._timer.cancel()
+            self._check_times()
+        return True
 
     def on_message_begin(self) -> None:
         """Called by the parser."""
@@ -231,6 +247,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_asgi_task(cycle, app)
         elif self._refusal is not None:
             self._write_refusal(self._refusal)
+        elif self._ended is not None:
+            self.transport.close()
         if self.flow.read_paused:
             self.flow.resume_reading()
 
@@ -294,6 +312,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if now >= due and was_due:
             self._give_up()
         delay = CLOSE_DELAY_SECONDS if now >= due else min(due - now, seconds, self.timeout_keep_alive)
+        if self._ended is not None and self._may_send_interim():
+            self.transport.write(INTERIM)
+            delay = CLOSE_DELAY_SECONDS + now - self._ended
         self._timer = self.loop.call_later(delay, self._check_times, now >= due and not was_due)
 
     def _check_reading(self, now: float, seconds: float) -> None:
@@ -325,6 +346,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _in_progress(self) -> bool:
         """Returns whether a request is being answered; its body may still be arriving."""
         return self.cycle is not None and not self.cycle.response_complete
+
+    def _may_send_interim(self) -> bool:
+        """Returns whether the next bytes to send begin an answer, in HTTP/1.1."""
+        begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        return self._in_progress() and not (begun or self.pipeline) and self.parser.get_http_version() == "1.1"
 
     def _is_answered(self) -> bool:
         """Returns whether the response to the arriving request has begun."""

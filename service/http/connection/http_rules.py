@@ -1,5 +1,6 @@
 """Rules of HTTP (RFC 9110, 9112) that the parser does not check, and answers in HTTP/1.0."""
 
+import re
 from collections.abc import Sequence
 from typing import cast
 
@@ -8,12 +9,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.connection.uvicorn_private import RequestResponseCycle
 
+HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
+
 
 def fault_of(headers: Sequence[tuple[bytes, bytes]], version: str) -> HTTPException | None:
     """Returns the error of a request by its head, or None."""
-    hosts = sum(name == b"host" for name, _ in headers)
-    if hosts > 1 or (not hosts and version == "1.1"):
-        return HTTPException(400, f"it has {hosts} Host headers; allowed: one")
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (not hosts and version > "1.0"):
+        return HTTPException(400, f"it has {len(hosts)} Host headers; allowed: one")
+    if hosts and not HOST.fullmatch(hosts[0]):
+        return HTTPException(400, f"the Host header is {hosts[0][:40]!r}; allowed: a name or address, and a port")
     codings = b",".join(value for name, value in headers if name == b"transfer-encoding").lower()
     if codings and version != "1.1":
         return HTTPException(400, f"HTTP/{version} has no Transfer-Encoding; allowed: Content-Length")

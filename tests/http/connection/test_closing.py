@@ -12,6 +12,7 @@ import pytest
 import uvloop
 
 from service.http import plain_requests
+from service.http.connection.bounded_protocol import INTERIM
 from service.http.connection.connection import Connection
 from service.pipelines.run import advance
 from service.text.slices import Sliced
@@ -287,3 +288,60 @@ def test_nothing_stays_of_a_real_connection_whose_client_closes_it(loop_factory,
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(test())
+
+
+EVENTS = post("/generate", b'{"prompt": "a", "max_tokens": 3, "seed": 1, "stream": true}')
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    ("request_", "number"),
+    [(FINE, 1), (application(FINE), 1), (FINE + GET, 2), (GET + application(FINE), 2), (EVENTS, 1), (EVENTS + FINE, 2)],
+    ids=["plain", "application", "plain, get", "get, application", "events", "events, plain"],
+)
+def test_a_client_that_closes_its_side_after_its_requests_gets_their_answers(loop_factory, request_, number):
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        async with running() as service:
+            server = await loop.create_server(
+                lambda: new_connection(service.context, service.configuration), "127.0.0.1", 0
+            )
+            with socket.create_connection(server.sockets[0].getsockname()) as client:
+                client.setblocking(False)
+                service.device.go.clear()
+                await loop.sock_sendall(client, request_)
+                client.shutdown(socket.SHUT_WR)
+                received = b""
+                while received.count(INTERIM) < 2 and number == 1:
+                    received += await loop.sock_recv(client, 65536)
+                service.device.go.set()
+                while more := await loop.sock_recv(client, 65536):
+                    received += more
+            finals = received.replace(INTERIM, b"")
+            assert finals.startswith(b"HTTP/1.1 200 ")
+            assert finals.count(b"HTTP/1.1 200 ") == number
+            assert (b"event: finish" in finals) == request_.startswith(EVENTS)
+            server.close()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(test())
+
+
+def test_a_client_that_closes_its_side_gets_no_interim_response_within_an_answer_or_in_http_1_0():
+    async def test(loop: Loop) -> None:
+        async with running() as service:
+            await service.hold()
+            for request_ in (FINE.replace(b"HTTP/1.1", b"HTTP/1.0"), FINE + application(FINE)):
+                connection, wire = service.send(request_)
+                await turns(10)
+                assert connection.eof_received()
+                await loop.pass_seconds(1)
+                assert not wire.written
+                assert not wire.closed
+            for nothing_whole in (b"", FINE[:-3], application(FINE)[:-3], GET[:-2]):
+                connection, wire = service.send(nothing_whole)
+                await turns(10)
+                connection.eof_received()
+                assert wire.closed
+
+    run(test)
