@@ -12,9 +12,9 @@ from service.text.slices import Sliced
 
 INVISIBLE = "\u00ad\u2060\ufeff"  # say where a line may break, and nothing else
 # Apostrophes, hyphens and spaces that differ from those of a keyboard in how they look, or where a line may break.
-VARIANTS = {"’": "'", "‘": "'", "\u2010": "-", "\u2011": "-", "\u00a0": " ", "\u2009": " ", "\u202f": " "}
+VARIANTS = {"’": "'", "‘": "'", "ʼ": "'", "\u2010": "-", "\u2011": "-", "\u00a0": " ", "\u2009": " ", "\u202f": " "}
 # What is read in place of a character that a vocabulary lacks.
-SUBSTITUTES = VARIANTS | dict.fromkeys("“”„«»″", '"') | dict.fromkeys("‹›‚ʼ′", "'") | dict.fromkeys("–—−", "-")
+SUBSTITUTES = VARIANTS | dict.fromkeys("“”„«»″", '"') | dict.fromkeys("‹›‚′", "'") | dict.fromkeys("–—−", "-")
 SUBSTITUTES["…"] = "..."
 
 _AT_ONCE = 256  # characters that are normalized together: marks in a row are sorted in the square of their number
@@ -111,7 +111,7 @@ def _places(text: str, start: int) -> Sequence[int]:
     if unicodedata.is_normalized("NFC", text) and not _INVISIBLE.search(text):
         return range(start, start + len(text))  # variants are of one character as well
     places: list[int] = []
-    starts = [i for i, character in enumerate(text) if not i or not _composes(character)]
+    starts = [i for i, character in enumerate(text) if not i or not _composes(character) or text[i - 1].isspace()]
     for first, end in pairwise([*starts, len(text)]):
         width = len(normalize(text[first:end]))
         places += range(start + first, start + end) if width == end - first else [start + first] * width

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.text.languages import named_tokenizer
@@ -32,6 +32,7 @@ TEXTS = st.text(
 
 
 @given(st.one_of(TEXTS, st.text()))
+@example("a \u0301\u00ad")
 def test_normal_form_and_its_offsets(text: str) -> None:
     plain, places = finish(normalize_with_offsets(text))
     assert plain == normalize(text) == normalize(plain)
@@ -41,6 +42,7 @@ def test_normal_form_and_its_offsets(text: str) -> None:
     assert len(places) == len(plain) + 1
     assert places[-1] == len(text)
     assert all(a <= b for a, b in pairwise(places))
+    assert all(character.isspace() == text[place].isspace() for character, place in zip(plain, places, strict=False))
 
 
 @given(st.one_of(TEXTS, st.text()))
@@ -81,7 +83,7 @@ def test_long_texts_in_parts(repeated: str) -> None:
         "가나다 각설탕. 'tis",
     ],
 )
-@pytest.mark.parametrize("apostrophe", ["'", "’", "‘"])
+@pytest.mark.parametrize("apostrophe", ["'", "’", "‘", "ʼ"])
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_variants_of_a_text_have_the_same_tokens(tokenizer: Tokenizer, text: str, apostrophe: str, form: Form) -> None:
     variant = unicodedata.normalize(form, text.replace("'", apostrophe)).replace("-", "\u2011")
