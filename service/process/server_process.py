@@ -55,13 +55,14 @@ class BoardGroup(ProcessGroup):
         If none of this process's versions of a model has a share yet, the others do not have these versions, either:
         they get the shares that they will have.
         """
-        status = self._board.service.read()
+        status, unread = self._board.service.read(), dict(self._status.unread)
         shares, coming = dict(status.shares), dict(status.load)
         here = {state.key for state in own if state.state is State.READY}
         served = {key.name for key, share in shares.items() if share and key in here}
         return [
             replace(
                 state,
+                state=State.STARTING if state.key in unread else state.state,  # another process tries it again
                 share=(shares if state.key.name in served else coming).get(state.key, 0.0),
                 default=state.key.name in status.defaults,
                 named=state.key in shares,

@@ -88,9 +88,11 @@ def test_a_version_that_a_fault_of_the_machine_kept_from_loading_is_not_among_th
     made, slot = group(board), board.slots[0]
     made.note_loading(NEW, 0)
     made.note_unread(NEW, "No space left on device")
-    made.note([*states(OLD), ModelState(NEW, State.REFUSED, "No space left on device")])
+    own = [*states(OLD), ModelState(NEW, State.REFUSED, "No space left on device")]
+    made.note(own)
     unread = ((NEW, "No space left on device"),)
     assert slot.status.read() == ProcessStatus(None, (OLD,), (), unread)
+    assert [state.state for state in made.offered(own)] == [State.READY, State.STARTING], "requests for it get 503"
 
 
 def test_what_it_loads_is_noted_before_it_begins_until_it_is_done(board):
