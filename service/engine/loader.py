@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from tempfile import gettempdir
 
 import numpy as np
 
@@ -109,7 +110,7 @@ class ModelLoading:
                 except Exception as error:  # one broken version does not keep the others from serving
                     known = error if isinstance(error, TagwerkError) else f"{type(error).__name__}: {error}"
                     reason = str(ArtifactError(str(known)))
-                    if is_machine_fault(error):
+                    if is_machine_fault(error) or not Path(gettempdir()).is_dir():  # cleaners remove old folders
                         log.error("cannot load %s: %s", key, reason)
                         self.on_unread(key, reason)
                     else:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import logging
 import os
 import shutil
@@ -205,9 +206,15 @@ def watch_lifeline(lifeline: int, server: Server) -> None:
 
 
 def use_own_temporary_folder(number: int) -> None:
-    """Has this process write temporary files to a folder of its slot; removes what a killed process left there."""
-    tempfile.tempdir = None
-    folder = Path(tempfile.gettempdir(), f"process-{number}")
+    """Has this process write temporary files to a folder of its slot; removes what a killed process left there.
+
+    The folder of all processes is made again if a cleaner of old files has removed it. Raises OSError.
+    """
+    service_folder = Path(os.environ["TMPDIR"])
+    service_folder.mkdir(mode=0o700, exist_ok=True)
+    if service_folder.stat().st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, "it belongs to another user", str(service_folder))
+    folder = service_folder / f"process-{number}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     tempfile.tempdir = str(folder)

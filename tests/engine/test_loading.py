@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+import tempfile
 import threading
 from itertools import pairwise
 from pathlib import Path
@@ -331,6 +332,16 @@ def test_a_fault_of_the_machine_is_not_the_version_s_and_what_is_not_one_is(erro
         unread.clear()
         other.run()
         assert (list(other.refused), unread) == ([TAGGER], {})
+
+
+def test_a_version_is_not_refused_for_a_temporary_folder_that_a_cleaner_has_removed(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "removed"))
+    unread: dict[ModelKey, str] = {}
+    bench = Bench()
+    bench.loading.on_unread = unread.__setitem__
+    bench.load_sequence_model = failing(of_system(errno.ENOENT))  # type: ignore[method-assign]
+    bench.run()
+    assert list(unread) == [TAGGER]
 
 
 def failing(error: Exception) -> Any:

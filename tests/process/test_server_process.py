@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -181,13 +182,23 @@ def test_a_process_whose_supervisor_has_died_ends_in_order_or_at_last_at_once(mo
 
 
 def test_a_process_has_temporary_files_of_its_own_and_none_of_one_that_was_killed(monkeypatch, tmp_path):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    shared = tmp_path / "removed by a cleaner"
+    monkeypatch.setenv("TMPDIR", str(shared))
     monkeypatch.setattr(tempfile, "tempdir", "/elsewhere")
     for _ in range(2):
         use_own_temporary_folder(3)
-        assert tempfile.gettempdir() == str(tmp_path / "process-3")
-        assert list((tmp_path / "process-3").iterdir()) == []
-        (tmp_path / "process-3" / "copy").touch()
+        assert tempfile.gettempdir() == str(shared / "process-3")
+        assert list((shared / "process-3").iterdir()) == []
+        (shared / "process-3" / "copy").touch()
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o700
+
+
+def test_a_temporary_folder_of_another_user_is_not_used(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(PermissionError):
+        use_own_temporary_folder(3)
+    assert not list(tmp_path.iterdir())
 
 
 def test_processes_are_named_for_ps():
