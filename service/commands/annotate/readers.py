@@ -22,6 +22,7 @@ from service.commands.annotate.rows import (
     BadRow,
     Layout,
     Lines,
+    RawLine,
     Row,
     UnreadableInput,
     import_extra,
@@ -31,6 +32,7 @@ from service.errors import shortened
 
 DELIMITERS = ",;\t|"
 RECORD_BYTES = 2**20  # of a record of several lines, beside the longest text
+LOOK_LIKE_ROWS = 10  # lines
 SEPARATOR = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # a first line that names the delimiter, as Excel writes it
 CONLLU_COLUMNS = "ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC".split()
 NOT_A_WORD = re.compile(r"\d+[-.]\d+")  # the range of a multiword token, or an empty node
@@ -179,6 +181,8 @@ class Table(Iterator[str]):
             cells = next(self._records)
             if cells and len(cells) != len(self.columns):
                 raise lines.error(self._miscounted(cells), line)
+            if self._takes_in_rows(lines.row[1:-1]):
+                raise lines.error(f"a quote that takes in {len(lines.row) - 1} lines that look like rows", line)
             if is_read_again and sum(one.content.count(b'"') for one in lines.row) % 2:
                 raise lines.error("a quote that is not closed, or was opened in an earlier line", line)
         except csv.Error as error:
@@ -200,6 +204,11 @@ class Table(Iterator[str]):
         if lines.row and lines.position.bytes - self._start.bytes > self._most:
             raise lines.error(f"a quote that is not closed within {self._most:,} bytes", first)
         return lines.read()
+
+    def _takes_in_rows(self, inner: Sequence[RawLine]) -> bool:
+        """Returns whether lines inside of a quoted cell have as many delimiters each as a row of several columns."""
+        delimiter, number = self.csv["delimiter"].encode(self._job.encoding), len(self.columns) - 1
+        return number > 0 and len(inner) >= LOOK_LIKE_ROWS and {n.content.count(delimiter) for n in inner} == {number}
 
     def _miscounted(self, cells: Sequence[str]) -> str:
         advice = "quote cells with delimiters" if "strict" in self.csv else "if cells are quoted, --input-format csv"

@@ -85,6 +85,7 @@ def test_an_input_of_nothing_but_bad_rows_is_an_error(tmp_path):
         ({3: '3,"ends" too early', 4: '4,"never closed', 6: '6,"""quoted"" is fine"'}, [3, 4]),
         ({3: '3,"never closed', 4: '4,a 5" screen', 5: "5,one,too many"}, [3, 4, 5]),
         ({3: '3,"never closed', 900: "900,caf\udce9"}, [3, 900]),
+        ({3: '3,"never closed', 700: '700,a screen of 12"'}, [3, 700]),
         ({3: f'3,"{"much too long, " * 10}\nof {"two lines, " * 10}"'}, [3]),
     ],
 )
