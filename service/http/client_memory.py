@@ -31,7 +31,7 @@ class ClientMemory:
         self._unchecked = 0  # bytes
 
     def grow(self, size: int) -> None:
-        """Adds bytes that may have to be held; checks the sum once they are a sixteenth of the total."""
+        """Adds bytes that may have to be held; checks the sum after each part of the total."""
         self._unchecked += size
         if self._unchecked * CHECKS > self.most:
             self.check()

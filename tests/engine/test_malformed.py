@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.engine.requests import Requests
+from service.engine.requests import Requests, check_generation
 from service.errors import InternalError, ModelNotFound
 from service.types import ModelKey
 from tests.engine.running import LM, SAMPLING, TAGGER, prompt, request
@@ -28,6 +28,11 @@ async def test_a_text_whose_numbers_are_out_of_range_is_refused_and_harms_no_oth
     with pytest.raises(InternalError, match="lm/1 got a generation request with numbers out of range"):
         await anext(made.generate(replace(prompt(1), **changes)))
     assert [token.id async for token in made.generate(prompt(1, 2, 3))] == [4, 5, 6]
+
+
+@pytest.mark.parametrize(("top_k", "seed"), [(2**31 - 1, 2**63 - 1), (0, -(2**63))])
+def test_the_largest_and_smallest_numbers_are_in_range(top_k, seed):
+    check_generation(replace(prompt(1), sampling=SAMPLING._replace(top_k=top_k, seed=seed)))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ async def test_texts_are_generated_side_by_side_and_beside_batches(made):
     assert texts[1] == [11, 12, 13, 14, 15]
     assert texts[2] == [21, 22, 23, 24, 25]
     assert int(texts[3].outputs["sum"][0]) == 7
+    assert not made._streams.texts, "nothing is kept of texts that have ended"
 
 
 async def test_only_texts_that_request_logprobs_have_them(device, made):
@@ -85,6 +86,29 @@ async def test_a_text_whose_deadline_passes_or_whose_step_fails_says_so(at_start
             pass
     device.failure = None
     assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
+
+
+async def test_a_step_that_fails_does_not_repeat_another_that_has_run_beside_it(device, made, monkeypatch):
+
+    async def collect(*ids: int) -> list[int]:
+        return [token.id async for token in made.generate(prompt(*ids))]
+
+    def finish() -> None:
+        real()
+        if (error := next(errors, None)) is not None:
+            raise error
+
+    real, errors = device.finish_step, iter([None, failing()])
+    held = await hold(device, made)
+    texts = [asyncio.create_task(collect(*ids)) for ids in ([1, 2, 3], [4])]
+    await turns()
+    monkeypatch.setattr(device, "finish_step", finish)
+    device.go.set()
+    await held
+    with pytest.raises(DeviceFailed):
+        await texts[0]
+    assert await texts[1] == [5, 6, 7]
+    assert len(device.steps) == 1 + 3
 
 
 async def test_texts_are_cut_where_they_are_when_the_service_stops(made):

@@ -80,7 +80,7 @@ def test_the_clients_with_the_least_average_rate_are_dropped_until_the_others_fi
     held.check()
     assert not any(client.dropped for client in (slow, slower, fast))
     slower.moved, slow.moved, fast.moved = 100, 200, 1000
-    fast.held = 41
+    fast.held = 80
     held.clock = lambda: 1010.0
     held.check()
     assert [client.dropped for client in (slow, slower, fast)] == [False, True, False]
@@ -95,10 +95,12 @@ def test_the_rate_counts_from_when_bytes_are_held():
     held = memory(old, new)
     held.clock = lambda: 1000.0
     held.check()
-    new.held = 60
-    held.clock = lambda: 1100.0
+    new.held, held.clock = 40, lambda: 1050.0
     held.check()
-    assert (old.dropped, new.dropped) == (True, False), "what the old one moved before does not count"
+    old.moved, new.moved = 10**9 + 100, 100
+    new.held, held.clock = 60, lambda: 1100.0
+    held.check()
+    assert (old.dropped, new.dropped) == (True, False), "one byte a second since it holds some, and two"
     new.held = 0
     held.clock = lambda: 1200.0
     held.check()

@@ -87,6 +87,19 @@ def test_a_default_that_cannot_be_written_holds_while_the_process_runs(store, ca
         assert caplog.text.count("the default models hold as long as this process runs") == 1
 
 
+def test_a_serving_config_that_cannot_be_read_changes_nothing_and_is_said_once_each_time(store, caplog):
+    with serving(store) as here:
+        config = store / "serving.json"
+        before = config.read_text()
+        for times in (1, 2):
+            config.write_text("{")
+            here.look()
+            assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
+            assert caplog.text.count("the previous serving config stays in effect") == times
+            config.write_text(before)
+            here.look()
+
+
 def test_a_version_that_a_process_refused_is_tried_again_once_its_files_have_changed(store):
     with serving(store) as here:
         folder = write_version(store, "victim")

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from uvicorn.config import STARTUP_FAILURE
 
 from service.backend.base import Backend
 from service.engine.engine import Engine
@@ -326,3 +327,13 @@ def test_an_error_of_the_start_ends_it_and_is_raised():
     with here.listening, pytest.raises(ConfigurationError, match="no GPU"):
         here.server.serve_until_stopped(here.listening)
     assert here.slot.state is State.STARTING
+
+
+def test_an_application_that_does_not_start_ends_the_process(monkeypatch):
+    async def fails(scope: object, receive: Callable[[], Any], send: Callable[[object], Any]) -> None:
+        await send({"type": "lifespan.startup.failed"})
+
+    monkeypatch.setattr(module, "create_app", lambda context: fails)
+    here = Scene()
+    with here.listening, pytest.raises(SystemExit, match=str(STARTUP_FAILURE)):
+        here.server.serve_until_stopped(here.listening)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 from prometheus_client import values
@@ -20,7 +20,7 @@ from service.errors import ConfigurationError
 from service.process import supervisor
 from service.process.board import SPARE_SLOTS, Board
 from service.process.fork_server import Inherited
-from service.process.supervised import Child
+from service.process.supervised import GRACE_SECONDS, Child
 from service.process.supervisor import Supervisor
 from service.settings import Settings
 from tests.fakes import Clock
@@ -62,7 +62,9 @@ def test_processes_are_waited_for_until_they_end_or_their_time_does_or_a_second_
 ):
     clock = Clock()
     made = Supervisor.__new__(Supervisor)
-    made._signals = 1
+    made._signals, made._signal = 1, signal.SIGTERM
+    made._settings = Settings(drain_delay_seconds=60, drain_timeout_seconds=40 - GRACE_SECONDS)
+    made._listening = made._fork_server = cast(Any, SimpleNamespace(close=lambda: None))
 
     def sleep(seconds: float) -> None:
         clock.now += 1
@@ -71,7 +73,8 @@ def test_processes_are_waited_for_until_they_end_or_their_time_does_or_a_second_
 
     monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=clock, sleep=sleep))
     began, process = clock.now, Ending(clock, needs)
-    assert made._end([cast(Child, process)], 100) == status
+    made._children = lambda: [cast(Child, process)]  # type: ignore[method-assign]
+    assert made._stop() == status
     assert clock.now - began == took
     assert process.status is not None
 
@@ -222,6 +225,16 @@ def test_a_process_that_ends_with_an_error_while_the_service_stops_is_its_status
     assert [child.status for child in Started.all] == [0, 70]
 
 
+def test_an_unexpected_error_ends_all_processes(settings, listening, monkeypatch, tmp_path):
+    made = Supervisor(settings, listening)
+    made._rollout.tick()
+    monkeypatch.setattr(made._rollout, "tick", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        made.run()
+    assert [child.status for child in Started.all] == [-signal.SIGKILL] * 2
+    assert folders(tmp_path) == []
+
+
 def test_a_start_that_fails_is_undone(settings, listening, tmp_path):
     missing = settings.model_copy(update={"model_store": tmp_path / "none"})
     with pytest.raises(ConfigurationError, match="there is no model store"):
@@ -271,4 +284,5 @@ def test_a_temporary_folder_that_is_removed_is_made_again_for_the_next_process(
         patch.setattr(os, "getuid", lambda: 12345)
         with pytest.raises(PermissionError, match="is another user's"):
             made._fork(0)
+    shutil.rmtree(folder)
     run(made, monkeypatch)

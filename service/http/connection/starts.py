@@ -21,10 +21,9 @@ class Starts:
     def add(self, begin: Callable[[], object]) -> None:
         """Calls `begin`, which makes the task of a request, now or soon."""
         self._waiting.append(begin)
-        if self._begun < MOST_AT_ONCE:
-            if self._begun == 0:
-                asyncio.get_running_loop().call_soon(self._go_on)
-            self._begin()
+        if self._begun == 0:
+            asyncio.get_running_loop().call_soon(self._go_on)
+        self._begin()
 
     def _begin(self) -> None:
         while self._waiting and self._begun < MOST_AT_ONCE:
