@@ -37,7 +37,7 @@ from service.commands.annotate.records import (
 from service.commands.annotate.remote import url_of
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
-from service.commands.annotate.uncertain import find, write
+from service.commands.annotate.uncertain import check_output, find, write
 from service.errors import ModelNotFound
 from service.settings import Settings
 from service.store.serving import served
@@ -109,6 +109,8 @@ class ProgressDisplay:
 
 def annotate(settings: Settings, job: Job) -> int:
     """Annotates all files; returns the exit status. Raises TagwerkError."""
+    if job.uncertain is not None:
+        check_output(job)
     versions, defaults = served(settings, every_model=True)
     job = replace(job, model=job.model or defaults.get(job.task), longest_text=settings.max_text_characters)
     chosen = [choose(versions, job)]

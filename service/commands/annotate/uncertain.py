@@ -78,14 +78,19 @@ def unlike(ordered: Sequence[Found], count: int) -> Iterator[Found]:
             yield found
 
 
+def check_output(job: Job) -> None:
+    """Raises UnusableOutput if the output exists."""
+    if job.output not in (None, STANDARD) and job.output.exists():
+        raise UnusableOutput(f"{job.output} is there already, and may have been corrected: name another --output")
+
+
 def write(found: Sequence[Found], job: Job) -> None:
     """Writes texts as a file to be corrected: CoNLL-U of a tagger, CSV of a classifier. Raises UnusableOutput."""
     content = ("" if job.task == "tag" else "text,label\n") + "".join(each.written for each in found)
     if job.output in (None, STANDARD):
         sys.stdout.write(content)
         return
-    if job.output.exists():
-        raise UnusableOutput(f"{job.output} is there already, and may have been corrected: name another --output")
+    check_output(job)  # it may have been made meanwhile
     try:
         write_whole(job.output, content)
     except OSError as error:

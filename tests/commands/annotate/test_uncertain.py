@@ -31,5 +31,6 @@ def test_a_file_to_be_corrected_is_written_once(monkeypatch, tmp_path, capsys, t
         assert written.count("# newdoc") == 3
     else:
         assert [row[1] for row in csv.reader(written.splitlines())] == ["label", "good", "good", "good"]
+    monkeypatch.delattr("service.commands.annotate.command.served")  # refused before models are looked for
     assert main() == 1
     assert "right.out is there already, and may have been corrected" in capsys.readouterr().err
