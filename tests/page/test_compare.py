@@ -1,14 +1,20 @@
 """Two answers to a text side by side, of two models or of two versions of one."""
 
 import json
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from tests.conftest import Server, once, start_server
 from tests.page.conftest import opened
 from tests.page.driving import answered, run
 from tests.page.test_look import PHONE
+from tests.tiny_store import export_untrained, make_versions
+from tests.training import tiny
 
 TEXT = "La chatte dort sur le lit."
 
@@ -46,60 +52,82 @@ def test_two_taggers_answer_and_what_differs_is_marked(open_page, client, size):
     assert page.locator("#tag .differs").count() == 0
 
 
-def test_versions_of_a_model_are_compared_in_all_of_their_tags(browser, server, client):
-    readiness = client.get("/readyz").json()
-    tagger = next(model for model in readiness["models"] if model["name"] == "tagger-en")
-    readiness["models"].append({**tagger, "version": "0", "share": 0.0, "default": False})
-    asked = []
+@pytest.fixture(scope="module")
+def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service with two versions of a tagger and of a classifier, each of another seed, and dictionaries."""
+    folder = tmp_path_factory.mktemp("versions")
+    store, words = folder / "store", folder / "dictionaries"
+    shutil.copytree(once(tmp_path_factory, "tiny-versions", make_versions), store)
+    export_untrained(store, tiny.sentiment(seed=2))
+    shares = {name: {"canary": {"version": "1", "share": 0.1}} for name in ("tagger-tiny", "sentiment-tiny")}
+    (store / "serving.json").write_text(json.dumps({"models": shares}))
+    words.mkdir()
+    (words / "tagger-tiny.tsv").write_text("lol\t\tNOUN\tNN\t_\n")
+    (words / "sentiment-tiny.tsv").write_text("Acme\n")
+    settings = {"TAGWERK_MODEL_STORE": str(store), "TAGWERK_OVERRIDES_DIR": str(words)}
+    with start_server(folder / "log", **settings) as running:
+        running.wait_until_ready()
+        yield running
 
-    def answer(route) -> None:
-        body = json.loads(route.request.post_data)
-        asked.append(body["model"])
-        response = route.fetch(post_data=json.dumps({**body, "model": "tagger-en"}))
-        found = response.json()
-        if body["model"] == "tagger-en/0":
-            found["version"] = "0"
-            found["results"][0]["sentences"][0]["tokens"][0]["lemma"] = "other"
-        route.fulfill(response=response, json=found)
 
-    with opened(browser, server.url) as (page, _):
-        page.route("**/readyz", lambda route: route.fulfill(json=readiness))
-        page.route("**/tag", answer)
-        page.goto("/#tag?text=Dogs+bark.&model=tagger-en/0")
+def asked(server: Server, task: str, model: str, text: str) -> dict[str, Any]:
+    body = {"text": text, "model": model}
+    result: dict[str, Any] = httpx.post(f"{server.url}/{task}", json=body, timeout=60).json()["results"][0]
+    return result
+
+
+def test_versions_of_a_model_are_compared_in_all_of_their_tags(browser, two_versions):
+    names = ["tagger-tiny/1", "tagger-tiny/2"]
+    text = "The dog sees a cat lol"
+    first, second = (asked(two_versions, "tag", name, text)["sentences"][0]["tokens"] for name in names)
+    expected = [
+        any(one[tag] != other[tag] for tag in ("upos", "xpos", "feats"))
+        for one, other in zip(first, second, strict=True)
+    ]
+    assert len({*expected}) == 2, "what is from the dictionary does not differ"
+    with opened(browser, two_versions.url) as (page, _):
+        page.goto(f"/#tag?text={text.replace(' ', '+')}&model={names[0]}")
         page.wait_for_selector("#tag .cost:not([hidden])")
         menu = page.get_by_label("Compare with").first
-        answered(page, "tag", lambda: menu.select_option(f"tagger-en/{tagger['version']}"))
-        assert asked[-2:] == ["tagger-en/0", f"tagger-en/{tagger['version']}"]
-        titles = page.locator("#tag .side h3").all_inner_texts()
-        assert titles == ["English, version 0", f"English, version {tagger['version']}"]
-        assert page.locator("#tag .differs .word").all_inner_texts() == ["Dogs", "Dogs"]
+        answered(page, "tag", lambda: menu.select_option(names[1]))
+        assert page.locator("#tag .side h3").all_inner_texts() == ["English, version 1", "English, version 2"]
+        for side in page.locator("#tag .side").all():
+            marks = side.locator("[role=option]").evaluate_all("all => all.map(e => e.classList.contains('differs'))")
+            assert marks == expected
+        counted = (page.locator("#tag .legend li:not([hidden])").nth(0)).inner_text().split()
+        numbers = [str(sum(token["upos"] == counted[0] for token in answer)) for answer in (first, second)]
+        assert counted[-3:] == [numbers[0], "/", numbers[1]]
         page.locator("#tag .differs").first.focus()
-        assert "Lemma: dog" in page.locator(".details:not([hidden])").inner_text()
+        assert "The other answer" in page.locator(".details:not([hidden])").inner_text()
 
 
-def test_labels_of_two_versions_stand_side_by_side(browser, server, client):
-    readiness = client.get("/readyz").json()
-    model = next(model for model in readiness["models"] if model["task"] == "classify")
-    readiness["models"].append({**model, "version": "0", "share": 0.0, "default": False})
-    scores = {"negative": 0.8, "neutral": 0.1, "positive": 0.1}
-    result = {"label": "negative", "scores": scores, "score": -0.7, "magnitude": 0.7, "mixed": False, "sentences": []}
-
-    def answer(route) -> None:
-        if json.loads(route.request.post_data)["model"].endswith("/0"):
-            route.fulfill(json={"model": model["name"], "version": "0", "results": [result]})
-        else:
-            route.continue_()
-
-    with opened(browser, server.url) as (page, _):
-        page.route("**/readyz", lambda route: route.fulfill(json=readiness))
-        page.route("**/classify", answer)
-        page.goto("/#classify?text=Superb.")
+def test_labels_of_two_versions_stand_side_by_side(browser, two_versions):
+    names, text = ["sentiment-tiny/1", "sentiment-tiny/2"], "Acme is lovely."
+    first, second = (asked(two_versions, "classify", name, text)["label"] for name in names)
+    assert first != second
+    with opened(browser, two_versions.url) as (page, _):
+        page.goto(f"/#classify?text={text.replace(' ', '+')}&model={names[0]}")
         page.wait_for_selector("#classify .cost:not([hidden])")
         menu = page.locator("#classify").get_by_label("Compare with")
-        answered(page, "classify", lambda: menu.select_option(f"{model['name']}/0"))
+        answered(page, "classify", lambda: menu.select_option(names[1]))
         best = page.locator("#classify .best")
-        assert [row.inner_text().split()[1] for row in best.all()] == ["positive", "negative"]
+        assert [row.inner_text().split()[1] for row in best.all()] == [first, second]
         assert all(row.locator(".differs").is_visible() for row in best.all())
-        assert page.locator("#classify .summary").inner_text().endswith(f"; {model['name']}, version 0: negative")
+        assert page.locator("#classify .summary").inner_text().endswith(f"; sentiment-tiny, version 2: {second}")
         boxes = [box for side in page.locator("#classify .side").all() if (box := side.bounding_box())]
         assert boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+        left_out = page.locator("#classify .hint", has_text="The dictionary leaves out: Acme.")
+        assert left_out.count() == 2, "of each answer"
+
+
+def test_what_is_from_the_dictionary_is_told_apart(browser, two_versions):
+    with opened(browser, two_versions.url) as (page, _):
+        page.goto("/#tag?text=lol+today")
+        page.wait_for_selector("#tag .cost:not([hidden])")
+        word = page.locator("#tag [role=option]").first
+        assert word.get_attribute("aria-label") == "lol, NOUN, noun, from the dictionary"
+        word.focus()
+        shown = page.locator(".details:not([hidden])").inner_text()
+        lines = list(filter(None, shown.splitlines()))
+        assert lines[lines.index("From the dictionary") + 1 :][:2] == ["NOUN", "NN"]
+        assert "Part of speech by the model" in lines

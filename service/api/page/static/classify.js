@@ -52,6 +52,7 @@ async function side(text, { answer, title }, other, signal) {
   const theirs = other?.answer.results[0] ?? result;
   const parts = [scoreList(result, theirs.label)];
   if (result.score !== undefined) parts.push(strength(result));
+  if (result.ignored) parts.push(make("p", { class: "hint" }, `The dictionary leaves out: ${result.ignored.map((word) => word.text).join(", ")}.`));
   if (result.contributions?.tokens.length > 0) {
     parts.push(await shadedText(text, result.contributions, signal), largestContributions(result.contributions));
   }

@@ -135,12 +135,12 @@ export class Tag extends Panel {
     this.updateSvgButton();
   }
 
-  /** Shows in the legend how many tokens have each part of speech; those that do not occur are not highlighted any more. */
+  /** Shows in the legend how many tokens have each part of speech, of two answers in both; those that do not occur are not highlighted any more. */
   showCounts(tokens, others) {
-    const tags = Map.groupBy(tokens, ({ upos }) => upos);
-    const occurring = new Set([...tokens, ...others].map(({ upos }) => upos));
+    const answers = others.length > 0 ? [tokens, others] : [tokens];
+    const occurring = new Set(answers.flat().map(({ upos }) => upos));
     for (const [tag, { entry, number }] of this.legend) {
-      number.textContent = tags.get(tag)?.length ?? 0;
+      number.textContent = answers.map((all) => all.filter(({ upos }) => upos === tag).length).join(" / ");
       entry.hidden = !occurring.has(tag);
     }
     this.element.querySelector(".legend").hidden = occurring.size === 0;

@@ -188,7 +188,7 @@ function keyOf({ start, end, text }) {
 
 function tokenElement(token, corrected = false) {
   const name = UPOS[token.upos] ?? "";
-  const label = [token.text, token.upos, name, corrected ? "corrected" : percent(token.confidence)].filter(Boolean).join(", ");
+  const label = [token.text, token.upos, name, corrected ? "corrected" : token.source ? "from the dictionary" : percent(token.confidence)].filter(Boolean).join(", ");
   const confidence = corrected ? make("i", {}, "✎") : token.confidence < CONFIDENT ? make("i", {}, `${Math.round(token.confidence * 100)}%`) : null;
   return make(
     "span",
@@ -203,9 +203,10 @@ function* cardContent({ token, word, other = [] }) {
   const lemma = token.lemma && token.lemma !== "_" ? make("span", { class: "lemma" }, "lemma ", make("bdi", {}, token.lemma)) : null;
   const within = word ? [" in ", make("bdi", {}, word.text), " "] : [" "];
   yield make("p", { class: "head" }, make("bdi", { class: "form" }, token.text), ...within, lemma);
-  const best = [{ tag: token.upos, probability: token.confidence }];
-  yield ranking("Part of speech", token.n_best?.upos ?? best, (tag) => make("span", {}, make("b", {}, tag), ` ${UPOS[tag] ?? ""}`));
-  if (token.n_best?.xpos) yield ranking("Treebank tag", token.n_best.xpos, (tag) => make("b", {}, tag));
+  const [best, by] = [[{ tag: token.upos, probability: token.confidence }], token.source ? " by the model" : ""];
+  if (token.source) yield fact("From the dictionary", ...[token.upos, token.xpos].map((tag) => make("span", { class: "feature" }, tag)));
+  yield ranking(`Part of speech${by}`, token.n_best?.upos ?? best, (tag) => make("span", {}, make("b", {}, tag), ` ${UPOS[tag] ?? ""}`));
+  if (token.n_best?.xpos) yield ranking(`Treebank tag${by}`, token.n_best.xpos, (tag) => make("b", {}, tag));
   else yield fact("Treebank tag", token.xpos);
   const features = Object.entries(token.feats);
   if (features.length > 0) yield fact("Features", ...features.map(([name, value]) => make("span", { class: "feature" }, `${name} `, make("b", {}, value))));
