@@ -1,6 +1,7 @@
 """Corrections on the page: of tags and of labels."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -36,6 +37,8 @@ def test_another_tag_is_chosen_by_keyboard_and_sent(tagged):
     form.wait_for()
     assert tagged.evaluate("document.activeElement.name") == "upos"
     assert tagged.locator("#tokens-card").is_hidden(), "it would cover the form"
+    chosen = form.locator("option:checked").all_inner_texts()
+    assert all(re.fullmatch(r".+, [\d.]+ %", text) for text in chosen), "also where nothing points at a token"
     tagged.keyboard.type("VERB")
     form.locator("[name=xpos]").select_option("VBP")
     form.locator("[name=feats]").select_option(FEATS)

@@ -1,7 +1,7 @@
 // Corrections of an answer, where the service stores them: tags that are right, or a label.
 
 import { read, request } from "./api.js";
-import { count, make } from "./dom.js";
+import { count, make, percent } from "./dom.js";
 import { asText, TITLES, UPOS } from "./upos.js";
 
 const details = new Map(); // of model versions: a promise of the answer of /models/{name}/{version}
@@ -176,11 +176,12 @@ export class TagFeedback extends Feedback {
   }
 }
 
-/** Makes the menu of a column: the parts of speech; of another, first what the model finds probable. */
+/** Makes the menu of a column: the parts of speech; of another, first what the model finds probable. Its best have their probability. */
 function menu(name, labels, token, value) {
-  const options = (some) => some.map((label) => make("option", { value: label, selected: label === value }, titleOf(name, label)));
+  const shares = new Map((token.n_best?.[name] ?? []).map(({ tag, probability }) => [tag, `, ${percent(probability)}`]));
+  const options = (some) => some.map((label) => make("option", { value: label, selected: label === value }, titleOf(name, label), shares.get(label) ?? ""));
   if (name === "upos") return make("select", { name }, ...options(labels.toSorted()));
-  const probable = [...new Set([value, ...(token.n_best?.[name] ?? []).map(({ tag }) => tag)])];
+  const probable = [...new Set([value, ...shares.keys()])];
   const others = labels.filter((label) => !probable.includes(label)).toSorted();
   const groups = [["Probable", probable], ["Others", others]].map(([label, some]) => make("optgroup", { label }, ...options(some)));
   return make("select", { name }, ...groups);
