@@ -126,6 +126,14 @@ def test_a_refusal_is_followed_by_a_poll_at_once(store, interval):
     assert not watch.polling
 
 
+@pytest.mark.parametrize("interval", [0.0, 3600.0])
+def test_a_change_of_the_serving_config_is_followed_at_once_where_the_store_is_polled(store, interval):
+    watch = StoreWatch(Settings(model_store=store, store_interval_seconds=interval))
+    os.utime(store / "serving.json", ns=(1, 1))
+    found = [watch.poll() for _ in range(4)]
+    assert [one is not None for one in found] == [False, interval > 0, False, False]
+
+
 @pytest.mark.parametrize("missing", ["folder", "versions"])
 def test_a_store_that_is_missing_or_empty_at_the_start_is_an_error(tmp_path, missing):
     place = tmp_path / "none"

@@ -233,6 +233,7 @@ def test_a_connection_whose_first_request_is_late_is_answered_after_the_socket_h
     monkeypatch.setattr(module, "FIRST_REQUEST_CHECKS", 100_000)
     here.run(scenario)
     assert answers[0].startswith(b"HTTP/1.1 200 ")
+    assert b"server: " not in answers[0].lower()
     assert b"connection: close" in answers[0].lower()
     assert here.slot.connections == 0
 

@@ -5,11 +5,15 @@ import json
 import logging
 import re
 import sys
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from service.settings import Settings
 from service.telemetry.logs import JsonFormatter
+from service.telemetry.metrics import Metrics
+from service.telemetry.request import RequestRecorder
 from tests.http.scene import scene
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -80,6 +84,15 @@ def test_many_lines_are_all_written_and_whole(capfd):
     asyncio.run(test())
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert [line["request"].split("-")[0] for line in lines] == [str(number) for number in range(60)]
+
+
+def test_lines_that_are_written_together_are_no_longer_than_a_pipe_takes_at_once(monkeypatch):
+    recorder, pieces = RequestRecorder(Settings(), Metrics()), list[bytes]()
+    monkeypatch.setattr(recorder, "_output", SimpleNamespace(write=pieces.append))
+    monkeypatch.setattr(recorder, "_line", bytes)
+    recorder._waiting = cast(Any, [2047, 2047, 2047, 2048])
+    recorder._write()
+    assert [len(piece) for piece in pieces] == [4096, 2048, 2049]
 
 
 def test_what_is_logged_otherwise_is_json_with_its_exception():
