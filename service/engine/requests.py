@@ -45,9 +45,9 @@ class Outcome:
     """
 
     outputs: dict[str, Array]
-    queue_seconds: float = 0.0
-    inference_seconds: float = 0.0
-    batch_size: int = 0
+    queue_seconds: float
+    inference_seconds: float
+    batch_size: int
 
 
 class Sampling(NamedTuple):

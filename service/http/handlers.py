@@ -37,10 +37,10 @@ class Exchange:
     Attributes:
         made: the handler class of the route.
         headers: by name in lower case.
+        deadline: a time of the monotonic clock.
         key: the API key that it was admitted with; to be released with the answer.
         client: the number of the key's owner.
         request: the parsed body.
-        deadline: a time of the monotonic clock.
         media_type: of the answer.
         in_progress: bytes of the body that are counted, once it is admitted, until it is answered.
         leave: lets others be worked on; called once it is over.
@@ -54,10 +54,10 @@ class Exchange:
     headers: Mapping[bytes, bytes]
     body: bytes
     timing: Timing
+    deadline: float
     key: Key | None = None
     client: int = ANONYMOUS
     request: Any = None
-    deadline: float = 0.0
     media_type: str = ""
     in_progress: int = 0
     leave: Callable[[], None] | None = None

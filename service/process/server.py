@@ -211,7 +211,6 @@ class Server(uvicorn.Server):
             self._slot.loaded = True
         if self._slot.loaded and self._slot.state is State.STARTING and not self._board.lacks_model(self._slot):
             self._slot.state = State.READY
-            self._context.note_readiness()
 
 
 def close_when_empty(listening: socket.socket) -> list[socket.socket]:

@@ -31,7 +31,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 PIECE_BYTES = 4096  # written atomically to a pipe (PIPE_BUF), so that lines of several processes do not mix
 LOGGER = "tagwerk.request"
 _ID = re.compile(rb"[!-+\--:<-~]{1,128}")  # visible ASCII; a comma or semicolon would look like a field of the log
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 current_ids: ContextVar["RequestIds"] = ContextVar("tagwerk_request_ids")
 
 
@@ -55,18 +55,17 @@ class Timing:
 
 
 class RequestIds(NamedTuple):
-    """A request's id, and the ids of its trace and parent span if it has a `traceparent` header."""
+    """A request's id, and that of its trace if it has a `traceparent` header."""
 
     request: str
     trace: str | None = None
-    parent: str | None = None
 
     def __str__(self) -> str:
         return f"request {self.request}" + (f", trace {self.trace}" if self.trace else "")
 
 
 def ids_from(headers: Mapping[bytes, bytes]) -> RequestIds:
-    """Returns the request's ids, and those of its `traceparent` (W3C Trace Context) unless it is malformed.
+    """Returns the request's id, and that of its trace by `traceparent` (W3C Trace Context) unless that is malformed.
 
     Generates a request id if the request has none.
     """
@@ -75,9 +74,9 @@ def ids_from(headers: Mapping[bytes, bytes]) -> RequestIds:
     if (traceparent := headers.get(b"traceparent")) is None:
         return RequestIds(request)
     found = _TRACEPARENT.fullmatch(traceparent.decode("latin-1").strip())
-    if found is None or (traceparent.startswith(b"00") and found[3]):
+    if found is None or (traceparent.startswith(b"00") and found[2]):
         return RequestIds(request)
-    return RequestIds(request, found[1], found[2])
+    return RequestIds(request, found[1])
 
 
 AnsweredRequest = tuple[float, float, RequestIds, str, str, int, Timing]  # Unix time of its end, its seconds, and so on

@@ -200,6 +200,7 @@ def check_same(running: tuple[asyncio.Runner, Service], sent: Sent, chunked: boo
 
 @settings(max_examples=400, suppress_health_check=EVENTS)
 @given(sent=requests(NAMES, []), chunked=st.booleans())
+@example(sent=Sent("/tag", [], b'{"text": "fine", "n_best": 2}'), chunked=False)
 def test_a_request_has_the_same_answer_on_both_ways(open_service, sent, chunked):
     check_same(open_service, sent, chunked)
 

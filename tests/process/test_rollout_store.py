@@ -100,6 +100,15 @@ def test_a_serving_config_that_cannot_be_read_changes_nothing_and_is_said_once_e
             here.look()
 
 
+def test_a_canary_that_is_not_in_the_store_yet_is_said_once(store, caplog):
+    caplog.set_level("INFO", "tagwerk.supervisor")
+    (store / "serving.json").write_text('{"models": {"victim": {"canary": {"version": "2", "share": 0.5}}}}')
+    with serving(store) as here:
+        here.look()
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
+        assert caplog.text.count("victim/2 is awaited") == 1
+
+
 def test_a_version_that_a_process_refused_is_tried_again_once_its_files_have_changed(store):
     with serving(store) as here:
         folder = write_version(store, "victim")
@@ -124,6 +133,8 @@ def test_a_refusal_is_followed_by_a_poll_at_once(store, interval):
     assert found is not None
     assert set(found.shares) == keys("healthy/1")
     assert not watch.polling
+    watch.verify_again(ModelKey("victim", "1"))
+    assert watch.polling
 
 
 @pytest.mark.parametrize("interval", [0.0, 3600.0])

@@ -147,7 +147,7 @@ def test_the_socket_that_processes_share_never_blocks_and_has_its_whole_backlog(
 
     monkeypatch.setattr(Server, "startup", startup)
     with Listening(fileno=here.listening.detach()) as listening:
-        here.server.serve_until_stopped(listening)
+        assert here.server.serve_until_stopped(listening) == 0
     assert listens == [BACKLOG]
 
 
@@ -299,6 +299,9 @@ def test_a_process_that_is_replaced_answers_its_connections_and_stops_once_the_l
     with others:
         here.run(scenario)
     assert answers[0].startswith(b"HTTP/1.1 200 ")
+    limit = here.server.config.timeout_graceful_shutdown
+    assert limit is not None
+    assert limit > here.context.settings.drain_timeout_seconds, "texts are cut before requests are cancelled"
     assert b"connection: close" in answers[0].lower()
 
 

@@ -13,13 +13,15 @@ from typing import Any, cast
 
 import pytest
 
+from service.artifact.manifest import ModelVersion
 from service.process import server_process
-from service.process.board import Board, ProcessStatus, ServiceStatus
+from service.process.board import SPARE_SLOTS, Board, ProcessStatus, ServiceStatus
 from service.process.server import ORPHAN_SECONDS, Server
 from service.process.server_process import (
     BoardGroup,
     read_versions,
     run_fork_server,
+    run_server,
     use_own_temporary_folder,
     watch_lifeline,
 )
@@ -241,3 +243,24 @@ def test_at_a_start_the_first_process_has_all_cores_and_new_versions_are_loaded_
     for slot, state in zip(board.slots, states.split(), strict=False):
         slot.state = State[state]
     assert server_process.loads_at_low_priority(board.slots, number, processes=2) is low
+
+
+@pytest.mark.parametrize(("number", "ready", "order", "low"), [(0, 0, "abcd", 0), (1, 0, "bacd", 1), (2, 2, "abcd", 1)])
+def test_at_a_start_the_other_processes_begin_with_the_second_version(monkeypatch, tmp_path, number, ready, order, low):
+    settings = Settings(model_store=tmp_path, processes=2)
+    board = Board(settings.processes + SPARE_SLOTS)
+    for name in "abcd":
+        write_version(tmp_path, name)
+    board.service.write(ServiceStatus(load=tuple((ModelKey(name, "1"), 1.0) for name in "dcbax")))  # x is lost
+    for slot in board.slots[: number + 1]:
+        slot.state = State.READY if slot in board.slots[:ready] else State.STARTING
+
+    def make_engine(own: Settings, versions: list[ModelVersion], *rest: object, low_priority: bool, **more: object):
+        assert ("".join(version.key.name for version in versions), low_priority) == (order, low)
+        raise InterruptedError
+
+    monkeypatch.setattr(server_process, "set_process_name", lambda name: None)
+    monkeypatch.setattr(server_process, "make_engine", make_engine)
+    with pytest.raises(InterruptedError):
+        run_server(settings, number, cast(Any, SimpleNamespace(board=board.file)))
+    assert board.slots[number].progress == len("dcbax")

@@ -5,6 +5,7 @@ import json
 import logging
 import re
 import sys
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ import pytest
 from service.settings import Settings
 from service.telemetry.logs import JsonFormatter
 from service.telemetry.metrics import Metrics
-from service.telemetry.request import RequestRecorder
+from service.telemetry.request import RequestIds, RequestRecorder, Timing
 from tests.http.scene import scene
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -86,13 +87,40 @@ def test_many_lines_are_all_written_and_whole(capfd):
     assert [line["request"].split("-")[0] for line in lines] == [str(number) for number in range(60)]
 
 
-def test_lines_that_are_written_together_are_no_longer_than_a_pipe_takes_at_once(monkeypatch):
-    recorder, pieces = RequestRecorder(Settings(), Metrics()), list[bytes]()
-    monkeypatch.setattr(recorder, "_output", SimpleNamespace(write=pieces.append))
+@pytest.fixture
+def pieces() -> list[bytes]:
+    return []
+
+
+@pytest.fixture
+def recorder(pieces, monkeypatch) -> RequestRecorder:
+    """Returns a recorder that writes its pieces of the log to a list."""
+    made = RequestRecorder(Settings(), Metrics())
+    monkeypatch.setattr(made, "_output", SimpleNamespace(write=pieces.append))
+    return made
+
+
+def test_lines_that_are_written_together_are_no_longer_than_a_pipe_takes_at_once(recorder, pieces, monkeypatch):
     monkeypatch.setattr(recorder, "_line", bytes)
     recorder._waiting = cast(Any, [2047, 2047, 2047, 2048])
     recorder._write()
     assert [len(piece) for piece in pieces] == [4096, 2048, 2049]
+
+
+async def test_probes_are_logged_only_where_they_fail_and_a_line_names_the_key(recorder, pieces):
+    for status in (200, 503, 500):
+        timing = Timing(0.0, {"queue": 0.0123456}, notes={"key": "ci"})
+        recorder.note(RequestIds("mine"), {}, "GET", "/readyz", status, timing)
+    recorder._write()
+    (line,) = pieces
+    assert re.search(rb"GET /readyz 500 \S+ ms; queue 12\.346; key ci; request mine\n$", line)
+
+
+def test_server_timing_has_the_stages_the_whole_and_the_batch():
+    timing = Timing(time.monotonic() - 0.5, {"queue": 0.25}, batch_size=3)
+    found = re.fullmatch(r'queue;dur=250\.000, total;dur=([\d.]+), batch;desc="batch of 3"', timing.header())
+    assert found
+    assert 500 <= float(found[1]) <= (time.monotonic() - timing.started) * 1000 + 1
 
 
 def test_what_is_logged_otherwise_is_json_with_its_exception():

@@ -25,12 +25,12 @@ def test_stages_lie_below_the_request_end_to_end():
     now = time.monotonic()
     timing = Timing(now - 0.5, {"tokenize": 0.1, "queue": 0.2, "inference": 0.05}, now - 0.4)
     parent = {b"traceparent": HEADERS["traceparent"].encode()}
-    ids = Spans(provider).record(RequestIds("mine"), parent, "POST", "/tag", 503, timing)
+    ids = Spans(provider).record(RequestIds("mine"), parent, "POST", "/tag", 500, timing)
     *stages, request = exporter.get_finished_spans()
     assert ids.trace == TRACE
     assert (request.name, format(request.parent.span_id, "016x")) == ("POST /tag", "b7ad6b7169203331")
     assert request.end_time - request.start_time == pytest.approx(0.5e9, rel=0.1)
-    assert request.attributes["http.response.status_code"] == 503
+    assert request.attributes["http.response.status_code"] == 500
     assert not request.status.is_ok
     assert [stage.name for stage in stages] == ["tokenize", "queue", "inference"]
     assert {stage.parent.span_id for stage in stages} == {request.context.span_id}
@@ -71,10 +71,13 @@ def collector() -> Iterator[tuple[str, list[tuple[str, ExportTraceServiceRequest
     server.server_close()
 
 
-def test_spans_reach_a_collector_that_the_environment_names(collector, monkeypatch):
+@pytest.mark.parametrize("name", [None, "tagwerk-test"])
+def test_spans_reach_a_collector_that_the_environment_names(collector, monkeypatch, name):
     address, received = collector
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
-    monkeypatch.setenv("OTEL_SERVICE_NAME", "tagwerk-test")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", name or "removed")
+    if name is None:
+        monkeypatch.delenv("OTEL_SERVICE_NAME")
 
     async def test() -> None:
         async with scene() as client:
@@ -84,7 +87,7 @@ def test_spans_reach_a_collector_that_the_environment_names(collector, monkeypat
     asyncio.run(test())
     assert {path for path, _ in received} == {"/v1/traces"}
     resources = [resource for _, message in received for resource in message.resource_spans]
-    assert "tagwerk-test" in str(resources[0].resource)
+    assert f'"{name or "tagwerk"}"' in str(resources[0].resource)
     sent = [span for resource in resources for scope in resource.scope_spans for span in scope.spans]
     assert "POST /generate" in {span.name for span in sent}
     spans = {span.name: span for span in sent if span.trace_id.hex() == TRACE}
