@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data.buckets import best_buckets
-from training.data.dataset import IGNORED, Example, Examples, bucketed, collate, length_sorted
+from training.data.dataset import IGNORED, Example, Examples, bucketed, collate, length_sorted, of_lengths
 from training.data.splits import by_document, by_label, complete, without_overlap
 
 
@@ -31,6 +31,11 @@ def test_collate_pads_inputs_with_pad_and_targets_with_ignored():
     np.testing.assert_array_equal(batch.targets["labels"], [[0, IGNORED, IGNORED], [1, 1, 1]])
     np.testing.assert_array_equal(batch.targets["kind"], [0, 1])
     assert batch.tokens == 4
+
+
+def test_of_examples_that_are_all_shorter_than_a_length_the_longest_is_chosen():
+    for lengths, expected in (([9, 2, 4, 1], [2, 4, 9]), ([1, 1], [1]), ([3, 4], [3, 4])):
+        assert [*map(len, of_lengths(examples(lengths), (2, 3, 13, 21)))] == expected
 
 
 def test_an_epoch_holds_each_example_once_within_the_budget():
