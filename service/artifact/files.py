@@ -6,19 +6,22 @@ without a limit.
 
 import hashlib
 import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from service.errors import ArtifactError, ConfigurationError
+from service.files import lock_file
 
 MAX_READ_BYTES = 2**24  # 16 MiB per parsed file: signature, vocabulary, dictionary, goldens; 250 MB once parsed
 MAX_VERSION_BYTES = 2**32  # 4 GiB for all files of a version
 MAX_FILES = 1000  # files and folders
 MAX_DEPTH = 8  # levels of nested folders
 CHUNK_BYTES = 2**20
+COPY = "tagwerk-copy-"  # the names of private folders begin so
 
 
 @contextmanager
@@ -115,12 +118,37 @@ def verified_copy(folder: Path, checksums: Mapping[str, str]) -> Iterator[Path]:
     Files are hashed while they are copied, so what is read there is what was verified, even if the version folder
     changes. Raises ArtifactError.
     """
-    with TemporaryDirectory(prefix="tagwerk-copy-") as place:  # readable by its user only
+    with private_folder() as place:
         for name in checksums:
             with reading(name):
-                target = Path(place, name)
+                target = place / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with target.open("wb") as copy:
                     found = sha256_of(folder, name, copy.write)
                 check_sum(name, found, checksums)
-        yield Path(place)
+        yield place
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Yields a temporary folder that its user alone can read, and removes it after the block. Raises OSError.
+
+    It is locked meanwhile: those that are not are of processes that were killed, and are removed.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{COPY}*"):
+        with suppress(OSError):  # it is another user's, or is gone
+            folder = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if lock_file(folder):
+                    shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(folder)
+    made = Path(tempfile.mkdtemp(prefix="tagwerk-new-"))  # by this name until it is locked
+    place = made.with_name(made.name.replace("tagwerk-new-", COPY, 1))
+    folder = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        lock_file(folder)
+        yield made.rename(place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        os.close(folder)

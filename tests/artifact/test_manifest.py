@@ -1,11 +1,14 @@
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from service.artifact import manifest as artifact
-from service.artifact.files import read_file, verified_copy
+from service.artifact.files import COPY, private_folder, read_file, verified_copy
 from service.artifact.manifest import (
     REFERENCE,
     Endpoint,
@@ -122,6 +125,31 @@ def test_what_is_loaded_is_a_private_copy_of_what_was_verified(tmp_path):
     assert not copy.exists()
     with pytest.raises(ArtifactError, match=r"saved_model\.pb is altered"), verified_copy(folder, wanted):
         pytest.fail("what was altered after it was verified was copied")
+
+
+def test_copies_that_killed_processes_have_left_are_removed_by_the_next_and_those_in_use_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with private_folder() as used:
+        (used / "a").touch()
+        left = tmp_path / f"{COPY}left"
+        (left / "b").mkdir(parents=True)
+        (tmp_path / f"{COPY}link").symlink_to(used)
+        program = f"""
+import os, signal, tempfile
+from service.artifact.files import private_folder
+tempfile.tempdir = {str(tmp_path)!r}
+with private_folder() as folder:
+    print(folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+        killed = Path(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True).stdout.strip())
+        assert killed.is_dir()
+        assert not left.exists()
+        with private_folder() as other:
+            assert not killed.exists()
+            assert (used / "a").exists()
+            assert other.is_dir()
+    assert not used.exists()
 
 
 def test_a_file_that_is_exchanged_while_it_is_opened_is_not_waited_for(tmp_path, monkeypatch):
