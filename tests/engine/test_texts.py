@@ -14,7 +14,9 @@ from tests.engine.running import hold, prompt, request, turns, until
 from tests.fakes import failing
 
 
-async def test_texts_are_generated_side_by_side_and_beside_batches(made):
+@pytest.mark.parametrize("overlaps", [True, False], ids=["beside the processor", "on it"])
+async def test_texts_are_generated_side_by_side_and_beside_batches(made, overlaps):
+    made._overlaps = overlaps
 
     async def collect(*ids: int) -> list[int]:
         return [token.id async for token in made.generate(prompt(*ids, max_tokens=5))]

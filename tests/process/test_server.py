@@ -199,7 +199,8 @@ def test_how_long_a_process_that_was_told_to_stop_still_accepts_requests(
     here.slot.state = here.context.engine.state
     if retiring:
         here.slot.retiring = True
-    here.server.orphaned = orphaned
+    if orphaned:
+        here.server.orphaned = True
     here.server.handle_exit(signal.SIGTERM, None)
     assert here.server._stop_at == 1000.0 + seconds
     assert not here.server.force_exit
