@@ -1,5 +1,7 @@
 """What a server process knows of the others, the versions that it reads, and how it ends with its supervisor."""
 
+import errno
+import logging
 import os
 import signal
 import stat
@@ -25,6 +27,7 @@ from service.process.server_process import (
     use_own_temporary_folder,
     watch_lifeline,
 )
+from service.process.supervised import EXIT_MACHINE
 from service.settings import Settings
 from service.types import ModelKey, ModelState, State
 from tests.artifact.test_manifest import write_version
@@ -225,6 +228,25 @@ def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monk
     assert run_fork_server(Settings(), cast(Any, None), cast(Any, None)) == 0
     assert not folder.exists()
     assert waited == [2 * ORPHAN_SECONDS], "those that have begun remove it themselves"
+
+
+def test_a_forked_process_has_a_log_and_a_folder_of_its_own_and_says_if_the_machine_fails_it(monkeypatch, capfd):
+    found: list[object] = []
+
+    def run(settings: Settings, number: int, files: Any) -> int:
+        found.append(number)
+        raise OSError(errno.ENOSPC, "the disk is full")
+
+    for name in ("import_tensorflow", "set_process_name"):
+        monkeypatch.setattr(server_process, name, lambda *arguments, **more: None)
+    monkeypatch.setattr(server_process, "fork_on_request", lambda requests: 3)
+    monkeypatch.setattr(server_process, "use_own_temporary_folder", lambda number: found.append(f"folder {number}"))
+    monkeypatch.setattr(server_process, "run_server", run)
+    monkeypatch.setattr(logging.root, "handlers", [logging.NullHandler()])
+    assert run_fork_server(Settings(), cast(Any, None), cast(Any, None)) == EXIT_MACHINE
+    assert found == ["folder 3", 3]
+    cast(Any, logging.root.handlers[0]).stream.close()  # waits until it is written
+    assert "tagwerk.server[4]: the process ends: a fault of the machine" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
