@@ -229,9 +229,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._context.client_memory.grow(len(body))
 
     def on_message_complete(self) -> None:
-        """Called by the parser."""
+        """Called by the parser. Reads on after a large body, to see whether the client goes."""
         self._arriving = False
         super().on_message_complete()
+        self.flow.resume_reading()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         app = app if cycle.scope["http_version"] == "1.1" else partial(in_http_1_0, app)

@@ -23,6 +23,7 @@ from tests.http.wire import GET, Wire, application, new_connection, post, turns
 FINE = post("/classify", b'{"text": "fine"}')
 KEEP_ALIVE_SECONDS = 5  # uvicorn's default
 RECEIVE_TIMEOUT_SECONDS = 30
+LARGE = post("/classify", b'{"text": "fine%b"}' % (b" " * 100_000))
 LINES = (
     b"POST /tag HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"1\r\n{\r\n"
@@ -248,7 +249,9 @@ def test_nothing_stays_of_a_connection_that_is_closed(state, error):
 
 @pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize(
-    "request_", [b"", FINE, application(FINE), LINES], ids=["none", "plain", "application", "lines"]
+    "request_",
+    [b"", FINE, application(FINE), LARGE, LINES],
+    ids=["none", "plain", "application", "large", "lines"],
 )
 @pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
 @pytest.mark.usefixtures("no_garbage_collection")
@@ -274,9 +277,11 @@ def test_nothing_stays_of_a_real_connection_whose_client_closes_it(loop_factory,
 
             server = await loop.create_server(protocol, "127.0.0.1", 0)
             client = socket.create_connection(server.sockets[0].getsockname())
-            client.sendall(request_)
             await until(lambda: made)
-            if request_ in (FINE, application(FINE)):
+            for part in (request_[:150], request_[150:]):  # the rest of a large body arrives while it is waited for
+                client.sendall(part)
+                await turns(20)
+            if request_ in (FINE, application(FINE), LARGE):
                 await until(service.device.busy.is_set)
             if resets:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -296,8 +301,16 @@ EVENTS = post("/generate", b'{"prompt": "a", "max_tokens": 3, "seed": 1, "stream
 @pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize(
     ("request_", "number"),
-    [(FINE, 1), (application(FINE), 1), (FINE + GET, 2), (GET + application(FINE), 2), (EVENTS, 1), (EVENTS + FINE, 2)],
-    ids=["plain", "application", "plain, get", "get, application", "events", "events, plain"],
+    [
+        (FINE, 1),
+        (application(FINE), 1),
+        (LARGE, 1),
+        (FINE + GET, 2),
+        (GET + application(FINE), 2),
+        (EVENTS, 1),
+        (EVENTS + FINE, 2),
+    ],
+    ids=["plain", "application", "large", "plain, get", "get, application", "events", "events, plain"],
 )
 def test_a_client_that_closes_its_side_after_its_requests_gets_their_answers(loop_factory, request_, number):
     async def test() -> None:
