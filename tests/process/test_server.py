@@ -167,8 +167,9 @@ def test_a_signal_is_logged_once_with_the_requests_in_flight(caplog):
     assert caplog.messages == ["SIGTERM: draining; requests in flight: 3"]
 
 
-def test_the_file_of_keys_is_looked_at_once_a_second(here):
-    looks: list[None] = []
+def test_the_file_of_keys_is_looked_at_once_a_second_and_garbage_at_each_tick(here):
+    looks, idles = list[None](), list[bool]()
+    here.server._full_collections = cast(Any, SimpleNamespace(run_if_due=lambda idle: idles.append(idle)))
     here.context.authenticator = cast(Any, SimpleNamespace(reload_if_changed=lambda: looks.append(None)))
 
     async def ticks() -> None:
@@ -176,7 +177,7 @@ def test_the_file_of_keys_is_looked_at_once_a_second(here):
             await here.server.on_tick(number)
 
     asyncio.run(ticks())
-    assert len(looks) == 3
+    assert (len(looks), idles) == (3, [True] * 30)
 
 
 @pytest.mark.parametrize(
