@@ -167,6 +167,20 @@ def test_a_signal_is_logged_once_with_the_requests_in_flight(caplog):
     assert caplog.messages == ["SIGTERM: draining; requests in flight: 3"]
 
 
+def test_what_the_supervisor_says_is_applied_once_each_time(here, monkeypatch):
+    applied: list[tuple[str, ...]] = []
+    monkeypatch.setattr(Context, "update_models", lambda self: applied.append(here.board.service.read().defaults))
+
+    async def ticks() -> None:
+        for name in ("tagger", "other"):
+            here.board.service.write(ServiceStatus(defaults=(name,)))
+            for number in (1, 2):
+                await here.server.on_tick(number)
+
+    asyncio.run(ticks())
+    assert applied == [("tagger",), ("other",)]
+
+
 def test_the_file_of_keys_is_looked_at_once_a_second_and_garbage_at_each_tick(here):
     looks, idles = list[None](), list[bool]()
     here.server._full_collections = cast(Any, SimpleNamespace(run_if_due=lambda idle: idles.append(idle)))
