@@ -27,24 +27,16 @@ REAL: dict[str, list[object]] = {"tag": ["tagger-en", "tagger-fr"], "classify": 
 OFFSETS = ["code_points", "utf16", "utf8", "bytes", "", None, 7]
 FLAGS = [True, False, None, 0, "true"]
 WRONG: list[Any] = [None, True, 7, 1.5, {}, {"a": "b"}, [], [[]], [7], ["fine", None], [[["fine"]]], float("nan")]
+FINE = [
+    "fine",
+    "A cat isn't 1 dog! Fine.",
+    "Is it 21-7 boxes, BOXES or a cat's cats?",
+    "\x7f",
+    "\u2028x",
+    "😀 é e\u0301",
+]
 TEXTS = st.one_of(
-    st.text(max_size=20),
-    st.sampled_from(
-        [
-            "",
-            " ",
-            "\t\n",
-            "fine",
-            "A cat isn't 1 dog! Fine.",
-            "Is it 21-7 boxes, BOXES or a cat's cats?",
-            "\ud800",
-            "a\udfff b",
-            "\0",
-            "\x7f",
-            "\u2028",
-            "😀 é e\u0301",
-        ]
-    ),
+    st.text(max_size=20), st.sampled_from([*FINE, "", " ", "\t\n", "\ud800", "a\udfff b", "\0", "\u2028"])
 )
 LONG = st.sampled_from(["a " * 90, "fine! " * 30, "a" * 201, "it is\n\n" * 20])
 HEADERS = {
@@ -134,11 +126,20 @@ def bodies(path: str, names: dict[str, list[object]]) -> st.SearchStrategy[bytes
             st.fixed_dictionaries({"tokens": tokens}),
             st.fixed_dictionaries({}, optional={"text": text, "tokens": tokens}),
         ]
-    options = st.one_of(st.fixed_dictionaries({}, optional=valid), st.fixed_dictionaries({}, optional=fields))
-    values = st.builds(lambda some, more: some | more, st.one_of(inputs), options)
-    made = st.builds(written, values, st.booleans())
-    cut = st.builds(lambda body, end: body[:end], made, st.integers(0, 30))
-    return st.one_of(made, made, made, st.sampled_from(RAW), cut)
+
+    def made(inputs: list[st.SearchStrategy[dict[str, Any]]], options: Any) -> st.SearchStrategy[bytes]:
+        values = st.builds(
+            lambda some, more: some | more, st.one_of(inputs), st.fixed_dictionaries({}, optional=options)
+        )
+        return st.builds(written, values, st.booleans())
+
+    fine = st.lists(st.sampled_from(FINE), min_size=1, max_size=4)
+    right_inputs = [st.fixed_dictionaries({"text": st.one_of(st.sampled_from(FINE), fine)})]
+    if path == "/tag":
+        right_inputs.append(st.fixed_dictionaries({"tokens": st.lists(fine, min_size=1, max_size=4)}))
+    any_options = made(inputs, fields)
+    cut = st.builds(lambda body, end: body[:end], any_options, st.integers(0, 30))
+    return st.one_of(made(right_inputs, valid), made(inputs, valid), any_options, st.sampled_from(RAW), cut)
 
 
 def written(value: object, escaped: bool) -> bytes:
