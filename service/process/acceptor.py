@@ -11,7 +11,7 @@ from service.process.board import Board, Slot
 
 BACKLOG = 2048
 LEAVE_SECONDS = 0.004  # for which a new connection is left to a process that has fewer
-MOST_AT_ONCE = 64  # connections that are accepted in an iteration of the event loop
+MOST_AT_ONCE = 16  # connections that are accepted, in LEAVE_SECONDS at most
 MOST_CONNECTIONS = 4096  # of a process
 OTHER_DESCRIPTORS = 128  # files, models, pipes, and connections that are being closed
 _WAITING = struct.Struct("=24xI")  # tcpi_unacked of Linux's tcp_info: of a listening socket, connections that wait
@@ -129,6 +129,7 @@ class Acceptor:
                 return
             if not self._take():
                 return
+        self._leave(self._read)  # so that these are read before others come
 
     def _leave(self, then: Callable[[], None]) -> None:
         """Leaves connections to other processes for a few milliseconds."""
