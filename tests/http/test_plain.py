@@ -133,7 +133,7 @@ def bodies(path: str, names: dict[str, list[object]]) -> st.SearchStrategy[bytes
         )
         return st.builds(written, values, st.booleans())
 
-    fine = st.lists(st.sampled_from(FINE), min_size=1, max_size=4)
+    fine: st.SearchStrategy[Any] = st.lists(st.sampled_from(FINE), min_size=1, max_size=4)
     right_inputs = [st.fixed_dictionaries({"text": st.one_of(st.sampled_from(FINE), fine)})]
     if path == "/tag":
         right_inputs.append(st.fixed_dictionaries({"tokens": st.lists(fine, min_size=1, max_size=4)}))
