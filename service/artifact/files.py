@@ -143,12 +143,20 @@ def private_folder() -> Iterator[Path]:
                     shutil.rmtree(left, ignore_errors=True)
             finally:
                 os.close(folder)
-    made = Path(tempfile.mkdtemp(prefix="tagwerk-new-"))  # by this name until it is locked
-    place = made.with_name(made.name.replace("tagwerk-new-", COPY, 1))
-    folder = os.open(made, os.O_RDONLY | os.O_DIRECTORY)
+    place, folder = _locked_folder()
     try:
-        lock_file(folder)
-        yield made.rename(place)
+        yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
         os.close(folder)
+
+
+def _locked_folder() -> tuple[Path, int]:
+    """Makes a temporary folder and locks it; another one if a process removes it before. Returns it, open."""
+    while True:
+        place = Path(tempfile.mkdtemp(prefix=COPY))
+        with suppress(FileNotFoundError):
+            folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+            if lock_file(folder) and place.exists():
+                return place, folder
+            os.close(folder)

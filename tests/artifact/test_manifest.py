@@ -19,6 +19,7 @@ from service.artifact.manifest import (
     read_goldens,
 )
 from service.errors import ArtifactError
+from service.files import lock_file
 from service.store.registry import load_version
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile
 from service.text.vocabulary import Vocabulary
@@ -150,6 +151,29 @@ with private_folder() as folder:
             assert (used / "a").exists()
             assert other.is_dir()
     assert not used.exists()
+
+
+def test_a_private_folder_that_another_process_removes_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    """The first is gone when it is opened, the second when it is locked; the third is locked by the other process."""
+    make, made, locked = tempfile.mkdtemp, list[Path](), list[int]()
+
+    def mkdtemp(**options: str) -> str:
+        made.append(Path(make(dir=tmp_path, **options)))
+        if len(made) == 1:
+            made[0].rmdir()
+        return str(made[-1])
+
+    def lock(folder: int) -> bool:
+        locked.append(folder)
+        if len(made) == 2:
+            made[1].rmdir()
+        return len(made) != 3 and lock_file(folder)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    monkeypatch.setattr("service.artifact.files.lock_file", lock)
+    with private_folder() as folder:
+        assert (len(made), len(locked), folder) == (4, 3, made[3])
+        assert folder.is_dir()
 
 
 def test_a_file_that_is_exchanged_while_it_is_opened_is_not_waited_for(tmp_path, monkeypatch):
