@@ -32,7 +32,7 @@ from service.errors import shortened
 
 DELIMITERS = ",;\t|"
 RECORD_BYTES = 2**20  # of a record of several lines, beside the longest text
-LOOK_LIKE_ROWS = 10  # lines
+LOOK_LIKE_ROWS = 10  # lines without spaces around delimiters
 SEPARATOR = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # a first line that names the delimiter, as Excel writes it
 CONLLU_COLUMNS = "ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC".split()
 NOT_A_WORD = re.compile(r"\d+[-.]\d+")  # the range of a multiword token, or an empty node
@@ -181,7 +181,7 @@ class Table(Iterator[str]):
             cells = next(self._records)
             if cells and len(cells) != len(self.columns):
                 raise lines.error(self._miscounted(cells), line)
-            if self._takes_in_rows(lines.row[1:-1]):
+            if self._takes_in_rows(lines.row[1:]):
                 raise lines.error(f"a quote that takes in {len(lines.row) - 1} lines that look like rows", line)
             if is_read_again and sum(one.content.count(b'"') for one in lines.row) % 2:
                 raise lines.error("a quote that is not closed, or was opened in an earlier line", line)
@@ -205,10 +205,15 @@ class Table(Iterator[str]):
             raise lines.error(f"a quote that is not closed within {self._most:,} bytes", first)
         return lines.read()
 
-    def _takes_in_rows(self, inner: Sequence[RawLine]) -> bool:
-        """Returns whether lines inside of a quoted cell have as many delimiters each as a row of several columns."""
-        delimiter, number = self.csv["delimiter"].encode(self._job.encoding), len(self.columns) - 1
-        return number > 0 and len(inner) >= LOOK_LIKE_ROWS and {n.content.count(delimiter) for n in inner} == {number}
+    def _takes_in_rows(self, further: Sequence[RawLine]) -> bool:
+        """Returns whether all lines of a record but the first look like rows by their cells, and ten by their spaces.
+
+        In a text, most delimiters have spaces behind them.
+        """
+        read = (without_newline(one.content.decode(self._job.encoding)) for one in further)
+        rows = [header_of(line, self.csv["delimiter"]) for line in read]
+        dense = sum(cells == [cell.strip() for cell in cells] for cells in rows)
+        return len(self.columns) > 1 and {*map(len, rows)} == {len(self.columns)} and dense >= LOOK_LIKE_ROWS
 
     def _miscounted(self, cells: Sequence[str]) -> str:
         advice = "quote cells with delimiters" if "strict" in self.csv else "if cells are quoted, --input-format csv"

@@ -86,6 +86,7 @@ def test_an_input_of_nothing_but_bad_rows_is_an_error(tmp_path):
         ({3: '3,"never closed', 4: '4,a 5" screen', 5: "5,one,too many"}, [3, 4, 5]),
         ({3: '3,"never closed', 900: "900,caf\udce9"}, [3, 900]),
         ({3: '3,"never closed', 700: '700,a screen of 12"'}, [3, 700]),
+        ({3: '3,"never, closed', 5: "5, after a space", 700: '700,a screen of 12"'}, [3, 700]),
         ({3: f'3,"{"much too long, " * 10}\nof {"two lines, " * 10}"'}, [3]),
     ],
 )
@@ -97,6 +98,16 @@ def test_a_quote_too_many_costs_one_row_and_what_is_right_behind_it_is_kept(tmp_
     assert {"Two\nlines.", "Two\n\nlines, of text."}.isdisjoint(row["content"] for row in rejected)
     with pytest.raises(UnreadableInput, match="line 4: "):
         parts(tmp_path / "b.csv", content, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [("id,text", '7,"' + "x, y\n" * 15 + 'z, 1"'), ("text,id", '"' + "x,y\n" * 15 + 'z,1",7')],
+    ids=["of prose", "of a table"],
+)
+def test_a_cell_with_as_many_delimiters_in_each_line_as_a_row_is_kept(tmp_path, header, row):
+    _, (found,), rejected = parts(tmp_path / "a.csv", f"{header}\n{row}\n")
+    assert (found["id"], rejected) == ("7", [])
 
 
 def test_no_line_is_read_more_than_twice_whatever_the_quotes(tmp_path, monkeypatch):
