@@ -50,7 +50,7 @@ def _run(rung: Rung, recipe: Recipe, results: Results, console: Console) -> Run:
         return found
     common = {"rung": rung.name, "settings": settings, "seed": recipe.seed, "learning_rate": recipe.learning_rate}
     if folder:
-        _, served = read_version(folder)
+        _, served = read_version(folder, rung.recipe)
         predict, weights = load_endpoint(folder, served.endpoint_name), restore(served, folder).count_params()
         run = Run(**common, weights=weights, **_measured(served, predict))
     elif not recipe.epochs:

@@ -13,7 +13,7 @@ from service.text.lemmatizer import LEMMA
 from training.data.dataset import Array
 from training.models.lemmatizer import LearnedLemmatizer
 from training.recipes import load_recipe
-from training.tasks.base import Predict, ServedTask
+from training.tasks.base import Predict, Recipe, ServedTask
 from training.tasks.tagging import Tagging
 
 
@@ -35,8 +35,11 @@ def version_folder(store: Path, name: str) -> Path:
     return store / model / version
 
 
-def read_version(folder: Path) -> tuple[artifact.Manifest, ServedTask]:
+def read_version(folder: Path, recipe: Recipe | None = None) -> tuple[artifact.Manifest, ServedTask]:
     """Returns the manifest and the task of a version.
+
+    Args:
+        recipe: has the corpora on which the version is measured; by default the one that made it.
 
     Raises ArtifactError if its labels are not the recipe's. Of a tagger, the parts of speech have to be; the train part
     of its treebank may have been mapped in another way.
@@ -49,7 +52,7 @@ def read_version(folder: Path) -> tuple[artifact.Manifest, ServedTask]:
     except ArtifactError as error:
         raise ArtifactError(f"{folder}: {error}") from error
     try:
-        recipe = load_recipe(manifest.recipe)
+        recipe = recipe or load_recipe(manifest.recipe)
     except ConfigurationError:
         how = f"tagwerk-train evaluate {manifest.name} --data FILE"
         raise ArtifactError(f"{folder} was made of files, not by a recipe: {how}") from None

@@ -98,11 +98,17 @@ every_rung = pytest.mark.parametrize("rung", EVERY_RUNG.values(), ids=EVERY_RUNG
 every_task = pytest.mark.parametrize("rung", TASKS.values(), ids=TASKS)
 
 
+def corpora_of(rung: Rung) -> set[str]:
+    recipe: Any = rung.recipe
+    return {recipe.corpus, *getattr(recipe, "further", ()), *getattr(recipe, "statements", ())}
+
+
 @every_rung
 def test_a_rung_has_the_name_of_its_ladder_and_a_description(rung):
     name = rung.recipe.name.removesuffix(f"-{rung.name}")
     if rung.model:
-        assert rung.recipe == load_recipe(rung.model)
+        assert rung.recipe.name == rung.model == load_recipe(rung.model).name
+        assert corpora_of(rung) == corpora_of(rung.below), "what the other rungs need is enough"
     else:
         assert name in LADDERS
         assert not rung.recipe.shipped

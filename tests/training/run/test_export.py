@@ -230,10 +230,10 @@ def test_evaluation_reads_the_exported_model_alone(exported, tmp_path, monkeypat
     assert json.loads(reading)["metrics"] == {metric.name: metric.value for metric in metrics}
 
 
-def test_evaluation_takes_the_vocabularies_of_the_model_and_not_those_that_the_recipe_makes_now(exported, monkeypatch):
+def test_a_version_is_read_with_the_corpora_of_a_given_recipe_and_its_own_vocabularies(exported):
     task, _, folder = exported
-    monkeypatch.setattr(versions, "load_recipe", lambda name: RecipeOf(tagging(word_count=9)))
-    _, read = versions.read_version(folder)
+    recipe: Any = RecipeOf(tagging(word_count=9))
+    _, read = versions.read_version(folder, recipe)
     assert read.vocabularies["words"].entries == task.vocabularies["words"].entries
 
 

@@ -19,7 +19,7 @@ class Rung:
     Attributes:
         name: of the rung alone, without the ladder's name.
         change: says in words what differs from the rung below.
-        recipe: of its runs; for a shipped model, the recipe that trained it.
+        recipe: of its runs; of a shipped model, one that has the corpus on which it is measured.
         below: the rung that it is compared with; None for the lowest one.
         model: the name of a shipped model, which is measured as it is in the model store, and not trained again.
     """

@@ -36,6 +36,6 @@ gru = last_state.then("gru", "A GRU in the place of the simple RNN", sizes={"cel
 bidirectional = gru.then("bidirectional", "The text from its end, too", sizes={"directions": 2})
 stacked = bidirectional.then("stacked", "A second layer", sizes={"layers": 2})
 attention = bidirectional.then("attention", "All outputs, weighed by attention", sizes={"attention": True})
-shipped = attention.shipped(sentiment_en.recipe)
+shipped = attention.shipped(sentiment_en.treebank_recipe)
 
 LADDER = Ladder((bag, last_state, padding, gru, bidirectional, stacked, attention, shipped), seeds=5)
