@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 OUTLYING = 3.0
+COLOURS = 10  # of the cycle, which begins again behind them
 
 
 def ladder(rungs: Sequence[str], values: Sequence[Sequence[float]], measure: str) -> Figure:
@@ -22,7 +24,8 @@ def ladder(rungs: Sequence[str], values: Sequence[Sequence[float]], measure: str
         axes.annotate(f"{np.mean(seeds):#.4g}", top, (0, 8), textcoords="offset points", ha="center", bbox=box)
     axes.set_xticks(range(len(rungs)), rungs, rotation=30, ha="right")
     axes.set_ylabel(measure)
-    axes.margins(x=0.1, y=0.15)
+    axes.set_xlim(-0.7, len(rungs) - 0.3)  # room for the figure of the first and of the last
+    axes.margins(y=0.15)
     axes.grid(axis="y", alpha=0.3)
     return figure
 
@@ -40,9 +43,11 @@ def epochs(runs: Mapping[str, Sequence[Sequence[float]]], measure: str) -> Figur
     figure = Figure(figsize=(2 + 4 * len(shown), 4.5), layout="constrained")
     for column, place in enumerate(shown, start=1):
         axes = figure.add_subplot(1, len(shown), column)
-        for name, values in runs.items():
-            axes.plot(range(1, len(values[place]) + 1), values[place], label=name, marker=".")
+        for i, (name, values) in enumerate(runs.items()):
+            style = "-" if i < COLOURS else "--"
+            axes.plot(range(1, len(values[place]) + 1), values[place], style, color=f"C{i}", label=name, marker=".")
         axes.set(xlabel="epoch", ylabel=titles[place])
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         numbers = np.array([value for values in runs.values() for value in values[place]])
         usual = numbers[numbers <= OUTLYING * np.median(numbers)]
         margin = 0.05 * (usual.max() - usual.min()) or 1.0

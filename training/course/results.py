@@ -195,7 +195,8 @@ def write(summaries: Sequence[Summary], folder: Path, name: str) -> list[Path]:
 
 
 def _rows(summaries: Sequence[Summary]) -> list[list[str]]:
-    metrics = max((summary.runs[0].metrics for summary in summaries), key=len, default=())
+    measured = [run.metrics for run in (summary.runs[0] for summary in summaries) if run.metrics]
+    metrics = min(measured, key=len, default=())  # a shipped model may have more than the rungs
     titles = [f"{metric.name}, {metric.unit}" for metric in metrics]
     rows = [["rung", "what it changes", *titles[:1], "against", *titles[1:], "rate", "epochs", "weights", "minutes"]]
     for summary in summaries:

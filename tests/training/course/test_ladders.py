@@ -17,7 +17,7 @@ from training.course import ladder_names, load_ladder, load_recipe
 from training.course.ladders import Ladder, Rung
 from training.course.ladders.masking import Unsorted, UnsortedRecipe
 from training.course.ladders.transfer import TransferRecipe
-from training.course.results import Results, Run, markdown, pack, write
+from training.course.results import Results, Run, Summary, markdown, pack, write
 from training.course.train_rungs import train_rungs
 from training.data.dataset import collate
 from training.data.treebank import Tree
@@ -235,7 +235,7 @@ def measured(value: float, sums: list[int]) -> dict[str, Any]:
     return {"metrics": (metric,), "sums": pack(100 * np.array(sums)), "sizes": pack(np.full(4, 5))}
 
 
-def test_a_diverged_run_is_chosen_last_and_shown_as_diverged(tmp_path):
+def test_a_diverged_run_is_chosen_last_and_shown_as_diverged_and_columns_are_what_all_others_have(tmp_path):
     ladder = LADDERS["clipping"]
     free, clipped = ladder.rungs[:2]
     results = Results(tmp_path / "clipping.jsonl")
@@ -247,6 +247,11 @@ def test_a_diverged_run_is_chosen_last_and_shown_as_diverged(tmp_path):
     assert lines[2].startswith("| free | A ReLU network over chunks of 128 characters, no clipping | diverged |")
     assert "75.00" in lines[3]
     assert write([first, second], tmp_path, "clipping")
+
+    of_shipped = measured(80.0, [5, 4, 4, 3])
+    of_shipped["metrics"] += (Metric(name="Lemmas", value=90.0, unit="%", split="dev"),)
+    summary = Summary(free, (run_of(free, ladder, **of_shipped),), None)
+    assert markdown([second, summary]).splitlines()[0].count("%") == 1, "no rung has a figure of lemmas"
 
     other = Ladder((free,), 1, (1e-3, 2e-3))
     results = Results(tmp_path / "other.jsonl")
