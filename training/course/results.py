@@ -223,7 +223,10 @@ def _spread(values: Sequence[float]) -> str:
     """Formats the mean and, of several values, the standard deviation."""
     if not values:
         return "diverged"
-    return f"{mean(values):#.4g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")
+    middle = f"{mean(values):#.4g}".removesuffix(".")
+    if len(values) == 1:
+        return middle
+    return f"{middle} ± {np.format_float_positional(stdev(values), 2, unique=False, fractional=False, trim='-')}"
 
 
 def _against(summary: Summary) -> str:

@@ -253,6 +253,9 @@ def test_a_diverged_run_is_chosen_last_and_shown_as_diverged_and_columns_are_wha
     summary = Summary(free, (run_of(free, ladder, **of_shipped),), None)
     assert markdown([second, summary]).splitlines()[0].count("%") == 1, "no rung has a figure of lemmas"
 
+    runs = tuple(run_of(free, ladder, **measured(value, [5, 4, 4, 3])) for value in (1000.0, 1240.0))
+    assert "| 1120 ± 170 |" in markdown([Summary(free, runs, None)])
+
     other = Ladder((free,), 1, (1e-3, 2e-3))
     results = Results(tmp_path / "other.jsonl")
     results.add(run_of(free, other, learning_rate=1e-3))

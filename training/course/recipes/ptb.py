@@ -7,6 +7,7 @@ from training.tasks.recipe import derive
 recipe = derive(
     lm_shakespeare.recipe,
     "ptb",
+    description="Continues English news, word by word",
     corpus="ptb",
     unit="word",
     epochs=6,
