@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -25,7 +26,7 @@ from service.process.server import EXIT_FAILED, Server
 from service.process.server_process import BoardGroup
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey, State
+from service.types import ModelKey, ModelState, State
 from tests.process.test_acceptor import until
 
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -165,6 +166,23 @@ def test_a_signal_is_logged_once_with_the_requests_in_flight(caplog):
     with caplog.at_level(logging.INFO, "tagwerk.server"):
         asyncio.run(ticks())
     assert caplog.messages == ["SIGTERM: draining; requests in flight: 3"]
+
+
+def test_a_process_that_drains_is_not_counted_among_those_that_are_ready(here, monkeypatch):
+    here.context.engine.state = State.READY
+    monkeypatch.setattr(Engine, "models", lambda self: [ModelState(ModelKey("tagger", "1"), State.READY)])
+    monkeypatch.setattr(Catalog, "update", lambda self, states: None)
+    ready = partial(here.context.metrics.registry.get_sample_value, "tagwerk_ready_processes")
+
+    async def ticks() -> None:
+        await here.server.on_tick(1)
+        assert ready() == 1
+        here.server.handle_exit(signal.SIGTERM, None)
+        assert ready() == 1, "a signal handler may have interrupted what writes a metric"
+        await here.server.on_tick(2)
+        assert ready() == 0
+
+    asyncio.run(ticks())
 
 
 def test_what_the_supervisor_says_is_applied_once_each_time(here, monkeypatch):
