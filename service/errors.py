@@ -180,6 +180,11 @@ def is_machine_fault(error: BaseException | None) -> bool:
     return False
 
 
+def quantity(number: float, noun: str, form: str = "") -> str:
+    """Returns a number in a form, such as "," or "g", with a noun: "1 row", "2 rows"."""
+    return f"{number:{form}} {noun}{'s' * (number != 1)}"
+
+
 def shortened(text: str, most: int = 40) -> str:
     """Shortens a text to `most` characters."""
     return text if len(text) <= most else f"{text[:most]}…"

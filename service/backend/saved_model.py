@@ -15,7 +15,7 @@ from service.backend.graphs import Graphs, Signature
 from service.backend.sequence_model import TensorFlowSequenceModel
 from service.backend.steps import PROJECT
 from service.backend.tensorflow_private import reproducible_names
-from service.errors import ArtifactError, ConfigurationError
+from service.errors import ArtifactError, ConfigurationError, quantity
 from service.types import Array
 
 TOLERANCES: dict[Precision, tuple[float, float]] = {  # relative and absolute, between processors and batch shapes
@@ -129,7 +129,7 @@ def check_goldens(folder: Path, manifest: Manifest, signature: Signature) -> Non
         for head in manifest.heads:
             labels = manifest.labels[head]
             if outputs[head][..., len(labels) :].any():  # of a padded head, it is 0
-                raise ArtifactError(f"there are {len(labels)} labels of {head}, but the model gives others")
+                raise ArtifactError(f"{quantity(len(labels), 'label')} of {head}, but the model gives others")
         for name, wanted in expected.items():
             got = outputs[name]
             if got.shape != wanted.shape or not np.allclose(got, wanted, *tolerances):

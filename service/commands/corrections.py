@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from service.commands.models import add_row, make_table
-from service.errors import ConfigurationError, ModelNotFound, shortened
+from service.errors import ConfigurationError, ModelNotFound, quantity, shortened
 from service.files import write_whole
 from service.settings import Settings
 from service.store.corrections import Correction, CorrectionFiles
@@ -113,7 +113,8 @@ def count_corrections(model: str, corrections: Sequence[Correction]) -> None:
     texts = latest(corrections)
     changes = Counter(change[1:] for one in texts for change in one.changes())
     right = sum(not one.changes() for one in texts)
-    print(f"{model}: {len(corrections)} corrections, {len(texts)} texts, {right} right as the model has them")
+    numbers = f"{quantity(len(corrections), 'correction')}, {quantity(len(texts), 'text')}"
+    print(f"{model}: {numbers}, {right} right as the model has them")
     table = make_table("column", "model's", "right", "times")
     for change, times in changes.most_common(MOST_SHOWN):
         add_row(table, *change, str(times))

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, quantity
 from service.security.keys import add_key, read_keys, remove_key
 from service.settings import Settings
 
@@ -37,8 +37,9 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         print(f"{parsed.id} is removed")
     else:
         for key in read_keys(path):
-            rate = f", {key.requests_per_second:g} requests a second" if key.requests_per_second else ""
-            tokens = f", {key.tokens_per_second:g} tokens a second" if key.tokens_per_second else ""
+            requests, tokens = key.requests_per_second, key.tokens_per_second
+            rate = f", {quantity(requests, 'request', 'g')} a second" if requests else ""
+            rate += f", {quantity(tokens, 'token', 'g')} a second" if tokens else ""
             concurrent = f", {key.concurrent} at the same time" if key.concurrent else ""
-            print(f"{key.id}  {', '.join(sorted(key.scopes))}{rate}{tokens}{concurrent}")
+            print(f"{key.id}  {', '.join(sorted(key.scopes))}{rate}{concurrent}")
     return 0

@@ -19,7 +19,7 @@ from service.backend.cache import NO_CACHE, ExecutableCache
 from service.engine.observed import Observed
 from service.engine.scheduler import Grid, StepTimes
 from service.engine.slots import Slots
-from service.errors import ArtifactError, ConfigurationError, DeviceFailed, TagwerkError, is_machine_fault
+from service.errors import ArtifactError, ConfigurationError, DeviceFailed, TagwerkError, is_machine_fault, quantity
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import Array, ModelKey
@@ -134,7 +134,8 @@ class ModelLoading:
         seconds = self.clock() - begun
         self.metrics.model_info.labels(key.name, key.version).set(1)
         self.metrics.model_load_duration.labels(key.name, key.version).set(seconds)
-        log.info("%s: %d executables, %.1f s; %.0f MB in all", key, executables, seconds, resident_megabytes())
+        made = quantity(executables, "executable")
+        log.info("%s: %s, %.1f s; %.0f MB in all", key, made, seconds, resident_megabytes())
         return model
 
     def _load(self, backend: Backend, version: ModelVersion) -> tuple[Sequences | Generator, int]:

@@ -109,8 +109,7 @@ class Slots:
             raise self._full()
 
     def _full(self) -> Overloaded:
-        slots, waiting = f"{len(self._slots)} slots (TAGWERK_SLOTS)", len(self._waiting)
-        full = f"{waiting} of at most {self._max_waiting} texts wait for one of {slots}"
+        full = f"{len(self._waiting)} of at most {self._max_waiting} texts wait for a slot (TAGWERK_SLOTS)"
         return Overloaded(full, self._retry_after_seconds())
 
     def cancel(self, stream: Stream) -> None:

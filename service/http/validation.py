@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
 from typing_extensions import TypeAliasType
 
-from service.errors import InvalidFields, InvalidInput, TooLarge, shortened
+from service.errors import InvalidFields, InvalidInput, TooLarge, quantity, shortened
 
 MOST_ERRORS = 20  # described in an answer; the others are counted
 LONGEST_NAME = 100  # characters of a field's name in a pointer
@@ -25,10 +25,10 @@ TOO_MANY = "too_many"  # type of the error of a list with more items than the se
 _NOT_LISTED = "not_listed"
 # type of Pydantic's error -> what is allowed, where Pydantic's own message is less clear
 ALLOWED = {
-    "too_short": "at least {min_length} items",
-    "too_long": "at most {max_length} items",
-    "string_too_short": "at least {min_length} characters",
-    "string_too_long": "at most {max_length} characters",
+    "too_short": "at least {min_length} item{s}",
+    "too_long": "at most {max_length} item{s}",
+    "string_too_short": "at least {min_length} character{s}",
+    "string_too_long": "at most {max_length} character{s}",
     "string_pattern_mismatch": "a string that matches {pattern}",
     "model_type": "a valid dictionary or object",
 }
@@ -83,9 +83,9 @@ def describe(value: object) -> str:
         case int() | float():
             return shortened(str(value))
         case str():
-            return f"a string of {len(value)} characters" if value else "an empty string"
+            return f"a string of {quantity(len(value), 'character')}" if value else "an empty string"
         case list():
-            return f"a list of {len(value)} items"
+            return f"a list of {quantity(len(value), 'item')}"
         case dict():
             return "an object"
         case _:
@@ -103,7 +103,8 @@ def _place(fault: Mapping[str, Any], value: object, schema: type[BaseModel]) -> 
         unknown = f'unknown field (did you mean "{similar[0]}"?)' if similar else "unknown field"
         return {"pointer": pointer, "problem": unknown, "allowed": f"the fields {', '.join(fields)}"}
     limits = fault.get("ctx", {})
-    allowed = ALLOWED.get(fault["type"], "{}").format(fault["msg"].removeprefix(_PREFIX), **limits)
+    s = "s" * (limits.get("min_length", limits.get("max_length")) != 1)
+    allowed = ALLOWED.get(fault["type"], "{}").format(fault["msg"].removeprefix(_PREFIX), s=s, **limits)
     return {"pointer": pointer, "problem": f"got {describe(fault.get('input'))}", "allowed": allowed}
 
 

@@ -70,7 +70,7 @@ class Dictionaries:
             return
         count = self._metrics.dictionary_words.labels(key.name).inc
         task.dictionary = Dictionary(entries, count) if entries else None
-        log.info("%s: %d entries of the dictionary %s", key, len(entries), path)
+        log.info("%s: the dictionary %s is read, entries: %d", key, path, len(entries))
 
 
 class Catalog:

@@ -13,7 +13,7 @@ import numpy as np
 from service.artifact.manifest import ModelVersion
 from service.engine.engine import Engine
 from service.engine.requests import ANONYMOUS, Generation, Outcome, Requests
-from service.errors import DeadlineExceeded, Overloaded, TooLarge
+from service.errors import DeadlineExceeded, Overloaded, TooLarge, quantity
 from service.pipelines.catalog import Catalog
 from service.pipelines.work_limit import WorkLimit
 from service.settings import Settings
@@ -100,15 +100,15 @@ class PipelineRun:
         most, longest = self.resources.settings.max_items, self.resources.settings.max_text_characters
         each = f" with {answers} answers each" if answers > 1 else ""
         if len(items) * answers > most:
-            raise TooLarge(f"/{name}", f"{len(items)} items{each}", f"at most {most}")
+            raise TooLarge(f"/{name}", f"{quantity(len(items), 'item')}{each}", f"at most {most}")
         sizes = [answers * size(item) for item in items]
         if sum(sizes) > longest:
             for i, n in enumerate(sizes):
                 if n > longest and len(items) > 1:
-                    raise TooLarge(f"/{name}/{i}", f"{n // answers} characters{each}", f"at most {longest}")
-            raise TooLarge(
-                f"/{name}", f"{sum(sizes) // answers} characters{each}", f"at most {longest}, all items together"
-            )
+                    characters = quantity(n // answers, "character")
+                    raise TooLarge(f"/{name}/{i}", f"{characters}{each}", f"at most {longest}")
+            characters = quantity(sum(sizes) // answers, "character")
+            raise TooLarge(f"/{name}", f"{characters}{each}", f"at most {longest}, all items together")
         return sum(sizes)
 
     async def begin(self, characters: int) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from service.errors import RateLimited
+from service.errors import RateLimited, quantity
 from service.files import make_shared_file
 from service.security.keys import Key
 
@@ -57,13 +57,13 @@ class RateLimiter:
         with self._locked():
             place = self._place(key)
             if key.concurrent is not None and self._under_way(place) >= key.concurrent:
-                most = f"{key.concurrent} requests at the same time (tagwerk keys add --concurrent)"
+                most = f"{quantity(key.concurrent, 'request')} at the same time (tagwerk keys add --concurrent)"
                 raise RateLimited(f"the key {key.id!r} is for at most {most}", 1.0)
             if wait := self._wait_for_tokens(place, key):
-                most = f"{key.tokens_per_second:g} tokens a second (tagwerk keys add --tokens)"
+                most = f"{quantity(key.tokens_per_second or 0, 'token', 'g')} a second (tagwerk keys add --tokens)"
                 raise RateLimited(f"the key {key.id!r} is for at most {most}", wait)
             if wait := self._take_request(place, key):
-                most = f"{key.requests_per_second:g} requests a second (tagwerk keys add --rate)"
+                most = f"{quantity(key.requests_per_second or 0, 'request', 'g')} a second (tagwerk keys add --rate)"
                 raise RateLimited(f"the key {key.id!r} is for at most {most}", wait)
             self._add_under_way(place, 1)
 

@@ -167,5 +167,5 @@ def _spread(name: str, cell: str, forms: int) -> tuple[str, ...]:
     """Returns the value of a cell for each form. Raises ValueError if it has neither one nor one for each."""
     values = tuple(cell.split()) or ("",)
     if len(values) not in (1, forms):
-        raise ValueError(f"{len(values)} values of {name}; right: one, or one for each of the {forms} forms")
+        raise ValueError(f"{len(values)} values of {name}; right: one, or one for each form")
     return values if len(values) == forms else values * forms

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from service.artifact.manifest import PROBABILITIES, Manifest, ModelVersion, TensorSpec
-from service.errors import ArtifactError
+from service.errors import ArtifactError, quantity
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
@@ -136,4 +136,4 @@ def _check_labels(manifest: Manifest, name: str, output: str) -> None:
         raise ArtifactError(f"there are no labels of {name}, which the task {manifest.task} needs")
     assert isinstance(size, int)  # noqa: S101 (checked by _need_output)
     if len(labels) > size or (len(labels) < size and output not in manifest.heads):  # heads may be padded
-        raise ArtifactError(f"there are {len(labels)} labels of {name}, but the model gives {size}")
+        raise ArtifactError(f"{quantity(len(labels), 'label')} of {name}, but the model gives {size}")

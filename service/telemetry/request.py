@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from service.errors import install
+from service.errors import install, quantity
 from service.paths import PROBES
 from service.settings import Settings
 from service.telemetry.logs import LogOutput, moment
@@ -137,7 +137,8 @@ class RequestRecorder:
         for name, stage in timing.stages.items():
             words += f"{name} {round(stage * 1000, 3):g}; "
         if "model" in notes:
-            words += f"{notes['model']}, {notes.get('sequences')} sequences, {notes.get('tokens')} tokens; "
+            sequences, tokens = (quantity(notes.get(f"{noun}s", 0), noun) for noun in ("sequence", "token"))
+            words += f"{notes['model']}, {sequences}, {tokens}; "
         if "key" in notes:
             words += f"key {notes['key']}; "
         trace = f", trace {ids.trace}" if ids.trace else ""

@@ -179,7 +179,7 @@ def test_a_token_has_the_log_probabilities_of_its_row_where_they_are_wanted():
 def test_the_number_of_waiting_texts_is_bounded():
     slots = Slots(1, prefill=4, max_waiting=1)
     slots.admit(stream([1]))
-    full = r"^1 of at most 1 texts wait for one of 1 slots \(TAGWERK_SLOTS\)$"
+    full = r"^1 of at most 1 texts wait for a slot \(TAGWERK_SLOTS\)$"
     with pytest.raises(Overloaded, match=full):
         slots.admit(stream([1]))
 

@@ -41,7 +41,7 @@ def infer(tensor: dict[str, Any], model: str = "classifier", **members: Any) -> 
         ({"name": "n" * 100_000}, 422, "name", ""),
         ({"name": "words"}, 422, "name", "'text'"),
         ({"shape": [2]}, 422, "shape", "the number of texts"),
-        ({"shape": [0], "data": []}, 422, "data", "at least 1 items"),
+        ({"shape": [0], "data": []}, 422, "data", "at least 1 item"),
         ({"datatype": "INT32", "data": [1]}, 422, "datatype", "'BYTES'"),
         ({"parameters": {"binary_data_size": 9}}, 422, "data", "one of the two"),
         ({"data": None, "parameters": {"binary_data_size": 9}}, 422, "parameters/binary_data_size", "0 to 0"),
@@ -141,7 +141,7 @@ def test_inputs_that_are_none_are_refused(inputs, pointer):
         (b"\x01\0\0\0\xff", 5, [1], 422, "cannot be read"),
         (b"", 0, [0], 422, "got [0]"),
         (b"", 0, [1], 422, "for 0 elements"),
-        (b"\x01\0\0\0amore", 5, [1], 422, "4 bytes follow the tensors"),
+        (b"\x01\0\0\0amore", 5, [1], 422, "4 bytes after the tensors"),
     ],
 )
 def test_strings_in_bytes_are_those_of_the_shape_or_refused(data, size, shape, status, problem):

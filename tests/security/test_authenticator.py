@@ -125,7 +125,7 @@ async def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_e
         first = asyncio.create_task(ask())
         await until(device.busy.is_set)
         over = check(await ask(), 429)
-        assert "at most 1 requests at the same time (tagwerk keys add --concurrent)" in over.detail
+        assert "at most 1 request at the same time (tagwerk keys add --concurrent)" in over.detail
         device.go.set()
         assert (await first).status_code == 200
         assert (await client.post("/classify", json={"text": 7}, headers=lock.narrow)).status_code == 422

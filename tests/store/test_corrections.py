@@ -205,8 +205,8 @@ def test_they_are_listed_and_counted(folder, monkeypatch, capsys):
     assert main(["corrections", "stats"]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines == [
-        "reviews: 2 corrections, 1 texts, 1 right as the model has them",
-        "tagger-en: 1 corrections, 1 texts, 0 right as the model has them",
+        "reviews: 2 corrections, 1 text, 1 right as the model has them",
+        "tagger-en: 1 correction, 1 text, 0 right as the model has them",
         "column model's right times",
         "upos NOUN VERB 1",
         "feats Number=Sing Mood=Imp 1",

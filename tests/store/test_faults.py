@@ -204,7 +204,7 @@ def test_the_committed_models_have_no_fault(folder):
             {"labels": {"sentiment": ["bad", "good"], "more": ["a"]}},
             "one set of labels; the manifest has 2",
         ),
-        ("classify", {"labels": {"sentiment": ["bad"]}}, "there are 1 labels of sentiment, but the model gives 3"),
+        ("classify", {"labels": {"sentiment": ["bad"]}}, "1 label of sentiment, but the model gives 3"),
         ("generate", {"vocabularies": {}}, "no vocabulary 'characters'"),
     ],
 )

@@ -81,7 +81,7 @@ def test_leaves_out_words(words: str, left_out: list[int]) -> None:
         ("a\t\tNUON", "line 1: the UPOS 'NUON'; right: NOUN, PROPN, INTJ"),
         ("\n\t\tNOUN", "line 2: no forms; right: a word"),
         ("a", "line 1: nothing that it changes; right: forms, if, UPOS, XPOS, feats, lemma"),
-        ("a b c\t\tNOUN NOUN", "line 1: 2 values of UPOS; right: one, or one for each of the 3 forms"),
+        ("a b c\t\tNOUN NOUN", "line 1: 2 values of UPOS; right: one, or one for each form"),
         ("a\t\t\t\tNumber", "line 1: the features 'Number'; right: Name=Value"),
         ("a\t\tNOUN\nA\t\tNOUN\na\t\tINTJ", "line 3: the same forms and tags as line 1; right: one line"),
         ("a\t\tNOUN\t\t\t\tx", "line 1: 7 cells; right: forms, if, UPOS, XPOS, feats, lemma"),

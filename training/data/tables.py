@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import pyarrow
 import pyarrow.parquet
 
+from service.errors import quantity
 from training.data.files import DataFileError, read_content, read_text
 
 LONGEST_CELL = 2**24  # characters
@@ -79,7 +80,7 @@ def _cells(path: Path, **form: Any) -> Rows:
                 continue
             if len(cells) != len(columns):
                 right = f"{len(columns)} as in the first line: {', '.join(columns)}"
-                raise DataFileError(path, line, f"{len(cells)} cell{'s' * (len(cells) > 1)}", right)
+                raise DataFileError(path, line, quantity(len(cells), "cell"), right)
             yield line, dict(zip(columns, cells, strict=True))
     except csv.Error as error:
         right = 'cells with commas, line ends or quotes in double quotes, and a quote in them as ""'

@@ -8,6 +8,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from service.errors import quantity
 from service.text.normalization import normalize_form
 from service.text.tokenizer import Sentence, Token
 from training.data.files import DataFileError
@@ -103,7 +104,7 @@ def _line(line: str, expected: int, number: int, file: Path | str) -> Word | Sur
     """Returns the word or the multiword token of a line; None for an empty node."""
     cells = line.split("\t")
     if len(cells) != len(COLUMNS):
-        count = f"{len(cells)} column{'s' * (len(cells) > 1)}"
+        count = quantity(len(cells), "column")
         raise DataFileError(file, number, count, f"{len(COLUMNS)}, divided by tabs: {' '.join(COLUMNS)}")
     identity, form, lemma, upos, xpos, feats, *_ = cells
     if _EMPTY_NODE.fullmatch(identity):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from service.errors import quantity
 from training.tasks.base import Recipe
 
 BUDGET_SECONDS = 40 * 60
@@ -56,6 +57,6 @@ def show_budget(console: Console, unit: str, tokens: int, examples: int, recipe:
     used = min(examples, recipe.limit or examples) / examples
     minutes = round(speed.seconds(tokens * used, recipe.epochs) / 60)
     part = f" of {recipe.limit:,} of its examples" if recipe.limit else ""
-    about = f"about {minutes} minute{'s' * (minutes > 1)}" if minutes else "less than a minute"
-    line = f"{recipe.name}: {tokens:,} {unit}, {recipe.epochs} epochs{part}, {about} on one core"
+    about = f"about {quantity(minutes, 'minute')}" if minutes else "less than a minute"
+    line = f"{recipe.name}: {tokens:,} {unit}, {quantity(recipe.epochs, 'epoch')}{part}, {about} on one core"
     console.print(line, highlight=False, soft_wrap=True)

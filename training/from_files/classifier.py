@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from service.errors import quantity
 from service.text.languages import named_tokenizer, tokenizer_name
 from service.text.symbols import UNSPACED_SCRIPTS
 from training.data.files import DataFileError, source
@@ -36,7 +37,7 @@ def read_task(options: Options, console: Console) -> Classification:
     read = {split: read_labelled(path, *columns) for split, path in options.files.items()}
     _check(read, options)
     hold_out: HoldOut[LabelledText] = by_label(lambda text: text.label)
-    found = divided(options, read, hold_out, lambda text: " ".join(text.text.split()), "texts", console)
+    found = divided(options, read, hold_out, lambda text: " ".join(text.text.split()), "text", console)
     found["train"] = shuffled(found["train"], options.seed)
     counts = Counter(text.label for text in found["train"])
     labels = sorted(counts, key=lambda label: (-counts[label], label))
@@ -65,13 +66,13 @@ def _check(read: Mapping[str, Sequence[LabelledText]], options: Options) -> None
     """Checks that there are enough texts of each label. Raises DataFileError."""
     path, train = options.files["train"], read["train"]
     if len(train) < LEAST_TEXTS:
-        raise DataFileError(path, None, f"{len(train)} examples in all", f"{LEAST_TEXTS} at least")
+        raise DataFileError(path, None, f"{quantity(len(train), 'example')} in all", f"{LEAST_TEXTS} at least")
     lines: dict[str, int] = {}
     for text in train:
         lines.setdefault(text.label, text.line)
     least, most = LABELS
     if not least <= len(lines) <= most:
-        fault = f"{len(lines):,} label{'s' * (len(lines) > 1)}"
+        fault = quantity(len(lines), "label", ",")
         raise DataFileError(path, None, fault, f"{least} to {most:,}: is it the right column?")
     label, count = Counter(text.label for text in train).most_common()[-1]
     if count < LEAST_OF_A_LABEL:

@@ -12,6 +12,7 @@ from keras import ops
 from rich.console import Console
 
 from service.artifact.manifest import DataSource, Metric
+from service.errors import quantity
 from service.text.languages import make_tokenizer
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -158,7 +159,7 @@ def read_task(options: Options, store: Path, console: Console) -> FurtherClassif
                 fault = f"the label {text.label[:60]!r}"
                 raise DataFileError(options.files[split], text.line, fault, f"one of {base.name}: {', '.join(labels)}")
     hold_out: HoldOut[LabelledText] = by_label(lambda text: text.label)
-    found = divided(options, read, hold_out, lambda text: " ".join(text.text.split()), "texts", console)
+    found = divided(options, read, hold_out, lambda text: " ".join(text.text.split()), "text", console)
     recipe = base.recipe(ClassificationRecipe, SentimentSizes)
     tokenizer = make_tokenizer(base.manifest.tokenizer or "", base.segmenter)
     splits = {
@@ -194,7 +195,8 @@ def rehearsed(
         found = [_tokens(tokenizer, line, longest) for line in sample(lines, MOST_ANSWERED, options.seed)]
         sources = (source(options.unlabelled, options.licence),)
         if len(found) < LEAST_ANSWERED:
-            raise DataFileError(options.unlabelled, None, f"{len(found)} texts", f"{LEAST_ANSWERED}, each in a line")
+            right = f"{LEAST_ANSWERED}, each in a line"
+            raise DataFileError(options.unlabelled, None, quantity(len(found), "text"), right)
         return found, sources
     corpora = learned_texts(base, longest)
     if not corpora:

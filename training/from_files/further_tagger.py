@@ -127,7 +127,7 @@ def read_task(options: Options, store: Path, console: Console) -> FurtherTagging
     labels = base.manifest.labels
     read = {split: list(treebank.read(read_text(path), path)) for split, path in options.files.items()}
     hold_out: HoldOut[Tree] = by_document(lambda tree: tree.document)
-    splits = divided(options, read, hold_out, lambda tree: tree.forms, "sentences", console)
+    splits = divided(options, read, hold_out, lambda tree: tree.forms, "sentence", console)
     columns = learnable_columns(splits["train"], labels, console)
     if not columns:
         fault = f"has no tags of {base.name}"

@@ -2,6 +2,7 @@
 
 from rich.console import Console
 
+from service.errors import quantity
 from training.data.files import DataFileError, read_text, source
 from training.from_files.budget import Speed, show_budget, training_budget
 from training.from_files.options import Options, changed
@@ -19,7 +20,7 @@ def read_task(options: Options, console: Console) -> LanguageModelling:
     path = options.files["train"]
     text = read_text(path)
     if len(text) < LEAST_CHARACTERS:
-        raise DataFileError(path, None, f"{len(text):,} characters", f"{LEAST_CHARACTERS:,} at least")
+        raise DataFileError(path, None, quantity(len(text), "character", ","), f"{LEAST_CHARACTERS:,} at least")
     sizes = QUICK_SIZES if options.quick else SIZES
     epochs, limit = training_budget(len(text), len(text), SPEEDS[sizes], least=1, most=12, quick=options.quick)
     recipe = LanguageModelRecipe(

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from service.errors import quantity
 from training.data.files import DataFileError
 from training.data.splits import HoldOut, complete, without_overlap
 from training.from_files.options import Options
@@ -28,18 +29,19 @@ def divided(
         read: the examples of the files, by the splits that they are for.
         hold_out: chooses the examples of a split that has no file.
         content: what is the same in examples that are alike.
-        unit: what examples are called.
+        unit: what an example is called.
     """
     splits = complete(read, hold_out, options.seed)
     found, left_out = without_overlap(splits, content)
     for name, least in (("dev", 1), ("train", LEAST_TRAINED)):
         if len(found[name]) < least:
             path, others = options.files.get(name, options.files["train"]), OTHERS[name]
-            fault = f"{left_out[name]:,} of the {len(splits[name]):,} {unit} of {name} are those that {others} as well"
-            raise DataFileError(path, None, fault, f"{least} others at least")
+            fault = f"{unit}s of {name} that {others} as well: {left_out[name]:,} of {len(splits[name]):,}"
+            raise DataFileError(path, None, fault, f"{quantity(least, 'other')} at least")
     sizes = ", ".join(f"{len(found[name]):,} {name}" for name in ("train", "dev", "test"))
-    console.print(f"{unit}: {sizes}", highlight=False)
+    console.print(f"{unit}s: {sizes}", highlight=False)
     for name, count in left_out.items():
         if count:
-            console.print(f"left out of {name}: {count:,} {unit} that {OTHERS[name]} as well", highlight=False)
+            examples = quantity(count, unit, ",")
+            console.print(f"left out of {name}: {examples} that {OTHERS[name]} as well", highlight=False)
     return found

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from service.artifact.manifest import DataSource
-from service.errors import ConfigurationError
+from service.errors import ConfigurationError, quantity
 from service.text.languages import tokenizer_name
 from training.data import lexicon, treebank
 from training.data.files import DataFileError, read_text, source
@@ -65,7 +65,7 @@ TOKEN_SECONDS, LABEL_SECONDS = 2e-4, 6.3e-6
 def read_task(options: Options, console: Console) -> Tagging:
     """Reads the treebank of `options`, and its lexicon, and returns the task. Raises DataFileError."""
     hold_out: HoldOut[Tree] = by_document(lambda tree: tree.document)
-    splits = divided(options, _read(options), hold_out, lambda tree: tree.forms, "sentences", console)
+    splits = divided(options, _read(options), hold_out, lambda tree: tree.forms, "sentence", console)
     words = _read_lexicon(options, splits["train"], console)
     sources = [source(path, options.licence) for path in options.files.values()] + ([words.source] if words else [])
     read = [*sources, *([source(options.unlabelled, options.licence)] if options.unlabelled else [])]
@@ -88,7 +88,8 @@ def _taught(
         options.unlabelled, options.licence, task.text_tokenizer(), MOST_UNLABELLED, task.recipe.seed
     )
     count = sum(map(len, text.sentences))
-    console.print(f"unlabelled: {count:,} words in {len(text.sentences):,} sentences", highlight=False)
+    sentences = quantity(len(text.sentences), "sentence", ",")
+    console.print(f"unlabelled: {count:,} words in {sentences}", highlight=False)
     teach(task, console, text).write(task.recipe.name)
     taught = Tagging(replace(task.recipe, teacher=task.recipe.name), splits, task.data, lexicon=words)
     taught.segmenter = task.segmenter
@@ -101,7 +102,7 @@ def _read(options: Options) -> dict[str, list[Tree]]:
         trees = found[split] = list(treebank.read(read_text(path), path))
         if len(trees) < (LEAST_SENTENCES if split == "train" else 1):
             right = f"{LEAST_SENTENCES} at least, each followed by a blank line"
-            raise DataFileError(path, None, f"{len(trees)} sentences", right)
+            raise DataFileError(path, None, quantity(len(trees), "sentence"), right)
         tags = {column: len(treebank.tags(trees, column)) for column in ("upos", "xpos")}
         if split == "train" and max(tags.values()) < 2:
             raise DataFileError(path, None, "all words have the same UPOS and XPOS", "a treebank with tags")
@@ -124,7 +125,8 @@ def _read_lexicon(options: Options, train: Sequence[Tree], console: Console) -> 
     if not share:
         fault = f"has no word of {options.files['train']}"
         raise ConfigurationError(f"--lexicon {options.lexicon}: {fault}; right: a lexicon of its language")
-    console.print(f"lexicon: {len(found.kinds):,} words, {share:.0%} of the different words of train", highlight=False)
+    known = quantity(len(found.kinds), "word", ",")
+    console.print(f"lexicon: {known}, {share:.0%} of the different words of train", highlight=False)
     return found
 
 

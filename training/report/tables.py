@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from service.artifact.manifest import Metric
+from service.errors import quantity
 from training.data.dataset import Example
 from training.metrics.predictions import Predictions, interval, label_scores
 
@@ -58,7 +59,7 @@ def show_labels(console: Console, kind: str, labels: Sequence[str], models: Mapp
         table.add_row(escape(labels[i]), *(f"{figure:.2f}" for figure in figures), f"{own[i].support:,}")
     console.print(table)
     if len(labels) > SHOWN_LABELS:
-        console.print(f"and {len(labels) - SHOWN_LABELS:,} less frequent labels", highlight=False)
+        console.print(f"and {quantity(len(labels) - SHOWN_LABELS, 'less frequent label', ',')}", highlight=False)
 
 
 def show_confusions(
@@ -136,7 +137,7 @@ def show_features(console: Console, labels: Sequence[str], own: Predictions, exa
         table.add_row(*map(escape, row))
     console.print(table)
     if unknown := int((own.gold < 0).sum()):
-        console.print(f"{unknown:,} more words have features that no word of train has", highlight=False)
+        console.print(f"further words with features that no word of train has: {unknown:,}", highlight=False)
 
 
 def _example(predictions: Predictions, examples: Sequence[Example], item: int) -> str:

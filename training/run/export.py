@@ -17,7 +17,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from service.artifact import manifest as artifact
 from service.artifact.manifest import CONFIDENCE_BINS, Golden, Manifest, Metric, Reference
 from service.backend.tensorflow_private import reproducible_names
-from service.errors import ArtifactError
+from service.errors import ArtifactError, quantity
 from service.text.vocabulary import PAD, UNK
 from training.data.dataset import Example, collate
 from training.run import version_folder
@@ -282,7 +282,7 @@ def _model_card(task: ServedTask, manifest: Manifest) -> str:
     settings = json.dumps(asdict(task.recipe), indent=2, ensure_ascii=False)
     data = "\n".join(f"- {d.name}, {d.licence}: {_linked(d.address)}, sha256 `{d.sha256}`" for d in manifest.data)
     metrics = "\n".join(f"| {m.split} | {m.name} | {m.value:g} {m.unit} |" for m in manifest.metrics)
-    labels = "\n".join(f"- {name}: {len(labels)} labels" for name, labels in manifest.labels.items())
+    labels = "\n".join(f"- {name}: {quantity(len(labels), 'label')}" for name, labels in manifest.labels.items())
     vocabularies = "\n".join(
         f"- {name}: {len(vocabulary):,} ids{', lower case' if vocabulary.lowercase else ''}"
         for name, vocabulary in task.vocabularies.items()

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
 from service.api.request_schemas import Strict
-from service.errors import InvalidInput, TooLarge, shortened
+from service.errors import InvalidInput, TooLarge, quantity, shortened
 from service.http.body import parse_json, validate
 from service.http.validation import Texts, at_most
 from service.pipelines.formats import join_list, to_json, write_object
@@ -141,10 +141,11 @@ def read(body: bytes, header_length: str | None, settings: Settings) -> tuple[In
             raise TooLarge("/inputs/0/shape", f"{count} items", f"at most {settings.max_items}")
         texts, rest = _strings(rest[:size], count), rest[size:]
     if len(texts) != count or not texts:
-        got = f"got {shortened(str(given.shape))} for {len(texts)} elements"
+        got = f"got {shortened(str(given.shape))} for {quantity(len(texts), 'element')}"
         raise InvalidInput("/inputs/0/shape", got, "the number of texts, at least 1")
     if rest:
-        raise InvalidInput("", f"{len(rest)} bytes follow the tensors", "the bytes that binary_data_size counts")
+        got = f"{quantity(len(rest), 'byte')} after the tensors"
+        raise InvalidInput("", got, "the bytes that binary_data_size counts")
     return request, texts
 
 

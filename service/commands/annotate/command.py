@@ -38,7 +38,7 @@ from service.commands.annotate.remote import url_of
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source
 from service.commands.annotate.uncertain import check_output, find, write
-from service.errors import ModelNotFound
+from service.errors import ModelNotFound, quantity
 from service.settings import Settings
 from service.store.serving import served
 from service.text.languages import primary
@@ -73,7 +73,7 @@ class ProgressDisplay:
 
     def __enter__(self) -> Self:
         if self._rows:
-            say(self._console, f"{self._name}: resumes after {self._rows} rows")
+            say(self._console, f"{self._name}: resumes after {quantity(self._rows, 'row')}")
         self._bar.start()
         return self
 
@@ -90,15 +90,15 @@ class ProgressDisplay:
             self._said = time.monotonic()
             share = f", {task.percentage:.0f} %" if task.total else ""
             left = f", {timedelta(seconds=task.time_remaining)} left" if task.time_remaining is not None else ""
-            say(self._console, f"{self._name}: {self._done()} rows{share}, {self._rate()}{left}")
+            say(self._console, f"{self._name}: {quantity(self._done(), 'row')}{share}, {self._rate()}{left}")
 
     def done(self, target: str, rejected: str) -> None:
         """Shows that all annotations are written into `target`, and bad rows where `rejected` says."""
         manifest = self._output.manifest
-        say(self._console, f"{self._name}: {self._done()} rows, {self._rate()}, in {target}")
+        say(self._console, f"{self._name}: {quantity(self._done(), 'row')}, {self._rate()}, in {target}")
         if manifest.rejected:
             lines = f" ({manifest.rejected_lines} lines)" if manifest.rejected_lines != manifest.rejected else ""
-            say(self._console, f"{self._name}: {manifest.rejected} bad rows{lines} are left out{rejected}")
+            say(self._console, f"{self._name}: left out {quantity(manifest.rejected, 'bad row')}{lines}{rejected}")
 
     def _done(self) -> int:
         return self._output.manifest.rows + self._output.manifest.rejected
@@ -198,7 +198,7 @@ class Annotator:
                 unreadable += 1
                 say(self._console, f"left out: {error}")
         if unreadable:
-            say(self._console, f"{unreadable} of {len(pairs)} files are left out")
+            say(self._console, f"left out {unreadable} of {len(pairs)} files")
         return incomplete or unreadable > 0
 
     def annotate(self, source: Source, target: Path, which: str = "") -> bool:
@@ -242,7 +242,7 @@ class Annotator:
                 self._runner.run(self._annotate(source, output, show))
                 manifest = output.manifest
                 if manifest.rejected and not manifest.rows:
-                    raise UnreadableInput(f"{source}: all {manifest.rejected} rows are bad{rejected}")
+                    raise UnreadableInput(f"{source}: all of its rows are bad{rejected}")
                 output.finish()
                 show.done(url_of(target), rejected)
         return manifest

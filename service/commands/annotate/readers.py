@@ -28,7 +28,7 @@ from service.commands.annotate.rows import (
     import_extra,
     without_newline,
 )
-from service.errors import shortened
+from service.errors import quantity, shortened
 
 DELIMITERS = ",;\t|"
 RECORD_BYTES = 2**20  # of a record of several lines, beside the longest text
@@ -217,7 +217,7 @@ class Table(Iterator[str]):
 
     def _miscounted(self, cells: Sequence[str]) -> str:
         advice = "quote cells with delimiters" if "strict" in self.csv else "if cells are quoted, --input-format csv"
-        return f"{len(cells)} cell{'s' * (len(cells) > 1)}, and the header has {len(self.columns)}: {advice}"
+        return f"{quantity(len(cells), 'cell')}, and the header has {len(self.columns)}: {advice}"
 
 
 def column_of(columns: Sequence[str], name: str, source: str) -> int:
@@ -283,7 +283,7 @@ def read_sentence(lines: Lines, job: Job) -> Row:
 def _problem(cells: Sequence[str], expected: int) -> str | None:
     """Returns what is wrong with the line of a word whose ID should be `expected`."""
     if len(cells) != len(CONLLU_COLUMNS):
-        count = f"{len(cells)} column{'s' * (len(cells) > 1)}"
+        count = quantity(len(cells), "column")
         return f"{count}, not {len(CONLLU_COLUMNS)}, separated by tabs: {' '.join(CONLLU_COLUMNS)}"
     if cells[0] != str(expected):
         problem = f"the ID {shortened(cells[0])!r}, not {expected}"

@@ -51,8 +51,9 @@ def test_bad_rows_are_counted_and_written_to_a_file_of_their_own(tmp_path, capsy
     for row, (line, reason) in zip(rejected_of(output), expected, strict=True):
         assert row["line"] == line
         assert reason in row["reason"]
+    rows = "1 bad row" if len(expected) == 1 else f"{len(expected)} bad rows"
     lines = " (6 lines)" if kind == "conllu" else ""
-    assert f"{len(expected)} bad rows{lines} are left out, see {output}.rejected.jsonl" in capsys.readouterr().err
+    assert f"left out {rows}{lines}, see {output}.rejected.jsonl" in capsys.readouterr().err
     made = read_manifest(output)
     assert made is not None
     assert (made.rows, made.rejected) == (2, len(expected))
@@ -70,7 +71,7 @@ def test_the_content_of_a_bad_row_is_kept(tmp_path):
 
 def test_an_input_of_nothing_but_bad_rows_is_an_error(tmp_path):
     path = write(tmp_path, "a.jsonl", "no JSON\n" * 3)
-    with pytest.raises(UnreadableInput, match=r"a.jsonl: all 3 rows are bad, see .*rejected.jsonl"):
+    with pytest.raises(UnreadableInput, match=r"a.jsonl: all of its rows are bad, see .*rejected.jsonl"):
         run(path)
     assert not output_of(path).exists()
 
@@ -154,4 +155,4 @@ def test_lines_count_as_well_as_rows(tmp_path, capsys):
     status, rows, (bad,) = parts(tmp_path / "a.csv", table({3: '3,"' + "a line\n" * 20 + '"'}, rows=101))
     assert (status, len(rows), bad["line"], bad["lines"]) == (1, 100, 4, 21)
     assert bad["reason"].startswith("the text is longer than 100 characters")
-    assert "1 bad rows (21 lines) are left out" in capsys.readouterr().err
+    assert "left out 1 bad row (21 lines)" in capsys.readouterr().err

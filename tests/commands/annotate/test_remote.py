@@ -113,7 +113,7 @@ def test_a_file_is_annotated_beside_itself(bucket, tmp_path, capsys):
     address = put(f"{bucket}/a.txt", LINES.encode() + b"\xff\n")
     put(f"{address}.classify.jsonl.rejected.jsonl", b"left by a run that was killed, and longer than what it becomes")
     assert run(address) == 0
-    assert f"1 bad rows are left out, see {address}.classify.jsonl.rejected.jsonl" in capsys.readouterr().err
+    assert f"left out 1 bad row, see {address}.classify.jsonl.rejected.jsonl" in capsys.readouterr().err
     assert names(bucket) == [
         "a.txt",
         "a.txt.classify.jsonl",

@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_read_is_left_out_among_others(corpus, capsys, eng
     said = capsys.readouterr().err
     assert f"left out: {corpus}/broken.csv has no column 'text'" in said
     assert f"left out: {corpus}/book.pdf is a document" in said
-    assert "2 of 5 files are left out" in said
+    assert "left out 2 of 5 files" in said
     assert len(list(corpus.rglob("*.classify.jsonl"))) == 3
     assert len(engine) == 1
     with pytest.raises(UnreadableInput, match="is a document"):

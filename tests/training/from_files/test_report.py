@@ -67,7 +67,7 @@ def test_features_are_counted_by_attribute():
         ["Gender", "2", "50.00", *"none for Fem: 1 [die] Hunde laut".split()],
         ["Case", "4", "75.00", *"Acc for Nom: 1 [der] Hund bellt".split()],
     ]
-    assert "1 more words have features that no word of train has" in lines
+    assert "further words with features that no word of train has: 1" in lines
     assert printed(show_features, ["_"], Predictions.certain(given * 0, given * 0, 1, given), examples) == ""
 
 
