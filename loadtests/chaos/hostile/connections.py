@@ -18,9 +18,19 @@ from loadtests.chaos.hostile.attack import (
     statuses,
     together,
 )
-from loadtests.chaos.hostile.keys import KEY, LIMITED_KEY, LIMITED_PER_SECOND, ORIGIN
+from loadtests.chaos.hostile.keys import (
+    KEY,
+    LIMITED_KEY,
+    LIMITED_PER_SECOND,
+    ORIGIN,
+    TOKENS_ID,
+    TOKENS_KEY,
+    TOKENS_PER_SECOND,
+)
 from loadtests.chaos.scenario import check
 from loadtests.fuzz.message import chunk
+from loadtests.metrics import samples
+from loadtests.rounds import say
 from loadtests.wire import Exchange, Wire, exchange
 
 NDJSON = "application/x-ndjson"
@@ -34,6 +44,8 @@ TRAILER_ID = b"from-a-trailer"
 STREAMS = 500
 CLOSE_SECONDS = RECEIVE_SECONDS + 3.0  # for the service to close a stream on which nothing comes
 LINES_SECONDS = 4.0
+LEAVING_SECONDS = 10.0
+STAY_SECONDS = 0.2  # for which a client waits for its answer before it leaves
 LONG_STREAM = "Transfer-Encoding: chunked\r\n"
 JSON = b'{"text": "Dogs bark."}'
 
@@ -158,6 +170,28 @@ async def limited_stream(target: Target, requests: Sequence[bytes]) -> Statuses:
     return Counter({int(content.split(maxsplit=2)[1]): 1})
 
 
+async def left_generations(target: Target, requests: Sequence[bytes]) -> Statuses:
+    """Leaves generations of a key with a token limit before their answers; what they have computed must count."""
+
+    async def leave(content: bytes) -> Statuses:
+        seen: Statuses = Counter()
+        while time.monotonic() < until:
+            seen += statuses([await exchange(target.port, [content], seconds=STAY_SECONDS)])
+        return seen
+
+    def computed() -> float:
+        found = [s for s in samples(target.service.server.address) if s.name == "tagwerk_key_tokens_total"]
+        return sum(sample.value for sample in found if sample.labels["key"] == TOKENS_ID)
+
+    before, until = computed(), time.monotonic() + LEAVING_SECONDS
+    seen: Statuses = sum(await asyncio.gather(*map(leave, requests)), Counter())
+    await asyncio.sleep(STAY_SECONDS)
+    rate = (await asyncio.to_thread(computed) - before) / LEAVING_SECONDS
+    say(found := f"{rate:.0f} tokens a second, with a key for {TOKENS_PER_SECOND:g}")
+    check(0 < rate < 2 * TOKENS_PER_SECOND, found)  # a key begins with the credit of a second, and may end in debt
+    return seen
+
+
 def upgrades() -> list[bytes]:
     """Returns requests to upgrade to another protocol."""
     websocket = (
@@ -214,6 +248,12 @@ def limited_lines() -> list[bytes]:
     return [head("/classify", f"{LONG_STREAM}Authorization: Bearer {LIMITED_KEY}\r\n", NDJSON)]
 
 
+def limited_generations() -> list[bytes]:
+    """Returns long generations with a key that has a token limit."""
+    headers = f"Authorization: Bearer {TOKENS_KEY}\r\n"
+    return [request("/generate", {"prompt": "Where", "max_tokens": 4000, "seed": n}, headers=headers) for n in range(4)]
+
+
 HUGE = (b"X: y\r\n" * 700_000, b"X: " + b"y" * BODY_BYTES + b"\r\n")
 NAMED = (b"Content-Length: 3\r\n", b"X-Request-ID: " + TRAILER_ID + b"\r\n", b"Transfer-Encoding: chunked\r\n")
 SHED = frozenset({200, 429})
@@ -227,4 +267,11 @@ ATTACKS = [
     Attack("more texts than the queue takes", overload, together, neighbour_may_get=SHED, with_keys=True),
     Attack("answers before the body has come", early, answers_first, with_keys=True),
     Attack("lines without end, with a rate limit", limited_lines, limited_stream, with_keys=True),
+    Attack(
+        "generations left, with a token limit",
+        limited_generations,
+        left_generations,
+        may_lack_answers=True,
+        with_keys=True,
+    ),
 ]
