@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.app import create_app
-from service.http.connection.bounded_protocol import LEAST_BYTES_PER_SECOND, MOST_PIPELINED
+from service.http.connection.bounded_protocol import LEAST_BYTES_PER_SECOND, MOST_PARTS
 from service.http.middleware import Dispatcher, RequestContextMiddleware
 from service.types import State
 from tests.engine.running import until
@@ -67,23 +67,53 @@ async def test_a_body_in_many_small_chunks_is_none_of_that():
     assert wire.statuses() == [404]
 
 
-async def test_requests_that_do_not_wait_for_answers_are_answered_in_order_and_are_few():
+async def test_requests_that_do_not_wait_for_answers_are_answered_in_order_one_in_a_turn():
     connection, wire = connect(made_context())
-    two = GET + b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"
-    for sent in range(1, 4):
-        connection.data_received(two * (MOST_PIPELINED // 2))
+    many = 40
+    connection.data_received((GET + b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n") * many)
+    while len(wire.statuses()) < 2 * many - 1:
         assert not wire.reading, "no more is read before they are answered"
-        while len(wire.statuses()) < sent * MOST_PIPELINED:
-            assert wire.reading is not bool(connection.pipeline)
-            await asyncio.sleep(0)
-        assert wire.statuses() == [200, 404] * (sent * MOST_PIPELINED // 2)
-        assert wire.reading
-    connection.data_received(GET * (MOST_PIPELINED + 2))
-    assert not wire.closed
-    await until(lambda: wire.closed)
-    assert wire.statuses()[3 * MOST_PIPELINED :] == [200] * (MOST_PIPELINED + 1) + [429]
-    status, headers, document = wire.answers()[-1]
-    assert (status, headers["retry-after"], document["type"]) == (429, "1", "urn:tagwerk:problem:overloaded")
+        assert len(connection.tasks) <= 1
+        await asyncio.sleep(0)
+    await turns(1)
+    assert wire.reading
+    assert len(wire.statuses()) == 2 * many - 1, "whether the client goes is seen while the last one is in progress"
+    await until(lambda: len(wire.statuses()) == 2 * many)
+    assert wire.statuses() == [200, 404] * many
+    connection.data_received(GET + GET[:9])
+    await until(lambda: len(wire.statuses()) == 2 * many + 1)
+    await turns()
+    assert wire.reading, "the rest of the next one is waited for"
+    connection.data_received(GET[9:])
+    await until(lambda: len(wire.statuses()) == 2 * many + 2)
+    connection.connection_lost(None)
+
+
+async def test_requests_behind_an_answer_that_is_not_read_wait():
+    connection, wire = connect(made_context())
+    connection.pause_writing()
+    connection.data_received(GET * 3)
+    await turns()
+    assert (wire.written, wire.reading) == ([], False)
+    assert connection.held_bytes() == 3 * len(GET)
+    assert connection.idle_since() is None
+    connection.resume_writing()
+    await until(lambda: wire.statuses() == [200, 200, 200])
+    assert wire.reading
+    assert connection.held_bytes() == 0
+    connection.connection_lost(None)
+
+
+async def test_a_body_of_empty_lines_is_parsed_in_several_turns():
+    lines = MOST_PARTS * 3
+    connection, wire = connect(made_context())
+    connection.data_received(CHUNKED + b"%x\r\n" % (4 * lines) + b"\r\n\r\n" * lines + b"\r\n0\r\n\r\n" + GET)
+    for _ in range(2):
+        assert not connection._unanswered
+        assert not wire.reading
+        await asyncio.sleep(0)
+    await until(lambda: wire.statuses() == [404, 200])
+    assert wire.reading
     connection.connection_lost(None)
 
 
@@ -265,7 +295,9 @@ PIECES = [
     GET,
     post("/tag"),
     post("/nothing", b"x" * 5000),
+    post("/nothing", b"\r\n\r\n" + GET),
     CHUNKED + b"3;a=b\r\nabc\r\n0\r\nX-Trailer: x\r\n\r\n",
+    CHUNKED + b"b\r\n\r\n\r\n0\r\n\r\nab\r\n0\r\n\r\n",
     ODD["h2c"][0],
     ODD["WebSocket"][0],
     ODD["a path that is not UTF-8"][0],
@@ -276,7 +308,7 @@ PIECES = [
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(PIECES), max_size=6), st.lists(st.integers(20, 3000), min_size=1, max_size=20))
+@given(st.lists(st.sampled_from(PIECES), max_size=6), st.lists(st.integers(1, 3000), min_size=1, max_size=20))
 def test_answers_do_not_depend_on_how_the_bytes_come(requests, sizes):
     async def answers(chunks: list[bytes]) -> list[int]:
         context = made_context(log_level="warning")

@@ -1,12 +1,12 @@
 """Extends uvicorn's HTTP protocol with limits on what a client may send and how long it may take.
 
 uvicorn does not limit: the time for a request to arrive, and for a client to read its response; the bytes of headers
-and trailers; the number of pipelined requests; what all clients together leave unread.
+and trailers; what all clients together leave unread. It parses all pipelined requests at once; here each is parsed when
+those before it are answered, so that however many a client sends, others wait for one of them at most.
 """
 
 import asyncio
 import math
-from collections.abc import Sized
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,8 @@ from service.http.context import Context
 
 CLOSE_DELAY_SECONDS = 0.05  # time for an event loop that was late to read what has arrived
 LEAST_BYTES_PER_SECOND = 1024  # that a client reads while data is unsent
-MOST_PIPELINED = 16  # requests that wait for the answers to earlier ones
+MOST_PARTS = 64  # that are parsed at once; a body in chunks may have a part of four bytes
+EMPTY_LINE = b"\r\n\r\n"
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -56,15 +57,15 @@ class CountedTransport(asyncio.Transport):
 
 
 class Flow(FlowControl):
-    """Flow control that reads nothing while requests are pipelined, or the client leaves answers unread.
+    """Flow control that reads nothing while something waits to be parsed, or the client leaves answers unread.
 
     Answers do not wait for their client: they are written at once, and count as held until they are read. So a request
     that is done takes no other memory, and a client that does not read keeps nothing waiting.
     """
 
-    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__(transport)
-        self._pipeline = pipeline
+        self.ahead = False  # something waits to be parsed
 
     async def drain(self) -> None:
         """Does not wait; called by uvicorn before each write."""
@@ -75,7 +76,7 @@ class Flow(FlowControl):
 
     def resume_reading(self) -> None:
         """Resumes reading, if nothing is to be done before."""
-        if not (self._pipeline or self.write_paused):
+        if not (self.ahead or self.write_paused):
             super().resume_reading()
 
 
@@ -97,13 +98,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._received = 0  # bytes, of all requests
         self._requests_bytes = 0  # held by the handlers of requests
         self._dropped = False
-        self._refusal: problem.Expected | None = None  # to be answered after earlier requests; nothing more is parsed
+        self._ahead = b""  # what has arrived, where some of it is not parsed
+        self._parsed = 0  # bytes of it
+        self._unanswered = False  # a whole request has arrived, and is not answered
         self._ended: float | None = None  # when the client closed its side, waiting for its answer
         self._arriving = False  # a request has begun and is incomplete
         self._in_head = False  # its head is incomplete too
-        self._head_bytes = 0  # in the read in which the head began, and in all reads since then
-        self._got_body = False  # in this read
-        self._bodiless_bytes = 0  # in reads after the head that had no body data, such as trailers
+        self._head_bytes = 0
+        self._body_left = 0  # bytes that are still to arrive, of a body of known length
+        self._tail = b""  # the last bytes that are parsed, where an empty line may have begun
+        self._got_body = False  # in this part
+        self._bodiless_bytes = 0  # in parts after the head that had no body data, such as trailers
         self._streams_body = False  # the handler of the request in progress has times of its own for its body
         self._since = self.loop.time()  # when the arriving request began; without one, when the connection became idle
         self._unread = False  # the client left answers unread at the last check
@@ -114,7 +119,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Called by asyncio."""
         super().connection_made(CountedTransport(transport))
-        self.flow = Flow(transport, self.pipeline)
+        self.flow = Flow(transport)
         self._context.client_memory.clients[self] = None
         self._check_times()
 
@@ -125,8 +130,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._arriving = self._in_head = False
         if self._timer is not None:
             self._timer.cancel()
-        self.pipeline.clear()
-        self.headers = []
+        self.headers, self._ahead = [], b""
         self.cycle = self.scope = None  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
@@ -139,32 +143,70 @@ class BoundedProtocol(HttpToolsProtocol):
         """Called by asyncio."""
         super().resume_writing()
         self.flow.resume_reading()
+        self.loop.call_soon(self._parse)
 
     # What arrives
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
-        if self._refusal is not None:
-            return
         self._received += len(data)
-        in_body, self._got_body = self._arriving and not self._in_head, False
-        self._head_bytes = self._head_bytes + len(data) if self._in_head else len(data)
-        rest = data
-        while rest and not self.transport.is_closing():
+        self._ahead, self._parsed = self._ahead[self._parsed :] + data if self._ahead else data, 0
+        self._parse()
+        if self._ahead:
+            self._context.client_memory.grow(len(data))
+
+    def _parse(self) -> None:
+        """Parses one request of what has arrived, or a part of it. What is behind it waits until it is answered.
+
+        The parser cannot be told to stop. So it is given a part at a time, up to where a request may end: the end of a
+        body of known length, otherwise an empty line.
+        """
+        data, place, parts = self._ahead, self._parsed, 0
+        size = len(data)
+        while place < size and not (self._unanswered or self.flow.write_paused or self.transport.is_closing()):
+            if parts == MOST_PARTS:
+                self.loop.call_soon(self._parse)
+                break
+            parts += 1
+            if self._body_left:
+                end = min(place + self._body_left, size)
+                self._body_left -= end - place
+            else:
+                end = self._end_of_lines(data, place)
+            in_body, self._got_body = self._arriving and not self._in_head, False
+            if not in_body:
+                self._head_bytes = end - place + (self._head_bytes if self._in_head else 0)
+            if end == size and self.flow.ahead:
+                self.flow.ahead = False
+                self.flow.resume_reading()
             try:
-                self.parser.feed_data(rest)
-                break
-            except httptools.HttpParserUpgrade as upgrade:  # answered like any other request; HTTP continues after it
-                rest = rest[int(upgrade.args[0]) :]
+                self.parser.feed_data(data[place:end])
+            except httptools.HttpParserUpgrade:  # answered like any other request; HTTP continues after it
+                pass
             except httptools.HttpParserError:
-                if not self.transport.is_closing() and self._refusal is None:  # otherwise it is refused already
-                    self._refuse(HTTPException(400, "it is not valid HTTP/1.1"))
+                if not self.transport.is_closing():  # otherwise it is refused already
+                    self._write_refusal(HTTPException(400, "it is not valid HTTP/1.1"))
                 break
-        self._bodiless_bytes = self._bodiless_bytes + len(data) if in_body and not self._got_body else 0
-        if self._in_head and self._head_bytes > problem.MAX_HEAD_BYTES:
-            self._refuse(problem.LARGE_HEAD)
-        elif self._arriving and self._bodiless_bytes > problem.MAX_HEAD_BYTES:
-            self._refuse(HTTPException(431, f"at most {problem.MAX_HEAD_BYTES} bytes of trailers"))
+            self._bodiless_bytes = self._bodiless_bytes + end - place if in_body and not self._got_body else 0
+            if self._in_head and self._head_bytes > problem.MAX_HEAD_BYTES:
+                self._write_refusal(problem.LARGE_HEAD)
+            elif self._arriving and self._bodiless_bytes > problem.MAX_HEAD_BYTES:
+                self._write_refusal(HTTPException(431, f"at most {problem.MAX_HEAD_BYTES} bytes of trailers"))
+            place = end
+        self._ahead, self._parsed = b"", 0
+        if place < size and not self.transport.is_closing():
+            self._ahead, self._parsed, self.flow.ahead = data, place, True
+            self.flow.pause_reading()
+
+    def _end_of_lines(self, data: bytes, place: int) -> int:
+        """Returns where the next empty line ends, which may have begun before, or where the data ends."""
+        tail, self._tail = self._tail, b""
+        if tail and (found := (tail + data[place : place + 3]).find(EMPTY_LINE)) >= 0:
+            return place + found + len(EMPTY_LINE) - len(tail)
+        if (found := data.find(EMPTY_LINE, place)) >= 0:
+            return found + len(EMPTY_LINE)
+        self._tail = (tail + data[max(place, len(data) - 3) :])[-3:]
+        return len(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Called by asyncio when the client closes its side: it waits for its answer, or has gone.
@@ -197,20 +239,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Called by the parser."""
         if (fault := self._fault_of_head()) is not None:
-            self._refuse(fault)
+            self._write_refusal(fault)
             raise httptools.HttpParserError  # keeps what follows from being parsed as a request
         self._make_scope()
         self._in_head, self.answered = False, True
+        self._body_left = int(dict(self.headers).get(b"content-length", 0))
         super().on_headers_complete()
 
     def _fault_of_head(self) -> problem.Expected | None:
         """Returns the error of a request by its head."""
-        if len(self.pipeline) >= MOST_PIPELINED:
-            return Overloaded(f"at most {MOST_PIPELINED} requests may wait for the answers to earlier ones", 1.0)
         if self._head_bytes > problem.MAX_HEAD_BYTES:
-            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-            if size > problem.MAX_HEAD_BYTES:
-                return problem.LARGE_HEAD
+            return problem.LARGE_HEAD
         if self.parser.should_upgrade() and any(name in BODY_HEADERS for name, _ in self.headers):
             return HTTPException(400, "a request with a body cannot upgrade to another protocol: leave out `Upgrade`")
         return fault_of(self.headers, self.parser.get_http_version())
@@ -232,6 +271,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Called by the parser. Reads on after a large body, to see whether the client goes."""
         self._arriving = False
         super().on_message_complete()
+        self._unanswered = not self.cycle.response_complete
         self.flow.resume_reading()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -239,15 +279,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._context.starts.add(partial(super()._start_asgi_task, cycle, app))
 
     def on_response_complete(self) -> None:
-        """Called when a request has been answered: starts the next pipelined one, or the time of the keep-alive."""
+        """Called when a request has been answered: the next pipelined one has its turn, or the keep-alive begins."""
         if self.transport.is_closing():
             return
-        self._since, self._streams_body = self.loop.time(), False
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
-        elif self._refusal is not None:
-            self._write_refusal(self._refusal)
+        self._since, self._streams_body, self._unanswered = self.loop.time(), False, False
+        if self._ahead:
+            self.loop.call_soon(self._parse)
         elif self._ended is not None:
             self.transport.close()
         if self.flow.read_paused:
@@ -265,9 +302,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Returns how many bytes are held for it: received and not worked off, or written and not sent."""
         if self._dropped:
             return 0
-        cycles = [self.cycle, *(cycle for cycle, _ in self.pipeline)]
-        bodies = sum(len(cycle.body) for cycle in cycles if isinstance(cycle, RequestResponseCycle))
-        return self.transport.unsent_bytes() + bodies + self._requests_bytes
+        body = len(self.cycle.body) if self.cycle is not None else 0
+        return self.transport.unsent_bytes() + len(self._ahead) - self._parsed + body + self._requests_bytes
 
     def moved_bytes(self) -> int:
         """Returns how many bytes have been received from it and sent to it, since it connected."""
@@ -284,7 +320,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 f"requests that arrive and answers that are not read have more than {most} bytes together;"
                 " this connection was the slowest: send it again later, or faster"
             )
-            self._refuse(Overloaded(detail, 1.0))
+            self._write_refusal(Overloaded(detail, 1.0))
         else:
             self.transport.abort()
         self._dropped = True
@@ -297,7 +333,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def idle_since(self) -> float | None:
         """Returns since when no request is in progress and no answer unread, by the event loop's clock."""
-        return None if self._in_progress() or self.transport.unsent_bytes() else self._since
+        return None if self._in_progress() or self._ahead or self.transport.unsent_bytes() else self._since
 
     def _unset_keepalive_if_required(self) -> None:
         """Does nothing: one timer watches all times of the connection."""
@@ -330,7 +366,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _due(self) -> float:
         """Returns when the connection is to be closed, by the event loop's clock; never while the client waits."""
-        own_body = self._arriving and not self._in_head and not self.pipeline
+        own_body = self._arriving and not self._in_head
         if self.transport.is_closing() or self._streams_body or self.flow.read_paused:
             return math.inf
         if self._in_progress() and not own_body:
@@ -340,7 +376,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         if self._arriving and not self._is_answered():
-            self._refuse(NotReceived(self._settings.receive_timeout_seconds))
+            self._write_refusal(NotReceived(self._settings.receive_timeout_seconds))
         else:
             self.transport.close()
 
@@ -351,21 +387,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _may_send_interim(self) -> bool:
         """Returns whether the next bytes to send begin an answer, in HTTP/1.1."""
         begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-        return self._in_progress() and not (begun or self.pipeline) and self.parser.get_http_version() == "1.1"
+        return self._in_progress() and not begun and self.parser.get_http_version() == "1.1"
 
     def _is_answered(self) -> bool:
         """Returns whether the response to the arriving request has begun."""
         return not self._in_head and self.cycle is not None and self.cycle.response_started
-
-    def _refuse(self, error: problem.Expected) -> None:
-        """Answers what arrives with an error, once earlier requests are answered, and closes."""
-        if not (self.pipeline or (self._in_progress() and (self._in_head or not self._arriving))):
-            self._write_refusal(error)
-            return
-        if self._arriving and not self._in_head:
-            self.pipeline.popleft()  # what arrives is the last of them
-        self._refusal, self._arriving = error, False
-        self.flow.pause_reading()
 
     def _write_refusal(self, error: problem.Expected) -> None:
         """Answers with an error, without the application, and closes."""

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from service.errors import InvalidInput, TagwerkError
 from service.http import problem
@@ -35,17 +35,6 @@ def encoded(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 encoded_once = lru_cache(2)(encoded)  # the default headers change once a second
-
-
-class Busy:
-    """Stands for the cycle of a request while an exchange is in progress: a pipelined request waits for it."""
-
-    response_complete = False
-    response_started = False
-    disconnected = False
-
-    def __init__(self) -> None:
-        self.message_event = asyncio.Event()
 
 
 class Connection(BoundedProtocol):
@@ -106,8 +95,6 @@ class Connection(BoundedProtocol):
         if (made := HANDLERS.get(self.url)) is not None and self._begin_exchange(made):
             self._in_head, self.answered = False, True
             return
-        if self._exchange is not None:
-            self.cycle = cast(RequestResponseCycle, Busy())
         super().on_headers_complete()
 
     def _make_scope(self) -> None:
@@ -133,6 +120,7 @@ class Connection(BoundedProtocol):
             super().on_message_complete()
             return
         self._arriving = self._exchange_arrives = False
+        self._unanswered = True
         self._context.plain.add(self._exchange)
 
     def _in_progress(self) -> bool:
@@ -145,8 +133,6 @@ class Connection(BoundedProtocol):
 
     def _begin_exchange(self, made: type[Handler]) -> bool:
         """Makes an exchange of the request whose head has arrived, if it is plain; returns whether it is."""
-        if self._exchange is not None or (self.cycle is not None and not self.cycle.response_complete):
-            return False
         if self.expect_100_continue or self._head_bytes > problem.MAX_HEAD_BYTES:
             return False
         headers, parser, settings = dict(self.headers), self.parser, self._settings
@@ -175,7 +161,7 @@ class Connection(BoundedProtocol):
         now = time.monotonic()
         self._exchange = Exchange(self, made, headers, b"", Timing(now), deadline=now + seconds)
         self._exchange.media_type = made.media_types[accept]
-        self._exchange_arrives, self._raw_headers = True, self.headers
+        self._exchange_arrives, self._raw_headers, self._body_left = True, self.headers, int(length)
         self._keep_alive = parser.should_keep_alive()
         return True
 
@@ -233,8 +219,7 @@ class Connection(BoundedProtocol):
         )
         cycle.body, cycle.more_body = bytearray(exchange.body), False
         cycle.message_event.set()
-        if not self.pipeline:
-            self.cycle = cycle
+        self.cycle = cycle
         self._start_asgi_task(cycle, self.app)
 
     def _send(
