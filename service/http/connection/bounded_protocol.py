@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 from service.errors import NotReceived, Overloaded
 from service.http import problem
 from service.http.connection.http_rules import fault_of, in_http_1_0
-from service.http.connection.uvicorn_private import FlowControl, HttpToolsProtocol, RequestResponseCycle
+from service.http.connection.transport import CountedTransport, Flow
+from service.http.connection.uvicorn_private import HttpToolsProtocol, RequestResponseCycle
 from service.http.context import Context
 
 CLOSE_DELAY_SECONDS = 0.05  # time for an event loop that was late to read what has arrived
@@ -25,59 +26,6 @@ MOST_PARTS = 64  # that are parsed at once; a body in chunks may have a part of 
 EMPTY_LINE = b"\r\n\r\n"
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class CountedTransport(asyncio.Transport):
-    """A transport that counts what is written, and writes nothing more once it is closing."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        super().__init__()
-        self._transport = transport
-        self._written = 0  # bytes
-        for name in ("abort", "get_extra_info", "is_closing", "pause_reading", "resume_reading"):
-            setattr(self, name, getattr(transport, name))
-
-    def write(self, data: bytes) -> None:  # type: ignore[override]
-        """Writes data at once."""
-        if data and not self._transport.is_closing():
-            self._written += len(data)
-            self._transport.write(data)
-
-    def close(self) -> None:
-        """Closes the connection once everything is sent."""
-        self._transport.close()
-
-    def unsent_bytes(self) -> int:
-        """Returns the number of bytes that the client has not read, without those in the system's buffers."""
-        return self._transport.get_write_buffer_size()
-
-    def sent_bytes(self) -> int:
-        """Returns the number of bytes that the client or the system's buffers have taken."""
-        return self._written - self._transport.get_write_buffer_size()
-
-
-class Flow(FlowControl):
-    """Flow control that reads nothing while something waits to be parsed, or the client leaves answers unread.
-
-    Answers do not wait for their client: they are written at once, and count as held until they are read. So a request
-    that is done takes no other memory, and a client that does not read keeps nothing waiting.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        super().__init__(transport)
-        self.ahead = False  # something waits to be parsed
-
-    async def drain(self) -> None:
-        """Does not wait; called by uvicorn before each write."""
-
-    async def drained(self) -> None:
-        """Waits until the client has read most of what is written."""
-        await super().drain()
-
-    def resume_reading(self) -> None:
-        """Resumes reading, if nothing is to be done before."""
-        if not (self.ahead or self.write_paused):
-            super().resume_reading()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -162,7 +110,7 @@ class BoundedProtocol(HttpToolsProtocol):
         body of known length, otherwise an empty line.
         """
         data, place, parts = self._ahead, self._parsed, 0
-        size = len(data)
+        self._ahead, self._parsed, size = b"", 0, len(data)
         while place < size and not (self._unanswered or self.flow.write_paused or self.transport.is_closing()):
             if parts == MOST_PARTS:
                 self.loop.call_soon(self._parse)
@@ -193,7 +141,6 @@ class BoundedProtocol(HttpToolsProtocol):
             elif self._arriving and self._bodiless_bytes > problem.MAX_HEAD_BYTES:
                 self._write_refusal(HTTPException(431, f"at most {problem.MAX_HEAD_BYTES} bytes of trailers"))
             place = end
-        self._ahead, self._parsed = b"", 0
         if place < size and not self.transport.is_closing():
             self._ahead, self._parsed, self.flow.ahead = data, place, True
             self.flow.pause_reading()
