@@ -36,11 +36,14 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str) -> "Recipe":
-    """Loads a recipe by its name, or a rung's recipe by "tagging/lstm". Raises ConfigurationError if there is none."""
-    ladder, _, rung = name.rpartition("/")
-    if ladder:
+    """Loads a recipe by its name, or a rung's by "tagging/lstm" or by its recipe's name, "tagging-lstm".
+
+    Raises ConfigurationError if there is none.
+    """
+    if name in recipe_names():
+        package = served.__name__ if name in served.recipe_names() else f"{__name__}.recipes"
+        return served.load(package, name)
+    ladder, slash, rung = name.partition("/" if "/" in name else "-")
+    if slash == "/" or ladder in ladder_names():
         return load_ladder(ladder).rung(rung).recipe
-    if name not in recipe_names():
-        raise ConfigurationError(f"no recipe is called {name!r}; there are {', '.join(recipe_names())}")
-    package = served.__name__ if name in served.recipe_names() else f"{__name__}.recipes"
-    return served.load(package, name)
+    raise ConfigurationError(f"no recipe is called {name!r}; there are {', '.join(recipe_names())}")

@@ -111,6 +111,7 @@ def test_a_rung_has_the_name_of_its_ladder_and_a_description(rung):
         assert corpora_of(rung) == corpora_of(rung.below), "what the other rungs need is enough"
     else:
         assert name in LADDERS
+        assert load_recipe(rung.recipe.name) == load_recipe(f"{name}/{rung.name}") == rung.recipe
         assert not rung.recipe.shipped
     assert rung.change
 
