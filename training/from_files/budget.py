@@ -1,6 +1,7 @@
 """Chooses the number of epochs by the size of the data, so that a run ends in time, and says how long it takes.
 
-All times are those of one core of the machine that `docs/results.md` was measured on, of the whole command.
+All times are processor times of the whole command, on one core of a machine that runs nothing else. Programs on the other
+cores make it a third slower.
 """
 
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from rich.console import Console
 from service.errors import quantity
 from training.tasks.base import Recipe
 
-BUDGET_SECONDS = 40 * 60
-QUICK_SECONDS = 150  # so that a somewhat slower core is done within three minutes
-FIXED_SECONDS = 25  # to import, to trace the network, to export and check it
+BUDGET_SECONDS = 60 * 60
+QUICK_SECONDS = 180
+START_SECONDS, END_SECONDS = 22, 20  # to import and to trace the network; to export and to check it
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Speed:
 
     Attributes:
         trained: tokens per second of an epoch, with its evaluation on dev.
-        finished: tokens per second of all that follows the last epoch: the evaluation, the simple models.
+        finished: tokens per second of all that follows the last epoch: the evaluation, the simple models. What precedes
+            the first one, such as the counting of pairs of words, is included.
     """
 
     trained: float
@@ -29,7 +31,11 @@ class Speed:
 
     def seconds(self, tokens: float, epochs: int) -> float:
         """Returns the time of a run on so many tokens of the train split."""
-        return FIXED_SECONDS + tokens * (epochs / self.trained + 1 / self.finished)
+        return START_SECONDS + tokens * epochs / self.trained + self.end_seconds(tokens)
+
+    def end_seconds(self, tokens: float) -> float:
+        """Returns the time after the last epoch."""
+        return END_SECONDS + tokens / self.finished
 
 
 def training_budget(
@@ -46,7 +52,7 @@ def training_budget(
         The number of epochs, and the number of examples to use; None for all examples.
     """
     seconds = QUICK_SECONDS if quick else BUDGET_SECONDS
-    possible = (seconds - FIXED_SECONDS) / tokens
+    possible = (seconds - START_SECONDS - END_SECONDS) / tokens
     epochs = min(most, max(least, int((possible - 1 / speed.finished) * speed.trained)))
     share = possible / (epochs / speed.trained + 1 / speed.finished)
     return epochs, int(examples * share) if share < 1 else None
@@ -56,7 +62,8 @@ def show_budget(console: Console, unit: str, tokens: int, examples: int, recipe:
     """Prints what the run is going to do, and how long that takes. tokens: of all examples, which are called `unit`."""
     used = min(examples, recipe.limit or examples) / examples
     minutes = round(speed.seconds(tokens * used, recipe.epochs) / 60)
+    end = round(speed.end_seconds(tokens * used) / 60)
     part = f" of {recipe.limit:,} of its examples" if recipe.limit else ""
-    about = f"about {quantity(minutes, 'minute')}" if minutes else "less than a minute"
-    line = f"{recipe.name}: {tokens:,} {unit}, {quantity(recipe.epochs, 'epoch')}{part}, {about} on one core"
+    about = f"about {quantity(minutes, 'minute')} on one core" + (f", {end} after the last epoch" if end else "")
+    line = f"{recipe.name}: {tokens:,} {unit}, {quantity(recipe.epochs, 'epoch')}{part}, {about}"
     console.print(line, highlight=False, soft_wrap=True)

@@ -28,7 +28,7 @@ LONGEST_WORDS = 20  # characters on average; words of Malayalam have 10
 LABEL_WEIGHTS = 2**22  # of the table of pairs of words, all labels together
 SIZES = SentimentSizes(embedding=128, units=128, input_dropout=0.5, output_dropout=0.5, weighed=True)
 QUICK_SIZES = SentimentSizes(embedding=64, units=48, input_dropout=0.5, output_dropout=0.5, weighed=True)
-SPEEDS = {SIZES: Speed(trained=8_000, finished=12_000), QUICK_SIZES: Speed(trained=20_000, finished=12_000)}
+SPEEDS = {SIZES: Speed(trained=7_500, finished=4_300), QUICK_SIZES: Speed(trained=20_000, finished=4_300)}
 
 
 def read_task(options: Options, console: Console) -> Classification:

@@ -40,7 +40,7 @@ def add_commands(kinds: Any) -> None:
         kind.add_argument("--language", default="und", help="a tag of BCP 47, such as de")
         kind.add_argument("--licence", default="not stated", help="of the data, for the model card")
         kind.add_argument("--seed", type=int, default=1, help="of the run and of the splits; 1 by default")
-        kind.add_argument("--quick", action="store_true", help="a smaller model, within three minutes")
+        kind.add_argument("--quick", action="store_true", help="a smaller model, in about three minutes")
         what = "a setting of the recipe, such as epochs=5 or sizes.units=128; any number of times"
         kind.add_argument("--set", type=_setting, action="append", default=[], metavar="KEY=VALUE", help=what)
 

@@ -12,7 +12,7 @@ from training.tasks.language_modelling import LanguageModelling, LanguageModelRe
 LEAST_CHARACTERS = 10_000
 SIZES = LanguageModelSizes()
 QUICK_SIZES = LanguageModelSizes(embedding=48, units=192)
-SPEEDS = {SIZES: Speed(trained=6_500, finished=70_000), QUICK_SIZES: Speed(trained=33_000, finished=70_000)}
+SPEEDS = {SIZES: Speed(trained=6_500, finished=70_000), QUICK_SIZES: Speed(trained=28_000, finished=70_000)}
 
 
 def read_task(options: Options, console: Console) -> LanguageModelling:

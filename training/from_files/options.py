@@ -27,7 +27,7 @@ class Options:
         files: train, and dev and test where they are given.
         licence: of the data and of the model.
         seed: of the run and of the splits.
-        quick: whether a first model within three minutes is wanted.
+        quick: whether a first model in about three minutes is wanted.
         lexicon: SPACY, or the name of a file; "" for none.
         teacher: a name of training.teachers.pretrained, or a folder; "" for none.
         unlabelled: plain text for the teacher, or the version that training goes on from, to label.

@@ -45,7 +45,7 @@ QUICK_SIZES = TaggerSizes(  # without the linear model, which has most of the we
     input_dropout=0.25,
     output_dropout=0.33,
 )
-FINISHED, TRAINED_QUICKLY = 2400, 5400  # tokens per second, see `Speed`
+FINISHED, TRAINED_QUICKLY = 1400, 4000  # tokens per second, see `Speed`
 TAUGHT_SIZES = replace(SIZES, input_dropout=0.25, output_dropout=0.4)
 TAUGHT_SETTINGS: dict[str, Any] = {  # of a tagger that learns from a teacher, whose text has many more words
     "learning_rate": 2.5e-3,
@@ -59,7 +59,7 @@ TAUGHT = 500_000  # words of the treebank that a teacher reads in all of its epo
 MOST_UNLABELLED = 1_000_000  # words that a teacher labels
 DISTILLED = 450_000  # of them, at most, that a tagger reads in an epoch
 # To train on a token, and besides for each tag that the linear model scores.
-TOKEN_SECONDS, LABEL_SECONDS = 2e-4, 6.3e-6
+TOKEN_SECONDS, LABEL_SECONDS = 3.2e-4, 1e-5
 
 
 def read_task(options: Options, console: Console) -> Tagging:

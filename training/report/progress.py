@@ -1,5 +1,6 @@
 """Progress of a run: a live line on a terminal, and one line per epoch anywhere."""
 
+import math
 import time
 from collections.abc import Iterable
 from typing import Self
@@ -25,18 +26,17 @@ def figures(metrics: Iterable[Metric]) -> str:
 
 
 class Reporter:
-    """Shows loss, metrics, tokens per second and time left. A context manager.
+    """Shows loss, metrics, tokens per second and the time of the epochs that are left. A context manager.
 
     Args:
         epochs: of the whole run.
-        done: epochs before this start.
     """
 
-    def __init__(self, console: Console, epochs: int, done: int) -> None:
+    def __init__(self, console: Console, epochs: int) -> None:
         self._console = console
         self._epochs = epochs
-        self._first = done
-        self._started = time.monotonic()
+        self._first = math.inf  # epochs done after the first step, which takes longer: it traces the network
+        self._started = 0.0  # when that was
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -63,16 +63,17 @@ class Reporter:
 
     def step(self, done: int, loss: float, tokens: int) -> None:
         """Updates the line after a step. loss, tokens: mean and sum over the epoch so far."""
-        share = self._number - 1 - self._first + done / self._batches
-        status = f"loss {loss:.4f}  {self._rate(tokens)}  {self._left(share)} left"
+        epochs = self._number - 1 + done / self._batches
+        if self._first == math.inf:
+            self._first, self._started = epochs, time.monotonic()
+        status = f"loss {loss:.4f}  {self._rate(tokens)}  {self._left(epochs)} left"
         self._bar.update(self._line, completed=done, status=status)
 
     def epoch_done(self, loss: float, tokens: int, seconds: float, metrics: Iterable[Metric], best: bool) -> None:
         """Prints the line of an evaluated epoch. seconds: of its steps only."""
-        share = self._number - self._first
         self.print(
             f"epoch {self._number}/{self._epochs}  loss {loss:.4f}  {figures(metrics)}  "
-            f"{tokens / seconds:.0f} tokens/s  {self._left(share)} left{'  best' if best else ''}"
+            f"{tokens / seconds:.0f} tokens/s  {self._left(self._number)} left{'  best' if best else ''}"
         )
 
     def print(self, text: str) -> None:
@@ -82,7 +83,9 @@ class Reporter:
     def _rate(self, tokens: int) -> str:
         return f"{tokens / max(time.monotonic() - self._epoch_started, 1e-9):.0f} tokens/s"
 
-    def _left(self, share: float) -> str:
-        """Formats the remaining time after `share` epochs since the start."""
-        per_epoch = (time.monotonic() - self._started) / share
-        return duration(per_epoch * (self._epochs - self._first - share))
+    def _left(self, epochs: float) -> str:
+        """Formats the time of the epochs that are left after so many; "?" if only the first step is done."""
+        if epochs <= self._first:
+            return "?"
+        per_epoch = (time.monotonic() - self._started) / (epochs - self._first)
+        return duration(per_epoch * (self._epochs - epochs))

@@ -53,7 +53,7 @@ def _train(task: Task, console: Console) -> None:
     everything = [*model.variables, *optimizer.variables, *averages]
     progress = checkpoints.restore(everything)
     board = TensorBoard(checkpoints.folder / "board")
-    with Reporter(console, recipe.epochs, progress.epochs) as report:
+    with Reporter(console, recipe.epochs) as report:
         report.print(f"{recipe.name}: {model.count_params():,} weights, checkpoints in {checkpoints.folder}")
         if progress.epochs:
             report.print(f"resuming after epoch {progress.epochs}")

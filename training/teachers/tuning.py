@@ -77,7 +77,7 @@ def tune(
     optimizer, schedule = _optimizer(network, settings, len(length_sorted(sizes, settings.batch_pieces)))
     checkpoint = path.with_suffix(".checkpoint")
     done = _resume(checkpoint, network, optimizer, schedule, rng)
-    with Reporter(console, settings.epochs, done) as report:
+    with Reporter(console, settings.epochs) as report:
         for epoch in range(done + 1, settings.epochs + 1):
             network.train()
             keys = np.array(sizes, float) * rng.uniform(0.85, 1.15, len(sizes))
