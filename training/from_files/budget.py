@@ -1,7 +1,7 @@
 """Chooses the number of epochs by the size of the data, so that a run ends in time, and says how long it takes.
 
-All times are processor times of the whole command, on one core of a machine that runs nothing else. Programs on the other
-cores make it a third slower.
+All times are processor times of the whole command, on one core of a machine that runs nothing else. Programs on the
+other cores make it a third slower.
 """
 
 from dataclasses import dataclass
