@@ -8,7 +8,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import aclosing, closing, nullcontext
+from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -25,7 +25,6 @@ from service.commands.annotate.job import STANDARD, Job
 from service.commands.annotate.output import CHECKPOINT_SECONDS, Output, StandardOutput, silence_standard_output
 from service.commands.annotate.plan import Pairs, plan
 from service.commands.annotate.processes import Processes
-from service.commands.annotate.readers import import_parquet
 from service.commands.annotate.records import (
     MOST_LEFT_OUT,
     Manifest,
@@ -36,7 +35,7 @@ from service.commands.annotate.records import (
 )
 from service.commands.annotate.remote import url_of
 from service.commands.annotate.rows import UnreadableInput
-from service.commands.annotate.source import Source
+from service.commands.annotate.source import Source, import_parquet
 from service.commands.annotate.uncertain import check_output, find, write
 from service.errors import ModelNotFound, quantity
 from service.settings import Settings
@@ -213,7 +212,7 @@ class Annotator:
             advice = f", made with {changed}: remove it to have it made anew" if changed else ""
             say(self._console, f"{url_of(target)} is there already, and stays as it is{advice}")
         else:
-            with closing(source):
+            with source:
                 manifest = self._write(source, target, which)
         if self._job.allow_bad_rows or not manifest.leaves_out_too_many:
             return False
@@ -225,7 +224,7 @@ class Annotator:
     def _write(self, source: Source, target: Path, which: str) -> Manifest:
         """Annotates a file from where an earlier run stopped; returns the manifest of its output."""
         digest = source.digest()
-        known = {"input format": source.format or "", "input content": digest} if digest is not None else {}
+        known = {"input format": source.format, "input content": digest} if digest is not None else {}
         manifest = Manifest(input=str(source), facts=known and {**facts(self._versions, self._job), **known})
         output: Output | StandardOutput
         if target == STANDARD:
@@ -254,8 +253,8 @@ class Annotator:
             return None
 
         def finish(partial: Path, target: Path) -> None:
-            with source.open() if source.format == "parquet" else nullcontext() as file:
-                parquet.make_parquet(partial, target, parquet.types_of_results(self._versions[0], self._job), file)
+            file = getattr(source.reader, "file", None)
+            parquet.make_parquet(partial, target, parquet.types_of_results(self._versions[0], self._job), file)
 
         return finish
 

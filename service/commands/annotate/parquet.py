@@ -3,6 +3,7 @@
 While an output is made, its partial file has a line of JSON for each row; at the end it becomes the Parquet file.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from io import BufferedIOBase
 from itertools import islice
@@ -18,7 +19,7 @@ from service.artifact.manifest import ModelVersion
 from service.commands.annotate.forms import TOKEN_COLUMNS
 from service.commands.annotate.job import Job
 from service.commands.annotate.readers import column_of
-from service.commands.annotate.rows import NOTHING, Layout, Lines, Position, Row, UnreadableInput
+from service.commands.annotate.rows import NOTHING, Layout, Position, Reader, Row, UnreadableInput
 from service.pipelines.formats import to_json
 from service.tasks.sentiment import SCORE, has_score
 
@@ -36,22 +37,21 @@ class Line(msgspec.Struct):
     results: dict[str, Any]
 
 
-class ParquetRows(Lines):
-    """The rows of a Parquet file, as if each was a line; a position's bytes are the file's in proportion.
+class ParquetRows(Reader):
+    """Parquet, as if each row was a line; a position's bytes are the file's in proportion.
 
     Attributes:
-        layout: its columns.
+        file: with the metadata of the file.
     """
 
-    def __init__(self, file: BufferedIOBase, name: str, size: int, job: Job) -> None:
-        """Reads the file's metadata. Raises UnreadableInput."""
-        super().__init__(file, name)
-        self._job, self._size = job, size
+    def __init__(self, file: BufferedIOBase, head: bytes, name: str, job: Job) -> None:
+        super().__init__(file, head, name, job)
+        self._size = os.fstat(file.fileno()).st_size
         try:
-            self._parquet = pq.ParquetFile(file)
+            self.file = pq.ParquetFile(file)
         except (pa.ArrowException, OSError) as error:
             raise UnreadableInput(f"{name} is no valid Parquet file: {error}") from None
-        schema = self._parquet.schema_arrow
+        schema = self.file.schema_arrow
         kind = schema.field(column_of(schema.names, job.text_column, name)).type
         tokenized = job.tokenized and pa.types.is_list(kind) and pa.types.is_string(kind.value_type)
         if not tokenized and not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
@@ -60,28 +60,26 @@ class ParquetRows(Lines):
         self._rows = self._read(0)
 
     def seek(self, position: Position) -> None:
-        """Continues at a position."""
         self.position = position
         self._rows = self._read(position.lines)
 
-    def read_row(self) -> Row:
-        """Reads a row. Raises StopIteration, and BadRow."""
+    def read(self) -> Row:
         value, kept = next(self._rows)
         number = self.position.lines + 1
-        self.position = Position(number, self._size * number // self._parquet.metadata.num_rows)
+        self.position = Position(number, self._size * number // self.file.metadata.num_rows)
         if isinstance(value, list):
             return Row(number, "", list(filter(None, value)), kept)
-        return self.text_row(number, value or "", self._job, kept)
+        return self.text_row(number, value or "", kept)
 
     def _read(self, first: int) -> Iterator[tuple[Any, Mapping[str, Any]]]:
         """Yields from a row on: the text, and what is kept: nothing for Parquet, see `make_parquet`."""
         begin = 0  # of a batch
-        for group in range(self._parquet.num_row_groups):
-            rows = self._parquet.metadata.row_group(group).num_rows
+        for group in range(self.file.num_row_groups):
+            rows = self.file.metadata.row_group(group).num_rows
             if begin + rows <= first:
                 begin += rows
                 continue
-            for batch in self._parquet.iter_batches(BATCH_ROWS, row_groups=[group]):
+            for batch in self.file.iter_batches(BATCH_ROWS, row_groups=[group]):
                 texts = batch.column(self._job.text_column).to_pylist()
                 values = [NOTHING] * len(batch) if self._job.form == "parquet" else _as_values(batch)
                 yield from zip(texts[max(0, first - begin) :], values[max(0, first - begin) :], strict=True)
@@ -102,10 +100,10 @@ def types_of_results(version: ModelVersion, job: Job) -> dict[str, pa.DataType]:
 
 
 def make_parquet(
-    partial: Path, target: Path, results: Mapping[str, pa.DataType], source: BufferedIOBase | None
+    partial: Path, target: Path, results: Mapping[str, pa.DataType], source: pq.ParquetFile | None
 ) -> None:
     """Writes the Parquet file of a partial file. A `source` that is a Parquet file keeps the types of its columns."""
-    kept = _columns(partial) if source is None else pq.ParquetFile(source).schema_arrow.remove_metadata()
+    kept = _columns(partial) if source is None else source.schema_arrow.remove_metadata()
     made = pa.schema([("line", pa.int64()), *results.items()])
     names = [*([] if "line" in kept.names else ["line"]), *kept.names, *results]
     groups = _groups(partial, kept) if source is None else _groups_of(source, partial)
@@ -151,11 +149,11 @@ def _groups(partial: Path, kept: pa.Schema) -> Iterator[tuple[list[Line], pa.Tab
         yield group, pa.Table.from_pylist([_fitted(line.kept, kept) for line in group], kept)
 
 
-def _groups_of(source: BufferedIOBase, partial: Path) -> Iterator[tuple[list[Line], pa.Table]]:
+def _groups_of(source: pq.ParquetFile, partial: Path) -> Iterator[tuple[list[Line], pa.Table]]:
     """Yields some rows at a time, and what a Parquet file has of them."""
     lines, end = _lines(partial), 0
     line = next(lines, None)
-    for batch in pq.ParquetFile(source).iter_batches(GROUP_ROWS):
+    for batch in source.iter_batches(GROUP_ROWS):
         begin, end = end + 1, end + len(batch)
         group = []
         while line is not None and line.line <= end:

@@ -59,12 +59,11 @@ def printable(name: str) -> str:
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
-def download(path: Path, file: IO[bytes]) -> Path:
-    """Copies a remote file to an open file without a name; returns the path of that."""
-    remote, here = cast(Any, path), Path(f"/dev/fd/{file.fileno()}")
+def download(path: Path, file: IO[bytes]) -> None:
+    """Copies a remote file to an open file without a name."""
+    remote = cast(Any, path)
     remote.fs.invalidate_cache()
-    remote.fs.get_file(remote.path, str(here))
-    return here
+    remote.fs.get_file(remote.path, f"/dev/fd/{file.fileno()}")
 
 
 def found(path: Path, pattern: str | None = None) -> list[PurePosixPath]:

@@ -1,4 +1,4 @@
-"""The lines and the rows of an input: texts with their places, and what is kept of the input beside them."""
+"""The rows of an input: texts with their places, and what is kept of the input beside them; and what reads them."""
 
 from codecs import BOM_UTF8
 from collections import deque
@@ -113,24 +113,29 @@ class RawLine(NamedTuple):
     size: int
 
 
-class Lines:
-    """The lines of a file, with their newlines.
+class Reader:
+    """Reads the rows of a file. There is a subclass for each format.
 
     Attributes:
-        position: after the last line that was returned.
+        layout: what an output takes over.
+        position: after the last line that was read.
         row: the lines that were read since it was emptied.
         again: lines behind the position that have been read, and are read again.
     """
 
-    def __init__(self, file: BufferedIOBase, name: str, encoding: str = "utf-8") -> None:
+    def __init__(self, file: BufferedIOBase, head: bytes, name: str, job: Job) -> None:
+        """`head` is the beginning of the content. Raises UnreadableInput if its format is not right."""
+        self.layout = Layout(name, has_mark=head.startswith(BOM_UTF8))
         self.position = Position()
         self.row: list[RawLine] = []
         self.again: deque[RawLine] = deque()
-        self.name = name
-        self._file = file
-        self._encoding = encoding
+        self._file, self._job = file, job
 
-    def read(self, longest: int = LONGEST_LINE, advice: str = "cut it") -> str:
+    def read(self) -> Row:
+        """Reads a row. Raises StopIteration; BadRow for one that is invalid, which has been read, too."""
+        raise NotImplementedError
+
+    def read_line(self, longest: int = LONGEST_LINE, advice: str = "cut it") -> str:
         """Returns the next line. Raises StopIteration; BadRow if it is not in the encoding, or too long.
 
         `longest` is in characters, without the newline.
@@ -143,10 +148,10 @@ class Lines:
         self.position = Position(lines + 1, end + line.size, len(self.again))
         text = None
         try:
-            text = line.content.removeprefix(b"" if lines else BOM_UTF8).decode(self._encoding)
+            text = line.content.removeprefix(b"" if lines else BOM_UTF8).decode(self._job.encoding)
         except UnicodeDecodeError as error:
             if len(line.content) <= 4 * longest:
-                problem = f"not {self._encoding.upper()} at byte {error.start + 1}"
+                problem = f"not {self._job.encoding.upper()} at byte {error.start + 1}"
                 raise self.error(f"{problem}: name its encoding with --encoding, such as cp1252") from None
         if text is None or len(without_newline(text)) > longest:
             raise self.error(f"longer than {longest} characters: {advice}")
@@ -177,13 +182,13 @@ class Lines:
 
     def error(self, reason: str, line: int | None = None) -> BadRow:
         """Returns an error that names the file and a line, by default the last one."""
-        return BadRow(self.name, line or self.position.lines, reason)
+        return BadRow(self.layout.name, line or self.position.lines, reason)
 
-    def text_row(self, line: int, text: str, job: Job, kept: Mapping[str, Any] = NOTHING) -> Row:
+    def text_row(self, line: int, text: str, kept: Mapping[str, Any] = NOTHING) -> Row:
         """Returns the row of a text, or of its tokens. Raises BadRow if it is too long."""
-        if len(text) > job.longest_text:
-            raise self.error(f"the text is longer than {job.longest_text} characters: {CUT}", line)
-        return Row(line, "", text.split(), kept) if job.tokenized else Row(line, text, None, kept)
+        if len(text) > self._job.longest_text:
+            raise self.error(f"the text is longer than {self._job.longest_text} characters: {CUT}", line)
+        return Row(line, "", text.split(), kept) if self._job.tokenized else Row(line, text, None, kept)
 
 
 def without_newline(line: str) -> str:

@@ -5,7 +5,6 @@ import heapq
 import io
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from typing import NamedTuple
 
 import msgspec
@@ -61,7 +60,7 @@ async def find(processes: Processes, pairs: Pairs, job: Job, count: int) -> list
     form = tag_found if job.task == "tag" else classify_found
     pool: list[Found] = []
     for source, _ in pairs:
-        with closing(source):
+        with source:
             async for content, _ in processes.annotated(form, source.chunks(Position(), job.limit)):
                 new = msgspec.json.decode(content, type=list[Found])
                 pool = heapq.nlargest(KEPT * count, {found.words: found for found in [*pool, *new]}.values())

@@ -107,10 +107,9 @@ def test_the_texts_of_a_table_are_tagged(tmp_path):
 @pytest.mark.parametrize("compressed", [None, gzip.compress, bz2.compress, lzma.compress])
 def test_a_format_is_known_by_name_and_by_content(tmp_path, name, content, kind, compressed):
     path = write(tmp_path, name, compressed(content.encode()) if compressed else content)
-    source = Source(path, job())
-    source.digest()
-    assert (source.format, source.size) == (kind, None if compressed else path.stat().st_size)
-    ((row,),) = [chunk.rows for chunk in source.chunks(Position())]
+    with Source(path, job()) as source:
+        assert (source.format, source.size) == (kind, None if compressed else path.stat().st_size)
+        ((row,),) = [chunk.rows for chunk in source.chunks(Position())]
     assert row.text == "a,b"
     assert to_json(row.kept["id"]) == b'"1"'
 
@@ -130,13 +129,15 @@ def test_other_texts_are_lines(tmp_path, content):
 def test_lines_come_in_order_and_each_once_from_wherever_one_begins(tmp_path):
     texts = [f"line {i} " + "word 🙂 " * (i % 50) for i in range(3000)]
     source = Source(write(tmp_path, "texts.txt", "\ufeff" + "\r\n".join(texts)), job())
-    chunks = list(source.chunks(Position()))
+    with source:
+        chunks = list(source.chunks(Position()))
     rows = [row for chunk in chunks for row in chunk.rows]
     assert [(row.line, row.text) for row in rows] == list(enumerate(texts, 1))
     assert len(chunks) > 10
     assert all(len(chunk.rows) <= CHUNK_ROWS for chunk in chunks)
     for chunk in chunks:
-        assert next(source.chunks(chunk.start)) == chunk
+        with source:
+            assert next(source.chunks(chunk.start)) == chunk
 
 
 def test_objects_keep_their_members_as_they_are_encoded(tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.commands.annotate.records import read_manifest
-from service.commands.annotate.rows import Lines, Position, UnreadableInput
+from service.commands.annotate.rows import Chunk, Position, Reader, UnreadableInput
 from service.commands.annotate.source import Source
 from tests.commands.annotate.conftest import job, objects, output_of, rejected_of, run, write
 
@@ -113,22 +113,27 @@ def test_a_cell_with_as_many_delimiters_in_each_line_as_a_row_is_kept(tmp_path, 
 
 def test_no_line_is_read_more_than_twice_whatever_the_quotes(tmp_path, monkeypatch):
     """Each of these lines opens a cell that the next one closes to open another one."""
-    count, read = 0, Lines.read
+    count, read = 0, Reader.read_line
 
     def counted(*arguments: Any) -> str:
         nonlocal count
         count += 1
         return read(*arguments)
 
-    monkeypatch.setattr(Lines, "read", counted)
+    monkeypatch.setattr(Reader, "read_line", counted)
     path = write(tmp_path, "a.csv", "id,text\n1,Fine.\n" + 'a","b\n' * 3000)
     assert run(path) == 1
-    assert 3000 < count < 3 * 2 * 3000  # the file is opened twice
+    assert 3000 < count < 3 * 3000
     monkeypatch.setattr("service.commands.annotate.readers.RECORD_BYTES", 1000)
-    chunks = list(Source(path, job(longest_text=100)).chunks(Position()))
+    chunks = chunks_of(path, Position())
     assert len(chunks) > 1
     for chunk, next_chunk in pairwise(chunks):
-        assert next(Source(path, job(longest_text=100)).chunks(chunk.end)) == next_chunk
+        assert chunks_of(path, chunk.end)[0] == next_chunk
+
+
+def chunks_of(path: Path, start: Position) -> list[Chunk]:
+    with Source(path, job(longest_text=100)) as source:
+        return list(source.chunks(start))
 
 
 def test_a_cell_in_quotes_ends_within_a_bound(tmp_path, monkeypatch):
