@@ -63,7 +63,7 @@ class ProgressDisplay:
         self._began = self._said = time.monotonic()
         columns = (BarColumn(bar_width=None), TaskProgressColumn(), TextColumn("{task.fields[rate]}"))
         self._bar = Progress(
-            *(TextColumn("{task.description}"), *columns, TimeRemainingColumn()),
+            *(TextColumn("{task.description}", markup=False), *columns, TimeRemainingColumn()),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -112,9 +112,7 @@ def annotate(settings: Settings, job: Job) -> int:
         check_output(job)
     versions, defaults = served(settings, every_model=True)
     job = replace(job, model=job.model or defaults.get(job.task), longest_text=settings.max_text_characters)
-    chosen = [choose(versions, job)]
-    if job.identifies:
-        chosen += [one for one in versions if one.manifest.task == job.task and one is not chosen[0]]
+    chosen = choose(versions, job)
     pairs = plan(job if job.uncertain is None else replace(job, output=STANDARD))
     logging.getLogger("tagwerk").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # also as a container's first process
@@ -135,21 +133,20 @@ def annotate(settings: Settings, job: Job) -> int:
         return 1
 
 
-def choose(versions: Sequence[ModelVersion], job: Job) -> ModelVersion:
-    """Returns the model for the task. Raises ModelNotFound."""
+def choose(versions: Sequence[ModelVersion], job: Job) -> list[ModelVersion]:
+    """Returns the model for the task, and where languages are identified, the others for it. Raises ModelNotFound."""
     able = [version for version in versions if version.manifest.task == job.task]
     if job.language is not None and not job.identifies:
-        wanted = primary(job.language)
+        wanted, there = primary(job.language), sorted({version.manifest.language for version in able})
         found = [version for version in able if primary(version.manifest.language) == wanted]
-        if not found:
-            languages = ", ".join(sorted({version.manifest.language for version in able})) or "none"
-            raise ModelNotFound(f"no model of the language {job.language!r} is in the store; there is: {languages}")
-        return found[0]
-    for version in able:
-        if job.model in (None, version.manifest.name):
-            return version
-    names = ", ".join(version.manifest.name for version in able) or "none"
-    raise ModelNotFound(f"no model {job.model or ''!r} in the store does this; there is: {names}")
+        problem = f"no model of the language {job.language!r} is in the store"
+    else:
+        there = [version.manifest.name for version in able]
+        found = [version for version in able if job.model in (None, version.manifest.name)]
+        problem = f"no model {job.model or ''!r} in the store does this"
+    if not found:
+        raise ModelNotFound(f"{problem}; there is: {', '.join(there) or 'none'}")
+    return [found[0], *(version for version in able if job.identifies and version is not found[0])]
 
 
 class Annotator:
@@ -248,15 +245,10 @@ class Annotator:
 
     def _finisher(self, source: Source) -> Callable[[Path, Path], None] | None:
         """Returns what makes the output of the partial file; None if that is the output."""
-        parquet = self._parquet
-        if parquet is None:
+        if self._parquet is None:
             return None
-
-        def finish(partial: Path, target: Path) -> None:
-            file = getattr(source.reader, "file", None)
-            parquet.make_parquet(partial, target, parquet.types_of_results(self._versions[0], self._job), file)
-
-        return finish
+        results = self._parquet.types_of_results(self._versions[0], self._job)
+        return partial(self._parquet.make_parquet, results=results, source=source.reader)
 
     def start(self, size: int = 0) -> None:
         """Starts the processes, if they are not; those beside this one if `size` bytes are worth them."""

@@ -72,14 +72,20 @@ def _with_tags(block: Iterable[str], columns: Iterable[Columns], generator: str 
     return "\n".join([*lines, "", ""])
 
 
-async def tag_jsonl(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
-    """Encodes for each row an object with what is kept of the input, and the result of /tag."""
+async def tag_objects(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
+    """Encodes each row as an object with its sentences as in /tag, or for Parquet with its tokens."""
     _, texts = await tagged_rows(run, chunk.rows, job)
+    names = ("sentence", *TOKEN_COLUMNS)
     results = []
     for text in texts:
-        _, *sentences, _ = await run.do(formats.write_tagged_text(text, n_best=job.n_best))
-        results.append({**_language(text, job), "sentences": msgspec.Raw(b"".join(sentences))})
-    return _jsonl(chunk, job, results)
+        found: dict[str, Any] = {}
+        if job.form == "jsonl":
+            _, *sentences, _ = await run.do(formats.write_tagged_text(text, n_best=job.n_best))
+            found["sentences"] = msgspec.Raw(b"".join(sentences))
+        else:
+            found["tokens"] = [dict(zip(names, (n, *cells), strict=True)) for n, _, *cells in _tokens(text, None)]
+        results.append({**_language(text, job), **found})
+    return _objects(chunk, job, results)
 
 
 async def tag_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
@@ -102,30 +108,11 @@ async def tag_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     return _csv([*(["line"] if numbered else []), *columns, *names], rows, chunk)
 
 
-async def tag_parquet(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
-    """Encodes rows with their tokens, for Parquet."""
-    _, texts = await tagged_rows(run, chunk.rows, job)
-    names = ("sentence", *TOKEN_COLUMNS)
-    tokens = [[dict(zip(names, (n, *cells), strict=True)) for n, _, *cells in _tokens(text, None)] for text in texts]
-    results = [{**_language(text, job), "tokens": some} for text, some in zip(texts, tokens, strict=True)]
-    return _lines(chunk, job, results)
-
-
-async def classify_jsonl(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
-    """Encodes for each row an object with what is kept of the input, its label and scores, null if it is blank."""
-    return _jsonl(chunk, job, await _classifications(run, chunk))
-
-
-async def classify_parquet(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
-    """Encodes rows with their labels and scores, for Parquet."""
-    return _lines(chunk, job, await _classifications(run, chunk))
-
-
-async def _classifications(run: PipelineRun, chunk: Chunk) -> list[dict[str, Any]]:
-    """Returns the label and the scores of each row; null if it is blank."""
+async def classify_objects(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
+    """Encodes each row as an object with its label and scores, null if it is blank."""
     task, classified = await classified_rows(run, chunk.rows)
     names = ["label", "scores", *[SCORE] * task.has_score]
-    return [{name: result and getattr(result, name) for name in names} for result in classified]
+    return _objects(chunk, job, [{name: result and getattr(result, name) for name in names} for result in classified])
 
 
 async def classify_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
@@ -151,12 +138,12 @@ async def classify_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
 
 FORMS: dict[tuple[str, str], Annotate] = {
     ("tag", "conllu"): tag_conllu,
-    ("tag", "jsonl"): tag_jsonl,
+    ("tag", "jsonl"): tag_objects,
     ("tag", "csv"): tag_csv,
-    ("tag", "parquet"): tag_parquet,
-    ("classify", "jsonl"): classify_jsonl,
+    ("tag", "parquet"): tag_objects,
+    ("classify", "jsonl"): classify_objects,
     ("classify", "csv"): classify_csv,
-    ("classify", "parquet"): classify_parquet,
+    ("classify", "parquet"): classify_objects,
 }
 
 
@@ -213,25 +200,18 @@ def _refuse_taken(chunk: Chunk, kept: Iterable[str], names: Iterable[str]) -> No
         raise UnreadableInput(f"{chunk.layout.name} has a column or member {taken[0]!r}, as the result has: {advice}")
 
 
-def _jsonl(chunk: Chunk, job: Job, results: Sequence[dict[str, Any]]) -> bytes:
-    """Encodes for each row the number of its line, unless the input has its own, what is kept, and its result."""
+def _objects(chunk: Chunk, job: Job, results: Sequence[dict[str, Any]]) -> bytes:
+    """Encodes for each row the number of its line, unless the input has its own, what is kept, and its result.
+
+    For Parquet these stay apart, see `parquet.Line`.
+    """
     lines = []
     for row, result in zip(chunk.rows, results, strict=True):
         named = {job.prefix + name: value for name, value in result.items()}
-        _refuse_taken(chunk, row.kept, named)
-        lines.append(to_json({"line": row.line, **row.kept, **named}) + b"\n")
+        _refuse_taken(chunk, {*chunk.layout.columns, *row.kept}, named)
+        members = {**row.kept, **named} if job.form == "jsonl" else {"kept": row.kept, "results": named}
+        lines.append(to_json({"line": row.line, **members}) + b"\n")
     return b"".join(lines)
-
-
-def _lines(chunk: Chunk, job: Job, results: Sequence[dict[str, Any]]) -> bytes:
-    """Encodes rows for `make_parquet`, after a line that names the columns of a table."""
-    columns = [name for name in chunk.layout.columns if name]
-    lines = [{"line": 0, "kept": dict.fromkeys(columns, ""), "results": {}}] if chunk.start == Position() else []
-    for row, result in zip(chunk.rows, results, strict=True):
-        named = {job.prefix + name: value for name, value in result.items()}
-        _refuse_taken(chunk, {*columns, *row.kept}, named)
-        lines.append({"line": row.line, "kept": row.kept, "results": named})
-    return b"".join(to_json(line) + b"\n" for line in lines)
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], chunk: Chunk) -> bytes:

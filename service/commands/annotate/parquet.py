@@ -4,7 +4,7 @@ While an output is made, its partial file has a line of JSON for each row; at th
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path
@@ -30,7 +30,7 @@ TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string(
 
 
 class Line(msgspec.Struct):
-    """A row in the partial file. That of the number 0 is no row: it names the columns of a table."""
+    """A row in the partial file."""
 
     line: int
     kept: dict[str, Any]
@@ -99,14 +99,13 @@ def types_of_results(version: ModelVersion, job: Job) -> dict[str, pa.DataType]:
     return {job.prefix + name: kind for name, kind in types.items()}
 
 
-def make_parquet(
-    partial: Path, target: Path, results: Mapping[str, pa.DataType], source: pq.ParquetFile | None
-) -> None:
+def make_parquet(partial: Path, target: Path, results: Mapping[str, pa.DataType], source: Reader) -> None:
     """Writes the Parquet file of a partial file. A `source` that is a Parquet file keeps the types of its columns."""
-    kept = _columns(partial) if source is None else source.schema_arrow.remove_metadata()
+    file = source.file if isinstance(source, ParquetRows) else None
+    kept = _columns(partial, source.layout.columns) if file is None else file.schema_arrow.remove_metadata()
     made = pa.schema([("line", pa.int64()), *results.items()])
     names = [*([] if "line" in kept.names else ["line"]), *kept.names, *results]
-    groups = _groups(partial, kept) if source is None else _groups_of(source, partial)
+    groups = _groups(partial, kept) if file is None else _groups_of(file, partial)
     schema = pa.schema([kept.field(name) if name in kept.names else made.field(name) for name in names])
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for lines, table in groups:
@@ -119,21 +118,20 @@ def _lines(partial: Path) -> Iterator[Line]:
     """Yields the rows of a partial file."""
     decoder = msgspec.json.Decoder(Line)
     with partial.open("rb") as file:
-        yield from filter(lambda line: line.line, map(decoder.decode, file))
+        yield from map(decoder.decode, file)
 
 
-def _columns(partial: Path) -> pa.Schema:
-    """Returns the columns of what is kept: members of JSON objects that always have the same of a few types.
+def _columns(partial: Path, table: Sequence[str]) -> pa.Schema:
+    """Returns the columns of what is kept: of a table, or members of objects that always have the same of a few types.
 
     The others are in a column as JSON.
     """
-    kinds: dict[str, set[type]] = {}
-    with partial.open("rb") as file:
-        for content in file:
-            for name, value in msgspec.json.decode(content, type=Line).kept.items():
-                found = kinds.setdefault(name, set())
-                if value is not None:
-                    found.add(object if isinstance(value, int) and abs(value) >= 2**63 else type(value))
+    kinds: dict[str, set[type]] = {name: {str} for name in table if name}
+    for line in _lines(partial):
+        for name, value in line.kept.items():
+            found = kinds.setdefault(name, set())
+            if value is not None:
+                found.add(object if isinstance(value, int) and abs(value) >= 2**63 else type(value))
     types = {}
     for name, found in kinds.items():
         kind = float if found == {int, float} else found.pop() if len(found) == 1 else None if found else str

@@ -138,7 +138,7 @@ class Table(Reader, Iterator[str]):
             delimiter = job.delimiter or (named[1] if named else delimiter_of(text, job.text_column))
             options = {"delimiter": delimiter, "quotechar": '"', "strict": True}
         self._records = csv.reader(self, **options)
-        self._begin(LONGEST_LINE)
+        self._start, self._most = self.position, LONGEST_LINE  # of the record that is read, and its most bytes
         self.row.clear()
         try:
             columns = [cell.strip() for cell in next(self._records, [])]
@@ -150,14 +150,10 @@ class Table(Reader, Iterator[str]):
             raise UnreadableInput(f"{name} has several columns {twice[0]!r}: name each otherwise")
         self.layout = replace(self.layout, columns=columns, csv=options)
 
-    def _begin(self, most: int) -> None:
-        """Begins a record of at most so many bytes."""
-        self._start, self._most = self.position, most
-
     def read(self) -> Row:
         """Reads a record; for a blank line returns a row that keeps nothing."""
         is_read_again = bool(self.again)
-        self._begin(RECORD_BYTES + self._job.longest_text)
+        self._start, self._most = self.position, RECORD_BYTES + self._job.longest_text
         line = self._start.lines + 1
         try:
             cells = next(self._records)

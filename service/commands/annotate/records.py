@@ -19,7 +19,7 @@ COMPANIONS = (".partial", ".rejected.jsonl", ".manifest.json", ".partial.finishe
 SHA256_CHARACTERS = 64
 DIGEST_CHARACTERS = 16  # that are shown
 MOST_LEFT_OUT = 0.01  # of the rows, or of the lines
-FORMAT = "7"  # increment when this record, or the bytes of any annotation, change
+FORMAT = "8"  # increment when this record, or the bytes of any annotation, change
 DETERMINING = "language text_column tokenized prefix n_best strict encoding delimiter limit".split()  # of a job
 Count = Annotated[int, msgspec.Meta(ge=0)]
 

@@ -103,8 +103,12 @@ class Source:
         """Returns the SHA-256 of the file; None unless it is a regular file. Raises UnreadableInput."""
         if not self.can_reread:
             return None
-        with self._errors(), Path(f"/dev/fd/{self._file.fileno()}").open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with self._errors():
+            place = self._file.tell()
+            self._file.seek(0)
+            digest = hashlib.file_digest(self._file, "sha256").hexdigest()
+            self._file.seek(place)
+            return digest
 
     def chunks(self, start: Position, limit: int | None = None) -> Iterator[Chunk]:
         """Yields chunks of rows from a position on, `limit` rows at most; of a table at least one, which may be empty.
@@ -121,7 +125,7 @@ class Source:
             rows: list[Row] = []
             rejected: list[Rejected] = []
             characters = 0
-            is_first = start == Position() and (bool(layout.columns) or self._job.form == "parquet")
+            is_first = start == Position() and bool(layout.columns)
             for _ in count() if limit is None else range(limit):
                 reader.row.clear()
                 try:

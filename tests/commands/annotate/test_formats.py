@@ -182,12 +182,9 @@ BINARY = "is a document, an image, an archive or a table in a binary format: ext
         ("a.csv", "text,label\na,b\n", "has a column or member 'label', as the result has: .* --prefix predicted_"),
         ("a.csv", 'text,n\n"a\nb",1\nfine\n', "line 4: 1 cell, and the header has 2"),
         ("a.csv", 'text,n\n"never\nclosed,1\n', r"line 2: .*: put cells with .* in double quotes"),
-        ("a.csv", 'text,n\n"a"b,1\n', r"line 2: .*expected after"),
-        ("a.csv", b"text,n\nna\xefve,1\n", "line 2: not UTF-8 at byte 3: name its encoding with --encoding"),
         ("a.tsv", "text\tn\na\tb\tc\n", "line 2: 3 cells, and the header has 2: .*--input-format csv"),
         ("a.jsonl", '{"text": "a"}\n{"body": "a"}\n', "line 2: no member 'text': .*; there are: body"),
         ("a.jsonl", "{}\n", "line 1: no member 'text': .*; there are: none"),
-        ("a.jsonl", '{"text": 7}\n', "line 1: 'text' is 7, not a string"),
         ("a.jsonl", '{"text": ["a"]}\n', r"'text' is \[\"a\"\], not a string"),
         ("a.jsonl", "[1]\n", r"line 1: is not a JSON object: .*jq -c '\.\[\]'"),
         ("a", '[{"text": "a"}]\n', r"line 1: is not a JSON object: .*jq -c '\.\[\]'"),
@@ -202,7 +199,6 @@ BINARY = "is a document, an image, an archive or a table in a binary format: ext
         ("a.bz2", b"BZh91AY&SY", "cannot be"),
         ("a.txt", LONG, "line 1: longer than 100 characters: cut it, or set TAGWERK_MAX_TEXT_CHARACTERS"),
         ("a.txt", "🙂" * 101, "line 1: longer than 100 characters"),
-        ("a.txt", "x" * 10_000 + "\n", "line 1: longer than 100 characters"),
         ("a.csv", f"text,n\n{LONG},1\n", "line 2: the text is longer than 100 characters: cut it, or"),
         ("a.jsonl", f'{{"text": "{LONG}"}}\n', "line 1: the text is longer than 100 characters"),
         ("a.txt", b"%PDF-1.7\n", BINARY),
@@ -374,7 +370,6 @@ def test_sentences_of_conllu_in_other_formats(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("1\tGo\n", r"line 1: 2 columns, not 10, separated by tabs: ID FORM"),
         (CONLLU.replace("2\tle", "3\tle"), r"line 6: the ID '3', not 2: words are numbered from 1"),
         (CONLLU.replace("\tbateau\tbateau", "\t \tbateau"), "line 7: FORM is empty"),
         (CONLLU.replace("\tbateau\tbateau", f"\t{LONG}\t_"), "line 1: the sentence is longer than 100 characters"),

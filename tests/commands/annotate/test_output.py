@@ -130,12 +130,6 @@ def test_what_an_input_that_cannot_be_read_again_leaves_is_not_gone_on_with(tmp_
     assert_whole(path)
 
 
-def test_a_run_that_writes_nothing_leaves_nothing(tmp_path):
-    with suppress(KeyboardInterrupt), opened(tmp_path / "out"):
-        raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_two_runs_do_not_write_the_same_output(tmp_path, monkeypatch):
     path, partial = tmp_path / "out", tmp_path / "out.partial"
     with opened(path) as output:

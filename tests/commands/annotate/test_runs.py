@@ -129,11 +129,11 @@ def test_outputs_and_inputs_that_would_be_written_over_each_other_are_refused(te
     assert plan(job(texts))
 
 
-def test_a_run_that_was_begun_in_another_format_is_refused_before_anything_is_loaded(
+def test_a_run_goes_on_if_format_and_input_are_the_same_and_is_otherwise_refused_before_anything_is_loaded(
     texts, monkeypatch, engine, capsys
 ):
-    """The same output, named alike: it would be half of one format and half of the other."""
-    output = texts.with_name("out")
+    """Otherwise the output would be half of one and half of the other."""
+    output, content, moment = texts.with_name("out"), texts.read_text(), texts.stat().st_mtime_ns
     with killed_before(SECOND_CHUNK, monkeypatch):
         run(texts, form="csv", output=output)
     begun = contents(texts.parent)
@@ -141,6 +141,12 @@ def test_a_run_that_was_begun_in_another_format_is_refused_before_anything_is_lo
     engine.clear()
     with pytest.raises(UnusableOutput, match=r"out.partial was begun with format csv, not jsonl: .*remove it"):
         run(texts, output=output)
+    texts.write_text(content.replace("Number 700", "NUMBER 700"))
+    os.utime(texts, ns=(moment, moment))
+    with pytest.raises(UnusableOutput, match="begun with input content"):
+        run(texts, form="csv", output=output)
+    texts.write_text(content)
+    os.utime(texts, ns=(0, 0))
     assert contents(texts.parent) == begun
     assert engine == []
     assert run(texts, form="csv", output=output) == 0
@@ -173,20 +179,6 @@ def test_each_thing_that_decides_the_bytes_is_a_fact(name):
     known, changed = facts(**usual), facts(**usual | CHANGES[name])
     differ = {key for key in known | changed if known.get(key) != changed.get(key)}
     assert differ - ({"model content"} if name == "model" else set()) == {name}
-
-
-def test_a_run_goes_on_if_the_input_is_the_same_and_not_otherwise(texts, monkeypatch):
-    with killed_before(SECOND_CHUNK, monkeypatch):
-        run(texts)
-    moment = texts.stat().st_mtime_ns
-    content = texts.read_text()
-    texts.write_text(content.replace("Number 700", "NUMBER 700"))
-    os.utime(texts, ns=(moment, moment))
-    with pytest.raises(UnusableOutput, match="begun with input content"):
-        run(texts)
-    texts.write_text(content)
-    os.utime(texts, ns=(0, 0))
-    assert run(texts) == 0
 
 
 @pytest.mark.parametrize("how", ["grows", "is replaced"])
