@@ -142,12 +142,14 @@ def export_again(arguments: argparse.Namespace) -> None:
 
     from training.run import readings
     from training.run.export import export_again, export_lemmas
-    from training.run.loop import make_predict, round_weights
-    from training.run.versions import load_endpoint, newest_version, read_version, restore
+    from training.run.loop import make_predict, round_weights, set_threads
+    from training.run.versions import load_endpoint, newest_version, read_version, recipe_as_made, restore
     from training.tasks.tagging import Tagging
 
+    set_threads(1)  # the graph has it
     folder = newest_version(model_store(), arguments.name)
     _, task = read_version(folder)
+    task.recipe = recipe_as_made(task.recipe, folder)
     if arguments.lemmas:
         if not (isinstance(task, Tagging) and task.lemmatizer):
             raise ConfigurationError(f"--lemmas: {arguments.name} gives no lemmas; right: a tagger that does")

@@ -1,7 +1,5 @@
 """A version of the store that training goes on from: its settings, its answers, its weights as floats."""
 
-import json
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
@@ -19,11 +17,10 @@ from training.data import corpora
 from training.models.lemmatizer import LearnedLemmatizer, TaggedWord
 from training.models.word_classes import WordClasses
 from training.recipes import load_recipe, recipe_names
-from training.run.versions import restored, version_folder
+from training.run.versions import restored, settings_of, version_folder
 from training.tasks.base import Recipe, ServedTask
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
-SETTINGS = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)  # in the model card
 
 
 class BaseVersion:
@@ -58,8 +55,7 @@ class BaseVersion:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The settings in its model card."""
-        found = SETTINGS.search((self.folder / artifact.MODEL_CARD).read_text(encoding="utf-8"))
-        return json.loads(found[1]) if found else {}
+        return settings_of(self.folder)
 
     def recipe(self, kind: type[AnyRecipe], sizes: type[Any]) -> AnyRecipe:
         """Returns the settings that it was made with, as its model card has them. Raises ArtifactError."""

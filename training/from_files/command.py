@@ -22,7 +22,10 @@ def add_commands(kinds: Any) -> None:
     for name, (about, form) in KINDS.items():
         kind = kinds.add_parser(name, help=about, description=about)
         kind.add_argument("--name", required=name == "language-model", help="of the model; by default that of --from")
-        kind.add_argument("--data", type=Path, required=True, metavar="FILE", help=f"{form}, or that in .gz")
+        data = f"{form}, or that in .gz"
+        if name == "tagger":
+            data += "; by default, with --from, the corpus of the version's recipe"
+        kind.add_argument("--data", type=Path, required=name != "tagger", metavar="FILE", help=data)
         if name == "classifier":
             add_columns(kind)
         if name == "tagger":
@@ -64,6 +67,10 @@ def train(arguments: argparse.Namespace) -> None:
     if not arguments.name and not base:
         raise ConfigurationError(
             "neither --name nor --from; right: the name of a new model, or the version to go on from"
+        )
+    if not arguments.data and (not base or given["dev"] or given["test"]):
+        raise ConfigurationError(
+            "no --data; right: --data FILE, or --from alone for the corpus of the version's recipe"
         )
     files = {"train": arguments.data, "dev": given.get("dev"), "test": given.get("test")}
     options = Options(

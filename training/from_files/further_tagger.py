@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from service.artifact.manifest import DataSource, Metric
+from service.errors import ConfigurationError
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA
 from service.text.vocabulary import encode_characters, encode_tokens
@@ -32,9 +33,11 @@ from training.metrics.predictions import Predictions
 from training.metrics.scores import LEMMA_RULES, percent, percentages
 from training.models.lemmatizer import TaggedWord
 from training.models.tagger import TaggerSizes
+from training.recipes import TAUGHT, load_recipe
+from training.recipes._taught_taggers import TaughtTaggingRecipe
 from training.run.versions import load_endpoint
 from training.tasks.base import Predict, predict_all
-from training.tasks.tagging import EVALUATION_TOKENS, HEADS, Tagging, TaggingRecipe
+from training.tasks.tagging import EVALUATION_TOKENS, FEATURES, HEADS, Tagging, TaggingRecipe
 from training.tasks.tagging_batches import TEACHER_LABELS
 from training.teachers import unlabelled
 
@@ -55,13 +58,12 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class FurtherTagging(Tagging):
-    """Tagging with the labels, vocabularies, sizes, lemmas and tokenizer of a version, from whose weights it starts.
-
-    A word without a label in a column is neither learned from nor measured there.
+class ContinuedTagging(Tagging):
+    """Tagging with the vocabularies, sizes, lemmas and tokenizer of a version, from whose weights it starts.
 
     Args:
         base: the version.
+        labels: as many of each head as it has; by default its own.
         answered: other sentences, with labels that it has learned or its own answers.
     """
 
@@ -71,10 +73,12 @@ class FurtherTagging(Tagging):
         splits: dict[str, list[Tree]],
         data: tuple[DataSource, ...],
         base: BaseVersion,
-        answered: DistillationSet,
+        labels: Mapping[str, tuple[str, ...]] | None = None,
+        answered: DistillationSet | None = None,
     ) -> None:
         self._base = base
-        super().__init__(recipe, splits, data, base.vocabularies, labels=base.manifest.labels, distillation=answered)
+        labels = labels or base.manifest.labels
+        super().__init__(recipe, splits, data, base.vocabularies, labels=labels, distillation=answered)
         self.segmenter = base.segmenter
         self.lemmatizer = base.lemmatizer(
             (TaggedWord(word.form, word.upos, tag), word.lemma)
@@ -91,7 +95,21 @@ class FurtherTagging(Tagging):
         def build() -> keras.Model:
             return self.recipe.sizes.network(*numbers, sizes, *self._base.word_classes(self.recipe.characters))
 
-        return self._base.restored_floats(self, build)
+        model = self._base.restored_floats(self, build)
+        for head, labels in self.labels.items():
+            if (own := self._base.manifest.labels[head]) != labels:
+                rows = [own.index(label if label in own else nearest(label, own)) for label in labels]
+                rarer = [label not in own for label in labels]
+                model.heads[head].kernel.assign(model.heads[head].kernel.numpy()[:, rows])
+                model.heads[head].bias.assign(model.heads[head].bias.numpy()[rows] - rarer)
+        return model
+
+
+class FurtherTagging(ContinuedTagging):
+    """Tagging that learns corrections.
+
+    A word without a label in a column is neither learned from nor measured there.
+    """
 
     def predictions(self, predict: Predict, split: str) -> dict[str, Predictions]:
         found = super().predictions(predict, split)
@@ -118,12 +136,16 @@ class FurtherTagging(Tagging):
         return example
 
 
-def read_task(options: Options, store: Path, console: Console) -> FurtherTagging:
+def read_task(options: Options, store: Path, console: Console) -> ContinuedTagging:
     """Reads the corrections of `options`, and what keeps the version from forgetting; returns the task.
+
+    Without files, that is the corpus of the version's recipe.
 
     Raises ArtifactError, ConfigurationError, DataFileError.
     """
     base = BaseVersion(store, options.base, "tag")
+    if not options.files:
+        return _on_its_corpus(base, options)
     labels = base.manifest.labels
     read = {split: list(treebank.read(read_text(path), path)) for split, path in options.files.items()}
     hold_out: HoldOut[Tree] = by_document(lambda tree: tree.document)
@@ -152,7 +174,39 @@ def read_task(options: Options, store: Path, console: Console) -> FurtherTagging
     )
     recipe = changed(recipe, options.changes)
     data = (*base.manifest.data, *sources, *text.sources)
-    return FurtherTagging(recipe, splits, data, base, answers(base, text.sentences, recipe.characters))
+    answered = answers(base, text.sentences, recipe.characters)
+    return FurtherTagging(recipe, splits, data, base, answered=answered)
+
+
+def _on_its_corpus(base: BaseVersion, options: Options) -> ContinuedTagging:
+    """Returns the task of learning from the corpus of the version's recipe, as the recipe reads it now.
+
+    Of the features that train has most often, those that the version lacks take the place of others.
+    """
+    made = load_recipe(base.manifest.recipe) if base.manifest.recipe in TAUGHT else None
+    if not isinstance(made, TaughtTaggingRecipe):
+        raise ConfigurationError(f"--from {options.base} without --data; right: --data FILE, with corrections")
+    splits, sources = made.parts()
+    limits = f"{made.limits} Goes on from {base.name}, which has learned from the teacher."
+    recipe = replace(made, **SETTINGS, epochs=EPOCHS, seed=options.seed, limits=limits)
+    data = (*base.manifest.data, *(one for one in sources if one not in base.manifest.data))
+    labels = base.manifest.labels
+    features = replaced(labels[FEATURES], treebank.tags(splits["train"], FEATURES))
+    recipe = changed(recipe, options.changes)
+    return ContinuedTagging(recipe, splits, data, base, labels | {FEATURES: features})
+
+
+def replaced(own: Sequence[str], frequent: Sequence[str]) -> tuple[str, ...]:
+    """Returns the labels of a head, those that are not frequent enough replaced by others. frequent: the first most."""
+    kept = frequent[: len(own)]
+    new = iter([label for label in kept if label not in own])
+    return tuple(label if label in kept else next(new, label) for label in own)
+
+
+def nearest(label: str, others: Sequence[str]) -> str:
+    """Returns the features that have most attributes in common with others."""
+    own = set(label.split("|"))
+    return max(others, key=lambda other: len(own & set(other.split("|"))) - len(own ^ set(other.split("|"))))
 
 
 def learnable_columns(trees: Sequence[Tree], labels: Mapping[str, Sequence[str]], console: Console) -> list[str]:

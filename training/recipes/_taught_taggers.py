@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import starmap
 
+from service.artifact.manifest import DataSource
 from service.text.languages import tokenizer_name
 from service.text.vocabulary import Vocabulary
-from training.data import corpora, treebank
+from training.data import corpora, genders, treebank
 from training.data.catalogue import CORPORA
 from training.data.splits import without_overlap
 from training.data.treebank import NOTHING, Tree
@@ -34,17 +35,32 @@ class TaughtTaggingRecipe(TaggingRecipe):
 
     Attributes:
         of_dev: sentences at the start of dev that are learned from, where train is mapped; dev is the rest.
+        native: how often each of them is read in an epoch.
+        genders: whether train gets the genders of `training.data.genders`.
     """
 
     of_dev: int = 0
+    native: int = 1
+    genders: bool = False
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> Tagging:
+        splits, sources = self.parts(corrected=not vocabularies)
+        return Tagging(self, splits, sources, vocabularies)
+
+    def parts(self, *, corrected: bool = True) -> tuple[dict[str, list[Tree]], tuple[DataSource, ...]]:
+        """Returns train, dev and test, and where they are from. corrected: whether genders are, if the recipe says so.
+
+        A version that is measured has its labels, so that the lexicon is not needed.
+        """
         read = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
         splits, _ = without_overlap(read, lambda tree: tree.forms)
-        learned, splits["dev"] = splits["dev"][: self.of_dev], splits["dev"][self.of_dev :]
+        sources = corpora.sources(self.corpus)
+        learned, splits["dev"] = splits["dev"][: self.of_dev] * self.native, splits["dev"][self.of_dev :]
+        if self.genders and corrected:
+            lexicon = genders.lexicon()
+            splits["train"], sources = genders.corrected(splits["train"], learned, lexicon), (*sources, lexicon.source)
         splits["train"] += learned
-        splits = {split: [_without_xpos(tree) for tree in trees] for split, trees in splits.items()}
-        return Tagging(self, splits, corpora.sources(self.corpus), vocabularies)
+        return {split: [_without_xpos(tree) for tree in trees] for split, trees in splits.items()}, sources
 
 
 def _without_xpos(tree: Tree) -> Tree:
@@ -52,7 +68,14 @@ def _without_xpos(tree: Tree) -> Tree:
 
 
 def _recipe(
-    tag: str, language: str, corpus: str, text: str, agreement: str = "", of_dev: int = 0
+    tag: str,
+    language: str,
+    corpus: str,
+    text: str,
+    agreement: str = "",
+    of_dev: int = 0,
+    native: int = 1,
+    genders: bool = False,
 ) -> TaughtTaggingRecipe:
     """Returns a recipe. text: what the treebank has; agreement: of a train part that is mapped, with test."""
     mapped = [MAPPED.format(agreement)] if agreement else []
@@ -64,6 +87,8 @@ def _recipe(
         limits=" ".join([f"Measured on its treebank alone, {text}.", *mapped, TUNED]),
         corpus=corpus,
         of_dev=of_dev,
+        native=native,
+        genders=genders,
         tokenizer=tokenizer_name(tag),
         segmentation=(TOKENS, SENTENCES),
         lemmas=True,
@@ -117,6 +142,9 @@ RECIPES = {
                 "gsd_de",
                 "news, reviews and Wikipedia",
                 "96.92 % of UPOS, 93.60 of features, 99.21 of lemmas",
+                639,
+                3,
+                True,
             ),
             ("es", "Spanish", "ancora", "news", "99.67 % of UPOS, 98.78 of features, 99.98 of lemmas", 1102),
             ("nl", "Dutch", "lassysmall", "Wikipedia", "97.52 % of UPOS, 97.49 of features, 94.01 of lemmas", 1000),

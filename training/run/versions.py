@@ -1,8 +1,11 @@
 """Reads exported model versions back: the manifest with its task, an endpoint, the network."""
 
+import json
+import re
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import tensorflow as tf
@@ -15,6 +18,9 @@ from training.models.lemmatizer import LearnedLemmatizer
 from training.recipes import load_recipe
 from training.tasks.base import Predict, Recipe, ServedTask
 from training.tasks.tagging import Tagging
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
+SETTINGS = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)  # in the model card
 
 
 def newest_version(store: Path, name: str) -> Path:
@@ -41,8 +47,8 @@ def read_version(folder: Path, recipe: Recipe | None = None) -> tuple[artifact.M
     Args:
         recipe: has the corpora on which the version is measured; by default the one that made it.
 
-    Raises ArtifactError if its labels are not the recipe's. Of a tagger, the parts of speech have to be; the train part
-    of its treebank may have been mapped in another way.
+    Raises ArtifactError if its labels are not the recipe's. Of a tagger, the parts of speech have to be among these;
+    the train part of its treebank may have been mapped in another way, or may have had less of dev.
     """
     try:
         manifest = artifact.read_manifest(folder)
@@ -58,7 +64,7 @@ def read_version(folder: Path, recipe: Recipe | None = None) -> tuple[artifact.M
         raise ArtifactError(f"{folder} was made of files, not by a recipe: {how}") from None
     task = recipe.task(vocabularies)
     assert isinstance(task, ServedTask)  # noqa: S101 (its version was exported)
-    if isinstance(task, Tagging) and set(manifest.labels["upos"]) == set(task.labels["upos"]):
+    if isinstance(task, Tagging) and set(manifest.labels["upos"]) <= set(task.labels["upos"]):
         task = task.with_labels(manifest.labels) if manifest.labels != task.labels else task
     task.segmenter = segmenter
     task.length_buckets = manifest.length_buckets  # as it is served
@@ -67,6 +73,19 @@ def read_version(folder: Path, recipe: Recipe | None = None) -> tuple[artifact.M
     if manifest.labels != task.labels:
         raise ArtifactError(f"{folder} was made from other data or by another recipe than {manifest.recipe} is now")
     return manifest, task
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """Returns the settings in the model card of a version."""
+    found = SETTINGS.search((folder / artifact.MODEL_CARD).read_text(encoding="utf-8"))
+    return json.loads(found[1]) if found else {}
+
+
+def recipe_as_made(recipe: AnyRecipe, folder: Path) -> AnyRecipe:
+    """Returns a recipe with the numbers and texts that a version was made with, as its model card has them."""
+    made = settings_of(folder)
+    names = [field.name for field in fields(recipe) if isinstance(made.get(field.name), bool | int | float | str)]
+    return replace(recipe, **{name: made[name] for name in names})
 
 
 def load_endpoint(folder: Path, name: str, *, jit_compile: bool = False) -> Predict:

@@ -1,16 +1,24 @@
 """Going on from a version with corrections: what is kept, what is learned, what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.training.from_files.made import TOPICS
 from tests.training.from_files.test_served import said
+from tests.training.tiny import SOURCE, conllu, sentence
+from training.data import corpora, genders
+from training.data.treebank import Word
 from training.from_files.base_version import BaseVersion
+from training.from_files.further_tagger import ContinuedTagging, read_task
+from training.from_files.options import Options
 from training.models.lemmatizer import TaggedWord
 from training.run import export
 
+STORE = Path(__file__).parents[3] / "model_store"
 MORE = ("--set", "epochs=8", "--set", "learning_rate=0.01")
 
 
@@ -29,6 +37,35 @@ def test_lemmas_of_corrected_words_are_in_the_dictionary():
     assert lemmatizer
     assert lemmatizer.lemma("the", "ADV", "_", [0]) == "der"
     assert lemmatizer.lemma("the", "DET", "Definite=Def", [0]) == "the"
+
+
+@pytest.mark.usefixtures("made")
+def test_files_are_asked_for_where_the_version_has_no_recipe_with_a_corpus(run, capsys):
+    for arguments in (["--from", "tagger-xx"], ["--name", "tagger-yy"]):
+        assert run("train", "tagger", *arguments) == 1
+        assert "right: --data FILE" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+def test_a_tagger_goes_on_with_its_corpus_and_with_features_that_it_lacks(monkeypatch):
+    new = "Degree=Pos|Foreign=Yes"
+    rows = [sentence(i) for i in range(12)]
+    texts = dict(zip(("train", "dev", "test"), (rows[:8], rows[8:10], rows[10:]), strict=True))
+    texts["train"] = [replace(tree, words=(*tree.words, Word("très", "ADJ", "_", new))) for tree in texts["train"]]
+    monkeypatch.setattr(corpora, "read", lambda corpus, split: conllu(texts[split]))
+    monkeypatch.setattr(corpora, "sources", lambda corpus: (SOURCE,))
+    monkeypatch.setattr(genders, "lexicon", lambda: genders.Lexicon({"NOUN": {}, "PROPN": {}}, SOURCE))
+    options = Options(name="tagger-de", language="de", files={}, base="tagger-de", changes=[("epochs", "2")])
+    task = read_task(options, STORE, Console(quiet=True))
+    own = BaseVersion(STORE, "tagger-de", "tag")
+    labels = own.manifest.labels["feats"]
+    place = task.labels["feats"].index(new)
+    assert len(task.labels["feats"]) == len(labels) == len({*task.labels["feats"]})
+    assert new not in labels
+    assert task.recipe.epochs == 2
+    kept = ContinuedTagging(task.recipe, {"train": rows, "dev": rows, "test": rows}, (), own).network()
+    heads = [model.heads["feats"].kernel.numpy() for model in (task.network(), kept)]
+    assert (heads[0][:, place] == heads[1][:, labels.index("Degree=Pos")]).all(), "it starts as what it is most like"
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
