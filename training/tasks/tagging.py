@@ -187,7 +187,7 @@ class Tagging(ServedTask):
             for split, own in self._trees.items()
         }
         task = Tagging(self.recipe, trees, self.data, self.vocabularies, self._lexicon, labels=self.labels)
-        task.segmenter, task.length_buckets = self.segmenter, self.length_buckets
+        task.segmenter, task.lemmatizer, task.length_buckets = self.segmenter, self.lemmatizer, self.length_buckets
         return task
 
     def network(self) -> keras.Model:
