@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 176 * 2**20  # in a process; the largest answer to a valid request has some 163 MiB
 LEAST_BODIES = 4  # bodies of the maximum size always fit
-CHECKS = 32  # a check after each such part of the total
+CHECKS = 8  # at the total, a check after each such part of it
 LEAST_SECONDS = 1.0  # over which a rate is computed; until then it counts as high
 
 
@@ -28,30 +28,38 @@ class ClientMemory:
         # Since when each connection holds bytes, and those moved by then.
         self.clients: dict[BoundedProtocol, tuple[float, int] | None] = {}
         self.clock = time.monotonic
-        self._unchecked = 0  # bytes
+        self._unchecked = 0  # bytes that may have been added since the last check
+        self._total = 0  # at the last check
 
     def grow(self, size: int) -> None:
-        """Adds bytes that may have to be held; checks the sum after each part of the total."""
+        """Adds bytes that may have to be held; checks the sum where it may be above the total."""
         self._unchecked += size
-        if self._unchecked * CHECKS > self.most:
+        if self._unchecked > max(self.most - self._total, self.most / CHECKS):
             self.check()
 
     def check(self) -> None:
-        """Sums the bytes, and drops the slowest clients above the total, last of all those waiting for the service."""
+        """Sums the bytes; drops clients above the total."""
         self._unchecked, now, total = 0, self.clock(), 0
+        for client, mark in self.clients.items():
+            size = client.held_bytes()
+            total += size
+            if (mark is None) is (size > 0):
+                self.clients[client] = (now, client.moved_bytes()) if size else None
+        if total > self.most:
+            total = self._drop(total, now)
+        self._total = total
+
+    def _drop(self, total: int, now: float) -> int:
+        """Drops the slowest clients until the others fit, last those that wait for the service; returns the sum."""
         holding: list[tuple[bool, float, int, BoundedProtocol]] = []
         for client, mark in self.clients.items():
-            if not (size := client.held_bytes()):
-                self.clients[client] = None
-                continue
-            since, moved = mark or (now, client.moved_bytes())
-            self.clients[client] = since, moved
-            rate = (client.moved_bytes() - moved) / (now - since) if now - since >= LEAST_SECONDS else math.inf
-            holding.append((client.waits(), rate, -size, client))
+            if mark is not None:
+                since, moved = mark
+                rate = (client.moved_bytes() - moved) / (now - since) if now - since >= LEAST_SECONDS else math.inf
+                holding.append((client.waits(), rate, -client.held_bytes(), client))
+        for _, _, size, client in sorted(holding, key=lambda one: one[:3]):
+            client.drop(self.most)
             total += size
-        if total > self.most:
-            for _, _, size, client in sorted(holding, key=lambda one: one[:3]):
-                client.drop(self.most)
-                total += size
-                if total <= self.most:
-                    break
+            if total <= self.most:
+                break
+        return total

@@ -133,10 +133,18 @@ async def test_a_client_waits_once_its_request_has_arrived_while_no_answer_is_un
 def test_the_sum_is_taken_after_a_part_of_the_total_has_come():
     client = Client(200)
     held = memory(client)
-    held.grow(3)
-    assert not client.dropped
+    held.grow(100)
+    assert not client.dropped, "all of it fits"
     held.grow(1)
     assert client.dropped
+    full, other = Client(100), Client(20)
+    held = memory(full)
+    held.check()
+    held.clients[cast(Any, other)] = None
+    held.grow(12)
+    assert not other.dropped
+    held.grow(1)
+    assert other.dropped or full.dropped
 
 
 async def test_a_body_that_arrives_too_slowly_is_answered_and_the_others_go_on():

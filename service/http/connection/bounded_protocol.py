@@ -85,6 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Called by asyncio when the write buffer is full: stops reading requests."""
         super().pause_writing()
         self.flow.pause_reading()
+        self._context.client_memory.grow(self.transport.unsent_bytes())
         self._unread, self._reads_since, self._sent_before = True, self.loop.time(), self.transport.sent_bytes()
 
     def resume_writing(self) -> None:
