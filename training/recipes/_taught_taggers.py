@@ -135,6 +135,8 @@ RECIPES = {
                 "ddt",
                 "texts of 1983 to 1992",
                 "99.23 % of UPOS, 99.32 of features, 100.00 of lemmas",
+                451,
+                3,
             ),
             (
                 "de",
@@ -149,7 +151,15 @@ RECIPES = {
             ("es", "Spanish", "ancora", "news", "99.67 % of UPOS, 98.78 of features, 99.98 of lemmas", 1102),
             ("nl", "Dutch", "lassysmall", "Wikipedia", "97.52 % of UPOS, 97.49 of features, 94.01 of lemmas", 1000),
             ("pt", "Portuguese", "bosque", "news of Portugal and Brazil"),
-            ("sv", "Swedish", "talbanken", "prose of the 1970s", "99.16 % of UPOS, 97.58 of features, 98.48 of lemmas"),
+            (
+                "sv",
+                "Swedish",
+                "talbanken",
+                "prose of the 1970s",
+                "99.16 % of UPOS, 97.58 of features, 98.48 of lemmas",
+                403,
+                3,
+            ),
         ],
     )
 }
