@@ -91,6 +91,10 @@ async def test_requests_that_do_not_wait_for_answers_are_answered_in_order_one_i
 
 async def test_requests_behind_an_answer_that_is_not_read_wait():
     connection, wire = connect(made_context())
+    connection.data_received(post("/nothing", b" " * 1000) + GET)
+    assert connection.held_bytes() == 1000 + len(GET), "a request that is parsed is not kept twice"
+    await until(lambda: wire.statuses() == [404, 200])
+    wire.written.clear()
     connection.pause_writing()
     connection.data_received(GET * 3)
     await turns()

@@ -143,7 +143,8 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._write_refusal(HTTPException(431, f"at most {problem.MAX_HEAD_BYTES} bytes of trailers"))
             place = end
         if place < size and not self.transport.is_closing():
-            self._ahead, self._parsed, self.flow.ahead = data, place, True
+            self._ahead, self._parsed = (data, place) if place < size / 2 else (data[place:], 0)
+            self.flow.ahead = True
             self.flow.pause_reading()
 
     def _end_of_lines(self, data: bytes, place: int) -> int:
@@ -251,7 +252,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._dropped:
             return 0
         body = len(self.cycle.body) if self.cycle is not None else 0
-        return self.transport.unsent_bytes() + len(self._ahead) - self._parsed + body + self._requests_bytes
+        return self.transport.unsent_bytes() + len(self._ahead) + body + self._requests_bytes
 
     def moved_bytes(self) -> int:
         """Returns how many bytes have been received from it and sent to it, since it connected."""
