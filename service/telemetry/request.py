@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from service.errors import install, quantity
+from service.errors import install
 from service.paths import PROBES
 from service.settings import Settings
 from service.telemetry.logs import LogOutput, moment
@@ -137,8 +137,8 @@ class RequestRecorder:
         for name, stage in timing.stages.items():
             words += f"{name} {round(stage * 1000, 3):g}; "
         if "model" in notes:
-            sequences, tokens = (quantity(notes.get(f"{noun}s", 0), noun) for noun in ("sequence", "token"))
-            words += f"{notes['model']}, {sequences}, {tokens}; "
+            number, tokens = notes.get("sequences", 0), notes.get("tokens", 0)
+            words += f"{notes['model']}, {number} sequence{'s' * (number != 1)}, {tokens} token{'s' * (tokens != 1)}; "
         if "key" in notes:
             words += f"key {notes['key']}; "
         trace = f", trace {ids.trace}" if ids.trace else ""
