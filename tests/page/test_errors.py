@@ -10,7 +10,7 @@ from tests.e2e.processes import only
 from tests.page.conftest import opened
 from tests.page.driving import LONG, run, start
 
-SETTINGS = {"TAGWERK_REQUEST_TIMEOUT_SECONDS": "1", "TAGWERK_MAX_TEXT_CHARACTERS": "5000"}
+SETTINGS = {"TAGWERK_REQUEST_TIMEOUT_SECONDS": "2", "TAGWERK_MAX_TEXT_CHARACTERS": "5000"}
 
 
 @pytest.fixture(scope="module")
