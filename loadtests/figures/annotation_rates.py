@@ -73,7 +73,7 @@ def main() -> None:
     """Loads the model twice, for each way once; says `ready`, then measures."""
     settings = load_settings()
     job = Job([], "tag", "conllu", processes=1)
-    versions = [choose(served(settings)[0], job)]
+    versions = choose(served(settings)[0], job)
     version = versions[0]
     with asyncio.Runner() as runner:
         processes = Processes(settings, versions, job, print)
