@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import starmap
 
 from service.artifact.manifest import DataSource
 from service.text.languages import tokenizer_name
@@ -126,41 +125,52 @@ def _recipe(
 
 RECIPES = {
     recipe.name: recipe
-    for recipe in starmap(
-        _recipe,
-        [
-            (
-                "da",
-                "Danish",
-                "ddt",
-                "texts of 1983 to 1992",
-                "99.23 % of UPOS, 99.32 of features, 100.00 of lemmas",
-                451,
-                3,
-            ),
-            (
-                "de",
-                "German",
-                "gsd_de",
-                "news, reviews and Wikipedia",
-                "96.92 % of UPOS, 93.60 of features, 99.21 of lemmas",
-                639,
-                3,
-                True,
-            ),
-            ("es", "Spanish", "ancora", "news", "99.67 % of UPOS, 98.78 of features, 99.98 of lemmas", 1102),
-            ("nl", "Dutch", "lassysmall", "Wikipedia", "97.52 % of UPOS, 97.49 of features, 94.01 of lemmas", 1000),
-            ("pt", "Portuguese", "bosque", "news of Portugal and Brazil"),
-            (
-                "sv",
-                "Swedish",
-                "talbanken",
-                "prose of the 1970s",
-                "99.16 % of UPOS, 97.58 of features, 98.48 of lemmas",
-                403,
-                3,
-            ),
-        ],
+    for recipe in (
+        _recipe(
+            "da",
+            "Danish",
+            "ddt",
+            "texts of 1983 to 1992",
+            "99.23 % of UPOS, 99.32 of features, 100.00 of lemmas",
+            of_dev=451,
+            native=3,
+        ),
+        _recipe(
+            "de",
+            "German",
+            "gsd_de",
+            "news, reviews and Wikipedia",
+            "96.92 % of UPOS, 93.60 of features, 99.21 of lemmas",
+            of_dev=639,
+            native=3,
+            genders=True,
+        ),
+        _recipe(
+            "es",
+            "Spanish",
+            "ancora",
+            "news",
+            "99.67 % of UPOS, 98.78 of features, 99.98 of lemmas",
+            of_dev=1102,
+        ),
+        _recipe(
+            "nl",
+            "Dutch",
+            "lassysmall",
+            "Wikipedia",
+            "97.52 % of UPOS, 97.49 of features, 94.01 of lemmas",
+            of_dev=1000,
+        ),
+        _recipe("pt", "Portuguese", "bosque", "news of Portugal and Brazil"),
+        _recipe(
+            "sv",
+            "Swedish",
+            "talbanken",
+            "prose of the 1970s",
+            "99.16 % of UPOS, 97.58 of features, 98.48 of lemmas",
+            of_dev=403,
+            native=3,
+        ),
     )
 }
 ONLY_READ = (
