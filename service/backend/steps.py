@@ -31,7 +31,9 @@ from service.types import Array, Tensors
 
 PROJECT = "project"  # the endpoint that computes rows of the table
 EXPLAIN = "explain"  # the endpoint that computes explanations from the outputs of the step
-WORDS_PER_CALL = 8  # words projected per call: a fixed number, so that a word's row is always the same to the bit
+# Words projected per call: a fixed number, so that a word's row is always the same to the bit; few, for a few new words
+# in a batch, or many if the smallest batch is large.
+WORDS_PER_CALL, MOST_WORDS_PER_CALL = 8, 32
 CACHED_WORDS = 16_384  # 2 kB each in a tagger of 256 units per direction whose products are integers
 CELL = np.dtype(np.int32)
 Axes = tuple[str | int, ...]
@@ -86,15 +88,16 @@ class WordCache:
         """`project` computes `endpoint`: inputs [W] or [W, n] int32 -> outputs, each [W, n]."""
         self._widths = {name: spec.axes[1] if spec.axes[1:] else 1 for name, spec in endpoint.inputs.items()}
         self._rows: dict[bytes, int] = {}
-        self.tables = empty_tables(endpoint, {"W": CACHED_WORDS + WORDS_PER_CALL})
+        self.tables = empty_tables(endpoint, {"W": CACHED_WORDS + MOST_WORDS_PER_CALL})
+        self._per_call = WORDS_PER_CALL
 
         def read(cells: Any) -> dict[str, Any]:
             columns = zip(endpoint.inputs.items(), tf.split(cells, list(self._widths.values()), axis=1), strict=True)
             inputs = {name: column if spec.axes[1:] else column[:, 0] for (name, spec), column in columns}
             return project(**inputs)
 
-        self._cells = tf.TensorSpec([WORDS_PER_CALL, sum(cast(list[int], list(self._widths.values())))], tf.int32)
-        self._read = compiled(read, self._cells)
+        self._cells_of_word = sum(cast(list[int], list(self._widths.values())))
+        self._read = compiled(read, tf.TensorSpec([None, self._cells_of_word], tf.int32))
 
     def prepare(self, inputs: Tensors) -> Tensors:
         """Adds the rows of new words to the table; returns the indices of all  # rows [B, T] int32."""
@@ -115,26 +118,29 @@ class WordCache:
                 "lower TAGWERK_BATCH_SIZES"
             )
 
-    def warm_up(self) -> None:
-        """Compiles the projection."""
-        self._read(tf.zeros(self._cells.shape, self._cells.dtype))
+    def warm_up(self, smallest_batch: int) -> None:
+        """Compiles the projection, for the new words of batches of so many rows at least."""
+        self._per_call = min(max(smallest_batch // 2, WORDS_PER_CALL), MOST_WORDS_PER_CALL)
+        self._read(tf.zeros([self._per_call, self._cells_of_word], tf.int32))
 
     def _add(self, missing: set[bytes], wanted: set[bytes]) -> None:
         if len(self._rows) + len(missing) > CACHED_WORDS:  # clears the table, which is rare
             self._rows.clear()
             missing = wanted
-        words = sorted(missing)
-        for start in range(0, len(words), WORDS_PER_CALL):
-            some = words[start : start + WORDS_PER_CALL]
-            cells = np.zeros(self._cells.shape, np.int32)
+        words, first = sorted(missing), len(self._rows)
+        found = []
+        for start in range(0, len(words), self._per_call):
+            some = words[start : start + self._per_call]
+            cells = np.zeros((self._per_call, self._cells_of_word), np.int32)
             cells[: len(some)] = np.frombuffer(b"".join(some), np.int32).reshape(len(some), -1)
-            first = len(self._rows)
-            # Also writes the filler's rows, which the next words overwrite: cutting them off takes another operation.
-            places = np.arange(first, first + WORDS_PER_CALL, dtype=np.int32)
+            found.append(self._read(tf.constant(cells)))
+        # Also writes the filler's rows, which the next words overwrite: cutting them off takes another operation.
+        places = tf.constant(np.arange(first, first + len(found) * self._per_call, dtype=np.int32))
+        for name, table in self.tables.items():
+            new = found[0][name] if len(found) == 1 else tf.concat([rows[name] for rows in found], axis=0)
             # Assigning to a slice would copy the table, which takes a hundred times as long.
-            for name, new in self._read(tf.constant(cells)).items():
-                self.tables[name].scatter_update(tf.IndexedSlices(new, tf.constant(places)))
-            self._rows.update((word, first + i) for i, word in enumerate(some))
+            table.scatter_update(tf.IndexedSlices(new, places))
+        self._rows.update((word, first + i) for i, word in enumerate(words))
 
 
 def empty_tables(endpoint: Endpoint, sizes: Mapping[str, int]) -> dict[str, Any]:

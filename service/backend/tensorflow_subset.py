@@ -31,6 +31,7 @@ NAMES = {
     "framework.tensor_conversion": ("convert_to_tensor: convert_to_tensor_v2_with_dispatch",),
     "framework.tensor_shape": ("TensorShape",),
     "ops.array_ops": (
+        "concat",
         "gather: gather_v2",
         "ones",
         "reshape",

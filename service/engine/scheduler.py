@@ -18,6 +18,7 @@ from service.types import ModelKey
 # Full batches that are planned together, so that those of a batch have about the same length; one if several clients
 # wait, so that none waits for another's.
 PLANNED_BATCHES = 2
+PLANNED_BATCHES_OF_A_FILE = 32  # of requests without a deadline, for which nobody waits
 ROUNDING = 1 + 1e-9  # within which times are equal
 
 
@@ -134,9 +135,9 @@ class Scheduler:
     """Queues sequences by model, and selects batches.
 
     The client with the least tokens served is next, see `Queue`; among its models the one with the least device time,
-    so that no model waits for another's backlog. Its next sequences, up to two full batches, are sorted by length and
-    cut into the batches that take the least time, see `cut`; these run in the order of their first sequences. What
-    arrives meanwhile waits for the next plan.
+    so that no model waits for another's backlog. Its next sequences, up to two full batches, or many of a client whose
+    requests have no deadline, are sorted by length and cut into the batches that take the least time, see `cut`; these
+    run in the order of their first sequences. What arrives meanwhile waits for the next plan.
 
     Attributes:
         queue: what waits, planned or not.
@@ -211,14 +212,19 @@ class Scheduler:
     def _plan(self, key: ModelKey, model: Model) -> None:
         """Cuts the next sequences of a model into batches."""
         sizes, step_times = model.grid.batch_sizes, model.step_times
-        most = sizes[-1] * (PLANNED_BATCHES if len(self.queue.clients) == 1 else 1)
-        popped = self.queue.pop(key, most, LONGEST_SECONDS, step_times.of_sequence)
+        most, most_seconds = sizes[-1], LONGEST_SECONDS
+        if len(self.queue.clients) == 1:
+            if self.queue.next_deadline(key) == inf:
+                most, most_seconds = most * PLANNED_BATCHES_OF_A_FILE, inf
+            else:
+                most *= PLANNED_BATCHES
+        popped = self.queue.pop(key, most, most_seconds, step_times.of_sequence)
         if len(popped) == 1:  # the usual case of a client alone
             model.planned.append(popped)
         else:
             rising = sorted(range(len(popped)), key=[length for _, _, length in popped].__getitem__)
             lengths = [popped[i].length for i in rising]
-            quick = [rows for rows in sizes if step_times.seconds(rows, lengths[-1]) <= LONGEST_SECONDS] or sizes[:1]
+            quick = [rows for rows in sizes if step_times.seconds(rows, lengths[-1]) <= most_seconds] or sizes[:1]
             batches = [rising[i:end] for i, end in pairwise([*cut(lengths, quick, step_times), len(popped)])]
             model.planned.extend([popped[i] for i in batch] for batch in sorted(batches, key=min))
 

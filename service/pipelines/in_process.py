@@ -43,9 +43,9 @@ class AsyncPipelines:
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
 
-    def run(self) -> PipelineRun:
+    def run(self, *, in_slices: bool = True) -> PipelineRun:
         """Returns a new run without a deadline."""
-        return PipelineRun(self.resources, Timing(time.monotonic()), deadline=math.inf)
+        return PipelineRun(self.resources, Timing(time.monotonic()), math.inf, in_slices=in_slices)
 
     async def tag(
         self, texts: str | Sequence[str], *, model: str | None = None, language: str | None = None

@@ -1,6 +1,7 @@
 """One run of a pipeline: its deadline, its timing, and its engine requests."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -80,6 +81,7 @@ class PipelineRun:
         client: see `Requests`.
         hold: called with each change of the number of bytes that are held for the client. Without it, the run waits for
             no others, and need not be ended.
+        in_slices: whether others wait for the event loop: then long work runs in slices, and in parts on the engine.
     """
 
     resources: Resources
@@ -87,6 +89,7 @@ class PipelineRun:
     deadline: float
     client: int = ANONYMOUS
     hold: Callable[[int], None] | None = None
+    in_slices: bool = True
     _held: int = field(init=False, default=0)
     _waited: float = field(init=False, default=0.0)  # seconds, for others to be worked on
     _left: Callable[[], None] | None = field(init=False, default=None)
@@ -175,7 +178,7 @@ class PipelineRun:
                     await asyncio.sleep(0)
                     if time.monotonic() >= self.deadline:
                         raise DeadlineExceeded("the deadline passed before the answer was complete")
-                    done = advance(work, SLICE_SECONDS)
+                    done = advance(work, SLICE_SECONDS if self.in_slices else math.inf)
         finally:
             work.close()
         return done[0]
@@ -195,7 +198,8 @@ class PipelineRun:
         with self.counted():
             counts, deadlines, clients = [len(sequences)], [self.deadline], [self.client]
             request = Requests(version.key, sequences, counts, deadlines, clients, extra_outputs)
-            outcome = await infer_in_parts(self.resources.engine, request)
+            infer = infer_in_parts if self.in_slices else Engine.infer
+            outcome = await infer(self.resources.engine, request)
         queued, self._waited = self._waited + outcome.queue_seconds, 0.0
         self.timing.stages |= {"queue": queued, "inference": outcome.inference_seconds}
         self.timing.batch_size = max(self.timing.batch_size, outcome.batch_size)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from service.artifact.manifest import Endpoint, TensorSpec
 from service.backend import steps
-from service.backend.steps import WORDS_PER_CALL, WordCache
+from service.backend.steps import MOST_WORDS_PER_CALL, WORDS_PER_CALL, WordCache
 from service.errors import ConfigurationError
 
 ENDPOINT = Endpoint(
@@ -63,8 +63,16 @@ def test_words_that_differ_in_one_input_alone_are_two(projection):
 def test_many_new_words_are_read_in_the_size_that_is_compiled(projection):
     char_ids = np.arange(3 * 60, dtype=np.int32).reshape(1, 60, 3)
     projection.check(np.ones((1, 60), np.int32), char_ids)
-    projection.cache.warm_up()
+    projection.cache.warm_up(1)
     assert projection.sizes == [WORDS_PER_CALL] * (math.ceil(60 / WORDS_PER_CALL) + 1)
+
+
+@pytest.mark.parametrize(("smallest_batch", "words"), [(1, 8), (16, 8), (40, 20), (64, 32), (256, 32)])
+def test_where_batches_are_large_more_words_are_read_together(smallest_batch, words, projection):
+    projection.cache.warm_up(smallest_batch)
+    char_ids = np.arange(3 * 60, dtype=np.int32).reshape(1, 60, 3)
+    projection.check(np.ones((1, 60), np.int32), char_ids)
+    assert projection.sizes == [words] * (math.ceil(60 / words) + 1)
 
 
 def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
@@ -74,7 +82,7 @@ def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
     for _ in range(50):
         projection.check(rng.integers(0, 3, (2, 4), dtype=np.int32), rng.integers(0, 9, (2, 4, 3), dtype=np.int32))
         assert len(projection.cache._rows) <= 10
-        assert projection.cache.tables["projected"].shape[0] == 10 + WORDS_PER_CALL
+        assert projection.cache.tables["projected"].shape[0] == 10 + MOST_WORDS_PER_CALL
 
 
 def test_a_batch_of_more_words_than_the_table_has_rows_fails_and_the_next_is_right(monkeypatch):
@@ -87,7 +95,7 @@ def test_a_batch_of_more_words_than_the_table_has_rows_fails_and_the_next_is_rig
 
     check(20)
     with pytest.raises(tf.errors.InvalidArgumentError, match="is not in"):
-        check(20 + WORDS_PER_CALL + 1)
+        check(20 + MOST_WORDS_PER_CALL + 1)
     check(20)
 
 

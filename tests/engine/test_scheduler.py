@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from math import inf
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS, Requests
-from service.engine.scheduler import PLANNED_BATCHES, Batch, Grid, Scheduler, StepTimes
+from service.engine.scheduler import PLANNED_BATCHES, PLANNED_BATCHES_OF_A_FILE, Batch, Grid, Scheduler, StepTimes
 from service.errors import Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
 from tests.fakes import Clock
@@ -49,18 +50,23 @@ def admit(to: Scheduler, *lengths: int, model: ModelKey = TAGGER, client: int = 
     return admitted
 
 
-def admit_each(to: Scheduler, *lengths: int) -> list[EngineRequest]:
+def admit_each(to: Scheduler, *lengths: int, deadline: float = 1e9) -> list[EngineRequest]:
     """Admits a request for each length, all together."""
-    return admit_all(to, [1] * len(lengths), lengths, TAGGER, ANONYMOUS)
+    return admit_all(to, [1] * len(lengths), lengths, TAGGER, ANONYMOUS, deadline)
 
 
 def admit_all(
-    to: Scheduler, counts: Sequence[int], lengths: Sequence[int], model: ModelKey, client: int
+    to: Scheduler,
+    counts: Sequence[int],
+    lengths: Sequence[int],
+    model: ModelKey,
+    client: int,
+    deadline: float = 1e9,
 ) -> list[EngineRequest]:
     """Admits requests with so many sequences each."""
     sequences, number = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths]), len(counts)
     admitted: list[EngineRequest] = []
-    for one in to.admit(Requests(model, sequences, counts, [1e9] * number, [client] * number), ignore):
+    for one in to.admit(Requests(model, sequences, counts, [deadline] * number, [client] * number), ignore):
         if isinstance(one, TagwerkError):
             raise one
         admitted.append(one)
@@ -102,6 +108,19 @@ def test_two_full_batches_are_planned_together_and_no_more():
     queue = scheduler()
     admit_each(queue, *[2, 16] * 4, *[3] * 4)
     assert ran(queue) == [[2] * 4, [16] * 4, [3] * 4]
+
+
+def test_of_a_client_alone_without_deadlines_many_batches_are_planned_together():
+    queue = scheduler(max_sequences=1000, max_tokens=10_000, tagger=step_times(fixed=0.1))  # s, more than others wait
+    sequences = PLANNED_BATCHES_OF_A_FILE * 4
+    admit_each(queue, *[16, 2] * (sequences // 2), 3, deadline=inf)
+    batches = [tuple(batch) for batch in ran(queue)]
+    assert Counter(batches) == {(2,) * 4: sequences // 8, (16,) * 4: sequences // 8, (3,): 1}
+    assert batches[-1] == (3,), "the one that is planned later"
+    admit_each(queue, *[2] * 8, deadline=inf)
+    admit(queue, 3, client=1)
+    together = [taken(queue).sequences, *queue._models[TAGGER].planned]
+    assert sum(map(len, together)) == 4, "beside another client"
 
 
 def test_the_batches_of_a_plan_run_in_the_order_of_their_first_sequences():

@@ -1,4 +1,4 @@
-"""Annotates the rows of a chunk, and encodes what comes of it: CoNLL-U, JSON Lines, CSV, or Parquet."""
+"""Tags or classifies rows, and encodes what comes of a chunk of them: CoNLL-U, JSON Lines, CSV, or Parquet."""
 
 import csv
 import io
@@ -20,6 +20,7 @@ from service.pipelines.tagging import TaggedText, tag
 from service.tasks.sentiment import SCORE, Classification, Sentiment
 from service.text.conllu import Columns, write_features
 from service.text.identifier import AUTO
+from service.text.slices import finish
 
 TOKEN_COLUMNS = {  # of a token, with their types in Arrow
     "text": "string",
@@ -32,19 +33,21 @@ TOKEN_COLUMNS = {  # of a token, with their types in Arrow
     "confidence": "float32",
 }
 LANGUAGE = ("language", "probability")
-Annotate = Callable[[PipelineRun, Chunk, Job], Coroutine[Any, Any, bytes]]
+# Returns what made the results, a tagger's version or a classifier's task, and the result of each row.
+Infer = Callable[[PipelineRun, Sequence[Row], Job], Coroutine[Any, Any, tuple[Any, Sequence[Any]]]]
+# Encodes these results, of the rows of a chunk.
+Encode = Callable[[Any, Sequence[Any], Chunk, Job], bytes]
 
 
-async def tag_conllu(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
+def tag_conllu(model: ModelVersion, texts: Sequence[TaggedText], chunk: Chunk, job: Job) -> bytes:
     """Encodes each row as a document, with the number of its line as its id; a blank one has no sentence.
 
     Sentences of CoNLL-U stay as they are but for lemmas and tags.
     """
-    model, texts = await tagged_rows(run, chunk.rows, job)
     is_first = chunk.start == Position()
     if not any(row.block for row in chunk.rows):
         numbers = [row.line for row in chunk.rows]
-        return b"".join(await run.do(formats.write_conllu(model, texts, numbers=numbers, with_generator=is_first)))
+        return b"".join(finish(formats.write_conllu(model, texts, numbers=numbers, with_generator=is_first)))
     blocks: list[str] = []
     for row, text in zip(chunk.rows, texts, strict=True):
         generator = formats.generator_of(model) if is_first and not blocks else None
@@ -72,15 +75,14 @@ def _with_tags(block: Iterable[str], columns: Iterable[Columns], generator: str 
     return "\n".join([*lines, "", ""])
 
 
-async def tag_objects(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
+def tag_objects(model: ModelVersion, texts: Sequence[TaggedText], chunk: Chunk, job: Job) -> bytes:
     """Encodes each row as an object with its sentences as in /tag, or for Parquet with its tokens."""
-    _, texts = await tagged_rows(run, chunk.rows, job)
     names = ("sentence", *TOKEN_COLUMNS)
     results = []
     for text in texts:
         found: dict[str, Any] = {}
         if job.form == "jsonl":
-            _, *sentences, _ = await run.do(formats.write_tagged_text(text, n_best=job.n_best))
+            _, *sentences, _ = finish(formats.write_tagged_text(text, n_best=job.n_best))
             found["sentences"] = msgspec.Raw(b"".join(sentences))
         else:
             found["tokens"] = [dict(zip(names, (n, *cells), strict=True)) for n, _, *cells in _tokens(text, None)]
@@ -88,12 +90,11 @@ async def tag_objects(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     return _objects(chunk, job, results)
 
 
-async def tag_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
+def tag_csv(model: ModelVersion, texts: Sequence[TaggedText], chunk: Chunk, job: Job) -> bytes:
     """Encodes a row per token: the number of the line; the cells of a table's row but the text; the tags.
 
     A column called `line` takes the place of the number.
     """
-    _, texts = await tagged_rows(run, chunk.rows, job)
     columns = [name for name in chunk.layout.columns if name != job.text_column]
     numbered = "line" not in columns
     rows: list[Sequence[Any]] = []
@@ -108,23 +109,21 @@ async def tag_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     return _csv([*(["line"] if numbered else []), *columns, *names], rows, chunk)
 
 
-async def classify_objects(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
+def classify_objects(task: Sentiment, results: Sequence[Classification | None], chunk: Chunk, job: Job) -> bytes:
     """Encodes each row as an object with its label and scores, null if it is blank."""
-    task, classified = await classified_rows(run, chunk.rows)
     names = ["label", "scores", *[SCORE] * task.has_score]
-    return _objects(chunk, job, [{name: result and getattr(result, name) for name in names} for result in classified])
+    return _objects(chunk, job, [{name: result and getattr(result, name) for name in names} for result in results])
 
 
-async def classify_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
+def classify_csv(task: Sentiment, results: Sequence[Classification | None], chunk: Chunk, job: Job) -> bytes:
     """Encodes each row of a table with its label, probabilities and score behind its cells; a blank line stays blank.
 
     Rows of other inputs become the number of the line, the label, the probabilities, the score, and the text.
     """
-    task, classified = await classified_rows(run, chunk.rows)
     names = [job.prefix + name for name in ("label", *task.labels, *[SCORE] * task.has_score)]
     columns = chunk.layout.columns
     rows: list[Sequence[Any]] = []
-    for row, result in zip(chunk.rows, classified, strict=True):
+    for row, result in zip(chunk.rows, results, strict=True):
         known: list[Any] = [""] * len(names)
         if result is not None:
             known = [result.label, *result.scores.values(), *[result.score] * task.has_score]
@@ -136,7 +135,7 @@ async def classify_csv(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
     return _csv([*columns, *names] if columns else ["line", *names, "text"], rows, chunk)
 
 
-FORMS: dict[tuple[str, str], Annotate] = {
+FORMS: dict[tuple[str, str], Encode] = {
     ("tag", "conllu"): tag_conllu,
     ("tag", "jsonl"): tag_objects,
     ("tag", "csv"): tag_csv,
@@ -176,12 +175,17 @@ def _language(text: TaggedText, job: Job) -> dict[str, Any]:
     return dict(zip(LANGUAGE, (None, None) if text.identified is None else text.identified[:2], strict=True))
 
 
-async def classified_rows(run: PipelineRun, rows: Sequence[Row]) -> tuple[Sentiment, list[Classification | None]]:
+async def classified_rows(
+    run: PipelineRun, rows: Sequence[Row], job: Job
+) -> tuple[Sentiment, list[Classification | None]]:
     """Classifies rows; a blank one has no result. Returns the model's task, too."""
     _, classified = await classify(run, [row.text for row in rows if not row.is_blank])
     results = iter(classified)
     task = run.resources.catalog.find(Sentiment, None)
     return task, [None if row.is_blank else next(results).classification for row in rows]
+
+
+INFER: dict[str, Infer] = {"tag": tagged_rows, "classify": classified_rows}
 
 
 def _tokens(text: TaggedText, no_features: str | None) -> Iterator[tuple[Any, ...]]:

@@ -22,7 +22,7 @@ from dataclasses import replace
 from itertools import islice
 
 from service.artifact.manifest import ModelVersion
-from service.commands.annotate.forms import Annotate
+from service.commands.annotate.forms import INFER, Encode
 from service.commands.annotate.job import Job
 from service.commands.annotate.rows import Chunk
 from service.pipelines.in_process import AsyncPipelines, start_pipelines
@@ -31,8 +31,11 @@ from service.process.process_count import process_count, uses_gpu
 from service.settings import Settings
 from service.telemetry import logs
 
-GROUP = 4  # chunks that are annotated together: enough for full batches
+GROUP = 8  # chunks that are annotated together: enough for full batches of sentences of about the same length
 ROOM = 2  # groups in a process: one is annotated, the next is there
+# Rows of a file's batches, and words at most. A file fills its batches, so one batch size is enough; a row costs less
+# beside many others.
+FILE_BATCH, MOST_WORDS = 64, 2**14
 WINDOW = 3  # groups in progress, for each process: one may wait to be written
 # Bytes of input that one process annotates in about the time that another takes to start, some 5 s: with as many for
 # each process, starting them pays.
@@ -67,16 +70,19 @@ def start(settings: Settings, versions: Sequence[ModelVersion], defaults: Mappin
     memory.tune()
 
 
-def annotate(form: Annotate, chunks: Sequence[Chunk], job: Job) -> list[bytes]:
+def annotate(encode: Encode, chunks: Sequence[Chunk], job: Job) -> list[bytes]:
     """Returns the annotations of chunks, by the pipelines that `start` has started."""
-    return _runner.run(annotate_together(_pipelines, form, chunks, job))
+    return _runner.run(annotate_together(_pipelines, encode, chunks, job))
 
 
 async def annotate_together(
-    pipelines: AsyncPipelines, form: Annotate, chunks: Sequence[Chunk], job: Job
+    pipelines: AsyncPipelines, encode: Encode, chunks: Sequence[Chunk], job: Job
 ) -> list[bytes]:
-    """Returns the annotations of chunks, all in progress at once, so that they fill batches."""
-    return await asyncio.gather(*(form(pipelines.run(), chunk, job) for chunk in chunks))
+    """Returns the annotations of chunks. Their rows are tagged or classified together, so that they fill batches."""
+    rows = [row for chunk in chunks for row in chunk.rows]
+    source, results = await INFER[job.task](pipelines.run(in_slices=False), rows, job)
+    of_rows = iter(results)
+    return [encode(source, list(islice(of_rows, len(chunk.rows))), chunk, job) for chunk in chunks]
 
 
 def most_processes(settings: Settings, job: Job) -> int:
@@ -111,10 +117,10 @@ class WorkerProcess:
         self.started = asyncio.wrap_future(started)
         self._children = [child for child in multiprocessing.active_children() if child not in before]
 
-    async def annotate(self, form: Annotate, group: Sequence[Chunk], job: Job) -> list[bytes]:
+    async def annotate(self, encode: Encode, group: Sequence[Chunk], job: Job) -> list[bytes]:
         """Returns the annotations of chunks. Raises BrokenProcessPool if the process has died."""
         plain = replace(job, files=(), output=None)  # whose paths may be of object storage
-        return await asyncio.wrap_future(self._pool.submit(annotate, form, group, plain))
+        return await asyncio.wrap_future(self._pool.submit(annotate, encode, group, plain))
 
     def close(self) -> str:
         """Kills the process, if it has not ended: it has nothing that is needed. Returns how it ended."""
@@ -136,8 +142,9 @@ class Processes:
         self, settings: Settings, versions: Sequence[ModelVersion], job: Job, say: Callable[[str], None]
     ) -> None:
         """Of several versions, the first is the default. `say` prints a line."""
-        # A file fills its batches, so one batch size is enough.
-        settings = settings.model_copy(update={"batch_sizes": settings.batch_sizes[-1:]})
+        longest = max((length for version in versions for length in version.manifest.length_buckets), default=1)
+        rows = max(min(FILE_BATCH, MOST_WORDS // longest), settings.batch_sizes[-1])
+        settings = settings.model_copy(update={"batch_sizes": (rows,)})
         self._of_pipelines = settings, versions, {job.task: versions[0].key.name}
         self._job, self._say = job, say
         self._most = most_processes(settings, job)
@@ -156,7 +163,7 @@ class Processes:
             memory.tune()
             self.are_started = True
 
-    async def annotated(self, form: Annotate, chunks: Iterator[Chunk]) -> AsyncGenerator[tuple[bytes, Chunk], None]:
+    async def annotated(self, encode: Encode, chunks: Iterator[Chunk]) -> AsyncGenerator[tuple[bytes, Chunk], None]:
         """Yields the annotations of chunks in their order; some are in progress at once. Raises what reading raises."""
         under_way: deque[tuple[list[Chunk], asyncio.Task[list[bytes]]]] = deque()
         try:
@@ -168,7 +175,7 @@ class Processes:
                     self._seen += sum(chunk.end.bytes - chunk.start.bytes for chunk in group)
                     self._start_workers(self._seen)
                     if group:
-                        under_way.append((group, asyncio.create_task(self._annotate(form, group))))
+                        under_way.append((group, asyncio.create_task(self._annotate(encode, group))))
                 if under_way:
                     group, task = under_way[0]
                     for content, chunk in zip(await task, group, strict=True):
@@ -178,15 +185,15 @@ class Processes:
             for _, task in under_way:
                 task.cancel()
 
-    async def _annotate(self, form: Annotate, group: Sequence[Chunk]) -> list[bytes]:
+    async def _annotate(self, encode: Encode, group: Sequence[Chunk]) -> list[bytes]:
         """Annotates a group in the first process that has room; in another one if that dies."""
         while True:
             worker = await self._free.get()
             try:
                 if worker is None:
-                    contents = await self._annotate_here(form, group)
+                    contents = await self._annotate_here(encode, group)
                 else:
-                    contents = await worker.annotate(form, group, self._job)
+                    contents = await worker.annotate(encode, group, self._job)
             except BrokenProcessPool:
                 self._leave_out(worker)
                 continue
@@ -196,8 +203,8 @@ class Processes:
             self._free.put_nowait(worker)
             return contents
 
-    async def _annotate_here(self, form: Annotate, group: Sequence[Chunk]) -> list[bytes]:
-        return await annotate_together(self._pipelines, form, group, self._job)
+    async def _annotate_here(self, encode: Encode, group: Sequence[Chunk]) -> list[bytes]:
+        return await annotate_together(self._pipelines, encode, group, self._job)
 
     def _start_workers(self, size: int) -> None:
         """Starts as many processes as so many bytes are worth."""

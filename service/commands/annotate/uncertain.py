@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.commands.annotate.forms import classified_rows, tagged_rows
+from service.artifact.manifest import ModelVersion
+from service.commands.annotate.forms import Encode
 from service.commands.annotate.job import STANDARD, Job
 from service.commands.annotate.plan import Pairs
 from service.commands.annotate.processes import Processes
@@ -17,7 +18,9 @@ from service.commands.annotate.records import UnusableOutput
 from service.commands.annotate.rows import Chunk, Position
 from service.files import write_whole
 from service.pipelines import formats
-from service.pipelines.run import PipelineRun
+from service.pipelines.tagging import TaggedText
+from service.tasks.sentiment import Classification, Sentiment
+from service.text.slices import finish
 
 KEPT = 10  # texts in memory for each that is chosen
 ALIKE = 0.5  # share of common words; of two texts that have as many or more, one is chosen
@@ -31,21 +34,19 @@ class Found(NamedTuple):
     written: str
 
 
-async def tag_found(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
+def tag_found(model: ModelVersion, texts: Sequence[TaggedText], chunk: Chunk, job: Job) -> bytes:
     """Encodes each text as CoNLL-U, with the mean doubt of its tokens."""
-    model, texts = await tagged_rows(run, chunk.rows, job)
     found = []
     for row, text in zip(chunk.rows, texts, strict=True):
         if tags := [tag for sentence in text.tags for tag in sentence]:
             words = tuple(sorted({token.text.lower() for one in text.sentences for token in one.tokens}))
-            pieces = await run.do(formats.write_conllu(model, [text], numbers=[row.line], with_generator=False))
+            pieces = finish(formats.write_conllu(model, [text], numbers=[row.line], with_generator=False))
             found.append(Found(1 - sum(tag.confidence for tag in tags) / len(tags), words, b"".join(pieces).decode()))
     return msgspec.json.encode(found)
 
 
-async def classify_found(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
+def classify_found(task: Sentiment, results: Sequence[Classification | None], chunk: Chunk, job: Job) -> bytes:
     """Encodes each text as a row of CSV with its label, and how improbable that is."""
-    _, results = await classified_rows(run, chunk.rows)
     found = []
     for row, result in zip(chunk.rows, results, strict=True):
         if result is not None:
@@ -57,11 +58,11 @@ async def classify_found(run: PipelineRun, chunk: Chunk, job: Job) -> bytes:
 
 async def find(processes: Processes, pairs: Pairs, job: Job, count: int) -> list[Found]:
     """Returns the texts of files that are most worth correcting, at most `count`. The processes have been started."""
-    form = tag_found if job.task == "tag" else classify_found
+    encode: Encode = tag_found if job.task == "tag" else classify_found
     pool: list[Found] = []
     for source, _ in pairs:
         with source:
-            async for content, _ in processes.annotated(form, source.chunks(Position(), job.limit)):
+            async for content, _ in processes.annotated(encode, source.chunks(Position(), job.limit)):
                 new = msgspec.json.decode(content, type=list[Found])
                 pool = heapq.nlargest(KEPT * count, {found.words: found for found in [*pool, *new]}.values())
     return list(unlike(pool, count))

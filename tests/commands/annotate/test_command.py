@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from service.__main__ import main
+from service.commands.annotate.forms import INFER
 from service.commands.annotate.job import Job, add_arguments
 from service.commands.annotate.processes import GROUP, WINDOW, WORTH, Processes
 from service.commands.annotate.records import read_manifest
@@ -222,7 +223,7 @@ def test_the_documentation_lists_every_option():
     assert set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE)) == options
 
 
-def test_no_more_is_read_than_is_under_way():
+def test_no_more_is_read_than_is_under_way(monkeypatch):
     """Memory does not grow with the file: a line is read when one is written."""
     read = 0
 
@@ -232,15 +233,20 @@ def test_no_more_is_read_than_is_under_way():
             read += 1
             yield Chunk([Row(i + 1, str(i))], Position(i, i), Position(i + 1, i + 1))
 
-    async def form(call: object, chunk: Chunk, job: Job) -> bytes:
+    async def infer(run: object, rows: Sequence[Row], job: Job) -> tuple[None, Sequence[Row]]:
         await asyncio.sleep(0)
-        return chunk.rows[0].text.encode()
+        return None, rows
+
+    def encode(made_by: None, rows: Sequence[Row], chunk: Chunk, job: Job) -> bytes:
+        return rows[0].text.encode()
+
+    monkeypatch.setitem(INFER, "classify", infer)
 
     async def test() -> None:
         processes, written = Processes(SETTINGS, [classifier()], job(processes=1), print), 0
-        processes._pipelines = SimpleNamespace(run=lambda: None)  # type: ignore[assignment]
+        processes._pipelines = SimpleNamespace(run=lambda **options: None)  # type: ignore[assignment]
         processes._offer(None)
-        async for content, chunk in processes.annotated(form, chunks()):
+        async for content, chunk in processes.annotated(encode, chunks()):
             assert (content, chunk.end.lines) == (str(written).encode(), written + 1), "in order"
             written += 1
             assert read <= written + GROUP * (WINDOW + 1)

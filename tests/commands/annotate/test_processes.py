@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ def use_workers(monkeypatch, marks) -> Callable[[str], None]:
 
     def use(how: str = "works") -> None:
         monkeypatch.setattr(processes, "WORTH", dict.fromkeys(WORTH, 1))
+        monkeypatch.setattr(processes, "GROUP", 4)  # so that small files have groups for both
         monkeypatch.setattr(processes, "start", partial(start, marks, how))
         monkeypatch.setattr(Processes, "_annotate_here", wait_first)
         monkeypatch.setattr(Processes, "_leave_out", leave_out)
@@ -152,7 +154,7 @@ def test_what_a_process_that_fails_had_is_annotated_by_the_others(
 def test_processes_are_started_where_they_pay(monkeypatch, size, most, number):
     class Started:
         def __init__(self, settings: Settings, *arguments: Any) -> None:
-            if settings.batch_sizes == (1,):
+            if settings.host == "nowhere":
                 raise OSError(11, "Resource temporarily unavailable")
             self.started = asyncio.sleep(0)
 
@@ -168,7 +170,15 @@ def test_processes_are_started_where_they_pay(monkeypatch, size, most, number):
         return count
 
     assert asyncio.run(started(SETTINGS)) == number
-    assert asyncio.run(started(Settings(batch_sizes=(1,)))) == 1, "where none can be started"
+    assert asyncio.run(started(Settings(host="nowhere"))) == 1, "where none can be started"
+
+
+@pytest.mark.parametrize(("longest", "sizes", "rows"), [(160, (1, 16), 64), (400, (1, 16), 40), (160, (1, 128), 128)])
+def test_batches_have_one_size_whose_words_fit_the_table(longest, sizes, rows):
+    version = classifier()
+    version = replace(version, manifest=version.manifest.model_copy(update={"length_buckets": (8, longest)}))
+    settings, *_ = Processes(Settings(batch_sizes=sizes), [version], job(), print)._of_pipelines
+    assert settings.batch_sizes == (rows,)
 
 
 def test_the_number_is_that_of_the_job_the_settings_or_the_machine(monkeypatch):
