@@ -120,7 +120,7 @@ def test_of_a_client_alone_without_deadlines_many_batches_are_planned_together()
     admit_each(queue, *[2] * 8, deadline=inf)
     admit(queue, 3, client=1)
     together = [taken(queue).sequences, *queue._models[TAGGER].planned]
-    assert sum(map(len, together)) == 4, "beside another client"
+    assert sum(map(len, together)) <= 4, "beside another client"
 
 
 def test_the_batches_of_a_plan_run_in_the_order_of_their_first_sequences():
