@@ -16,6 +16,7 @@ from service.store.corrections import CorrectionFiles
 from tests.conftest import CACHE, ROOT, SMALL, start_server
 from tests.store.test_corrections import tagged, token
 from tests.training.from_files.test_served import said
+from training.from_files import further_tagger
 from training.run import export
 
 PAGE = (ROOT / "docs" / "correcting.md").read_text()
@@ -37,6 +38,7 @@ def store(made, monkeypatch):
     The tagger's tag of numbers is called INTJ, which the page's dictionary gives.
     """
     monkeypatch.setattr(export, "_check", lambda folder: None)
+    monkeypatch.setattr(further_tagger, "LEAST_REHEARSED", 500)
     rows = [json.loads(row)["text"] for row in Path("topics.jsonl").read_text().splitlines()]
     Path("plain.txt").write_text("".join(f"{text}\n" for text in rows))
     unlike = (f"{word} a{i} b{i} c{i} d{i}\n" for i in range(40) for word in ("team", "court"))
