@@ -207,21 +207,22 @@ class LemmaLexicon:
     def __init__(self, words: Lexicon) -> None:
         """Raises ValueError if a label is no rule."""
         numbers: dict[str, int] = {}
-        hashes: list[int] = []
+        digests: list[bytes] = []
         rules: list[int] = []
         for upos, by_rule in words.items():
             for label, forms in by_rule.items():
-                hashes += [_hash(upos, form) for form in normalize_each(forms)]
+                digests += [_digest(upos, form) for form in normalize_each(forms)]
                 rules += [numbers.setdefault(label, len(numbers))] * len(forms)
-        order = np.argsort(np.array(hashes, np.int64), kind="stable")
-        self._hashes = np.array(hashes, np.int64)[order]
+        hashes = np.frombuffer(b"".join(digests), ">i8").astype(np.int64)
+        order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[order]
         self._numbers = np.array(rules, np.int32)[order]
         self._rules = [parse_rule(label) for label in numbers]
 
     def find(self, form: str, upos: str) -> str | None:
         """Returns the lemma of a form in its normal form; None if it is not listed as that part of speech."""
         lower = form.lower()
-        wanted = _hash(upos, lower)
+        wanted = int.from_bytes(_digest(upos, lower), "big", signed=True)
         place = int(self._hashes.searchsorted(wanted))
         if place == len(self._hashes) or self._hashes[place] != wanted:
             return None
@@ -269,9 +270,9 @@ def casing(text: str) -> str:
     return UPPER if text == text.upper() else MIXED
 
 
-def _hash(upos: str, form: str) -> int:
+def _digest(upos: str, form: str) -> bytes:
     """Returns 64 bits that are the same in every process, which a lexicon may be sent to; Python's `hash` differs."""
-    return int.from_bytes(blake2b(f"{upos} {form}".encode(), digest_size=8).digest(), "big", signed=True)
+    return blake2b(f"{upos} {form}".encode(), digest_size=8).digest()
 
 
 def _by_normal_form(lemmas: Mapping[str, str]) -> dict[str, str]:
