@@ -18,7 +18,7 @@ from service.backend.saved_model import TensorFlowBackend
 from service.commands.annotate.command import choose
 from service.commands.annotate.forms import tag_conllu
 from service.commands.annotate.job import Job
-from service.commands.annotate.processes import Processes
+from service.commands.annotate.processes import Processes, for_files
 from service.commands.annotate.rows import Chunk, Position, Row
 from service.commands.annotate.source import CHUNK_ROWS
 from service.engine.batches import pad
@@ -79,7 +79,7 @@ def main() -> None:
         processes = Processes(settings, versions, job, print)
         runner.run(processes.start())
         model = TensorFlowBackend(settings.device).load_sequence_model(version.folder, version.manifest)
-        grid = Grid(settings.batch_sizes[-1:], version.manifest.length_buckets)
+        grid = Grid(for_files(settings, versions).batch_sizes, version.manifest.length_buckets)
         for _ in model.warm_up(grid.batch_sizes, grid.capacity):
             pass
         batches = full_batches(version, settings, grid)

@@ -85,6 +85,13 @@ async def annotate_together(
     return [encode(source, list(islice(of_rows, len(chunk.rows))), chunk, job) for chunk in chunks]
 
 
+def for_files(settings: Settings, versions: Sequence[ModelVersion]) -> Settings:
+    """Returns the settings for files, with one batch size."""
+    longest = max((length for version in versions for length in version.manifest.length_buckets), default=1)
+    rows = max(min(FILE_BATCH, MOST_WORDS // longest), settings.batch_sizes[-1])
+    return settings.model_copy(update={"batch_sizes": (rows,)})
+
+
 def most_processes(settings: Settings, job: Job) -> int:
     """Returns how many processes annotate a large input: by the job, the settings, or the cores and the memory.
 
@@ -142,10 +149,7 @@ class Processes:
         self, settings: Settings, versions: Sequence[ModelVersion], job: Job, say: Callable[[str], None]
     ) -> None:
         """Of several versions, the first is the default. `say` prints a line."""
-        longest = max((length for version in versions for length in version.manifest.length_buckets), default=1)
-        rows = max(min(FILE_BATCH, MOST_WORDS // longest), settings.batch_sizes[-1])
-        settings = settings.model_copy(update={"batch_sizes": (rows,)})
-        self._of_pipelines = settings, versions, {job.task: versions[0].key.name}
+        self._of_pipelines = for_files(settings, versions), versions, {job.task: versions[0].key.name}
         self._job, self._say = job, say
         self._most = most_processes(settings, job)
         self._free: asyncio.Queue[WorkerProcess | None] = asyncio.Queue()  # each as often as it has room for a group

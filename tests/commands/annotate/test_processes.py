@@ -16,7 +16,7 @@ import pytest
 
 from service.commands.annotate import processes
 from service.commands.annotate.output import Output
-from service.commands.annotate.processes import WORTH, Processes, most_processes
+from service.commands.annotate.processes import WORTH, Processes, for_files, most_processes
 from service.commands.annotate.records import read_manifest
 from service.commands.annotate.rows import UnreadableInput
 from service.errors import ArtifactError
@@ -177,8 +177,7 @@ def test_processes_are_started_where_they_pay(monkeypatch, size, most, number):
 def test_batches_have_one_size_whose_words_fit_the_table(longest, sizes, rows):
     version = classifier()
     version = replace(version, manifest=version.manifest.model_copy(update={"length_buckets": (8, longest)}))
-    settings, *_ = Processes(Settings(batch_sizes=sizes), [version], job(), print)._of_pipelines
-    assert settings.batch_sizes == (rows,)
+    assert for_files(Settings(batch_sizes=sizes), [version]).batch_sizes == (rows,)
 
 
 def test_the_number_is_that_of_the_job_the_settings_or_the_machine(monkeypatch):
