@@ -111,6 +111,8 @@ async def _tag_identified(
     """Tags each text by a model of its language, without letters by the default model; texts of a model together."""
     catalog, spent = run.resources.catalog, Counter[str]()
     items = [" ".join(words) for words in tokens] if texts is None else texts
+    if not items:
+        return catalog.find(Tagging, model).version, []
     name = "tokens" if texts is None else "text"
     await run.begin(run.check_size(name, items, len))
     languages = catalog.languages(Tagging)

@@ -69,3 +69,12 @@ def test_one_language_chooses_its_tagger(lines, engine):
     assert engine == ["zz-fr/1"]
     with pytest.raises(ModelNotFound, match="no model of the language 'da' is in the store; there is: en, fr"):
         run(lines, task="tag", language="da")
+
+
+@pytest.mark.parametrize("tokenized", [False, True])
+@pytest.mark.parametrize("form", ["jsonl", "csv", "conllu", "parquet"])
+def test_a_file_without_texts_has_no_language(tmp_path, form, tokenized):
+    table = write(tmp_path, "texts.csv", "id,text\n")
+    blank = write(tmp_path, "blank.txt", "\n\n")
+    for path in (table, blank):
+        assert run(path, task="tag", form=form, language="auto", tokenized=tokenized) == 0
