@@ -189,11 +189,6 @@ class Queue:
                     found[model] = min(heap[0][1], found.get(model, heap[0][1]))
         return found
 
-    def next_deadline(self, model: ModelKey) -> float:
-        """Returns the deadline of the next request of a model, that of `heads`, if one client alone waits."""
-        (client,) = self.clients.values()
-        return client.heaps[model][0][2].deadline
-
     def pop(
         self, model: ModelKey, most: int, most_seconds: float, sequence_seconds: tuple[float, float]
     ) -> list[QueuedSequence]:

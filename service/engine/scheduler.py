@@ -212,19 +212,18 @@ class Scheduler:
     def _plan(self, key: ModelKey, model: Model) -> None:
         """Cuts the next sequences of a model into batches."""
         sizes, step_times = model.grid.batch_sizes, model.step_times
-        most, most_seconds = sizes[-1], LONGEST_SECONDS
-        if len(self.queue.clients) == 1:
-            if self.queue.next_deadline(key) == inf:
-                most, most_seconds = most * PLANNED_BATCHES_OF_A_FILE, inf
-            else:
-                most *= PLANNED_BATCHES
-        popped = self.queue.pop(key, most, most_seconds, step_times.of_sequence)
+        alone, longest = len(self.queue.clients) == 1, LONGEST_SECONDS
+        most = sizes[-1] * (PLANNED_BATCHES if alone else 1)
+        popped = self.queue.pop(key, most, longest, step_times.of_sequence)
+        if alone and popped[0].request.deadline == inf:
+            longest, most = inf, sizes[-1] * PLANNED_BATCHES_OF_A_FILE - len(popped)
+            popped += self.queue.pop(key, most, longest, step_times.of_sequence)
         if len(popped) == 1:  # the usual case of a client alone
             model.planned.append(popped)
         else:
             rising = sorted(range(len(popped)), key=[length for _, _, length in popped].__getitem__)
             lengths = [popped[i].length for i in rising]
-            quick = [rows for rows in sizes if step_times.seconds(rows, lengths[-1]) <= most_seconds] or sizes[:1]
+            quick = [rows for rows in sizes if step_times.seconds(rows, lengths[-1]) <= longest] or sizes[:1]
             batches = [rising[i:end] for i, end in pairwise([*cut(lengths, quick, step_times), len(popped)])]
             model.planned.extend([popped[i] for i in batch] for batch in sorted(batches, key=min))
 
