@@ -18,7 +18,7 @@ from service.types import ModelKey
 # Full batches that are planned together, so that those of a batch have about the same length; one if several clients
 # wait, so that none waits for another's.
 PLANNED_BATCHES = 2
-PLANNED_BATCHES_OF_A_FILE = 32  # of requests without a deadline, for which nobody waits
+PLANNED_WITHOUT_DEADLINE = 32  # full batches of requests that nobody waits for, such as a file's
 ROUNDING = 1 + 1e-9  # within which times are equal
 
 
@@ -216,7 +216,7 @@ class Scheduler:
         most = sizes[-1] * (PLANNED_BATCHES if alone else 1)
         popped = self.queue.pop(key, most, longest, step_times.of_sequence)
         if alone and popped[0].request.deadline == inf:
-            longest, most = inf, sizes[-1] * PLANNED_BATCHES_OF_A_FILE - len(popped)
+            longest, most = inf, sizes[-1] * PLANNED_WITHOUT_DEADLINE - len(popped)
             popped += self.queue.pop(key, most, longest, step_times.of_sequence)
         if len(popped) == 1:  # the usual case of a client alone
             model.planned.append(popped)

@@ -44,7 +44,7 @@ class AsyncPipelines:
         self.resources = resources
 
     def run(self, *, in_slices: bool = True) -> PipelineRun:
-        """Returns a new run without a deadline."""
+        """Returns a new run without a deadline. For `in_slices` see `PipelineRun`."""
         return PipelineRun(self.resources, Timing(time.monotonic()), math.inf, in_slices=in_slices)
 
     async def tag(

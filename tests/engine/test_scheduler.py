@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS, Requests
-from service.engine.scheduler import PLANNED_BATCHES, PLANNED_BATCHES_OF_A_FILE, Batch, Grid, Scheduler, StepTimes
+from service.engine.scheduler import PLANNED_BATCHES, PLANNED_WITHOUT_DEADLINE, Batch, Grid, Scheduler, StepTimes
 from service.errors import Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
 from tests.fakes import Clock
@@ -112,7 +112,7 @@ def test_two_full_batches_are_planned_together_and_no_more():
 
 def test_of_a_client_alone_without_deadlines_many_batches_are_planned_together():
     queue = scheduler(max_sequences=1000, max_tokens=10_000, tagger=step_times(fixed=0.1))  # s, more than others wait
-    sequences = PLANNED_BATCHES_OF_A_FILE * 4
+    sequences = PLANNED_WITHOUT_DEADLINE * 4
     admit_each(queue, *[16, 2] * (sequences // 2), 3, deadline=inf)
     batches = [tuple(batch) for batch in ran(queue)]
     assert Counter(batches) == {(2,) * 4: sequences // 8, (16,) * 4: sequences // 8, (3,): 1}
