@@ -67,7 +67,7 @@ class TensorFlowSequenceModel:
         if self._step.explain:
             work.append(self._compile_explanation)
         if cache is not None:
-            work.append(partial(cache.warm_up, min(batch_sizes)))
+            work.append(cache.warm_up)
         yield from on_all_cores(work, self._fill)
 
     def _trace(self) -> None:

@@ -1,4 +1,3 @@
-import math
 
 import numpy as np
 import pytest
@@ -6,7 +5,7 @@ import tensorflow as tf
 
 from service.artifact.manifest import Endpoint, TensorSpec
 from service.backend import steps
-from service.backend.steps import MOST_WORDS_PER_CALL, WORDS_PER_CALL, WordCache
+from service.backend.steps import FEW_WORDS, MANY_WORDS, WordCache
 from service.errors import ConfigurationError
 
 ENDPOINT = Endpoint(
@@ -52,7 +51,7 @@ def test_each_word_is_read_once_however_often_it_comes(projection):
     char_ids = np.array([[[1, 2, 3], [4, 0, 0], [1, 2, 3]], [[4, 0, 0], [0, 0, 0], [1, 2, 3]]], np.int32)
     for _ in range(3):
         projection.check(word_ids, char_ids)
-    assert projection.sizes == [WORDS_PER_CALL]
+    assert projection.sizes == [FEW_WORDS]
 
 
 def test_words_that_differ_in_one_input_alone_are_two(projection):
@@ -60,19 +59,30 @@ def test_words_that_differ_in_one_input_alone_are_two(projection):
     projection.check(np.array([[5, 6, 6]], np.int32), char_ids)
 
 
-def test_many_new_words_are_read_in_the_size_that_is_compiled(projection):
-    char_ids = np.arange(3 * 60, dtype=np.int32).reshape(1, 60, 3)
-    projection.check(np.ones((1, 60), np.int32), char_ids)
-    projection.cache.warm_up(1)
-    assert projection.sizes == [WORDS_PER_CALL] * (math.ceil(60 / WORDS_PER_CALL) + 1)
+def read_sixty(projection: Projection) -> None:
+    projection.check(np.ones((1, 60), np.int32), np.arange(3 * 60, dtype=np.int32).reshape(1, 60, 3))
 
 
-@pytest.mark.parametrize(("smallest_batch", "words"), [(1, 8), (16, 8), (40, 20), (64, 32), (256, 32)])
-def test_where_batches_are_large_more_words_are_read_together(smallest_batch, words, projection):
-    projection.cache.warm_up(smallest_batch)
-    char_ids = np.arange(3 * 60, dtype=np.int32).reshape(1, 60, 3)
-    projection.check(np.ones((1, 60), np.int32), char_ids)
-    assert projection.sizes == [words] * (math.ceil(60 / words) + 1)
+def test_many_new_words_are_read_by_larger_calls(projection):
+    projection.cache.warm_up()
+    compiled = projection.sizes.copy()
+    read_sixty(projection)
+    projection.check(np.full((1, FEW_WORDS), 2, np.int32), np.zeros((1, FEW_WORDS, 3), np.int32))
+    assert projection.sizes[len(compiled) :] == [MANY_WORDS] * 2 + [FEW_WORDS]
+    assert set(compiled) == {FEW_WORDS, MANY_WORDS}, "no other is compiled by a request"
+
+
+def test_larger_calls_whose_rows_differ_are_not_used(projection):
+    read = projection.cache._read
+
+    def rounded_otherwise(cells):
+        rows = read(cells)["projected"]
+        return {"projected": rows if len(cells) == FEW_WORDS else tf.experimental.numpy.nextafter(rows, 1e9)}
+
+    projection.cache._read = rounded_otherwise
+    projection.cache.warm_up()
+    read_sixty(projection)
+    assert projection.sizes[-8:] == [FEW_WORDS] * 8
 
 
 def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
@@ -82,7 +92,7 @@ def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
     for _ in range(50):
         projection.check(rng.integers(0, 3, (2, 4), dtype=np.int32), rng.integers(0, 9, (2, 4, 3), dtype=np.int32))
         assert len(projection.cache._rows) <= 10
-        assert projection.cache.tables["projected"].shape[0] == 10 + MOST_WORDS_PER_CALL
+        assert projection.cache.tables["projected"].shape[0] == 10 + MANY_WORDS
 
 
 def test_a_batch_of_more_words_than_the_table_has_rows_fails_and_the_next_is_right(monkeypatch):
@@ -95,7 +105,7 @@ def test_a_batch_of_more_words_than_the_table_has_rows_fails_and_the_next_is_rig
 
     check(20)
     with pytest.raises(tf.errors.InvalidArgumentError, match="is not in"):
-        check(20 + MOST_WORDS_PER_CALL + 1)
+        check(20 + MANY_WORDS + 1)
     check(20)
 
 
