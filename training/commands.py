@@ -129,6 +129,7 @@ def export(arguments: argparse.Namespace) -> None:
     model, predict = load_final(task)
     task.learn_segmenter()
     if isinstance(task, Tagging):
+        task.learn_exceptions(predict)
         task.learn_lemma_weights(predict)
     metrics = _measured(task, predict)
     folder = export(task, model, metrics, model_store())
@@ -154,6 +155,7 @@ def export_again(arguments: argparse.Namespace) -> None:
         if not (isinstance(task, Tagging) and task.lemmatizer):
             raise ConfigurationError(f"--lemmas: {arguments.name} gives no lemmas; right: a tagger that does")
         predict = load_endpoint(folder, task.endpoint_name)
+        task.learn_exceptions(predict)
         task.learn_lemma_weights(predict)
         metrics = _measured(task, predict)
         print(f"written: {export_lemmas(task, folder, metrics)}")

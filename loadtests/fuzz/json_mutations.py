@@ -48,7 +48,7 @@ STRINGS = [
     "犬" * 1000,
     "I'd've " * 200,
     "<script>",
-    "tagger-en/12",
+    "tagger-en/13",
     "../../etc/passwd",
     "NaN",
 ]

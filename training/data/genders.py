@@ -5,19 +5,17 @@ in 13 words of 100, dev and test in 3. The lexicon is that of the German Wiktion
 """
 
 import csv
-import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 
 from service.artifact.manifest import DataSource
-from service.errors import ConfigurationError
+from training.data.packages import Package
 from training.data.treebank import NOTHING, Tree, Word
 
-PACKAGE, VERSION = "german-nouns", "1.2.5"
-MODULE, TABLE = "german_nouns", "nouns.csv"
+PACKAGE = Package("german-nouns", "1.2.5", "german_nouns", "of the German Wiktionary", "CC BY-SA 4.0")
+TABLE = "nouns.csv"
 GENDERS = {"m": "Masc", "f": "Fem", "n": "Neut"}
 NOUN, NAME = "NOUN", "PROPN"
 MAJORITY = 0.6  # of the occurrences of a word that the lexicon lacks
@@ -60,22 +58,12 @@ class Lexicon:
 
 def lexicon() -> Lexicon:
     """Returns the lexicon of the package. Raises ConfigurationError where it is not installed."""
-    try:
-        content = files(MODULE).joinpath(TABLE).read_text(encoding="utf-8")
-    except ModuleNotFoundError:
-        how = f"pip install --no-deps {PACKAGE}=={VERSION}"
-        raise ConfigurationError(f"the genders of German nouns: {PACKAGE} is not installed; right: {how}") from None
+    content, source = PACKAGE.read(TABLE)
     found: dict[str, defaultdict[str, set[str]]] = {NOUN: defaultdict(set), NAME: defaultdict(set)}
-    for row in csv.DictReader(content.split("\n")):
+    for row in csv.DictReader(content.decode().split("\n")):
         genders = {GENDERS[cell] for name, cell in row.items() if name.startswith("genus") and cell in GENDERS}
         found[NAME if re.search("name|Toponym", row["pos"]) else NOUN][row["lemma"]] |= genders
-    origin = DataSource(
-        name=f"{PACKAGE}, of the German Wiktionary",
-        address=f"pkg:pypi/{PACKAGE}@{VERSION}",
-        sha256=hashlib.sha256(content.encode()).hexdigest(),
-        licence="CC BY-SA 4.0",
-    )
-    return Lexicon({upos: dict(words) for upos, words in found.items()}, origin)
+    return Lexicon({upos: dict(words) for upos, words in found.items()}, source)
 
 
 def corrected(trees: Sequence[Tree], native: Iterable[Tree], words: Lexicon) -> list[Tree]:

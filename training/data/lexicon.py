@@ -1,5 +1,7 @@
 """A lexicon: words, what each of them may be, and its lemmas."""
 
+import csv
+import gzip
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,9 +15,17 @@ from spacy.util import load_language_data, registry
 from service.artifact.manifest import DataSource
 from service.errors import ConfigurationError
 from training.data.files import DataFileError, read_text, source
+from training.data.packages import Package
 
 PACKAGE = "spacy-lookups-data"
 SPACY = "spacy"  # the name of its lexicons on the command line
+LEMMINFLECT = Package(
+    "lemminflect",
+    "0.2.3",
+    "lemminflect",
+    "words of the SPECIALIST Lexicon of English",
+    "MIT; the SPECIALIST Lexicon of the National Library of Medicine is free, with acknowledgement",
+)
 MOST_CLASSES = 10_000
 INFLECTED = ", inflected"  # behind a part of speech of a form that is known of its lemma alone
 
@@ -87,6 +97,14 @@ def of_spacy(language: str) -> Lexicon:
         licence="MIT; of its tables, see the package",
     )
     return Lexicon(kinds, origin, lemmas)
+
+
+def of_lemminflect() -> Lexicon:
+    """Returns the English words of the package lemminflect. Raises ConfigurationError where it is not installed."""
+    content, source = LEMMINFLECT.read("resources/lemma_lu.csv.gz")
+    rows = csv.reader(gzip.decompress(content).decode().splitlines())
+    kinds, lemmas = _by_word(Entry(word, kind, lemma.split("/")[0]) for word, kind, lemma in rows)
+    return Lexicon(kinds, source, lemmas)
 
 
 def _entries(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[Entry]:

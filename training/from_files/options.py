@@ -31,7 +31,7 @@ class Options:
         lexicon: SPACY, or the name of a file; "" for none.
         teacher: a name of training.teachers.pretrained, or a folder; "" for none.
         unlabelled: plain text for the teacher, or the version that training goes on from, to label.
-        base: the version that training goes on from, such as "tagger-en/12"; "" for none.
+        base: the version that training goes on from, such as "tagger-en/13"; "" for none.
         text_column, label_column: of a classifier's tables.
         changes: settings of the recipe and their values as text; `sizes.units` is a setting of the network.
         command: the command line with these options.

@@ -17,6 +17,7 @@ recipe = TaggingRecipe(
     tokenizer="spacy-en",
     segmentation=(SENTENCES,),
     lemmas=True,
+    lemminflect=True,
     epochs=16,
     teacher="tagger-en",
     teaching=TeacherSettings(

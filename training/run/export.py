@@ -129,7 +129,8 @@ def export_lemmas(task: ServedTask, folder: Path, measured: Iterable[Metric]) ->
         shutil.copytree(folder, new, dirs_exist_ok=True)
         task.lemmatizer.write(new / artifact.LEMMAS)
         found = {(metric.split, metric.name): metric for metric in (*manifest.metrics, *measured)}
-        changes = {"version": version, "created": _now(), "metrics": tuple(found.values())}
+        data = dict.fromkeys((*manifest.data, *task.data))
+        changes = {"version": version, "created": _now(), "metrics": tuple(found.values()), "data": tuple(data)}
         _describe(task, new, manifest.model_copy(update=changes))
     return store / manifest.name / version
 

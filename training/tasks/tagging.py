@@ -21,7 +21,7 @@ from training.data import corpora, treebank
 from training.data.buckets import best_buckets
 from training.data.dataset import IGNORED, Array, Batches, Example, Examples, bucketed, of_lengths
 from training.data.distillation import DistillationSet
-from training.data.lexicon import Lexicon
+from training.data.lexicon import Lexicon, of_lemminflect
 from training.data.running_text import CASES
 from training.data.treebank import NOTHING
 from training.data.vocabularies import counted
@@ -63,6 +63,7 @@ class TaggingRecipe(Recipe):
         characters: the most characters of a word that are read, C.
         word_count: the least occurrences of a word in the vocabulary.
         lemmas: whether lemma rules are learned, if the treebank has lemmas.
+        lemminflect: whether the English lemmas of the package lemminflect that the network does not find are kept.
         distillation_tokens: tokens of the distillation set per epoch, in addition to the train split.
         word_dropout: a, where a word of n occurrences becomes UNK with the probability a / (a + n) (Kiperwasser and
             Goldberg 2016).
@@ -87,6 +88,7 @@ class TaggingRecipe(Recipe):
     restyled_text: float = 0.0
     chosen_by: str = ALL_TAGS
     lemmas: bool = False
+    lemminflect: bool = False
     distillation_tokens: int = 0
     common_sizes: bool = False
     sizes: Any = field(default_factory=TaggerSizes)
@@ -280,9 +282,13 @@ class Tagging(ServedTask):
 
     def learn_exceptions(self, predict: Predict) -> None:
         """Keeps the lemmas of the lexicon that the network does not find where it reads the word alone."""
-        if self.lemmatizer is None or self._lexicon is None:
+        lexicon = self._lexicon
+        if self.recipe.lemminflect:
+            lexicon = of_lemminflect()
+            self.data += (lexicon.source,)
+        if self.lemmatizer is None or lexicon is None:
             return
-        lemmas = lemmas_by_form(self._lexicon, self.labels["upos"])
+        lemmas = lemmas_by_form(lexicon, self.labels["upos"])
         examples = [Example((form,), self.inputs((form,))) for form in lemmas]
         read = predict_all(predict, examples, EVALUATION_TOKENS)
         rules = {examples[i].source[0]: outputs[LEMMA][0] for i, outputs in read}

@@ -1,5 +1,7 @@
 """The genders of German nouns, and of the words before them, are those of a lexicon, where the article allows it."""
 
+from dataclasses import replace
+
 import pytest
 
 from service.errors import ConfigurationError
@@ -65,11 +67,12 @@ def test_what_the_lexicon_lacks_has_the_gender_of_most_occurrences():
 
 
 def test_the_lexicon_is_read_from_its_package(tmp_path, monkeypatch):
-    monkeypatch.setattr(genders, "MODULE", "german_nouns_of_a_test")
+    monkeypatch.setattr(genders, "PACKAGE", replace(genders.PACKAGE, module="german_nouns_of_a_test"))
     with pytest.raises(ConfigurationError, match=r"pip install --no-deps german-nouns==1\.2\.5"):
         genders.lexicon()
     folder = tmp_path / "german_nouns_of_a_test"
     folder.mkdir()
+    (folder / "__init__.py").touch()
     rows = ("Hund,Substantiv,m,", "Moment,Substantiv,,m", "Moment,Substantiv,n,", 'Elbe,"Substantiv,Toponym",f,')
     (folder / "nouns.csv").write_text("\n".join(["lemma,pos,genus,genus 1", *rows]) + "\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))

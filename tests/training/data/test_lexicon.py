@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,18 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(type(registry.lookups), "get_all", lambda _: {})
     with pytest.raises(ConfigurationError, match="is not installed; right: pip install spacy-lookups-data"):
         lexicon.of_spacy("fr")
+
+
+def test_words_of_lemminflect_are_read_from_its_package_which_is_not_imported(tmp_path, monkeypatch):
+    monkeypatch.setattr(lexicon, "LEMMINFLECT", replace(lexicon.LEMMINFLECT, module="lemminflect_of_a_test"))
+    with pytest.raises(ConfigurationError, match=r"lemminflect is not installed; right: pip install --no-deps lemminf"):
+        lexicon.of_lemminflect()
+    folder = tmp_path / "lemminflect_of_a_test"
+    (folder / "resources").mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise AssertionError")
+    rows = "saw,verb,see/saw\nsaw,noun,saw\nSang,verb,sing\n"
+    (folder / "resources" / "lemma_lu.csv.gz").write_bytes(gzip.compress(rows.encode()))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = lexicon.of_lemminflect()
+    assert found.lemmas == {("saw", "verb"): "see", ("saw", "noun"): "saw", ("sang", "verb"): "sing"}
+    assert found.source.address == "pkg:pypi/lemminflect@0.2.3"

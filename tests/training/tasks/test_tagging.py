@@ -169,7 +169,7 @@ def test_names_keep_their_capitals_in_lemma_rules_and_other_words_do_not():
     assert set(task.labels[LEMMA]) == {"keep", "lower", "lower|end-1+"}
 
 
-def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_parts_of_speech():
+def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_parts_of_speech(monkeypatch):
     """This network says of every word that its lemma is the form in lower case."""
     task = tiny.tagging(
         tiny.LEXICON, splits=tiny.treebank_with_lemmas(), sizes=replace(tiny_sizes(), affix_embedding=2)
@@ -191,6 +191,12 @@ def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_par
     assert lemmatizer.lemma("Is", "AUX", "VBZ", [lower]) == "be", "which the treebank has alone"
     found = [lemmatizer._lexicon.find(form, "NOUN") for form in ("geese", "mice", "sheep", "the")]
     assert found == ["goose", "mousse", None, None], "of sheep and the, the rule makes the lemma"
+    wanted = tiny.tagging(splits=tiny.treebank_with_lemmas(), lemminflect=True)
+    monkeypatch.setattr("training.tasks.tagging.of_lemminflect", lambda: tiny.LEXICON)
+    wanted.learn_exceptions(predict)
+    assert wanted.lemmatizer
+    assert wanted.lemmatizer.lemma("Geese", "NOUN", "_", [lower]) == "goose"
+    assert tiny.LEXICON.source in wanted.data
     plain = tiny.tagging(tiny.LEXICON, sizes=replace(tiny_sizes(), affix_embedding=2))
     plain.learn_exceptions(predict)
     assert plain.lemmatizer is None
@@ -202,6 +208,7 @@ def test_a_version_with_other_weights_of_lemmas_has_the_same_network(learned: Le
     shutil.copytree(source, folder)
     assert task.lemmatizer
     task.lemmatizer = task.lemmatizer.with_weights({"known": 0.5})
+    task.data += (words := tiny.SOURCE.model_copy(update={"name": "words"}),)
     measured = Metric(name="Lemmas", value=1.5, unit="%", split="dev")
     again = export.export_lemmas(task, folder, [measured])
     assert again == folder.parent / str(int(folder.name) + 1)
@@ -209,6 +216,7 @@ def test_a_version_with_other_weights_of_lemmas_has_the_same_network(learned: Le
     changed = {name for name in before.files if manifest.files[name] != before.files[name]}
     assert (changed, manifest.files.keys()) == ({artifact.LEMMAS, artifact.MODEL_CARD}, before.files.keys())
     assert [metric for metric in manifest.metrics if metric not in before.metrics] == [measured]
+    assert manifest.data == (*before.data, words)
     lemmatizer = load_version(again).lemmatizer
     assert lemmatizer
     assert lemmatizer._weights == {"known": 0.5}
