@@ -119,8 +119,8 @@ def test_the_commands_of_the_page_do_what_it_says(run, store, capsys, monkeypatc
         done.append((program, arguments))
     assert len(done) == len([line for line in COMMANDS if "tagwerk" in line.split("/")[0]])
     newest = {name: max(int(path.name) for path in (store / name).iterdir()) for name in ("tagger-en", "sentiment-en")}
-    assert newest == {"tagger-en": 13, "sentiment-en": 10}
-    old, new = (read_manifest(store / "tagger-en" / version) for version in ("12", "13"))
+    assert newest == {"tagger-en": 14, "sentiment-en": 10}
+    old, new = (read_manifest(store / "tagger-en" / version) for version in ("13", "14"))
     assert new.data[-1].name == "plain.txt"
     assert (new.labels, new.length_buckets) == (old.labels, old.length_buckets)
     for name in ("words.json", "characters.json", "tokenizer.json"):
