@@ -65,19 +65,23 @@ def words_with_lemmas(trees: Iterable[Tree], finer: str) -> Iterator[tuple[Tagge
 
 
 def exceptions(
-    lemmatizer: LearnedLemmatizer, lemmas: Mapping[str, Mapping[str, str]], rules: Mapping[str, list[int]]
+    lemmatizer: LearnedLemmatizer,
+    lemmas: Mapping[str, Mapping[str, str]],
+    rules: Mapping[str, list[int]],
+    unsure: Collection[str],
 ) -> dict[str, dict[str, list[str]]]:
     """Returns the forms whose lemma in a lexicon is not what their rules make, by UPOS and the rule for that lemma.
 
     Args:
         lemmas: of the lexicon, by form and UPOS.
         rules: of each form, the most probable ones.
+        unsure: forms that are returned in any case.
     """
     found: dict[str, dict[str, list[str]]] = {}
     for form, tried in rules.items():
         by_rules = next(filter(None, (lemmatizer.by_rule(form, rule) for rule in tried)), form)
         for upos, lemma in lemmas[form].items():
-            if lemma != by_rules:
+            if lemma != by_rules or form in unsure:
                 found.setdefault(upos, {}).setdefault(labels_of(form, lemma)[0], []).append(form)
     return found
 

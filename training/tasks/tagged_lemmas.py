@@ -10,6 +10,8 @@ from training.models.lemma_weights import Choice, learn_weights
 from training.models.lemmatizer import LearnedLemmatizer
 from training.tasks.lemma_labels import exceptions, most_probable
 
+SURE = 0.9  # the probability of a rule of a word that is read alone; in a sentence, another rule may be more probable
+
 
 def with_lemmas(
     lemmatizer: Lemmatizer, finer: str, forms: Iterable[str], tags: Iterable[Tags], rules: Iterable[Array]
@@ -30,14 +32,15 @@ def with_lemmas(
 def with_exceptions(
     lemmatizer: LearnedLemmatizer, lemmas: Mapping[str, Mapping[str, str]], rules: Mapping[str, Array]
 ) -> LearnedLemmatizer:
-    """Returns the lemmatizer with the lemmas of a lexicon that the network does not find where it reads a word alone.
+    """Returns the lemmatizer with the lemmas of a lexicon that the network, with a word alone, does not surely find.
 
     Args:
         lemmas: by form and UPOS.
         rules: of each form, the probability of each rule, shape [K].
     """
     tried = {form: most_probable(row) for form, row in rules.items()}
-    return lemmatizer.with_lexicon(exceptions(lemmatizer, lemmas, tried))
+    unsure = frozenset(form for form, row in rules.items() if row.max() < SURE)
+    return lemmatizer.with_lexicon(exceptions(lemmatizer, lemmas, tried, unsure))
 
 
 def with_weights(

@@ -25,6 +25,7 @@ from training.data.dataset import IGNORED
 from training.data.treebank import Tree, Word
 from training.run import export, loop
 from training.run.loop import make_predict
+from training.tasks.tagged_lemmas import with_exceptions
 from training.tasks.tagging import UNSEEN, Tagging
 
 RULES = ("lower", "lower|end-1+", "=be", "=not")
@@ -197,6 +198,9 @@ def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_par
     assert wanted.lemmatizer
     assert wanted.lemmatizer.lemma("Geese", "NOUN", "_", [lower]) == "goose"
     assert tiny.LEXICON.source in wanted.data
+    unsure = {form: np.eye(len(RULES))[lower] * 0.8 for form in ("geese", "sheep")}
+    listed = with_exceptions(before, {form: {"NOUN": form} for form in unsure}, unsure)
+    assert listed._lexicon.find("sheep", "NOUN") == "sheep", "in a sentence, another rule may be more probable"
     plain = tiny.tagging(tiny.LEXICON, sizes=replace(tiny_sizes(), affix_embedding=2))
     plain.learn_exceptions(predict)
     assert plain.lemmatizer is None
