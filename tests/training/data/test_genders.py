@@ -71,8 +71,7 @@ def test_the_lexicon_is_read_from_its_package(tmp_path, monkeypatch):
     with pytest.raises(ConfigurationError, match=r"pip install --no-deps german-nouns==1\.2\.5"):
         genders.lexicon()
     folder = tmp_path / "german_nouns_of_a_test"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
+    folder.mkdir()  # without __init__.py, as in the package
     rows = ("Hund,Substantiv,m,", "Moment,Substantiv,,m", "Moment,Substantiv,n,", 'Elbe,"Substantiv,Toponym",f,')
     (folder / "nouns.csv").write_text("\n".join(["lemma,pos,genus,genus 1", *rows]) + "\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
