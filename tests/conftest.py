@@ -156,7 +156,7 @@ class Server:
                     return
             except httpx.TransportError:
                 pass
-            time.sleep(0.05)
+            time.sleep(0.2)
         pytest.fail(f"not ready after {seconds} s: {self.log.read_text()}")
 
     def stop(self) -> int:
@@ -191,7 +191,7 @@ def start_server(
         while (
             not (listening := re.search(r"listening at (http://\S+:\d+)", log.read_text())) and process.poll() is None
         ):
-            time.sleep(0.01)
+            time.sleep(0.05)
         yield Server(process, listening[1] if listening else "", log)
     finally:
         if process.poll() is None:

@@ -17,6 +17,7 @@ from tests.e2e.test_server import SENTENCE, metric, wait_until
 
 ENOUGH = 20  # answers, before and after something happens to the service
 CLIENTS = 64
+REQUESTS = 100  # a second, of all clients of a test
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +63,9 @@ async def call_until(recovered: asyncio.Event, server: Server) -> None:
 
 
 async def with_clients(server: Server, count: int, scenario: Callable[[list["Client"]], Awaitable[object]]) -> None:
-    """Runs a scenario beside clients that send without a pause, each on a connection that is kept."""
+    """Runs a scenario beside clients that send all the time, each on a connection that is kept."""
     over = asyncio.Event()
-    clients = [Client(server, over) for _ in range(count)]
+    clients = [Client(server, over, pause_seconds=count / REQUESTS) for _ in range(count)]
     async with asyncio.TaskGroup() as group:
         for client in clients:
             group.create_task(client.run())
@@ -84,9 +85,10 @@ class Client:
         lost: how often its connection broke before an answer.
     """
 
-    def __init__(self, server: Server, over: asyncio.Event) -> None:
+    def __init__(self, server: Server, over: asyncio.Event, pause_seconds: float) -> None:
         self._url = server.url
         self._over = over
+        self._pause_seconds = pause_seconds
         self.port = 0
         self.answered = 0
         self.lost = 0
@@ -105,6 +107,7 @@ class Client:
                     continue
                 assert response.status_code == 200, response.text
                 self.answered += 1
+                await asyncio.sleep(self._pause_seconds)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -112,7 +115,7 @@ async def until(condition: Callable[[], object]) -> None:
     end = time.monotonic() + 120
     while not await asyncio.to_thread(condition):
         assert time.monotonic() < end, "never came true"
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
 
 
 def test_connections_are_spread_evenly_also_after_one_of_the_processes_is_replaced(running):

@@ -167,4 +167,4 @@ def wait_until(condition, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "never came true"
-        time.sleep(0.02)
+        time.sleep(0.1)

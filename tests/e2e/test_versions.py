@@ -19,7 +19,7 @@ from tests.tiny_store import NAME, copy_version
 SETTINGS = {"TAGWERK_XLA_CACHE": str(CACHE), "TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_STORE_INTERVAL_SECONDS": "0.1"}
 BODY = {"text": ["The dog sees the cat. The bird feeds a child.", "A teacher likes the very very very long day today."]}
 SECONDS = 240.0
-PAUSE_SECONDS = 0.1  # of a client between two requests, and of what waits for new versions between two looks
+PAUSE_SECONDS = 0.25  # of a client between two requests, and of what waits for new versions between two looks
 FOLLOWS_SECONDS = 0.5  # until each process has read what the supervisor has written
 
 

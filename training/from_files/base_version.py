@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
-import tensorflow as tf
+import numpy as np
 from keras import ops
 
 from service.artifact import manifest as artifact
@@ -17,7 +17,7 @@ from training.data import corpora
 from training.models.lemmatizer import LearnedLemmatizer, TaggedWord
 from training.models.word_classes import WordClasses
 from training.recipes import load_recipe, recipe_names
-from training.run.versions import restored, settings_of, version_folder
+from training.run.versions import exported_weights, restored, settings_of, version_folder
 from training.tasks.base import Recipe, ServedTask
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
@@ -89,11 +89,11 @@ class BaseVersion:
 
     def word_classes(self, longest: int) -> list[WordClasses]:
         """Returns the classes of words by the lexicon that it was made with, none or one."""
-        weights = tf.saved_model.load(str(self.folder / artifact.SAVED_MODEL)).weights
-        classes = next((weight.numpy() for weight in weights if weight.dtype == tf.uint16), None)
+        weights = [value for _, value in exported_weights(self.folder)]
+        classes = next((weight for weight in weights if weight.dtype == np.uint16), None)
         if classes is None:
             return []
-        keys = next(w.numpy() for w in weights if w.dtype == tf.int32 and w.shape == classes.shape)
+        keys = next(weight for weight in weights if weight.dtype == np.int32 and weight.shape == classes.shape)
         return [WordClasses(keys, classes, longest)]
 
     def restored_floats(self, task: ServedTask, build: Callable[[], keras.Model]) -> keras.Model:

@@ -21,7 +21,7 @@ from service.errors import ArtifactError, quantity
 from service.text.vocabulary import PAD, UNK
 from training.data.dataset import Example, collate
 from training.run import version_folder
-from training.run.loop import make_predict
+from training.run.loop import on_arrays
 from training.run.versions import load_endpoint
 from training.tasks.base import Predict, Recipe, ServedTask
 from training.tasks.parts import Part
@@ -137,10 +137,10 @@ def export_lemmas(task: ServedTask, folder: Path, measured: Iterable[Metric]) ->
 
 def _write_rest(task: ServedTask, model: keras.Model, folder: Path, manifest: Manifest) -> None:
     """Writes what every version has beside its vocabularies and goldens, and checks it."""
-    _write_saved_model(task, model, folder / artifact.SAVED_MODEL)
+    predict = _write_saved_model(task, model, folder / artifact.SAVED_MODEL)
     if task.segmenter is not None:
         version_folder.write_segmenter(folder / artifact.SEGMENTER, task.segmenter)
-    version_folder.write_reference(folder, reference(task, make_predict(task, model)))
+    version_folder.write_reference(folder, reference(task, predict))
     _describe(task, folder, manifest)
     _check(folder)
 
@@ -193,8 +193,11 @@ def _command(recipe: Recipe) -> str:
     return f"{teach}tagwerk-train train {recipe.name}"
 
 
-def _write_saved_model(task: ServedTask, model: keras.Model, folder: Path) -> None:
-    """Saves only the endpoints and the weights that they use, without layers and optimizer."""
+def _write_saved_model(task: ServedTask, model: keras.Model, folder: Path) -> Predict:
+    """Saves only the endpoints and the weights that they use, without layers and optimizer.
+
+    Returns the main endpoint as it is saved.
+    """
     whole = Part(task.endpoint, lambda **inputs: task.predict(model, inputs))
     parts = {task.endpoint_name: whole, **task.parts(model)}
     shapes = [tuple(weight.shape) for weight in model.weights]
@@ -208,6 +211,7 @@ def _write_saved_model(task: ServedTask, model: keras.Model, folder: Path) -> No
         module.variables_of_parts = [variable.value for part in parts.values() for variable in part.variables]
         tf.saved_model.save(module, str(folder), signatures=signatures)
     _remove_tensor_numbers(folder)
+    return on_arrays(task, signatures[task.endpoint_name])
 
 
 def _remove_tensor_numbers(folder: Path) -> None:

@@ -3,8 +3,9 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -174,10 +175,16 @@ def make_predict(task: Task, model: keras.Model) -> Predict:
         for name, spec in task.endpoint.inputs.items()
     }
     graph = tf.function(lambda inputs: task.predict(model, inputs), input_signature=[shapes], autograph=False)
+    return on_arrays(task, lambda **inputs: graph(inputs))
+
+
+def on_arrays(task: Task, graph: Callable[..., Mapping[str, Any]]) -> Predict:
+    """Returns a graph of the main endpoint of a task with NumPy inputs and outputs."""
 
     def predict(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        tensors = {name: tf.convert_to_tensor(inputs[name], spec.dtype) for name, spec in shapes.items()}
-        return {name: output.numpy() for name, output in graph(tensors).items()}
+        given = task.endpoint.inputs.items()
+        tensors = {name: tf.convert_to_tensor(inputs[name], spec.dtype) for name, spec in given}
+        return {name: output.numpy() for name, output in graph(**tensors).items()}
 
     return predict
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
+import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from service.artifact import manifest as artifact
 from service.errors import ArtifactError, ConfigurationError
@@ -102,6 +104,15 @@ def load_endpoint(folder: Path, name: str, *, jit_compile: bool = False) -> Pred
     return predict
 
 
+def exported_weights(folder: Path) -> list[tuple[str, Array]]:
+    """Returns the weights of a version with their names, in the order of its network."""
+    reader = tf.train.load_checkpoint(str(folder / artifact.SAVED_MODEL / "variables" / "variables"))
+    graph = TrackableObjectGraph.FromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
+    values = (value for node in graph.nodes for value in node.attributes)
+    of_network = {v.checkpoint_key: v.full_name for v in values if v.checkpoint_key.startswith("weights/")}
+    return [(name, reader.get_tensor(key)) for key, name in of_network.items()]
+
+
 def restore(task: ServedTask, folder: Path) -> keras.Model:
     """Restores the network of a version, its weights as floats. Raises ArtifactError if one is missing."""
     return restored(task, task.network(), folder)
@@ -113,15 +124,16 @@ def restored(task: ServedTask, model: keras.Model, folder: Path) -> keras.Model:
     Each weight takes the next exported one of its shape, which may be padded, and dtype, since the order of a layer's
     weights has changed between versions of this code. Raises ArtifactError if one is missing.
     """
-    left = list(tf.saved_model.load(str(folder / artifact.SAVED_MODEL)).weights)
-    integers = {"kernel" in value.name for value in left if value.dtype == tf.int8}
+    named = exported_weights(folder)
+    integers = {"kernel" in name for name, value in named if value.dtype == np.int8}
+    left = [value for _, value in named]
     if False in integers:
         task.compact(model)
     if True in integers:
         model.round_weights()
     for weight, padded in zip(model.weights, task.served(model).weights, strict=True):
         shapes = weight.shape, padded.shape
-        fits = (i for i, v in enumerate(left) if v.shape in shapes and v.dtype == weight.value.dtype)
+        fits = (i for i, v in enumerate(left) if v.shape in shapes and v.dtype == weight.value.dtype.as_numpy_dtype)
         if (place := next(fits, None)) is None:
             raise ArtifactError(f"{folder} has no weight of the shape {weight.shape}, which {weight.path} needs")
         weight.assign(left.pop(place)[tuple(map(slice, weight.shape))])

@@ -62,24 +62,6 @@ def texts(tmp_path: Path) -> Path:
     return write(tmp_path, "texts.txt", "\n".join(TEXTS) + "\n")
 
 
-def test_several_files_are_tagged_as_json_and_what_is_there_stays(texts, tmp_path):
-    folder = tmp_path / "out"
-    folder.mkdir()
-    there = write(folder, "other.txt.tag.jsonl", "mine")
-    other = write(tmp_path, "other.txt", "Go!\n")
-    _, said = annotate(str(texts), str(other), "--task", "tag", "--output", str(folder))
-    results = objects(folder / "texts.txt.tag.jsonl")
-    assert [result["line"] for result in results] == [1, 2, 3, 4]
-    for text, result in zip(TEXTS, results, strict=True):
-        for token in (token for sentence in result["sentences"] for token in sentence["tokens"]):
-            assert text[token["start"] : token["end"]] == token["text"]
-    assert [token["upos"] for token in results[0]["sentences"][0]["tokens"]] == ["PRON", "VERB", "PRON", "PUNCT"]
-    assert "4 rows" in said
-    assert "\x1b" not in said, "no bar where there is no terminal"
-    assert there.read_text() == "mine"
-    assert "is there already" in said
-
-
 def test_standard_input_is_classified_as_csv_and_rows_keep_their_texts(texts):
     printed, said = annotate("--task", "classify", "--format", "csv", content=texts.read_bytes())
     assert re.search(r"^standard input: 4 rows, [1-9]\d* rows/s, in -$", said, re.MULTILINE), said
@@ -116,13 +98,21 @@ def test_runs_of_two_processes_that_are_killed_or_interrupted_leave_no_process_a
         while any(runs(child) for child in children):
             time.sleep(0.01)
     assert b"the same command resumes" in said
-    _, said_then = annotate(str(path), "--task", "tag", store=tagger_store)
+    other, there = write(tmp_path, "other.txt", "Go!\n"), write(tmp_path, "other.txt.tag.jsonl", "mine")
+    _, said_then = annotate(str(path), str(other), "--task", "tag", store=tagger_store)
     assert "resumes after" in said_then
+    assert "6000 rows" in said_then
+    assert "\x1b" not in said_then, "no bar where there is no terminal"
     with output.open(encoding="utf-8") as results:
         for number, (line, result) in enumerate(zip(lines, map(json.loads, results), strict=True), 2):
-            tokens = [token["text"] for sentence in result["sentences"] for token in sentence["tokens"]]
-            assert (result["line"], "".join(tokens)) == (number, line.replace(" ", ""))
-    assert files_in(tmp_path) == [path, output]
+            tokens = [token for sentence in result["sentences"] for token in sentence["tokens"]]
+            texts = [token["text"] for token in tokens]
+            assert (result["line"], "".join(texts)) == (number, line.replace(" ", ""))
+            assert texts == [line[token["start"] : token["end"]] for token in tokens]
+            assert [token["upos"] for token in tokens][-3:] == ["ADJ", "NOUN", "PUNCT"]
+    assert there.read_text() == "mine"
+    assert "is there already" in said_then
+    assert files_in(tmp_path) == [path, output, other, there]
 
 
 def children_of(pid: int) -> list[int]:

@@ -93,7 +93,8 @@ def test_the_commands_of_the_page_do_what_it_says(run, store, capsys, monkeypatc
             assert [row[1] for row in found if row[:1] == ["upos"]] == ["tagger-en/13", "tagger-en/14", "difference"]
         elif arguments == ["serve"]:
             folders = {name: str(tmp_path / folder) for name, folder in settings.items()}
-            with start_server(tmp_path / "log", TAGWERK_MODEL_STORE=str(store), **folders) as server:
+            few = {"TAGWERK_MODEL_STORE": str(store), "TAGWERK_BATCH_SIZES": "8"}  # each is compiled
+            with start_server(tmp_path / "log", **few, **folders) as server:
                 server.wait_until_ready()
                 if after.startswith("curl"):
                     curl = shlex.split(after.replace("localhost:8000", server.url).replace(XPOS, ""))
