@@ -23,7 +23,7 @@ def random(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-def as_served(compute: Callable[..., Any]) -> Callable[..., Any]:
+def as_served(compute: Callable[..., Any], compiles: bool = True) -> Callable[..., Any]:
     """Returns a function that is traced with open shapes once, and compiled for each shape, as in the service."""
     compiled: list[Any] = []
 
@@ -33,7 +33,7 @@ def as_served(compute: Callable[..., Any]) -> Callable[..., Any]:
             shapes = [[*[None] * (array.ndim - 1), width] for array, width in zip(arrays, widths, strict=True)]
             specs = [tf.TensorSpec(shape, array.dtype) for shape, array in zip(shapes, arrays, strict=True)]
             traced = tf.function(compute, autograph=False).get_concrete_function(*specs)
-            compiled.append(tf.function(lambda *given: traced(*given), jit_compile=True, autograph=False))
+            compiled.append(tf.function(lambda *given: traced(*given), jit_compile=compiles, autograph=False))
         return compiled[0](*map(tf.constant, arrays))
 
     return call
@@ -46,13 +46,16 @@ def test_rows_of_a_table_give_what_their_products_give(cell):
     def read(table: Any, rows: Any, ends: Any) -> Any:
         return unroll_rows(cell, table, rows, ends)[:2]
 
-    served = as_served(read)
+    def look_up(table: Any, rows: Any, ends: Any) -> Any:
+        return unroll_projected(cell, ops.take(table, rows, axis=0), ends)
+
+    unrolled, traced, compiled = as_served(look_up, compiles=False), as_served(read, compiles=False), as_served(read)
     for batch, time, lengths in CASES:
         rows = np.random.default_rng(1).integers(0, WORDS, (batch, time)).astype("int32")
         ends = np.array(lengths, np.int32)
-        expected, last = unroll_projected(cell, ops.take(table, rows, axis=0), ends)
-        for one in (read, served)[: 1 + ((batch, time, lengths) in COMPILED)]:
-            outputs, state = one(tf.constant(table) if one is read else table, rows, ends)
+        expected, last = unrolled(table, rows, ends)
+        for served in (traced, compiled)[: 1 + ((batch, time, lengths) in COMPILED)]:
+            outputs, state = served(table, rows, ends)
             np.testing.assert_allclose(outputs, expected, atol=1e-6)
             for part, wanted in zip(state, last, strict=True):
                 np.testing.assert_allclose(part, wanted, atol=1e-6)
