@@ -94,9 +94,8 @@ class Scene:
     """
 
     def __init__(self, store: Path, processes: int, clock: Clock, **settings: Any) -> None:
-        self.settings = Settings(
-            model_store=store, store_interval_seconds=1e-9, processes=processes, drain_timeout_seconds=30.0, **settings
-        )
+        usual = {"store_interval_seconds": 1e-9, "drain_timeout_seconds": 30.0}
+        self.settings = Settings(model_store=store, processes=processes, **usual | settings)
         self.clock = clock
         self.board = Board(processes + SPARE_SLOTS)
         self.started: list[Process] = []

@@ -55,7 +55,7 @@ def test_the_pause_before_a_start_doubles_with_each_death_until_a_process_is_loa
         here.start_one()
         return round(here.clock.now - before, 1)
 
-    with scene(store) as here:
+    with scene(store, store_interval_seconds=0.0) as here:  # without a poll at each tick of minutes
         here.tick()
         pauses = [pause() for _ in range(8)]
         assert pauses == pytest.approx([1, 2, 4, 8, 16, 32, 32, 32], abs=0.2)
@@ -112,7 +112,7 @@ def test_a_machine_that_was_suspended_kills_no_process(store):
 
 
 def test_a_process_that_makes_no_progress_while_it_loads_is_killed(store, caplog):
-    with scene(store) as here:
+    with scene(store, store_interval_seconds=0.0) as here:
         here.tick()
         for _ in range(3):
             here.tick(120 * SECOND - 1)
