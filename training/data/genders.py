@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.artifact.manifest import DataSource
+from training.data.german_forms import DETERMINERS, PLURAL
 from training.data.packages import Package
 from training.data.treebank import NOTHING, Tree, Word
 
@@ -20,23 +21,6 @@ GENDERS = {"m": "Masc", "f": "Fem", "n": "Neut"}
 NOUN, NAME = "NOUN", "PROPN"
 MAJORITY = 0.6  # of the occurrences of a word that the lexicon lacks
 SHORTEST = 4  # letters of a compound's last part
-ARTICLES = {  # the cases and genders of each in the singular
-    form: frozenset(tuple(found.split()) for found in text.split(", "))
-    for form, text in {
-        "der": "Nom Masc, Dat Fem, Gen Fem",
-        "die": "Nom Fem, Acc Fem",
-        "das": "Nom Neut, Acc Neut",
-        "den": "Acc Masc",
-        "dem": "Dat Masc, Dat Neut",
-        "des": "Gen Masc, Gen Neut",
-        "ein": "Nom Masc, Nom Neut, Acc Neut",
-        "eine": "Nom Fem, Acc Fem",
-        "einen": "Acc Masc",
-        "einem": "Dat Masc, Dat Neut",
-        "einer": "Dat Fem, Gen Fem",
-        "eines": "Gen Masc, Gen Neut",
-    }.items()
-}
 
 
 @dataclass(frozen=True)
@@ -75,13 +59,13 @@ def corrected(trees: Sequence[Tree], native: Iterable[Tree], words: Lexicon) -> 
     counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for tree in (*trees, *native):
         for word in tree.words:
-            if word.upos in words.found and (gender := _attributes(word).get("Gender")):
+            if word.upos in words.found and (gender := attributes(word).get("Gender")):
                 counts[word.upos, word.lemma][gender] += 1
     return [_corrected(tree, counts, words) for tree in trees]
 
 
 def _corrected(tree: Tree, counts: Mapping[tuple[str, str], Counter[str]], words: Lexicon) -> Tree:
-    found = [_attributes(word) for word in tree.words]
+    found = [attributes(word) for word in tree.words]
     for i, word in enumerate(tree.words):
         own = found[i]
         if word.upos not in words.found or "Gender" not in own:
@@ -91,15 +75,16 @@ def _corrected(tree: Tree, counts: Mapping[tuple[str, str], Counter[str]], words
         singular = own.get("Number") == "Sing"
         gender = _gender(word, own["Gender"], counts[word.upos, word.lemma], words.genders(word.upos, word.lemma))
         if singular and before and tree.words[before[-1]].upos == "DET":
-            article = ARTICLES.get(tree.words[before[-1]].form.lower(), frozenset())
-            allowed = {g for case, g in article if case == own.get("Case")}
+            determiner = DETERMINERS.get(tree.words[before[-1]].form.lower())
+            readings = determiner.readings if determiner else ()
+            allowed = {g for case, g in readings if case == own.get("Case") and g != PLURAL}
             if allowed and gender not in allowed:
                 gender = min(allowed) if len(allowed) == 1 and own["Gender"] not in allowed else own["Gender"]
         own["Gender"] = gender
         for j in before if singular else ():
             if "Gender" in found[j]:
                 found[j]["Gender"] = gender
-    return replace(tree, words=tuple(map(_with, tree.words, found)))
+    return replace(tree, words=tuple(map(with_attributes, tree.words, found)))
 
 
 def _gender(word: Word, given: str, counts: Counter[str], listed: set[str]) -> str:
@@ -127,10 +112,10 @@ def _before(words: Sequence[Word], i: int) -> list[int]:
     return found
 
 
-def _attributes(word: Word) -> dict[str, str]:
+def attributes(word: Word) -> dict[str, str]:
     return {} if word.feats == NOTHING else dict(one.split("=", 1) for one in word.feats.split("|"))
 
 
-def _with(word: Word, attributes: Mapping[str, str]) -> Word:
+def with_attributes(word: Word, attributes: Mapping[str, str]) -> Word:
     feats = "|".join(f"{name}={attributes[name]}" for name in sorted(attributes, key=str.lower))
     return word._replace(feats=feats or NOTHING)

@@ -15,6 +15,7 @@ from training.data.files import DataFileError
 
 COLUMNS = "ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC".split()
 NOTHING = "_"  # in a column
+UNLABELLED = ""  # in place of a tag: not learned, and not measured
 PARAGRAPH = "\n\n"
 UNKNOWN_SPACING = "spacing = unknown"  # in a comment of a sentence
 _EMPTY_NODE = re.compile(r"\d+\.\d+")
@@ -169,5 +170,6 @@ def rewritten(tree: Tree, change: Callable[[str], str]) -> Tree:
 
 def tags(trees: Iterable[Tree], column: str) -> tuple[str, ...]:
     """Returns the distinct tags of a column, "upos", "xpos" or "feats", the most frequent first."""
-    counts = Counter(getattr(word, column) for tree in trees for word in tree.words)
+    found = (getattr(word, column) for tree in trees for word in tree.words)
+    counts = Counter(tag for tag in found if tag != UNLABELLED)
     return tuple(sorted(counts, key=lambda tag: (-counts[tag], tag)))

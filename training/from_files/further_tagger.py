@@ -24,19 +24,19 @@ from training.data.dataset import IGNORED, Array, Example
 from training.data.distillation import DistillationSet
 from training.data.files import DataFileError, read_text, source
 from training.data.splits import HoldOut, by_document
-from training.data.treebank import NOTHING, Tree
+from training.data.treebank import NOTHING, UNLABELLED, Tree
 from training.from_files import further_run
 from training.from_files.base_version import BaseVersion
 from training.from_files.options import Options, changed
 from training.from_files.splits import divided
 from training.metrics.predictions import Predictions
 from training.metrics.scores import LEMMA_RULES, percent, percentages
-from training.models.lemmatizer import TaggedWord
 from training.models.tagger import TaggerSizes
 from training.recipes import TAUGHT, load_recipe
 from training.recipes._taught_taggers import TaughtTaggingRecipe
 from training.run.versions import load_endpoint
 from training.tasks.base import Predict, predict_all
+from training.tasks.lemma_labels import words_with_lemmas
 from training.tasks.tagging import EVALUATION_TOKENS, FEATURES, HEADS, Tagging, TaggingRecipe
 from training.tasks.tagging_batches import TEACHER_LABELS
 from training.teachers import unlabelled
@@ -47,7 +47,6 @@ LEAST_KNOWN = (
 REHEARSED = 3  # words of other sentences in an epoch for each word of a correction
 LEAST_REHEARSED = 20_000  # words
 MOST_ANSWERED = 200_000  # words that the version is asked about
-UNLABELLED = ""  # in place of a tag, which is never empty
 EPOCHS, QUICK_EPOCHS = 8, 3
 SETTINGS: dict[str, Any] = {
     "learning_rate": 5e-4,
@@ -80,12 +79,7 @@ class ContinuedTagging(Tagging):
         labels = labels or base.manifest.labels
         super().__init__(recipe, splits, data, base.vocabularies, labels=labels, distillation=answered)
         self.segmenter = base.segmenter
-        self.lemmatizer = base.lemmatizer(
-            (TaggedWord(word.form, word.upos, tag), word.lemma)
-            for tree in splits["train"]
-            for word in tree.words
-            if word.lemma != NOTHING and word.upos and (tag := getattr(word, self._finer))
-        )
+        self.lemmatizer = base.lemmatizer(words_with_lemmas(splits["train"], self._finer))
         self.lengths, self.length_buckets = base.manifest.lengths, base.manifest.length_buckets
 
     def network(self) -> keras.Model:
@@ -128,12 +122,6 @@ class FurtherTagging(ContinuedTagging):
     def evaluate_text(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         """Measures nothing: the tokenizer is that of the version."""
         return ()
-
-    def _example(self, tree: Tree) -> Example:
-        example = super()._example(tree)
-        for head in HEADS:
-            example.targets[head][[getattr(word, head) == UNLABELLED for word in tree.words]] = IGNORED
-        return example
 
 
 def read_task(options: Options, store: Path, console: Console) -> ContinuedTagging:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from service.artifact.manifest import DataSource
 from service.text.languages import tokenizer_name
 from service.text.vocabulary import Vocabulary
-from training.data import corpora, genders, treebank
+from training.data import corpora, genders, german, treebank
 from training.data.catalogue import CORPORA
 from training.data.splits import without_overlap
 from training.data.treebank import NOTHING, Tree
@@ -35,29 +35,31 @@ class TaughtTaggingRecipe(TaggingRecipe):
     Attributes:
         of_dev: sentences at the start of dev that are learned from, where train is mapped; dev is the rest.
         native: how often each of them is read in an epoch.
-        genders: whether train gets the genders of `training.data.genders`.
+        corrected: whether the features of train are corrected by `training.data.german`.
     """
 
     of_dev: int = 0
     native: int = 1
-    genders: bool = False
+    corrected: bool = False
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> Tagging:
-        splits, sources = self.parts(corrected=not vocabularies)
+        splits, sources = self.parts(measured=bool(vocabularies))
         return Tagging(self, splits, sources, vocabularies)
 
-    def parts(self, *, corrected: bool = True) -> tuple[dict[str, list[Tree]], tuple[DataSource, ...]]:
-        """Returns train, dev and test, and where they are from. corrected: whether genders are, if the recipe says so.
+    def parts(self, *, measured: bool = False) -> tuple[dict[str, list[Tree]], tuple[DataSource, ...]]:
+        """Returns train, dev and test, and where they are from.
 
-        A version that is measured has its labels, so that the lexicon is not needed.
+        Args:
+            measured: whether a version is only measured. It has its labels, so that train is not corrected, which takes
+                a lexicon.
         """
         read = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
         splits, _ = without_overlap(read, lambda tree: tree.forms)
         sources = corpora.sources(self.corpus)
         learned, splits["dev"] = splits["dev"][: self.of_dev] * self.native, splits["dev"][self.of_dev :]
-        if self.genders and corrected:
+        if self.corrected and not measured:
             lexicon = genders.lexicon()
-            splits["train"], sources = genders.corrected(splits["train"], learned, lexicon), (*sources, lexicon.source)
+            splits["train"], sources = german.corrected(splits["train"], learned, lexicon), (*sources, lexicon.source)
         splits["train"] += learned
         return {split: [_without_xpos(tree) for tree in trees] for split, trees in splits.items()}, sources
 
@@ -74,7 +76,7 @@ def _recipe(
     agreement: str = "",
     of_dev: int = 0,
     native: int = 1,
-    genders: bool = False,
+    corrected: bool = False,
 ) -> TaughtTaggingRecipe:
     """Returns a recipe. text: what the treebank has; agreement: of a train part that is mapped, with test."""
     mapped = [MAPPED.format(agreement)] if agreement else []
@@ -87,7 +89,7 @@ def _recipe(
         corpus=corpus,
         of_dev=of_dev,
         native=native,
-        genders=genders,
+        corrected=corrected,
         tokenizer=tokenizer_name(tag),
         segmentation=(TOKENS, SENTENCES),
         lemmas=True,
@@ -143,7 +145,7 @@ RECIPES = {
             "96.92 % of UPOS, 93.60 of features, 99.21 of lemmas",
             of_dev=639,
             native=3,
-            genders=True,
+            corrected=True,
         ),
         _recipe(
             "es",

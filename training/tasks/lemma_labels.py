@@ -8,7 +8,7 @@ import numpy as np
 from service.text.lemmatizer import CASINGS, LOWER, RULES_TRIED
 from training.data.dataset import Array
 from training.data.lexicon import Lexicon
-from training.data.treebank import NOTHING, Tree, Word
+from training.data.treebank import NOTHING, UNLABELLED, Tree, Word
 from training.models.lemmatizer import LearnedLemmatizer, TaggedWord, labels_of
 
 LEAST_RULE = 3  # words of the train split that have a lemma rule
@@ -57,11 +57,12 @@ def lemmas_by_form(lexicon: Lexicon, tags: Collection[str]) -> dict[str, dict[st
 
 
 def words_with_lemmas(trees: Iterable[Tree], finer: str) -> Iterator[tuple[TaggedWord, str]]:
-    """Yields each word that has a lemma, with its tags, and the lemma. finer: the column of the finer tag."""
+    """Yields each word that has tags and a lemma, with the lemma. finer: the column of the finer tag."""
     for tree in trees:
         for word in tree.words:
-            if word.lemma != NOTHING:
-                yield TaggedWord(word.form, word.upos, getattr(word, finer)), word.lemma
+            tagged = TaggedWord(word.form, word.upos, getattr(word, finer))
+            if word.lemma != NOTHING and UNLABELLED not in tagged:
+                yield tagged, word.lemma
 
 
 def exceptions(

@@ -359,7 +359,9 @@ class Tagging(ServedTask):
         forms = tree.forms
         targets = {}
         for head, ids in self._label_ids.items():
-            targets[head] = np.array([ids.get(self._label(word, head), UNSEEN) for word in tree.words], np.int32)
+            labels = [self._label(word, head) for word in tree.words]
+            found = [IGNORED if label == treebank.UNLABELLED else ids.get(label, UNSEEN) for label in labels]
+            targets[head] = np.array(found, np.int32)
         if LEMMA in targets:
             targets[LEMMA][[word.lemma == NOTHING for word in tree.words]] = IGNORED
         return Example(forms, self.inputs(forms), targets)
