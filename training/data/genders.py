@@ -113,9 +113,11 @@ def _before(words: Sequence[Word], i: int) -> list[int]:
 
 
 def attributes(word: Word) -> dict[str, str]:
+    """Returns the features of a word by their names."""
     return {} if word.feats == NOTHING else dict(one.split("=", 1) for one in word.feats.split("|"))
 
 
 def with_attributes(word: Word, attributes: Mapping[str, str]) -> Word:
+    """Returns a word with features, in the order of CoNLL-U."""
     feats = "|".join(f"{name}={attributes[name]}" for name in sorted(attributes, key=str.lower))
     return word._replace(feats=feats or NOTHING)

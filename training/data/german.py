@@ -26,7 +26,7 @@ _ORDINAL = re.compile(
     r"(\d+\.|erst|zweit|dritt|viert|fünft|sechst|siebt|siebent|neunt|zehnt|elft|zwölft|\w+zehnt|\w+zigst|\w*hundertst)"
     r"(e[mnrs]?)?"
 )
-_SUPERLATIVE = "st", "ßt"  # at its end
+_SUPERLATIVE = "st", "ßt"  # the end of its stem
 _WITHOUT_UMLAUT = str.maketrans("äöü", "aou")
 
 

@@ -24,7 +24,8 @@ _ARTICLES = {
 _LIKE_EIN = "ein", "kein", "mein", "dein", "sein", "ihr", "unser", "euer"
 _LIKE_DIESER = "all", "dies", "irgendwelch", "jed", "jen", "manch", "solch", "viel", "welch"
 _PLURALS = "beid", "einig", "mehrer"
-_LIKE_A_PAST = {*"sein haben werden dürfen können mögen müssen sollen wissen wollen".split()}  # their present is
+# Verbs whose present is of another stem ("ist"), or formed as the past of others ("kann").
+_IRREGULAR = {*"sein haben werden dürfen können mögen müssen sollen wissen wollen".split()}
 _PREFIX = re.compile(
     "ab|an|auf|aus|bei|bereit|bevor|dar|durch|ein|entgegen|fest|fort|frei|gegenüber|heim|her(?:aus|um|unter|vor)?|"
     "hin(?:aus|ein|zu)?|hoch|los|mit|nach|nieder|statt|teil|über|um|unter|vor(?:aus|bei)?|weg|weiter|wieder|zu|zurück|"
@@ -34,7 +35,7 @@ _CHANGED = {"a": ("ä",), "au": ("äu",), "e": ("i", "ie"), "o": ("ö",)}  # "f�
 
 
 class Determiner(NamedTuple):
-    """A form of a determiner. stem: such as "dies"; readings: case and gender, or case and PLURAL."""
+    """A form of a determiner. stem: "dies" of "dieser", "d" of articles; readings: case and gender, or case and PLURAL."""
 
     stem: str
     readings: tuple[tuple[str, str], ...]
@@ -66,10 +67,10 @@ def tense(form: str, lemma: str) -> str | None:
     """Returns PRESENT or PAST of a finite verb in the indicative; None of verbs whose form does not tell it.
 
     Args:
-        lemma: an infinitive, or several with "|" between them; of a separated prefix, with or without it.
+        lemma: an infinitive, or several with "|" between them, whose prefix the form may lack ("geht" of "ausgehen").
     """
     lemmas = lemma.lower().replace("ß", "ss").split("|")
-    if not _LIKE_A_PAST.isdisjoint(lemmas):
+    if not _IRREGULAR.isdisjoint(lemmas):
         return None
     form = form.lower().replace("ß", "ss")
     return PRESENT if any(_is_present(form, one) for one in lemmas) else PAST
