@@ -35,7 +35,7 @@ _CHANGED = {"a": ("ä",), "au": ("äu",), "e": ("i", "ie"), "o": ("ö",)}  # "f�
 
 
 class Determiner(NamedTuple):
-    """A form of a determiner. stem: "dies" of "dieser", "d" of articles; readings: case and gender, or case and PLURAL."""
+    """A form of a determiner. stem: "dies" of "dieser", "d" of articles; readings: its case and gender, or PLURAL."""
 
     stem: str
     readings: tuple[tuple[str, str], ...]
