@@ -21,6 +21,7 @@ from service.http.body import parse
 from service.settings import Settings
 from tests.http.scene import post, scene
 from tests.http.test_problems import check
+from tests.http.test_slices import counted_turns
 
 SETTINGS = Settings()
 JSON = {"content-type": "application/json"}
@@ -170,32 +171,19 @@ def test_a_number_that_is_long_is_refused_without_being_repeated():
         assert len(response.content) < 1000
 
 
-def test_large_bodies_are_parsed_one_a_turn_of_the_event_loop(monkeypatch):
+async def test_large_bodies_are_parsed_one_a_turn_of_the_event_loop(monkeypatch):
     """Between two of them, everything else that is ready has its turn."""
-    large, turns, parsed = json.dumps({"text": [1] * 40_000}).encode(), 0, []
+    large, parsed = json.dumps({"text": [1] * 40_000}).encode(), []
     parse = http_body.parse
 
     def noted(content: bytes, *more: Any) -> Any:
-        parsed.append((turns, len(content) > http_body.LARGE_BYTES))
+        parsed.append((turns[0], len(content) > http_body.LARGE_BYTES))
         return parse(content, *more)
 
-    async def test() -> None:
-        nonlocal turns
-        async with scene() as client:
-            monkeypatch.setattr(http_body, "parse", noted)
-
-            async def count_turns() -> None:
-                nonlocal turns
-                while True:
-                    turns += 1
-                    await asyncio.sleep(0)
-
-            counting = asyncio.create_task(count_turns())
-            asked = [client.post("/classify", content=large, headers=JSON) for _ in range(5)]
-            assert {answer.status_code for answer in await asyncio.gather(*asked)} == {413}
-            counting.cancel()
-
-    asyncio.run(test())
+    async with counted_turns() as turns, scene() as client:
+        monkeypatch.setattr(http_body, "parse", noted)
+        asked = [client.post("/classify", content=large, headers=JSON) for _ in range(5)]
+        assert {answer.status_code for answer in await asyncio.gather(*asked)} == {413}
     moments = [turn for turn, is_large in parsed if is_large]
     assert len(moments) == 5
     assert len(set(moments)) == 5

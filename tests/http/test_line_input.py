@@ -31,15 +31,11 @@ HEADERS = {"content-type": MEDIA_TYPE}
 LINE = b'{"text": "fine"}\n'
 
 
-def split(chunks: Iterable[bytes], limit: int) -> list[bytes]:
+async def split(chunks: Iterable[bytes], limit: int) -> list[bytes]:
     """Returns the lines of a body that arrives in chunks."""
-
-    async def read() -> list[bytes]:
-        messages = [request(chunk, more=True) for chunk in chunks] + [request(b"")]
-        source = LineInput(receiving(*messages), limit, 10, lambda: 0.0, no_hold)
-        return [line async for line in source.lines()]
-
-    return asyncio.run(read())
+    messages = [request(chunk, more=True) for chunk in chunks] + [request(b"")]
+    source = LineInput(receiving(*messages), limit, 10, lambda: 0.0, no_hold)
+    return [line async for line in source.lines()]
 
 
 @given(st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r\n", b" ", b"\n\n\n"]), max_size=30).map(b"".join), st.data())
@@ -47,13 +43,13 @@ def test_lines_are_split_whatever_the_chunks(data, draw):
     cuts = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=6)))
     chunks = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
     expected = [line.strip() for line in data.split(b"\n") if line.strip()]
-    assert [line.strip() for line in split(chunks, 100)] == expected
+    assert [line.strip() for line in asyncio.run(split(chunks, 100))] == expected
 
 
-def test_a_line_over_the_limit_ends_the_stream_and_blank_bytes_are_none():
+async def test_a_line_over_the_limit_ends_the_stream_and_blank_bytes_are_none():
     with pytest.raises(TooLarge, match="a line too long; allowed: at most 1000 bytes"):
-        split([b"one\n"] + [b"x" * 101] * 10, 1000)
-    assert split([b"\n" * 65_536, b" " * 65_536] * 10 + [LINE], 1000) == [LINE[:-1]]
+        await split([b"one\n"] + [b"x" * 101] * 10, 1000)
+    assert await split([b"\n" * 65_536, b" " * 65_536] * 10 + [LINE], 1000) == [LINE[:-1]]
 
 
 def receiving(*messages: dict[str, Any]) -> Any:
@@ -79,7 +75,7 @@ async def turns_while(work: Any) -> int:
     return turns
 
 
-def test_others_have_their_turn_after_each_piece_that_a_gzipped_body_unzips_to():
+async def test_others_have_their_turn_after_each_piece_that_a_gzipped_body_unzips_to():
     pieces = 50
     body = Body(
         {b"content-encoding": b"gzip"}, receiving(request(gzip.compress(b"\n" * PIECE_BYTES * pieces))), 10**8, no_hold
@@ -90,10 +86,10 @@ def test_others_have_their_turn_after_each_piece_that_a_gzipped_body_unzips_to()
         source = LineInput(body.receive, 10**8, 10, lambda: 0.0, no_hold)
         assert [line async for line in source.lines()] == []
 
-    assert asyncio.run(turns_while(read())) >= pieces
+    assert await turns_while(read()) >= pieces
 
 
-def test_a_gzipped_stream_unzips_to_no_more_than_a_documented_ratio():
+async def test_a_gzipped_stream_unzips_to_no_more_than_a_documented_ratio():
     zipped = gzip.compress(LINE * 300_000)  # 5 MB in 18 kB
     received = 0
 
@@ -108,10 +104,10 @@ def test_a_gzipped_stream_unzips_to_no_more_than_a_documented_ratio():
                 return
 
     with pytest.raises(TooLarge, match=f"unzips to more than {MOST_RATIO} times its size"):
-        asyncio.run(read(100_000))
+        await read(100_000)
     assert 100_000 < received <= 100_000 + MOST_RATIO * len(zipped) + PIECE_BYTES
     received = 0
-    asyncio.run(read(4_194_304))
+    await read(4_194_304)
     assert received == len(LINE) * 300_000
 
 
@@ -131,16 +127,13 @@ class Arriving(httpx.AsyncByteStream):
         return await never()
 
 
-def post(
+async def post(
     content: Any, authenticator: Authenticator | None = None, key: dict[str, str] | None = None, **settings: Any
 ) -> httpx.Response:
-    async def test() -> httpx.Response:
-        async with scene(authenticator=authenticator, **settings) as client:
-            request = client.build_request("POST", "/classify", headers=HEADERS | (key or {}))
-            request.stream = httpx.ByteStream(content) if isinstance(content, bytes) else content
-            return await client.send(request)
-
-    return asyncio.run(test())
+    async with scene(authenticator=authenticator, **settings) as client:
+        request = client.build_request("POST", "/classify", headers=HEADERS | (key or {}))
+        request.stream = httpx.ByteStream(content) if isinstance(content, bytes) else content
+        return await client.send(request)
 
 
 async def never() -> NoReturn:
@@ -163,21 +156,21 @@ def answers(response: httpx.Response) -> list[int]:
         (chain([LINE], repeat(b"{")), [200, 408]),
     ],
 )
-def test_a_stream_on_which_nothing_comes_is_ended(content, expected):
-    response = post(Arriving(content), receive_timeout_seconds=0.2)
+async def test_a_stream_on_which_nothing_comes_is_ended(content, expected):
+    response = await post(Arriving(content), receive_timeout_seconds=0.2)
     assert answers(response) == expected
     error = json.loads(response.text.splitlines()[-1])["error"]
     assert error["type"].endswith(":request-timeout")
     assert "TAGWERK_RECEIVE_TIMEOUT_SECONDS" in error["detail"]
 
 
-def test_a_stream_that_never_begins_is_refused_with_a_status():
-    response = post(Arriving([]), receive_timeout_seconds=0.05)
+async def test_a_stream_that_never_begins_is_refused_with_a_status():
+    response = await post(Arriving([]), receive_timeout_seconds=0.05)
     assert check(response, 408).type.endswith(":request-timeout")
     assert response.headers["connection"] == "close"
 
 
-def test_a_stream_may_wait_for_its_answers_but_not_in_the_middle_of_a_line():
+async def test_a_stream_may_wait_for_its_answers_but_not_in_the_middle_of_a_line():
     looks: list[float] = []
 
     def idle_seconds() -> float:
@@ -192,7 +185,7 @@ def test_a_stream_may_wait_for_its_answers_but_not_in_the_middle_of_a_line():
             pass
 
     with pytest.raises(NotReceived):
-        asyncio.run(read(nothing))
+        await read(nothing)
     assert looks == [0.0, 0.0, 0.0, 1.0]
     looks.clear()
     messages = [request(b'{"te', more=True)]
@@ -201,12 +194,12 @@ def test_a_stream_may_wait_for_its_answers_but_not_in_the_middle_of_a_line():
         return messages.pop() if messages else await never()
 
     with pytest.raises(NotReceived):
-        asyncio.run(read(half_a_line))
+        await read(half_a_line)
     assert len(looks) == 1
 
 
 @pytest.mark.parametrize("chunk", [LINE, b"\n", b"{"], ids=["a line", "a blank line", "a part"])
-def test_what_arrives_while_the_event_loop_stands_still_is_read_before_a_timeout(chunk):
+async def test_what_arrives_while_the_event_loop_stands_still_is_read_before_a_timeout(chunk):
     timeout_seconds = 0.2
     messages = [request(LINE, more=True)]
     changed = asyncio.Event()
@@ -227,10 +220,10 @@ def test_what_arrives_while_the_event_loop_stands_still_is_read_before_a_timeout
         return [line async for line in LineInput(receive, 100, timeout_seconds, lambda: 1.0, no_hold).lines()]
 
     if chunk == LINE:
-        assert asyncio.run(read()) == [LINE[:-1]] * 2
+        assert await read() == [LINE[:-1]] * 2
     else:
         with pytest.raises(NotReceived):
-            asyncio.run(read())
+            await read()
 
 
 class SteppedRateLimiter(RateLimiter):
@@ -247,16 +240,16 @@ class SteppedRateLimiter(RateLimiter):
         return self.taken[-1]
 
 
-def test_each_line_counts_as_a_request_of_a_key_and_waits_for_its_rate(monkeypatch, tmp_path: Path):
+async def test_each_line_counts_as_a_request_of_a_key_and_waits_for_its_rate(monkeypatch, tmp_path: Path):
     monkeypatch.setattr(lines, "LONGEST_PAUSE_SECONDS", 0.0)
     secret, rate_limiter = add_key(tmp_path / "keys.json", "slow", ["infer"], 1.0, 1), SteppedRateLimiter()
     authenticator = Authenticator(tmp_path / "keys.json", rate_limiter)
-    response = post(LINE * 4, authenticator, {"authorization": f"Bearer {secret}"})
+    response = await post(LINE * 4, authenticator, {"authorization": f"Bearer {secret}"})
     assert answers(response) == [200] * 4
     assert rate_limiter.taken == [0.75, 0.5, 0.25, 0.0] * 3
 
 
-def test_a_key_that_is_removed_ends_its_stream(tmp_path: Path):
+async def test_a_key_that_is_removed_ends_its_stream(tmp_path: Path):
     path = tmp_path / "keys.json"
     secret = add_key(path, "web", ["infer"], None, None)
     authenticator = Authenticator(path, RateLimiter())
@@ -267,12 +260,12 @@ def test_a_key_that_is_removed_ends_its_stream(tmp_path: Path):
         authenticator.reload_if_changed()
         yield LINE * 2
 
-    response = post(Arriving(content()), authenticator, {"authorization": f"Bearer {secret}"})
+    response = await post(Arriving(content()), authenticator, {"authorization": f"Bearer {secret}"})
     assert answers(response) == [200, 200, 401]
 
 
 @pytest.mark.parametrize("blank", [b" ", b"\n", b" \n "])
-def test_blank_bytes_give_a_stream_no_more_time(blank, monkeypatch):
+async def test_blank_bytes_give_a_stream_no_more_time(blank, monkeypatch):
     moments = count(step=0.5)
     monkeypatch.setattr(line_input, "time", SimpleNamespace(monotonic=lambda: next(moments)))
 
@@ -280,10 +273,6 @@ def test_blank_bytes_give_a_stream_no_more_time(blank, monkeypatch):
         await asyncio.sleep(0)
         return request(blank, more=True)
 
-    async def read() -> None:
-        async for _ in LineInput(always_blank, 1_000_000, 60.0, lambda: 60.0, no_hold).lines():
-            raise AssertionError("a blank line is none")
-
     with pytest.raises(NotReceived):
-        asyncio.run(read())
+        await anext(LineInput(always_blank, 1_000_000, 60.0, lambda: 60.0, no_hold).lines())
     assert next(moments) < 200, "they ran out with the time that the first had"

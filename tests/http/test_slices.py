@@ -25,7 +25,8 @@ from service.telemetry.request import Timing
 from service.text.slices import Sliced, finish
 from service.types import ModelKey
 from tests.engine.running import SAMPLING
-from tests.http.scene import made_context, scene
+from tests.http.scene import made_context, scene, started
+from tests.http.wire import turns as loop_turns
 
 CHARACTERS = 20_000
 UNBROKEN = ("a.,b!(" * CHARACTERS)[:CHARACTERS]
@@ -89,21 +90,21 @@ def slices(short_slices: None, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         ),
     ],
 )
-def test_a_large_request_is_worked_on_in_many_slices(
+async def test_a_large_request_is_worked_on_in_many_slices(
     path: str, body: dict[str, Any], at_least: int, slices: list[float]
 ) -> None:
-    response = asyncio.run(answer(path, body))
+    response = await answer(path, body)
     assert response.status_code == 200, response.text[:500]
     assert len(slices) >= at_least
 
 
 @pytest.mark.parametrize(("path", "at_least"), [("/generate", 20), ("/v1/completions", 80)])
-def test_the_logprobs_of_a_text_are_written_in_slices(
+async def test_the_logprobs_of_a_text_are_written_in_slices(
     path: str, at_least: int, slices: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(formats, "ITEMS_AT_ONCE", 1)
     body = {"model": "lm", "prompt": "a", "max_tokens": 20, "logprobs": 2}
-    response = asyncio.run(answer(path, body))
+    response = await answer(path, body)
     assert response.status_code == 200, response.text
     assert len(slices) >= at_least
 
@@ -130,23 +131,19 @@ async def test_a_short_request_is_worked_on_at_once() -> None:
 
 
 @pytest.mark.usefixtures("short_slices")
-def test_a_neighbour_is_answered_before_a_large_request() -> None:
-    async def test() -> list[str]:
-        answered: list[str] = []
-        async with scene(request_timeout_seconds=600.0) as client:
+async def test_a_neighbour_is_answered_before_a_large_request() -> None:
+    answered: list[str] = []
+    async with scene(request_timeout_seconds=600.0) as client:
 
-            async def ask(name: str, text: str) -> None:
-                assert (await client.post("/tag", json={"text": text})).status_code == 200
-                answered.append(name)
+        async def ask(name: str, text: str) -> None:
+            assert (await client.post("/tag", json={"text": text})).status_code == 200
+            answered.append(name)
 
-            large = asyncio.create_task(ask("large", WORDS))
-            for _ in range(20):
-                await asyncio.sleep(0)
-            await ask("neighbour", "A cat.")
-            await large
-        return answered
-
-    assert asyncio.run(test()) == ["neighbour", "large"]
+        large = asyncio.create_task(ask("large", WORDS))
+        await loop_turns()
+        await ask("neighbour", "A cat.")
+        await large
+    assert answered == ["neighbour", "large"]
 
 
 def steps(seen: list[int], turns: list[int], count: int) -> Sliced[int]:
@@ -182,8 +179,7 @@ async def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
     with pytest.raises(DeadlineExceeded):
         await PipelineRun(here, Timing(time.monotonic()), time.monotonic() - 1).do(endless("late"))
     gone = asyncio.create_task(PipelineRun(here, Timing(0.0), time.monotonic() + 600).do(endless("gone")))
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await loop_turns()
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
@@ -193,35 +189,27 @@ async def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
     assert "tagwerk_cancelled_total 1.0" in exposition
 
 
-def test_a_large_answer_is_sent_in_pieces_of_its_announced_length() -> None:
-    async def test() -> tuple[list[int], int, Any]:
-        sizes, headers, body = list[int](), dict[bytes, bytes](), bytearray()
-        async with scene() as client:
-            app = client._transport.app  # type: ignore[attr-defined]
+async def test_a_large_answer_is_sent_in_pieces_of_its_announced_length() -> None:
+    sizes, headers, body = list[int](), dict[bytes, bytes](), bytearray()
 
-            async def send(message: dict[str, Any]) -> None:
-                if message["type"] == "http.response.start":
-                    headers.update(message["headers"])
-                else:
-                    sizes.append(len(message["body"]))
-                    body.extend(message["body"])
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            headers.update(message["headers"])
+        else:
+            sizes.append(len(message["body"]))
+            body.extend(message["body"])
 
-            content = json.dumps({"text": WORDS}).encode()
-            messages = iter([{"type": "http.request", "body": content, "more_body": False}])
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json.dumps({"text": WORDS}).encode(), "more_body": False}
 
-            async def receive() -> dict[str, Any]:
-                return next(messages)
-
-            head = [(b"content-type", b"application/json")]
-            scope = {"type": "http", "method": "POST", "path": "/tag", "headers": head, "query_string": b""}
-            await app(scope, receive, send)
-        return sizes, int(headers[b"content-length"]), json.loads(body)
-
-    sizes, length, answer = asyncio.run(test())
+    head = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/tag", "headers": head, "query_string": b""}
+    async with started() as transport:
+        await transport.app(scope, receive, send)  # type: ignore[arg-type]
     assert len(sizes) > 5
     assert max(sizes) <= 2 * 65_536
-    assert sum(sizes) == length
-    sentences = answer["results"][0]["sentences"]
+    assert sum(sizes) == int(headers[b"content-length"])
+    sentences = json.loads(body)["results"][0]["sentences"]
     assert [sentence["text"] for sentence in sentences][:2] == ["A cat isn't 1 dog!"] * 2
 
 
@@ -256,21 +244,17 @@ def test_work_is_done_in_one_go_or_a_slice_at_a_time_with_one_result() -> None:
     assert (done, slices) == ((45,), 11)
 
 
-def test_lines_of_one_chunk_are_begun_a_few_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lines_of_one_chunk_are_begun_a_few_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     began: list[int] = []
     in_turn = http_body.in_turn
+    async with counted_turns() as turns, scene() as client:
 
-    async def test() -> httpx.Response:
-        async with counted_turns() as turns, scene() as client:
+        async def noted(*arguments: Any) -> Any:
+            began.append(turns[0])
+            return await in_turn(*arguments)
 
-            async def noted(*arguments: Any) -> Any:
-                began.append(turns[0])
-                return await in_turn(*arguments)
-
-            monkeypatch.setattr(lines, "in_turn", noted)
-            content = b'{"text": "A cat."}\n' * 100
-            return await client.post("/tag", content=content, headers={"content-type": lines.MEDIA_TYPE})
-
-    response = asyncio.run(test())
+        monkeypatch.setattr(lines, "in_turn", noted)
+        content = b'{"text": "A cat."}\n' * 100
+        response = await client.post("/tag", content=content, headers={"content-type": lines.MEDIA_TYPE})
     assert len(response.text.splitlines()) == len(began) == 100
     assert max(Counter(began).values()) <= lines.TURN_BYTES // lines.LEAST_BYTES

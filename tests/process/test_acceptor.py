@@ -117,90 +117,71 @@ def leaves(monkeypatch) -> list[Acceptor]:
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["at once", "one by one"])
 @pytest.mark.parametrize(("processes", "expected"), [(1, [64]), (2, [32, 32]), (3, [21, 21, 22])])
-def test_connections_are_spread_evenly(processes, expected, at_once):
-    async def scenario() -> list[int]:
-        async with scene(processes) as here:
-            here.start()
-            await here.connect(64, at_once)
-            return here.counts
-
-    assert sorted(asyncio.run(scenario())) == expected
+async def test_connections_are_spread_evenly(processes, expected, at_once):
+    async with scene(processes) as here:
+        here.start()
+        await here.connect(64, at_once)
+        assert sorted(here.counts) == expected
 
 
 @pytest.mark.parametrize("state", [State.STARTING, State.DRAINING])
-def test_a_process_that_is_not_ready_takes_none_while_another_is(state):
-    async def scenario() -> list[int]:
-        async with scene() as here:
-            here.board.slots[0].state = state
-            here.start()
-            await here.connect(100)
-            return here.counts
-
-    assert asyncio.run(scenario()) == [0, 100]
+async def test_a_process_that_is_not_ready_takes_none_while_another_is(state):
+    async with scene() as here:
+        here.board.slots[0].state = state
+        here.start()
+        await here.connect(100)
+        assert here.counts == [0, 100]
 
 
-def test_a_process_that_is_stopped_delays_connections_until_its_heartbeat_is_stale_and_no_longer(leaves):
-    async def scenario() -> list[int]:
-        async with scene() as here:
-            here.board.slots[1].beat()
-            here.start(beating=[0], running=[0])
-            await here.connect(500)
-            return here.counts
-
-    assert asyncio.run(scenario()) == [500, 0]
+async def test_a_process_that_is_stopped_delays_connections_until_its_heartbeat_is_stale_and_no_longer(leaves):
+    async with scene() as here:
+        here.board.slots[1].beat()
+        here.start(beating=[0], running=[0])
+        await here.connect(500)
+        assert here.counts == [500, 0]
     assert len(leaves) <= STALE_BEATS * BEAT_SECONDS / LEAVE_SECONDS + 1
 
 
-def test_a_connection_is_left_once_to_a_process_that_does_not_take_it(leaves):
+async def test_a_connection_is_left_once_to_a_process_that_does_not_take_it(leaves):
     """Its event loop runs, and takes long."""
-
-    async def scenario() -> list[int]:
-        async with scene() as here:
-            here.start(running=[0])
-            await here.connect(20, at_once=False)
-            return here.counts
-
-    assert asyncio.run(scenario()) == [20, 0]
+    async with scene() as here:
+        here.start(running=[0])
+        await here.connect(20, at_once=False)
+        assert here.counts == [20, 0]
     assert len(leaves) == 19, "the first one was nobody's turn"
 
 
 @pytest.mark.parametrize("meanwhile", ["all stop", "it is not ready"])
-def test_a_process_does_not_take_what_it_has_left_to_another_if(meanwhile):
-    async def scenario() -> tuple[list[int], bool]:
-        async with scene() as here:
-            own, other = here.board.slots
-            own.connections = 1  # the other has fewer
-            here.start(running=[0])
-            here.clients.append(socket.create_connection(here.listening.getsockname()))
-            acceptor = here.acceptors[0]
-            await until(lambda: not acceptor._reading)
-            reads = asyncio.get_running_loop().remove_reader(acceptor._listening)
-            if meanwhile == "all stop":
-                acceptor.stop()
-                other.state = State.STOPPED
-            else:
-                own.state = State.STARTING
-            await asyncio.sleep(2 * LEAVE_SECONDS)
-            own.connections -= 1
-            return here.counts, reads
-
-    assert asyncio.run(scenario()) == ([0, 0], False)
+async def test_a_process_does_not_take_what_it_has_left_to_another_if(meanwhile):
+    async with scene() as here:
+        own, other = here.board.slots
+        own.connections = 1  # the other has fewer
+        here.start(running=[0])
+        here.clients.append(socket.create_connection(here.listening.getsockname()))
+        acceptor = here.acceptors[0]
+        await until(lambda: not acceptor._reading)
+        assert not asyncio.get_running_loop().remove_reader(acceptor._listening)
+        if meanwhile == "all stop":
+            acceptor.stop()
+            other.state = State.STOPPED
+        else:
+            own.state = State.STARTING
+        await asyncio.sleep(2 * LEAVE_SECONDS)
+        own.connections -= 1
+        assert here.counts == [0, 0]
 
 
-def test_a_connection_that_cannot_be_served_is_not_counted():
-    async def scenario() -> list[int]:
-        async with scene(1) as here:
-            with socket.socket(type=socket.SOCK_DGRAM) as unusable:
-                here.add().connect(unusable)
-                await asyncio.wait(here.acceptors[0]._connecting)
-                await asyncio.sleep(0)
-            counts, here.board.slots[0].connections = here.counts, 0
-            return counts
-
-    assert asyncio.run(scenario()) == [0]
+async def test_a_connection_that_cannot_be_served_is_not_counted():
+    async with scene(1) as here:
+        with socket.socket(type=socket.SOCK_DGRAM) as unusable:
+            here.add().connect(unusable)
+            await asyncio.wait(here.acceptors[0]._connecting)
+            await asyncio.sleep(0)
+        counts, here.board.slots[0].connections = here.counts, 0
+        assert counts == [0]
 
 
-def test_connections_wait_while_no_descriptor_is_left(monkeypatch):
+async def test_connections_wait_while_no_descriptor_is_left():
     class Listening(socket.socket):
         failures = 3
 
@@ -210,49 +191,38 @@ def test_connections_wait_while_no_descriptor_is_left(monkeypatch):
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             return super().accept()
 
-    async def scenario() -> list[int]:
-        async with scene(1) as here:
-            listening = Listening(fileno=here.listening.dup().detach())
-            here.add(listening=listening).start()
-            await here.connect(2)
-            assert listening.failures == 0
-            return here.counts
-
-    assert asyncio.run(scenario()) == [2]
+    async with scene(1) as here:
+        listening = Listening(fileno=here.listening.dup().detach())
+        here.add(listening=listening).start()
+        await here.connect(2)
+        assert listening.failures == 0
+        assert here.counts == [2]
 
 
-def test_an_iteration_of_the_event_loop_accepts_a_bounded_number(monkeypatch):
+async def test_an_iteration_of_the_event_loop_accepts_a_bounded_number(monkeypatch):
     monkeypatch.setattr(module, "MOST_AT_ONCE", 4)
-
-    async def scenario() -> None:
-        async with scene(1) as here:
-            acceptor = here.add()
-            here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(10)]
-            for expected in (4, 8, 10):
-                acceptor._readable()
-                assert here.counts == [expected]
-            await asyncio.sleep(0)
-
-    asyncio.run(scenario())
+    async with scene(1) as here:
+        acceptor = here.add()
+        here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(10)]
+        for expected in (4, 8, 10):
+            acceptor._readable()
+            assert here.counts == [expected]
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(("others", "taken"), [([0], 5), ([0, 0], 3), ([6], 8), ([9], 10), ([20], 10)])
-def test_an_iteration_accepts_the_share_of_those_that_wait_for_each_process(others, taken):
+async def test_an_iteration_accepts_the_share_of_those_that_wait_for_each_process(others, taken):
     """Without waiting for another process, whose event loop may be busy."""
-
-    async def scenario() -> None:
-        async with scene(1 + len(others)) as here:
-            acceptor = here.add()
-            for slot, number in zip(here.board.slots[1:], others, strict=True):
-                slot.connections = number
-            here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(10)]
-            assert waiting_connections(acceptor._listening) == 10
-            acceptor._readable()
-            assert here.counts == [taken, *others]
-            for slot in here.board.slots[1:]:
-                slot.connections = 0
-
-    asyncio.run(scenario())
+    async with scene(1 + len(others)) as here:
+        acceptor = here.add()
+        for slot, number in zip(here.board.slots[1:], others, strict=True):
+            slot.connections = number
+        here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(10)]
+        assert waiting_connections(acceptor._listening) == 10
+        acceptor._readable()
+        assert here.counts == [taken, *others]
+        for slot in here.board.slots[1:]:
+            slot.connections = 0
 
 
 def test_one_connection_waits_where_the_system_does_not_say_how_many():
@@ -260,23 +230,19 @@ def test_one_connection_waits_where_the_system_does_not_say_how_many():
         assert waiting_connections(listening) == 1
 
 
-def test_a_process_has_a_bounded_number_of_connections(monkeypatch):
+async def test_a_process_has_a_bounded_number_of_connections(monkeypatch):
     monkeypatch.setattr(module, "MOST_CONNECTIONS", 3)
-
-    async def scenario() -> None:
-        async with scene(1) as here:
-            closed: list[int] = []
-            here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(5)]
-            acceptor = here.add(close_idle=closed.append)
-            acceptor.start()
-            await until(lambda: closed)
-            assert not acceptor._reading, "it looks again after a while"
-            assert here.counts == [3]
-            while len(here.clients) > 2:
-                here.clients.pop(0).close()
-            await until(lambda: here.counts == [2])
-
-    asyncio.run(scenario())
+    async with scene(1) as here:
+        closed: list[int] = []
+        here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(5)]
+        acceptor = here.add(close_idle=closed.append)
+        acceptor.start()
+        await until(lambda: closed)
+        assert not acceptor._reading, "it looks again after a while"
+        assert here.counts == [3]
+        while len(here.clients) > 2:
+            here.clients.pop(0).close()
+        await until(lambda: here.counts == [2])
 
 
 def test_the_limit_of_descriptors_is_raised_and_leaves_some_for_other_files(monkeypatch):

@@ -1,6 +1,5 @@
 """What is logged of requests."""
 
-import asyncio
 import json
 import logging
 import re
@@ -22,22 +21,18 @@ HEADERS = {"X-Request-ID": "mine-7", "traceparent": f"00-{TRACE}-b7ad6b716920333
 SECRET = "a fine secret"
 
 
-def logged(capfd: pytest.CaptureFixture[str], **settings: Any) -> list[str]:
+async def logged(capfd: pytest.CaptureFixture[str], **settings: Any) -> list[str]:
     """Returns the lines of three requests: a judgement, a generation, a path that is not there; and of a probe."""
-
-    async def test() -> None:
-        async with scene(**settings) as client:
-            await client.post("/classify", json={"text": [SECRET, "fine"]}, headers=HEADERS)
-            await client.post("/generate", json={"prompt": "a", "max_tokens": 5, "n": 2})
-            await client.get(f"/{SECRET}")
-            await client.get("/livez")
-
-    asyncio.run(test())
+    async with scene(**settings) as client:
+        await client.post("/classify", json={"text": [SECRET, "fine"]}, headers=HEADERS)
+        await client.post("/generate", json={"prompt": "a", "max_tokens": 5, "n": 2})
+        await client.get(f"/{SECRET}")
+        await client.get("/livez")
     return capfd.readouterr().err.splitlines()
 
 
-def test_json_has_a_line_for_each_request_with_its_ids_and_times_and_without_its_text(capfd):
-    lines = logged(capfd, log_format="json")
+async def test_json_has_a_line_for_each_request_with_its_ids_and_times_and_without_its_text(capfd):
+    lines = await logged(capfd, log_format="json")
     assert SECRET not in "".join(lines)
     judged, generated, unknown = (json.loads(line) for line in lines)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", judged.pop("time"))
@@ -61,8 +56,8 @@ def test_json_has_a_line_for_each_request_with_its_ids_and_times_and_without_its
     assert (unknown["route"], unknown["status"], unknown.get("model")) == ("unmatched", 404, None)
 
 
-def test_for_people_it_is_a_line_too(capfd):
-    judged, generated, unknown = logged(capfd)
+async def test_for_people_it_is_a_line_too(capfd):
+    judged, generated, unknown = await logged(capfd)
     assert re.match(r"[\d:.TZ-]+ INFO tagwerk.request: POST /classify 200 [\d.e-]+ ms; tokenize ", judged)
     assert judged.endswith(f"classifier/1, 2 sequences, 4 tokens; request mine-7, trace {TRACE}")
     assert "POST /generate 200" in generated
@@ -70,19 +65,14 @@ def test_for_people_it_is_a_line_too(capfd):
 
 
 @pytest.mark.parametrize("settings", [{"log_level": "warning"}, {"log_level": "error"}])
-def test_none_is_logged_where_that_is_asked_for(capfd, settings):
-    assert logged(capfd, **settings) == []
+async def test_none_is_logged_where_that_is_asked_for(capfd, settings):
+    assert await logged(capfd, **settings) == []
 
 
-def test_many_lines_are_all_written_and_whole(capfd):
-    async def test() -> None:
-        async with scene(log_format="json") as client:
-            for number in range(60):
-                await client.post(
-                    "/classify", json={"text": "fine"}, headers={"X-Request-ID": f"{number}-" + "x" * 100}
-                )
-
-    asyncio.run(test())
+async def test_many_lines_are_all_written_and_whole(capfd):
+    async with scene(log_format="json") as client:
+        for number in range(60):
+            await client.post("/classify", json={"text": "fine"}, headers={"X-Request-ID": f"{number}-" + "x" * 100})
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     assert [line["request"].split("-")[0] for line in lines] == [str(number) for number in range(60)]
 

@@ -1,6 +1,5 @@
 """OpenTelemetry: the spans of a request, sent to a collector by OTLP."""
 
-import asyncio
 import builtins
 import threading
 import time
@@ -72,19 +71,15 @@ def collector() -> Iterator[tuple[str, list[tuple[str, ExportTraceServiceRequest
 
 
 @pytest.mark.parametrize("name", [None, "tagwerk-test"])
-def test_spans_reach_a_collector_that_the_environment_names(collector, monkeypatch, name):
+async def test_spans_reach_a_collector_that_the_environment_names(collector, monkeypatch, name):
     address, received = collector
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
     monkeypatch.setenv("OTEL_SERVICE_NAME", name or "removed")
     if name is None:
         monkeypatch.delenv("OTEL_SERVICE_NAME")
-
-    async def test() -> None:
-        async with scene() as client:
-            await client.post("/classify", json={"text": "fine"}, headers=HEADERS)
-            await client.post("/generate", json={"prompt": "a", "max_tokens": 3})
-
-    asyncio.run(test())
+    async with scene() as client:
+        await client.post("/classify", json={"text": "fine"}, headers=HEADERS)
+        await client.post("/generate", json={"prompt": "a", "max_tokens": 3})
     assert {path for path, _ in received} == {"/v1/traces"}
     resources = [resource for _, message in received for resource in message.resource_spans]
     assert f'"{name or "tagwerk"}"' in str(resources[0].resource)
