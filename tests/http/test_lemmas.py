@@ -55,18 +55,6 @@ def test_without_lemma_rules_or_on_request_tokens_have_no_lemmas(service: Runnin
     assert {token["lemma"] for token in sentence} == {"_"}
 
 
-def test_conllu_has_the_lemmas_of_json(service: Running) -> None:
-    sentences = conllu.parse(answered(service, text=TEXT, format="conllu").decode())
-    words = [word for sentence in sentences for word in sentence if isinstance(word["id"], int)]
-    assert [word["lemma"] for word in words] == [token["lemma"] for token in tokens(service, text=TEXT)]
-
-
-def test_lemma_rules_are_not_among_the_next_best_tags(service: Running) -> None:
-    for token in tokens(service, text=TEXT, n_best=2):
-        assert token["lemma"]
-        assert set(token["n_best"]) == {"upos", "xpos", "feats"}
-
-
 def test_given_tokens_have_lemmas_in_windows_of_a_long_sentence(service: Running) -> None:
     words = ["cats", "is", "Box", "½", "cat"] * 40
     found = tokens(service, tokens=[words])
