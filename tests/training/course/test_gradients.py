@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 
 from tests.training import tiny
+from training.course import gradients
 from training.course.gradients import ROWS, STEPS, sizes
 from training.models.language_model import LanguageModelSizes
 from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe
 
 pytestmark = pytest.mark.usefixtures("runs")
+
+
+@pytest.fixture(autouse=True)
+def short_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has few characters be read before the steps from which gradients are taken: each is computed by itself."""
+    monkeypatch.setattr(gradients, "READ", 2)
 
 
 def language_model(cell: str, name: str = "lm-tiny") -> LanguageModelling:

@@ -1,6 +1,7 @@
 """Translation: pairs, subwords, the translator, and its commands."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from service.text.vocabulary import PAD, UNK
 from tests.training import tiny
 from training.course.data.subwords import Subwords
 from training.course.recipes import translation as recipes
-from training.course.tasks.translation import Translation, translation_scores
+from training.course.tasks.translation import Translation, TranslationRecipe, translation_scores
 from training.data import corpora, translations
 from training.data.translations import Pair
 from training.run.loop import make_predict
@@ -19,10 +20,17 @@ from training.tasks.tagging import TaggingRecipe
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Translation, Any]:
+def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("translation")
+
+
+@pytest.fixture(scope="module")
+def learnt(runs_folder: Path) -> tuple[Translation, Any]:
     """A translator that is overfitted on its twenty pairs."""
-    task = tiny.translation()
-    return task, tiny.trained(task, tmp_path_factory.mktemp("translation"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpora, "read", lambda *_: "".join("\t".join(pair) + "\n" for pair in tiny.pairs()))
+        task = replace(tiny.translation().recipe, name="translation").task()
+    return task, tiny.trained(task, runs_folder)
 
 
 def test_learns_twenty_translations_by_heart(learnt):
@@ -47,12 +55,14 @@ def test_a_kind_is_measured_by_its_own_pairs():
     assert 0 < metrics["chrF"] < 100
 
 
-def test_the_recipe_is_trained_measured_and_drawn_but_not_exported(run, monkeypatch, capsys, tmp_path):
-    lines = "".join("\t".join(pair) + "\n" for pair in tiny.pairs())
-    monkeypatch.setattr(corpora, "read", lambda corpus, split: lines)
-    tiny_recipe = tiny.translation().recipe
-    shortened = replace(recipes.recipe, sizes=tiny_recipe.sizes, subwords=60, longest=60, epochs=1, batch_tokens=200)
-    monkeypatch.setattr(recipes, "recipe", shortened)
+def test_the_recipe_is_trained_measured_and_drawn_but_not_exported(
+    learnt, runs_folder, run, monkeypatch, capsys, tmp_path
+):
+    """By the run that is done, whose checkpoint is found."""
+    task, _ = learnt
+    monkeypatch.setenv("TAGWERK_RUNS_DIR", str(runs_folder))
+    monkeypatch.setattr(TranslationRecipe, "task", lambda recipe: task)
+    monkeypatch.setattr(recipes, "recipe", task.recipe)
     assert run("train", "translation") == 0
     printed = capsys.readouterr().out
     assert "BLEU, titles" in printed

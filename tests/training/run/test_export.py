@@ -16,6 +16,7 @@ from service.artifact import manifest as artifact
 from service.artifact.manifest import Metric
 from service.backend.saved_model import check_goldens
 from service.errors import ArtifactError
+from service.text.lemmatizer import LEMMA
 from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
 from tests.training.tiny import tagging, treebank
@@ -37,6 +38,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tagging, Any, Pa
 
 
 def test_a_version_is_complete(exported):
+    """This one has no lemmas; of one with lemmas, see `tests/training/tasks/test_tagging.py`."""
     task, model, folder = exported
     manifest = artifact.read_manifest(folder)
     artifact.verify_files(folder, manifest)
@@ -49,6 +51,11 @@ def test_a_version_is_complete(exported):
     vocabularies = artifact.read_vocabularies(folder, manifest)
     assert vocabularies["words"].lowercase
     assert not vocabularies["characters"].lowercase
+    assert {tag.lemma for tags in task.tag(make_predict(task, model), [["a", "dog"]]) for tag in tags} == {"_"}
+    assert not [metric for metric in manifest.metrics if metric.name.startswith("Lemmas")]
+    assert artifact.LEMMAS not in manifest.files
+    assert not (folder / artifact.LEMMAS).exists()
+    assert not {name for name in manifest.endpoints["tag_from_table"].outputs if name.startswith(LEMMA)}
 
 
 def whole_and_in_parts(task: Tagging, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

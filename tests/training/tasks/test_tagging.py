@@ -122,20 +122,6 @@ def test_without_lemmas_there_is_no_label_of_a_rule(make):
     assert task.lemmatizer is None
 
 
-def test_without_lemmas_there_is_no_figure_and_no_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "_check", lambda folder: None)
-    task = tiny.tagging()
-    model = task.network()
-    predict = make_predict(task, model)
-    assert not [metric for metric in task.evaluate(predict, "dev") if metric.name.startswith("Lemmas")]
-    assert {tag.lemma for tags in task.tag(predict, [["a", "dog"]]) for tag in tags} == {"_"}
-    folder = export.export(task, model, [], tmp_path)
-    manifest = artifact.read_manifest(folder)
-    assert artifact.LEMMAS not in manifest.files
-    assert not (folder / artifact.LEMMAS).exists()
-    assert not {name for name in manifest.endpoints["tag_from_table"].outputs if name.startswith(LEMMA)}
-
-
 def rare() -> list[Tree]:
     """Returns sentences of which no two lemmas have the same rule three times."""
     words = {"mice": "mouse", "geese": "goose", "Is": "be", "went": "go"}
