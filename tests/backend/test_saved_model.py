@@ -1,8 +1,9 @@
-"""The committed models through the service's backend: goldens, batches, slots."""
+"""The committed models through the service's backend: goldens, batches, slots, and inputs longer than a step."""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +11,27 @@ import pytest
 import tensorflow as tf
 
 from service.artifact.manifest import CANDIDATES, Manifest, ModelVersion, read_goldens, read_manifest
-from service.backend.base import GenerationModel
+from service.backend.base import GenerationModel, SequenceModel
 from service.backend.cache import ExecutableCache
 from service.backend.saved_model import TOLERANCES, TensorFlowBackend, choose_device, run_golden
 from service.backend.steps import WordCache
+from service.engine.batches import pad
 from service.engine.loader import full_rows
 from service.engine.requests import Generation, Sampling
 from service.engine.slots import Slots, Stream
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed
 from service.store.registry import load_version
+from service.tasks.sentiment import Sentiment
+from service.tasks.tagging import Tag, Tagging, windows
 from service.text.lemmatizer import NEXT_RULES
-from service.types import ModelKey
+from service.text.slices import finish
+from service.text.spacy_tokenizer import SpacyTokenizer
+from service.types import Array, ModelKey, Ragged
 from tests.batches import padded, rows_of
 from tests.conftest import STORE
 from training.run.version_folder import checksums
 
-BATCH_SIZES = (1, 2, 8, 16, 32)
+BATCH_SIZES = (1, 2, 16, 32)  # running services compile 1 and 8 in tests
 SEQUENCE_MODELS = ["tagger-en", "sentiment-en"]
 MODELS = [*SEQUENCE_MODELS, "lm-shakespeare"]
 
@@ -55,14 +61,24 @@ def test_goldens_come_out_of_the_saved_model_as_training_computed_them(name, com
             np.testing.assert_allclose(outputs[key], expected, *TOLERANCES[version.manifest.precision], err_msg=key)
 
 
-@pytest.fixture(scope="module", params=SEQUENCE_MODELS)
-def served(backend, request):
-    """A version, and its model with steps of the batch sizes up to its capacity."""
-    version = newest(request.param)
-    model = backend.load_sequence_model(version.folder, version.manifest)
-    executables = list(model.warm_up(BATCH_SIZES, version.manifest.length_buckets[-1]))
-    assert len(executables) == len(BATCH_SIZES) + 1  # and one that reads words, or explains
-    return version, model
+@pytest.fixture(scope="module")
+def serve(backend):
+    """Returns a function that returns a version, and its model with steps of the batch sizes up to its capacity."""
+
+    @cache
+    def serve(name: str) -> tuple[ModelVersion, SequenceModel]:
+        version = newest(name)
+        model = backend.load_sequence_model(version.folder, version.manifest)
+        executables = list(model.warm_up(BATCH_SIZES, version.manifest.length_buckets[-1]))
+        assert len(executables) == len(BATCH_SIZES) + 1  # and one that reads words, or explains
+        return version, model
+
+    return serve
+
+
+@pytest.fixture(params=SEQUENCE_MODELS)
+def served(serve, request):
+    return serve(request.param)
 
 
 def example(version: ModelVersion, length: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -101,8 +117,8 @@ def test_what_is_cached_of_a_word_is_the_same_to_the_bit_whatever_else_was_new()
     project = loaded.signatures["project"]
     crowd = padded([example(version, 40, rng) for _ in range(8)], version.manifest.endpoint.inputs, (8, 40)).inputs
     caches = [WordCache(project, version.manifest.endpoints["project"]) for _ in range(2)]
-    for cache in caches:
-        cache.warm_up()
+    for words in caches:
+        words.warm_up()
     for row in (3, 0, 7):  # the first memory meets them in small groups, the other all at once
         alone = {name: values[row : row + 1] for name, values in crowd.items()}
         read = [memory.prepare(inputs)["rows"] for memory, inputs in zip(caches, (alone, crowd), strict=True)]
@@ -232,6 +248,63 @@ def test_the_candidates_of_each_head_are_its_most_probable_labels_and_ties_go_to
             assert output[probabilities].tolist() == values.tolist()
     assert not model.start(batch.inputs)().keys() & {*names, *manifest.heads}
     assert tf.math.top_k(tf.zeros([3, 7]), 5).indices.numpy().tolist() == [[0, 1, 2, 3, 4]] * 3
+
+
+CLAUSES = (
+    "the old captain who had lost his ship told us that nobody believed him",
+    "she reads the morning paper before her children wake up and leave for school",
+    "they will probably sell the house near the river next year",
+    "I can't say whether the meeting was useful for anyone there",
+    "two dogs ran quickly across the muddy field behind the church",
+)
+
+
+def outputs_of(model: SequenceModel, sequences: Ragged) -> dict[str, Array]:
+    """Returns the outputs of sequences, each run alone."""
+    found = [model.start(pad(one, (1, one.tokens)))() for one in sequences.split([1] * len(sequences))]
+    return {name: np.concatenate([output[name] for output in found]) for name in found[0]}
+
+
+@pytest.mark.parametrize("clauses", [6, 9, 12])
+def test_a_long_sentence_is_tagged_in_windows_as_it_would_be_whole(serve, clauses):
+    version, model = serve("tagger-en")
+    text = " and ".join(CLAUSES[i % len(CLAUSES)] for i in range(clauses)) + "."
+    tokens = SpacyTokenizer().tokens(text)
+
+    def tags(longest: int) -> list[Tag]:
+        tagging = Tagging(version, longest)
+        outputs = outputs_of(model, finish(tagging.encode([[token.text for token in tokens]])))
+        (found,) = finish(tagging.decode([tokens], outputs, lemmas=True))
+        return found
+
+    whole, seen_in_windows = tags(version.manifest.length_buckets[-1]), tags(64)
+    assert len(whole) == len(seen_in_windows) == len(tokens) > 64
+    for window in windows(len(tokens), 64):
+        for seam in {window.keep_start, window.keep_end} - {0, len(tokens)}:
+            near = slice(seam - 8, seam + 8)
+            assert [tag.upos for tag in seen_in_windows[near]] == [tag.upos for tag in whole[near]]
+    same = [tag[:3] == other[:3] for tag, other in zip(whole, seen_in_windows, strict=True)]
+    assert np.mean(same) > 0.98
+
+
+def test_all_pieces_of_a_long_text_count(serve):
+    version, model = serve("sentiment-en")
+    longest = version.manifest.length_buckets[-1]
+    sentiment = Sentiment(version, longest)
+
+    def positive(tokens: list[str]) -> float:
+        ids: list[int] = []
+        lengths = sentiment.encode(tokens, ids)
+        assert len(lengths) == -(-len(tokens) // longest)
+        assert sum(lengths) == len(tokens) == len(ids), "a word is left out"
+        sequences = Ragged(np.array(lengths, np.int32), {"word_ids": np.array(ids, np.int32)})
+        return sentiment.decode(outputs_of(model, sequences)["probabilities"], lengths).scores["positive"]
+
+    filler = "it runs for ninety minutes .".split() * 40
+    praise = "it is wonderful , brilliant and moving .".split() * 8
+    plain = positive(filler)
+    for place in (0, 100, len(filler)):
+        assert positive([*filler[:place], *praise, *filler[place:]]) > plain + 0.1, f"praise at {place} does not count"
 
 
 def texts(model: GenerationModel, wishes: list[Generation]) -> list[list[int]]:

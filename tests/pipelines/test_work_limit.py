@@ -66,7 +66,7 @@ def test_a_request_that_waits_no_longer_takes_no_room():
 async def test_of_many_texts_few_are_split_at_the_same_time_and_all_are_answered():
     request = post("/tag", json.dumps({"text": TEXT}).encode())
     async with running(request_timeout_seconds=1000.0, max_queue_tokens=6_400_000) as service:
-        wires = [service.send(request)[1] for _ in range(20)]
+        wires = [service.send(request)[1] for _ in range(10)]
         gone, _ = service.send(request)
         service.context.plain.run()
         limit = service.context.medium_work
