@@ -56,19 +56,6 @@ async def test_outputs_of_a_request_are_its_own_where_the_rows_of_two_batches_fo
     await asyncio.gather(held, other)
 
 
-async def test_a_request_cancelled_while_it_waits_frees_its_place_and_harms_no_other(device, made):
-    held = await hold(device, made)
-    stays = asyncio.create_task(made.infer(request([1])))
-    goes = asyncio.create_task(made.infer(request([2])))
-    await asyncio.sleep(0)
-    goes.cancel()
-    await asyncio.gather(goes, return_exceptions=True)
-    device.go.set()
-    assert int((await stays).outputs["sum"][0]) == 1
-    await held
-    assert device.shapes[-1] == (1, 1), "the one that went away was run"
-
-
 async def test_a_deadline_that_passes_says_where_the_time_went(device, made):
     device.go.clear()
     device.busy.clear()
@@ -129,22 +116,6 @@ async def test_while_a_step_does_not_end_deadlines_hold_and_the_queue_stays_boun
     await held
     assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
     assert device.shapes == [(1, 1)], "what had expired was run"
-
-
-async def test_a_full_queue_is_known_before_a_request_is_read(device, made):
-    held = await hold(device, made)
-    made.check_room(ANONYMOUS)
-    waiting = asyncio.create_task(made.infer(request(*[[1]] * 8)))
-    await turns()
-    with pytest.raises(Overloaded) as full:
-        made.check_room(ANONYMOUS)
-    assert full.value.retry_after_seconds > 0
-    with pytest.raises(Overloaded) as rejection:
-        await made.infer(request([2]))
-    assert str(rejection.value) == str(full.value)
-    device.go.set()
-    await asyncio.gather(held, waiting)
-    made.check_room(ANONYMOUS)
 
 
 class Ended:

@@ -1,8 +1,6 @@
 """Clients share the device and the queue, whatever each of them sends."""
 
-import asyncio
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +13,9 @@ from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots, Stream
 from service.errors import Overloaded, TagwerkError
 from service.types import ModelKey, Ragged
-from tests.engine.running import SAMPLING, hold, prompt, request, running_engine, turns
+from tests.engine.running import SAMPLING
 from tests.engine.test_scheduler import GRID, PLANNED, ignore, step_times
-from tests.fakes import Clock, Device
+from tests.fakes import Clock
 
 MODEL = ModelKey("tagger", "1")
 FLOODS, OTHER = 1, 2
@@ -236,41 +234,6 @@ def test_texts_that_wait_are_shared_as_sequences_are():
             slots.admit(text(client))
         with pytest.raises(Overloaded, match=f"the client's share is full: {room} of"):
             slots.admit(text(client))
-
-
-async def test_an_engine_knows_the_client_of_each_request():
-    device, order = Device(), []
-    async with running_engine(device) as made:
-        held = await hold(device, made)
-
-        async def infer(client: int) -> None:
-            await made.infer(replace(request([1, 2, 3]), clients=[client]))
-            order.append(client)
-
-        asked = [asyncio.create_task(infer(client)) for client in [FLOODS] * 4 + [OTHER] * 2]
-        await turns()
-        with pytest.raises(Overloaded, match="share of the queue is full"):
-            await made.infer(replace(request([1], [2]), clients=[FLOODS]))
-        device.go.set()
-        await asyncio.gather(held, *asked)
-    assert set(order[:4]) == {FLOODS, OTHER}, "half of the first batch is the other's"
-
-
-async def test_an_engine_knows_the_client_of_each_text():
-    device, order = Device(), []
-    async with running_engine(device) as made:
-        held = await hold(device, made)
-
-        async def generate(client: int) -> None:
-            async for _ in made.generate(replace(prompt(1), client=client)):
-                pass
-            order.append(client)
-
-        asked = [asyncio.create_task(generate(client)) for client in [FLOODS] * 4 + [OTHER]]
-        await turns()
-        device.go.set()
-        await asyncio.gather(held, *asked)
-    assert OTHER in order[:3], "it has one of the two slots first"
 
 
 def test_the_tokens_of_a_key_are_limited_as_its_sequences_are():

@@ -47,16 +47,6 @@ async def test_only_texts_that_request_logprobs_have_them(device, made):
     assert set(device.fetched) == {frozenset()}, "nobody of the step asked"
 
 
-async def test_a_text_whose_deadline_passes_in_the_queue_says_so(device, made):
-    held = await hold(device, made)
-    with pytest.raises(DeadlineExceeded) as late:
-        await anext(made.generate(prompt(1, seconds=0.05)))
-    assert late.value.stages["queue"] > 0
-    assert late.value.stages["inference"] == 0
-    device.go.set()
-    await held
-
-
 async def test_texts_that_leave_the_queue_make_room_at_once(device, made):
     device.go.clear()  # no stream has a slot any more
     held = asyncio.create_task(made.infer(request([99])))

@@ -426,4 +426,5 @@ async def test_a_client_that_goes_before_its_request_is_whole_is_no_error_of_the
         counted = context.metrics.exposition().decode()
         assert 'status="499"' in counted
         assert 'status="500"' not in counted
+        assert "tagwerk_cancelled_total 0.0" in counted, "it has not begun"
     assert not [record for record in caplog.records if record.exc_info]

@@ -338,22 +338,6 @@ def test_the_same_is_counted_and_logged_on_both_ways(narrow, monkeypatch, capfd)
     assert len(plain[1]) == 14
 
 
-@both_ways
-async def test_one_that_does_not_arrive_is_counted_and_logged_too(way):
-    async with running() as service:
-        connection, wire = service.send(way(post("/tag", b"{", length=10)))
-        connection._give_up()
-        assert [answer.status for answer in answers(wire)] == [408]
-        assert wire.closed
-        connection.connection_lost(None)
-        connection, _ = service.send(way(post("/tag", b"{", length=10)))
-        connection.connection_lost(None)
-        await turns()
-        for status in ("408", "499"):
-            assert service.metric("requests_total", route="/tag", status=status) == 1
-        assert service.metric("cancelled_total") == 0, "it has not begun"
-
-
 async def test_while_the_service_drains_answers_close_their_connections():
     async with running() as service:
         await service.hold()

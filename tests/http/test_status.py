@@ -14,14 +14,6 @@ def metrics(client: httpx.Client) -> dict[str, float]:
     }
 
 
-def test_probes(client):
-    assert client.get("/livez").json() == {"status": "alive"}
-    for path in ("/readyz", "/healthz"):
-        ready = client.get(path)
-        assert ready.status_code == 200
-        assert ready.json()["status"] == "ready"
-
-
 def test_models_are_listed_and_described(client):
     answer = client.get("/models").json()
     models = {model["name"]: model for model in answer["models"]}

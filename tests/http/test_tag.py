@@ -130,14 +130,6 @@ def test_tokens_are_taken_as_they_are(client):
         assert first[0]["text"][token["start"] : token["end"]] == token["text"]
 
 
-def test_one_sentence_of_five_thousand_words_is_tagged_whole(client):
-    (result,) = tag(client, tokens=[["The", "old", "dog", "sleeps"] * 1250])["results"]
-    tags = [token["upos"] for token in result["sentences"][0]["tokens"]]
-    assert len(tags) == 5000
-    middle = tags[400:-400]
-    assert all(middle[i : i + 4] == ["DET", "ADJ", "NOUN", "VERB"] for i in range(0, 4000, 4)), "a seam shows"
-
-
 def test_multiword_tokens_name_their_tokens(client):
     (result,) = tag(client, text="She didn't see it, and they'd've gone.")["results"]
     (sentence,) = result["sentences"]

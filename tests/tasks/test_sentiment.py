@@ -33,12 +33,6 @@ def test_windows_hold_each_word_once_in_order_and_are_about_as_long_as_each_othe
         assert words == [WORDS[place % 40] for place in range(length)] or ids[before:] == [UNK]
 
 
-def test_a_blank_text_is_one_unknown_word():
-    ids = [7]
-    assert list(Sentiment(classifier(), 4).encode([], ids)) == [1]
-    assert ids == [7, UNK]
-
-
 def test_the_windows_of_a_text_count_by_their_lengths():
     task = Sentiment(classifier(), 4)
     probabilities = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
