@@ -20,7 +20,7 @@ from loadtests.drift import BOUND, LEAST_TEXTS, Drift, Kind, drift_between, send
 from loadtests.text import running_text
 from tests import faults
 from tests.conftest import ROOT, Server, free_port, start_server
-from tests.e2e.processes import only, servers
+from tests.e2e.processes import servers
 from tests.e2e.test_server import wait_until
 from tests.faults import Fault, with_checksums
 from tests.tiny_store import NAME
@@ -239,26 +239,19 @@ def test_what_only_loading_finds_refuses_the_version_and_all_else_answers(server
     assert "Traceback" not in server.log.read_text()
 
 
-def test_a_version_at_which_its_process_dies_three_times_is_refused_and_the_others_serve(store, tmp_path):
+def test_a_version_at_which_its_process_dies_three_times_is_refused_and_the_others_serve(server, store):
     """Killed from outside: to the supervisor no other than a model that takes the process with it."""
-    mine = Path(shutil.copytree(store, tmp_path / "store"))
-    copy = shutil.copytree(mine / NAME / "1", mine / NAME / "2")
-    faults.rewrite_manifest(copy, version="2")
-    with start_server(tmp_path / "log", **SETTINGS, TAGWERK_MODEL_STORE=str(mine)) as server:
-        for death in range(1, 4):
-            text = f": loads {NAME}/2"
-            wait_until(lambda: server.log.read_text().count(text) == death, SECONDS)  # noqa: B023 (it ends in the loop)
-            os.kill(only(server), signal.SIGKILL)
-        server.wait_until_ready()
-        wait_until(lambda: serves_version(server, "1"), SECONDS)
-        assert states(server, "/models")["2"]["reason"] == (
-            "a process ended with status -9 while it loaded this version, 3 times"
-        )
-        assert httpx.post(f"{server.url}/classify", json={"text": "lovely"}).status_code == 200
-        assert server.stop() == 0
-
-
-def serves_version(server: Server, version: str) -> bool:
-    """True where a version of the tagger answers."""
-    answer = httpx.post(f"{server.url}/tag", json={"text": "The dog sees the cat."})
-    return answer.status_code == 200 and answer.json()["version"] == version
+    wait_until(lambda: len(servers(server)) == 1)
+    serving, fault = servers(server), Fault("none of its files", lambda folder: None, "")
+    drop(store, "99", fault)
+    for death in range(1, 4):
+        text = f": loads {NAME}/99"
+        wait_until(lambda: server.log.read_text().count(text) == death, SECONDS)  # noqa: B023 (it ends in the loop)
+        (loading,) = servers(server) - serving
+        os.kill(loading, signal.SIGKILL)
+    wait_until(lambda: states(server, "/models").get("99", {}).get("state") == "refused", SECONDS)
+    assert states(server, "/models")["99"]["reason"] == (
+        "a process ended with status -9 while it loaded this version, 3 times"
+    )
+    check_others_answer(server, fault)
+    wait_until(lambda: servers(server) == serving)

@@ -277,12 +277,14 @@ def test_at_a_start_the_other_processes_begin_with_the_second_version(monkeypatc
     for slot in board.slots[: number + 1]:
         slot.state = State.READY if slot in board.slots[:ready] else State.STARTING
 
-    def make_engine(own: Settings, versions: list[ModelVersion], *rest: object, low_priority: bool, **more: object):
+    def make_engine(own: Settings, versions: list[ModelVersion], *rest: object, low_priority: bool, **more: Any):
         assert ("".join(version.key.name for version in versions), low_priority) == (order, low)
+        more["on_progress"](versions[0].key, 0)
         raise InterruptedError
 
     monkeypatch.setattr(server_process, "set_process_name", lambda name: None)
     monkeypatch.setattr(server_process, "make_engine", make_engine)
     with pytest.raises(InterruptedError):
         run_server(settings, number, cast(Any, SimpleNamespace(board=board.file)))
-    assert board.slots[number].progress == len("dcbax")
+    assert board.slots[number].progress == len("dcbax") + 1
+    assert board.slots[number].status.read().loading == ModelKey(order[0], "1"), "the others know what it loads"
