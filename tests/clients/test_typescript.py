@@ -14,7 +14,7 @@ from tests.conftest import ROOT, Server
 from tests.node import install, run_node
 from tests.page.chromium import FLAGS, WANTED, find_chromium
 
-STRICT = ("--noEmit", "--strict", "--skipLibCheck", "false", "--module", "nodenext", "--target", "es2022")
+STRICT = ("--strict", "--skipLibCheck", "false", "--module", "nodenext", "--target", "es2022")
 COMPILER = "node_modules/typescript/bin/tsc"
 CALLER = """
 import { Client, Refused, type Tagged } from "tagwerk-client";
@@ -98,38 +98,37 @@ def test_the_types_are_those_of_the_service(project: Path) -> None:
     assert generated(project) == (SOURCE / "src" / "schema.ts").read_text(), "make typescript-types writes them anew"
 
 
-def test_a_compiler_knows_the_fields_of_requests_and_answers(caller: Path) -> None:
+@pytest.fixture(scope="module")
+def errors(caller: Path) -> str:
+    """Compiles the caller, the program of the client's page, and mistakes; returns the errors."""
     (page,) = re.findall(r"^```ts\n(.*?)^```", (SOURCE / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     (caller / "page.ts").write_text(page)
     head = 'import { Client } from "tagwerk-client";\nconst client = new Client();\n'
     (caller / "wrong.ts").write_text(head + "\n".join(MISTAKES.values()))
-    errors = run_node(caller, "node", COMPILER, *STRICT, "caller.ts", "page.ts", "wrong.ts").stdout
+    return run_node(caller, "node", COMPILER, *STRICT, "caller.ts", "page.ts", "wrong.ts").stdout
+
+
+def test_a_compiler_knows_the_fields_of_requests_and_answers(errors: str) -> None:
     for line, word in enumerate(MISTAKES, start=3):
         assert re.search(rf"^wrong\.ts\({line},.*{word}", errors, re.MULTILINE), errors
     assert set(re.findall(r"^(\S+)\(", errors, re.MULTILINE)) == {"wrong.ts"}, errors
 
 
-@pytest.fixture(scope="module")
-def compiled(caller: Path) -> Path:
-    """Returns the folder, with the caller as JavaScript."""
-    done = run_node(caller, "node", COMPILER, "--module", "nodenext", "--target", "es2022", "caller.ts")
-    assert done.returncode == 0, done.stdout
-    return caller
-
-
-def test_node_calls_the_service(compiled: Path, server: Server) -> None:
+@pytest.mark.usefixtures("errors")  # beside which the compiler writes the caller as JavaScript
+def test_node_calls_the_service(caller: Path, server: Server) -> None:
     program = f'import {{ calls }} from "./caller.js"; console.log(JSON.stringify(await calls("{server.url}")));'
-    done = run_node(compiled, "node", "--input-type=module", "--eval", program)
+    done = run_node(caller, "node", "--input-type=module", "--eval", program)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout) == ANSWERS
 
 
-def test_a_browser_calls_the_service(compiled: Path, server: Server) -> None:
+@pytest.mark.usefixtures("errors")
+def test_a_browser_calls_the_service(caller: Path, server: Server) -> None:
     path = find_chromium()
     if path is None:
         pytest.skip(WANTED)
-    packed = compiled / "node_modules" / "tagwerk-client" / "dist"
-    script = (compiled / "caller.js").read_text().replace('"tagwerk-client"', '"./index.js"')
+    packed = caller / "node_modules" / "tagwerk-client" / "dist"
+    script = (caller / "caller.js").read_text().replace('"tagwerk-client"', '"./index.js"')
     scripts = {file.name: file.read_text() for file in packed.glob("*.js")} | {"caller.js": script}
 
     def serve(route: Route) -> None:
