@@ -202,14 +202,14 @@ def test_changes_at_the_same_time_lose_none(store):
         return config.model_copy(update={"models": {**config.models, name: PINNED}})
 
     def add(name: str) -> None:
-        for number in range(100):
+        for number in range(30):
             barrier.wait()
             change_serving(Settings(model_store=store), partial(put, f"{name}-{number}"))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(add, ("a", "b")))
     assert read_serving(Settings(model_store=store)).models == {
-        f"{name}-{number}": PINNED for name in "ab" for number in range(100)
+        f"{name}-{number}": PINNED for name in "ab" for number in range(30)
     }
 
 

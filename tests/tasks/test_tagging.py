@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from service.artifact.manifest import Endpoint, ModelVersion, TensorSpec
 from service.tasks import tagging
 from service.tasks.tagging import LONGEST_CACHED, Tagging, kept_of, windows
-from service.text.conllu import parse_features
 from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer
 from service.text.slices import finish
 from service.text.tokenizer import Token
@@ -70,11 +69,6 @@ def test_a_token_next_to_a_seam_has_context_on_both_sides(length):
     for piece in windows(length, 128):
         assert piece.start == 0 or piece.keep_start - piece.start >= 16
         assert piece.end == length or piece.end - piece.keep_end >= 16
-
-
-def test_features_are_read_as_conllu_has_them():
-    assert parse_features("_") == {}
-    assert parse_features("Mood=Ind|Tense=Past") == {"Mood": "Ind", "Tense": "Past"}
 
 
 @given(st.lists(st.integers(1, 40), max_size=8))

@@ -7,7 +7,6 @@ from service.text.languages import make_tokenizer
 from service.text.segmenter import Segmenter
 from service.text.slices import Sliced, finish
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import Token
 from tests.pipelines.ud_validity import check
 
 TOKENIZER = SpacyTokenizer()
@@ -43,19 +42,6 @@ def test_multiword_tokens_have_a_line_before_their_words():
     ]
     assert sentence.metadata == {"sent_id": "0", "text": '"I can\'t," she said.'}
     assert sentence[1]["feats"] == {"Foreign": "Yes", "Number": "Sing"}
-
-
-def test_text_has_one_space_where_tokens_are_apart():
-    (sentence,) = conllu.parse(write("One\n two ,\tthree\u00a0four."))
-    assert sentence.metadata["text"] == "One two , three four."
-
-
-def test_a_clients_own_token_may_hold_white_space():
-    tokens = [Token("New\tYork", 0, 8), Token("is\n\n", 9, 13)]
-    (sentence,) = conllu.parse(
-        whole(write_sentence({}, "New\tYork is\n\n", tokens, [Columns("X", "X", {})] * 2, range(14)))
-    )
-    assert [token["form"] for token in sentence] == ["New York", "is"]
 
 
 @given(st.text(st.sampled_from("ab'’n't. \n\t#_|=-1\u2028\x0c\u200bé🙂"), max_size=40).filter(str.strip))

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-import spacy
 from spacy.lang import char_classes
 
 from service.text.languages import named_tokenizer, tokenizer_name
@@ -11,21 +10,6 @@ from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.normalization import normalize
 from service.text.segmenter import Classifier, Segmenter
 from service.text.slices import finish
-
-TEXTS = {
-    "fr": "L'homme n'a pas vu aujourd'hui l'arc-en-ciel (10,5 %), dit-il à M. Dupont.",
-    "de": "Z.B. kostet das Fahrrad 1.200,50 € im Süd-Westen, sagte „Prof. Müller“.",
-    "he": "שלום, עולם! הכלב רואה את החתול (היום).",
-    "ar": "مرحبا، يا عالم! كم الساعة؟",
-    "ru": "Москва — столица, т.е. главный город; не так ли?",
-    "xx": "Hello, world! 3.5 (yes)",
-}
-
-
-@pytest.mark.parametrize("language", TEXTS)
-def test_tokens_are_those_of_spacy(language: str) -> None:
-    tokens = named_tokenizer(f"spacy-{language}").tokens(TEXTS[language])
-    assert [token.text for token in tokens] == [token.text for token in spacy.blank(language)(TEXTS[language])]
 
 
 def test_english_is_cut_as_its_treebank_does() -> None:

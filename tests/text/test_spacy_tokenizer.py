@@ -150,12 +150,19 @@ def test_the_same_tokens_as_spacy_by_the_same_rules() -> None:
 
 # Whose rules come with spaCy, in several scripts.
 LANGUAGES = "ar bg ca de el es fa fi fr he hi it nl pl pt ru tr uk".split()
+FURTHER = {
+    "fr": "L'homme n'a pas vu aujourd'hui l'arc-en-ciel (10,5 %), dit-il à M. Dupont.",
+    "de": "Z.B. kostet das Fahrrad 1.200,50 € im Süd-Westen, sagte „Prof. Müller“.",
+    "he": "שלום, עולם! הכלב רואה את החתול (היום).",
+    "ar": "مرحبا، يا عالم! كم الساعة؟",
+    "ru": "Москва — столица, т.е. главный город; не так ли?",
+}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_other_languages_have_the_tokens_of_spacy(language: str) -> None:
     nlp, tokenizer = spacy.blank(language), named_tokenizer(f"spacy-{language}")
-    for text in import_module(f"spacy.lang.{language}.examples").sentences:
+    for text in [*import_module(f"spacy.lang.{language}.examples").sentences, FURTHER.get(language, "")]:
         assert [token.text for token in tokenizer.tokens(text)] == [
             token.text for token in nlp(text) if not token.is_space
         ]
