@@ -139,19 +139,16 @@ def test_an_error_of_the_source_reaches_who_takes_the_results(caller: Client) ->
         list(caller.classify_lines(source()))
 
 
-def test_many_calls_run_at_once_in_one_event_loop(server: Server) -> None:
-    async def run() -> None:
-        async with AsyncClient(server.url, timeout_seconds=120, connections=8) as asynchronous:
+async def test_many_calls_run_at_once_in_one_event_loop(server: Server) -> None:
+    async with AsyncClient(server.url, timeout_seconds=120, connections=8) as asynchronous:
 
-            async def lines() -> int:
-                return len([one async for one in asynchronous.tag_lines(f"Dog {i} barks." for i in range(200))])
+        async def lines() -> int:
+            return len([one async for one in asynchronous.tag_lines(f"Dog {i} barks." for i in range(200))])
 
-            counting = asyncio.create_task(lines())
-            classified = await asyncio.gather(*(asynchronous.classify(f"Film {i} is good.") for i in range(1, 201)))
-            assert {one.label for (one,) in classified} == {"positive"}
-            assert await counting == 200
-
-    asyncio.run(run())
+        counting = asyncio.create_task(lines())
+        classified = await asyncio.gather(*(asynchronous.classify(f"Film {i} is good.") for i in range(1, 201)))
+        assert {one.label for (one,) in classified} == {"positive"}
+        assert await counting == 200
 
 
 @pytest.mark.parametrize(

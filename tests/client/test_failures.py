@@ -68,10 +68,6 @@ def good() -> web.Response:
     return web.json_response(GOOD)
 
 
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 60))
-
-
 async def test_refused_requests_are_sent_again_after_retry_after_at_different_moments() -> None:
     script = Script(*[lambda: problem(429, 1)] * 6, good)
     async with serving(script) as client:

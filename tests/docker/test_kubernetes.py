@@ -1,6 +1,5 @@
 """The Helm chart and its output: by the schemas that kubernetes-validate carries, and for what no schema asks."""
 
-import asyncio
 import json
 import re
 import subprocess
@@ -88,16 +87,13 @@ def test_a_pod_can_do_nothing_that_it_need_not(pod):
     }
 
 
-def test_probes_ask_what_the_service_answers():
+async def test_probes_ask_what_the_service_answers():
     """A pod that loads its models gets no requests, and is not killed for it."""
-
-    async def answers() -> dict[str, int]:
-        app = create_app(made_context())  # which has loaded no models
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
-            return {kind: (await client.get(probe["path"])).status_code for kind, probe in probes.items()}
-
     probes = {kind: CONTAINER[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")}
-    assert asyncio.run(answers()) == {"startup": 503, "readiness": 503, "liveness": 200}
+    app = create_app(made_context())  # which has loaded no models
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+        answers = {kind: (await client.get(probe["path"])).status_code for kind, probe in probes.items()}
+    assert answers == {"startup": 503, "readiness": 503, "liveness": 200}
     (port,) = CONTAINER["ports"]
     assert {probe["port"] for probe in probes.values()} == {port["name"]}
     assert port["containerPort"] == Settings.model_fields["port"].default

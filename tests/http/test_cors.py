@@ -1,7 +1,5 @@
 """Cross-origin requests, as the option allows them."""
 
-import asyncio
-
 import httpx
 
 from service.api.protocols.tensors import HEADER
@@ -10,30 +8,27 @@ from tests.http.scene import scene
 PAGE = "https://example.org"
 
 
-def ask(origins: tuple[str, ...], method: str, **headers: str) -> httpx.Response:
-    async def send() -> httpx.Response:
-        async with scene(cors_origins=origins) as client:
-            return await client.request(method, "/livez", headers={"Origin": PAGE, **headers})
-
-    return asyncio.run(send())
+async def ask(origins: tuple[str, ...], method: str, **headers: str) -> httpx.Response:
+    async with scene(cors_origins=origins) as client:
+        return await client.request(method, "/livez", headers={"Origin": PAGE, **headers})
 
 
-def preflight(origins: tuple[str, ...]) -> httpx.Response:
+async def preflight(origins: tuple[str, ...]) -> httpx.Response:
     wishes = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
-    return ask(origins, "OPTIONS", **wishes)
+    return await ask(origins, "OPTIONS", **wishes)
 
 
-def test_an_origin_that_is_allowed_may_ask_and_read_the_headers():
-    answer = preflight((PAGE, "http://localhost:3000"))
+async def test_an_origin_that_is_allowed_may_ask_and_read_the_headers():
+    answer = await preflight((PAGE, "http://localhost:3000"))
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == PAGE
     assert answer.headers["access-control-allow-methods"] == "GET, HEAD, POST"
-    got = ask((PAGE,), "GET")
+    got = await ask((PAGE,), "GET")
     assert got.headers["access-control-allow-origin"] == PAGE
     assert {"Retry-After", HEADER} <= set(got.headers["access-control-expose-headers"].split(", "))
-    assert ask(("*",), "GET").headers["access-control-allow-origin"] == "*"
+    assert (await ask(("*",), "GET")).headers["access-control-allow-origin"] == "*"
 
 
-def test_no_other_origin_may():
-    assert "access-control-allow-origin" not in preflight(("https://example.com",)).headers
-    assert "access-control-allow-origin" not in ask((), "GET").headers
+async def test_no_other_origin_may():
+    assert "access-control-allow-origin" not in (await preflight(("https://example.com",))).headers
+    assert "access-control-allow-origin" not in (await ask((), "GET")).headers

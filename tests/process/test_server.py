@@ -152,8 +152,8 @@ def test_the_socket_that_processes_share_never_blocks_and_has_its_whole_backlog(
     assert listens == [BACKLOG]
 
 
-def test_a_signal_is_logged_once_with_the_requests_in_flight(caplog):
-    async def ticks() -> None:
+async def test_a_signal_is_logged_once_with_the_requests_in_flight(caplog):
+    with caplog.at_level(logging.INFO, "tagwerk.server"):
         here = Scene(drain_delay_seconds=60)
         here.server.server_state.tasks = {1, 2, 3}  # type: ignore[arg-type]
         await here.server.on_tick(1)
@@ -162,53 +162,41 @@ def test_a_signal_is_logged_once_with_the_requests_in_flight(caplog):
         await here.server.on_tick(1)
         await here.server.on_tick(1)
         here.listening.close()
-
-    with caplog.at_level(logging.INFO, "tagwerk.server"):
-        asyncio.run(ticks())
     assert caplog.messages == ["SIGTERM: draining; requests in flight: 3"]
 
 
-def test_a_process_that_drains_is_not_counted_among_those_that_are_ready(here, monkeypatch):
+async def test_a_process_that_drains_is_not_counted_among_those_that_are_ready(here, monkeypatch):
     here.context.engine.state = State.READY
     monkeypatch.setattr(Engine, "models", lambda self: [ModelState(ModelKey("tagger", "1"), State.READY)])
     monkeypatch.setattr(Catalog, "update", lambda self, states: None)
     ready = partial(here.context.metrics.registry.get_sample_value, "tagwerk_ready_processes")
 
-    async def ticks() -> None:
-        await here.server.on_tick(1)
-        assert ready() == 1
-        here.server.handle_exit(signal.SIGTERM, None)
-        assert ready() == 1, "a signal handler may have interrupted what writes a metric"
-        await here.server.on_tick(2)
-        assert ready() == 0
-
-    asyncio.run(ticks())
+    await here.server.on_tick(1)
+    assert ready() == 1
+    here.server.handle_exit(signal.SIGTERM, None)
+    assert ready() == 1, "a signal handler may have interrupted what writes a metric"
+    await here.server.on_tick(2)
+    assert ready() == 0
 
 
-def test_what_the_supervisor_says_is_applied_once_each_time(here, monkeypatch):
+async def test_what_the_supervisor_says_is_applied_once_each_time(here, monkeypatch):
     applied: list[tuple[str, ...]] = []
     monkeypatch.setattr(Context, "update_models", lambda self: applied.append(here.board.service.read().defaults))
 
-    async def ticks() -> None:
-        for name in ("tagger", "other"):
-            here.board.service.write(ServiceStatus(defaults=(name,)))
-            for number in (1, 2):
-                await here.server.on_tick(number)
-
-    asyncio.run(ticks())
+    for name in ("tagger", "other"):
+        here.board.service.write(ServiceStatus(defaults=(name,)))
+        for number in (1, 2):
+            await here.server.on_tick(number)
     assert applied == [("tagger",), ("other",)]
 
 
-def test_the_file_of_keys_is_looked_at_once_a_second_and_garbage_at_each_tick(here):
+async def test_the_file_of_keys_is_looked_at_once_a_second_and_garbage_at_each_tick(here):
     looks, idles = list[None](), list[bool]()
     here.server._full_collections = cast(Any, SimpleNamespace(run_if_due=lambda idle: idles.append(idle)))
     here.context.authenticator = cast(Any, SimpleNamespace(reload_if_changed=lambda: looks.append(None)))
 
-    async def ticks() -> None:
-        for number in range(30):
-            await here.server.on_tick(number)
-
-    asyncio.run(ticks())
+    for number in range(30):
+        await here.server.on_tick(number)
     assert (len(looks), idles) == (3, [True] * 30)
 
 

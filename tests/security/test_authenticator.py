@@ -132,45 +132,42 @@ async def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_e
         assert (await ask()).status_code == 200
 
 
-def test_a_key_that_is_removed_is_of_no_use_and_a_file_that_is_missing_or_broken_changes_nothing(lock, caplog):
+async def test_a_key_that_is_removed_is_of_no_use_and_a_file_that_is_missing_or_broken_changes_nothing(lock, caplog):
     caplog.set_level(logging.INFO, "tagwerk")
     away = lock.path.with_name("away")
-
-    async def test() -> None:
-        async with scene(authenticator=lock.authenticator) as client:
-
-            def said() -> list[str]:
-                return [record.getMessage() for record in caplog.records if record.module == "keys"]
-
-            async def models(headers: dict[str, str]) -> httpx.Response:
-                lock.authenticator.reload_if_changed()
-                return await client.get("/models", headers=headers)
-
-            remove_key(lock.path, "rare")
-            check(await models(lock.rare), 401)
-            assert (await models(lock.web)).status_code == 200
-            for harm, reason in ((lock.path.rename, "No such file"), (break_file, "Invalid JSON")):
-                caplog.clear()
-                shutil.copy2(lock.path, away)
-                harm(lock.path.with_name("elsewhere"))
-                for _ in range(3):
-                    assert (await models(lock.web)).status_code == 200
-                    check(await models(lock.rare), 401)
-                (message,) = said()
-                assert reason in message
-                assert message.endswith("; the keys read before stay valid")
-                away.rename(lock.path)  # with the time of before
-                assert (await models(lock.web)).status_code == 200
-                assert said()[1:] == ["the keys are read again"]
-            remove_key(lock.path, "web")
-            check(await models(lock.web), 401)
-            lock.path.write_text("[]")
-            check(await models(lock.boss), 401)
 
     def break_file(unused: Path) -> None:
         lock.path.write_text("broken")
 
-    asyncio.run(test())
+    async with scene(authenticator=lock.authenticator) as client:
+
+        def said() -> list[str]:
+            return [record.getMessage() for record in caplog.records if record.module == "keys"]
+
+        async def models(headers: dict[str, str]) -> httpx.Response:
+            lock.authenticator.reload_if_changed()
+            return await client.get("/models", headers=headers)
+
+        remove_key(lock.path, "rare")
+        check(await models(lock.rare), 401)
+        assert (await models(lock.web)).status_code == 200
+        for harm, reason in ((lock.path.rename, "No such file"), (break_file, "Invalid JSON")):
+            caplog.clear()
+            shutil.copy2(lock.path, away)
+            harm(lock.path.with_name("elsewhere"))
+            for _ in range(3):
+                assert (await models(lock.web)).status_code == 200
+                check(await models(lock.rare), 401)
+            (message,) = said()
+            assert reason in message
+            assert message.endswith("; the keys read before stay valid")
+            away.rename(lock.path)  # with the time of before
+            assert (await models(lock.web)).status_code == 200
+            assert said()[1:] == ["the keys are read again"]
+        remove_key(lock.path, "web")
+        check(await models(lock.web), 401)
+        lock.path.write_text("[]")
+        check(await models(lock.boss), 401)
 
 
 async def test_the_log_names_the_key_and_holds_no_secret(lock, capfd):

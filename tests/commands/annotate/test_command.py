@@ -204,7 +204,7 @@ def test_the_documentation_lists_every_option():
     assert set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE)) == options
 
 
-def test_no_more_is_read_than_is_under_way(monkeypatch):
+async def test_no_more_is_read_than_is_under_way(monkeypatch):
     """Memory does not grow with the file: a line is read when one is written."""
     read = 0
 
@@ -223,14 +223,11 @@ def test_no_more_is_read_than_is_under_way(monkeypatch):
 
     monkeypatch.setitem(INFER, "classify", infer)
 
-    async def test() -> None:
-        processes, written = Processes(SETTINGS, [classifier()], job(processes=1), print), 0
-        processes._pipelines = SimpleNamespace(run=lambda **options: None)  # type: ignore[assignment]
-        processes._offer(None)
-        async for content, chunk in processes.annotated(encode, chunks()):
-            assert (content, chunk.end.lines) == (str(written).encode(), written + 1), "in order"
-            written += 1
-            assert read <= written + GROUP * (WINDOW + 1)
-        assert written == 1000
-
-    asyncio.run(test())
+    processes, written = Processes(SETTINGS, [classifier()], job(processes=1), print), 0
+    processes._pipelines = SimpleNamespace(run=lambda **options: None)  # type: ignore[assignment]
+    processes._offer(None)
+    async for content, chunk in processes.annotated(encode, chunks()):
+        assert (content, chunk.end.lines) == (str(written).encode(), written + 1), "in order"
+        written += 1
+        assert read <= written + GROUP * (WINDOW + 1)
+    assert written == 1000

@@ -151,7 +151,7 @@ def test_what_a_process_that_fails_had_is_annotated_by_the_others(
     ("size", "most", "number"),
     [(0, 4, 1), (2 * WORTH["classify"] - 1, 4, 1), (2 * WORTH["classify"], 4, 2), (10**12, 4, 4), (10**12, 1, 1)],
 )
-def test_processes_are_started_where_they_pay(monkeypatch, size, most, number):
+async def test_processes_are_started_where_they_pay(monkeypatch, size, most, number):
     class Started:
         def __init__(self, settings: Settings, *arguments: Any) -> None:
             if settings.host == "nowhere":
@@ -162,15 +162,11 @@ def test_processes_are_started_where_they_pay(monkeypatch, size, most, number):
 
     monkeypatch.setattr(processes, "WorkerProcess", Started)
 
-    async def started(settings: Settings) -> int:
+    for settings, wanted in ((SETTINGS, number), (Settings(host="nowhere"), 1)):  # where none can be started
         found = Processes(settings, [classifier()], job(processes=most), print)
         await found.start(size)
-        count = 1 + len(found._workers)
+        assert 1 + len(found._workers) == wanted
         await found.close()
-        return count
-
-    assert asyncio.run(started(SETTINGS)) == number
-    assert asyncio.run(started(Settings(host="nowhere"))) == 1, "where none can be started"
 
 
 @pytest.mark.parametrize(("longest", "sizes", "rows"), [(160, (1, 16), 64), (400, (1, 16), 40), (160, (1, 128), 128)])
