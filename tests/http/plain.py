@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
@@ -156,8 +156,3 @@ def kept(authenticator: Authenticator | None = None, **settings: Any) -> Iterato
         service = runner.run(block.__aenter__())
         yield runner, service
         runner.run(block.__aexit__(None, None, None))
-
-
-def run(test: Callable[[], Any]) -> None:
-    """Runs a test's coroutine."""
-    asyncio.run(asyncio.wait_for(test(), 60))

@@ -1,6 +1,5 @@
 """The body on its way in, without a server."""
 
-import asyncio
 import gzip
 from typing import Any
 
@@ -18,39 +17,40 @@ GZIP = {b"content-encoding": b"gzip"}
 @pytest.mark.parametrize(
     "chunks", [[LARGE + b"rest"], [LARGE, b"rest"], [LARGE + LARGE]], ids=["behind it", "in a later chunk", "twice"]
 )
-def test_what_follows_the_end_of_a_gzip_stream_ends_the_reading(chunks, limit):
-    async def read() -> int:
-        messages = [{"type": "http.request", "body": chunk, "more_body": chunk is not chunks[-1]} for chunk in chunks]
+async def test_what_follows_the_end_of_a_gzip_stream_ends_the_reading(chunks, limit):
+    messages = [{"type": "http.request", "body": chunk, "more_body": chunk is not chunks[-1]} for chunk in chunks]
 
-        async def receive():
-            return messages.pop(0)
-
-        body = Body(GZIP, receive, 4_000_000, no_hold)
-        body.limit = limit
-        for number in range(20):
-            if not (await body.receive())["more_body"]:
-                return number
-        raise AssertionError("it never ends")
-
-    with pytest.raises(InvalidInput, match="data follows its end"):
-        asyncio.run(read())
-
-
-def received(messages: list[dict[str, Any]], limit: int) -> bytes:
     async def receive():
         return messages.pop(0)
 
-    return asyncio.run(content_of(receive, limit))
+    body = Body(GZIP, receive, 4_000_000, no_hold)
+    body.limit = limit
+
+    async def read() -> None:
+        for _ in range(20):
+            assert (await body.receive())["more_body"]
+
+    with pytest.raises(InvalidInput, match="data follows its end"):
+        await read()
+
+
+async def received(messages: list[dict[str, Any]], limit: int) -> bytes:
+    async def receive():
+        return messages.pop(0)
+
+    return await content_of(receive, limit)
 
 
 @pytest.mark.parametrize("sizes", [[0], [10], [4, 6], [0, 9_999, 1, 0], [1] * 100], ids=str)
-def test_a_body_is_whole_in_however_many_messages_it_comes_up_to_its_limit(sizes):
+async def test_a_body_is_whole_in_however_many_messages_it_comes_up_to_its_limit(sizes):
     parts = [bytes([65 + number % 26]) * size for number, size in enumerate(sizes)]
     messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
     messages[-1] = {"type": "http.request", "body": parts[-1]}
-    assert received(messages, limit=10_000) == b"".join(parts)
+    assert await received(messages, limit=10_000) == b"".join(parts)
 
 
-def test_a_body_that_ends_before_it_is_complete_is_an_error():
+async def test_a_body_that_ends_before_it_is_complete_is_an_error():
     with pytest.raises(ClientGone):
-        received([{"type": "http.request", "body": b"some", "more_body": True}, {"type": "http.disconnect"}], limit=10)
+        await received(
+            [{"type": "http.request", "body": b"some", "more_body": True}, {"type": "http.disconnect"}], limit=10
+        )

@@ -17,7 +17,7 @@ from service.pipelines.run import SLICE_SECONDS, advance
 from service.text.slices import Sliced
 from tests.engine.running import until
 from tests.fakes import failing
-from tests.http.plain import Answer, Service, answers, run, running
+from tests.http.plain import Answer, Service, answers, running
 from tests.http.scene import SequenceModelDevice
 from tests.http.wire import GET, application, post, turns
 
@@ -308,7 +308,7 @@ async def all_kinds(service: Service, way: Way, one: str, other: str, monkeypatc
     await until(lambda: not service.context.engine._waiting)
 
 
-def test_the_same_is_counted_and_logged_on_both_ways(narrow, monkeypatch, capfd):
+async def test_the_same_is_counted_and_logged_on_both_ways(narrow, monkeypatch, capfd):
     def lines() -> Iterator[dict[str, Any]]:
         for line in capfd.readouterr().err.splitlines():
             fields = json.loads(line)
@@ -319,20 +319,15 @@ def test_the_same_is_counted_and_logged_on_both_ways(narrow, monkeypatch, capfd)
             if fields.pop("logger") == "tagwerk.request":
                 yield {name: value for name, value in fields.items() if name not in ("time", "ms", "batch")}
 
-    def found(way: Way) -> tuple[dict[str, float], list[dict[str, Any]]]:
-        seen: dict[str, float] = {}
-
-        async def test() -> None:
-            authenticator, one, other = narrow
-            async with running(authenticator, log_format="json", **SMALL_QUEUE) as service:
-                await all_kinds(service, way, one, other, monkeypatch)
-                await turns()
-                seen.update(counts(service))
-
-        run(test)
+    async def found(way: Way) -> tuple[dict[str, float], list[dict[str, Any]]]:
+        authenticator, one, other = narrow
+        async with running(authenticator, log_format="json", **SMALL_QUEUE) as service:
+            await all_kinds(service, way, one, other, monkeypatch)
+            await turns()
+            seen = counts(service)
         return seen, list(lines())
 
-    plain, application_ = found(bytes), found(application)
+    plain, application_ = await found(bytes), await found(application)
     assert plain[1] == application_[1]
     assert plain[0] == application_[0]
     assert len(plain[1]) == 14

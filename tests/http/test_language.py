@@ -1,6 +1,5 @@
 """Requests to /tag whose texts do not say in which language they are, with taggers for English and French."""
 
-import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -22,25 +21,21 @@ def french() -> ModelVersion:
     return replace(version, manifest=version.manifest.model_copy(update={"name": "zz-fr", "language": "fr"}))
 
 
-def send(*requests: tuple[str, str, dict[str, Any]]) -> list[httpx.Response]:
+async def send(*requests: tuple[str, str, dict[str, Any]]) -> list[httpx.Response]:
     """Returns the answers to requests (method, path, arguments of httpx), one after another."""
-
-    async def test() -> list[httpx.Response]:
-        async with scene.scene(more=[french()]) as client:
-            return [await client.request(method, path, **arguments) for method, path, arguments in requests]
-
-    return asyncio.run(test())
+    async with scene.scene(more=[french()]) as client:
+        return [await client.request(method, path, **arguments) for method, path, arguments in requests]
 
 
-def tag(**body: Any) -> httpx.Response:
-    (answer,) = send(("POST", "/tag", {"json": {"language": "auto", **body}}))
+async def tag(**body: Any) -> httpx.Response:
+    (answer,) = await send(("POST", "/tag", {"json": {"language": "auto", **body}}))
     return answer
 
 
 @pytest.mark.parametrize("by", ["text", "tokens"])
-def test_each_text_is_tagged_by_a_model_of_its_language(by: str) -> None:
+async def test_each_text_is_tagged_by_a_model_of_its_language(by: str) -> None:
     texts = [FRENCH, ENGLISH, "", "1 + 1", FRENCH.upper()][: 5 if by == "text" else 2]
-    answer = tag(**{by: texts if by == "text" else [text.split() for text in texts]})
+    answer = await tag(**{by: texts if by == "text" else [text.split() for text in texts]})
     body = answer.json()
     answer_schemas.TagAnswer.model_validate(body, strict=True, extra="forbid")
     expected = [("fr", "zz-fr"), ("en", "tagger"), ("und", "tagger"), ("und", "tagger"), ("fr", "zz-fr")]
@@ -59,10 +54,10 @@ def server_timing(answer: httpx.Response) -> list[str]:
     ("body", "pointer"),
     [({"text": DANISH}, "/text"), ({"text": [ENGLISH, DANISH]}, "/text/1"), ({"tokens": [DANISH.split()]}, "/tokens")],
 )
-def test_a_text_in_a_language_without_a_model_is_refused_unless_a_model_is_named(
+async def test_a_text_in_a_language_without_a_model_is_refused_unless_a_model_is_named(
     body: dict[str, Any], pointer: str
 ) -> None:
-    refused, tagged = send(
+    refused, tagged = await send(
         ("POST", "/tag", {"json": {"language": "auto", **body}}),
         ("POST", "/tag", {"json": {"language": "auto", "model": "zz-fr", **body}}),
     )
@@ -75,8 +70,8 @@ def test_a_text_in_a_language_without_a_model_is_refused_unless_a_model_is_named
     assert (result["language"], result["model"]) == ("da", "zz-fr")
 
 
-def test_conllu_names_the_model_and_language_of_each_text() -> None:
-    answer = tag(text=[FRENCH, ENGLISH], format="conllu")
+async def test_conllu_names_the_model_and_language_of_each_text() -> None:
+    answer = await tag(text=[FRENCH, ENGLISH], format="conllu")
     comments = [line for line in answer.text.split("\n") if line.startswith("# ") and "text" not in line]
     found = [line.rpartition(", ")[2] if "generator" in line else line for line in comments]
     assert found == [
@@ -85,22 +80,22 @@ def test_conllu_names_the_model_and_language_of_each_text() -> None:
     ]
 
 
-def test_lines_may_leave_their_language_open() -> None:
+async def test_lines_may_leave_their_language_open() -> None:
     lines = [{"text": text, "language": "auto"} for text in (ENGLISH, DANISH, FRENCH)]
     content = "".join(json.dumps(line) + "\n" for line in lines)
-    (answer,) = send(("POST", "/tag", {"content": content, "headers": {"Content-Type": "application/x-ndjson"}}))
+    (answer,) = await send(("POST", "/tag", {"content": content, "headers": {"Content-Type": "application/x-ndjson"}}))
     first, second, third = map(json.loads, answer.text.splitlines())
     assert [first["results"][0]["language"], third["results"][0]["language"]] == ["en", "fr"]
     assert second["error"]["status"] == 422
 
 
-def test_languages_lists_those_that_are_served_and_those_that_are_identified() -> None:
-    (answer,) = send(("GET", "/languages", {}))
+async def test_languages_lists_those_that_are_served_and_those_that_are_identified() -> None:
+    (answer,) = await send(("GET", "/languages", {}))
     body = answer.json()
     assert {(one["language"], one["model"]) for one in body["languages"]} == {("en", "tagger"), ("fr", "zz-fr")}
     assert set("en fr es pt de nl sv da it pl fi".split()) <= set(body["identified"])
 
 
-def test_a_named_language_excludes_a_model() -> None:
-    answer = tag(text=ENGLISH, language="fr", model="tagger")
+async def test_a_named_language_excludes_a_model() -> None:
+    answer = await tag(text=ENGLISH, language="fr", model="tagger")
     assert answer.status_code == 422
