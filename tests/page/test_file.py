@@ -11,14 +11,17 @@ from tests.page.driving import run, until
 
 DROP = """([name, content]) => {
     const transfer = new DataTransfer();
-    transfer.items.add(new File([Uint8Array.from(atob(content), (c) => c.charCodeAt(0))], name));
+    const zeros = typeof content === "number";
+    const bytes = zeros ? new Uint8Array(content) : Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+    transfer.items.add(new File([bytes], name));
     document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
 }"""
 
 
-def drop(page, name: str, content: str | bytes) -> None:
+def drop(page, name: str, content: str | bytes | int) -> None:
+    """Drops a file with a content, or with a number of zeros."""
     raw = content.encode() if isinstance(content, str) else content
-    page.evaluate(DROP, [name, base64.b64encode(raw).decode()])
+    page.evaluate(DROP, [name, raw if isinstance(raw, int) else base64.b64encode(raw).decode()])
 
 
 def saved(page, panel: str, summary: str) -> tuple[str, list[dict[str, str]]]:
@@ -81,7 +84,7 @@ def test_a_text_that_cannot_be_answered_costs_no_other(page):
         ("tag", "a.csv", "id,review\n1,Good.\n", 'a.csv has no column "text", but id, review.'),
         ("tag", "a.txt", b"caf\xe9", "a.txt is not text in UTF-8."),
         ("classify", "a.txt", " \n\n", "a.txt has no text."),
-        ("classify", "a.txt", "x" * 10_000_001, "a.txt is larger than 10 MB."),
+        ("classify", "a.txt", 10_000_001, "a.txt is larger than 10 MB."),
         ("generate", "a.txt", "ROMEO:", "Files of texts are answered by Tag and by Classify."),
     ],
 )
