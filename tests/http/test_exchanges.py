@@ -371,3 +371,19 @@ async def test_the_bytes_of_a_plain_body_are_in_progress_until_it_is_answered():
             await until(lambda: answers(wire))  # noqa: B023 (called in the same turn)
             assert service.context.bytes_in_progress == 0
         assert service.through_application == 0
+
+
+async def test_a_stream_in_http_1_0_ends_with_its_connection_and_has_no_chunks():
+    async with running() as service:
+        events = b'{"prompt": "a", "max_tokens": 3, "seed": 1, "stream": true}'
+        _, wire = service.send(post("/generate", events).replace(b"HTTP/1.1", b"HTTP/1.0"))
+        await until(lambda: wire.closed)
+        head, _, body = b"".join(wire.written).partition(b"\r\n\r\n")
+        assert b"transfer-encoding" not in head
+        assert b"content-length" not in head
+        assert b"connection: close" in head
+        assert body.startswith(b"event: ") or body.startswith(b"data: ")
+        assert body.endswith(b"\n\n")
+        _, wire = service.send(GET.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        await until(lambda: wire.closed)
+        assert wire.answers()[0][2] == {"status": "alive"}
