@@ -1,6 +1,6 @@
 """Taggers of further languages, taught by a multilingual transformer that labels sentences to read aloud."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from service.artifact.manifest import DataSource
@@ -8,6 +8,7 @@ from service.text.languages import tokenizer_name
 from service.text.vocabulary import Vocabulary
 from training.data import corpora, genders, german, treebank
 from training.data.catalogue import CORPORA
+from training.data.related import Convention
 from training.data.splits import without_overlap
 from training.data.treebank import NOTHING, Tree
 from training.models.segmenter import SENTENCES, TOKENS
@@ -27,6 +28,8 @@ MAPPED = (
     "so as well, {} agree with the treebank."
 )
 
+RELATED = "It has learned from {} as well, as far as its treebank could have the tags."
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaughtTaggingRecipe(TaggingRecipe):
@@ -36,11 +39,14 @@ class TaughtTaggingRecipe(TaggingRecipe):
         of_dev: sentences at the start of dev that are learned from, where train is mapped; dev is the rest.
         native: how often each of them is read in an epoch.
         corrected: whether the features of train are corrected by `training.data.german`.
+        related: corpora of other treebanks of the language, which are learned from as far as this one could have their
+            tags (`training.data.related`).
     """
 
     of_dev: int = 0
     native: int = 1
     corrected: bool = False
+    related: tuple[str, ...] = ()
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> Tagging:
         splits, sources = self.parts(measured=bool(vocabularies))
@@ -51,7 +57,7 @@ class TaughtTaggingRecipe(TaggingRecipe):
 
         Args:
             measured: whether a version is only measured. It has its labels, so that train is not corrected, which takes
-                a lexicon.
+                a lexicon, and other treebanks are not read.
         """
         read = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
         splits, _ = without_overlap(read, lambda tree: tree.forms)
@@ -61,7 +67,17 @@ class TaughtTaggingRecipe(TaggingRecipe):
             lexicon = genders.lexicon()
             splits["train"], sources = german.corrected(splits["train"], learned, lexicon), (*sources, lexicon.source)
         splits["train"] += learned
+        if self.related and not measured:
+            splits["train"] += self._compatible(splits) * self.native
+            sources = (*sources, *(source for corpus in self.related for source in corpora.sources(corpus)))
         return {split: [_without_xpos(tree) for tree in trees] for split, trees in splits.items()}, sources
+
+    def _compatible(self, splits: Mapping[str, Sequence[Tree]]) -> list[Tree]:
+        """Returns the sentences of related treebanks that dev and test do not have."""
+        measured = {tree.forms for split in ("dev", "test") for tree in splits[split]}
+        texts = (corpora.read(corpus, file) for corpus in self.related for file in CORPORA[corpus].files)
+        others = [tree for text in texts for tree in treebank.read(text) if tree.forms not in measured]
+        return Convention(splits["train"]).compatible(others)
 
 
 def _without_xpos(tree: Tree) -> Tree:
@@ -77,19 +93,22 @@ def _recipe(
     of_dev: int = 0,
     native: int = 1,
     corrected: bool = False,
+    related: tuple[str, ...] = (),
 ) -> TaughtTaggingRecipe:
     """Returns a recipe. text: what the treebank has; agreement: of a train part that is mapped, with test."""
     mapped = [MAPPED.format(agreement)] if agreement else []
+    others = [RELATED.format(" and ".join(CORPORA[other].title for other in related))] if related else []
     return TaughtTaggingRecipe(
         name=f"tagger-{tag}",
         description=f"Tags {language} words with universal parts of speech, features and lemmas",
         language=tag,
         licence=CORPORA[corpus].licence,
-        limits=" ".join([f"Measured on its treebank alone, {text}.", *mapped, TUNED]),
+        limits=" ".join([f"Measured on its treebank alone, {text}.", *mapped, *others, TUNED]),
         corpus=corpus,
         of_dev=of_dev,
         native=native,
         corrected=corrected,
+        related=related,
         tokenizer=tokenizer_name(tag),
         segmentation=(TOKENS, SENTENCES),
         lemmas=True,
@@ -162,6 +181,8 @@ RECIPES = {
             "Wikipedia",
             "97.52 % of UPOS, 97.49 of features, 94.01 of lemmas",
             of_dev=1000,
+            native=2,
+            related=("alpino",),
         ),
         _recipe("pt", "Portuguese", "bosque", "news of Portugal and Brazil"),
         _recipe(

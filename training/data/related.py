@@ -1,0 +1,46 @@
+"""Reads sentences of other treebanks of a language, with those of their tags that the treebank itself could have."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from training.data.treebank import NOTHING, UNLABELLED, Tree, Word
+
+LEAST = 3  # words, from which on a form has only tags that it has been seen with
+
+
+class Convention:
+    """The tags, features and lemmas that words of a treebank have. Args: trees: its sentences."""
+
+    def __init__(self, trees: Iterable[Tree]) -> None:
+        self._upos, self._feats, self._lemmas = (defaultdict[object, Counter[str]](Counter) for _ in range(3))
+        self._features: set[tuple[str, str]] = set()
+        for tree in trees:
+            for word in tree.words:
+                form = word.form.lower()
+                self._upos[form][word.upos] += 1
+                self._feats[form, word.upos][word.feats] += 1
+                self._lemmas[form, word.upos][word.lemma] += 1
+                self._features.add((word.upos, word.feats))
+
+    def compatible(self, trees: Sequence[Tree]) -> list[Tree]:
+        """Returns sentences of another treebank, without the tags that this one does not have.
+
+        A form that it has three times or more keeps a tag that it has here, features are those of a word with the same
+        tag, and a word whose tag is left out has none of the others. UNLABELLED, or no lemma, is in their place.
+        """
+        return [replace(tree, words=tuple(map(self._compatible, tree.words))) for tree in trees]
+
+    def _compatible(self, word: Word) -> Word:
+        form = word.form.lower()
+        if not _may_be(self._upos[form], word.upos):
+            return word._replace(upos=UNLABELLED, feats=UNLABELLED, lemma=NOTHING)
+        known = (word.upos, word.feats) in self._features and _may_be(self._feats[form, word.upos], word.feats)
+        return word._replace(
+            feats=word.feats if known else UNLABELLED,
+            lemma=word.lemma if _may_be(self._lemmas[form, word.upos], word.lemma) else NOTHING,
+        )
+
+
+def _may_be(found: Counter[str], tag: str) -> bool:
+    return found.total() < LEAST or tag in found
