@@ -1,11 +1,13 @@
 """Reads sentences of other treebanks of a language, with those of their tags that the treebank itself could have."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from training.data.treebank import NOTHING, UNLABELLED, Tree, Word
 
+LEFT_OUT = {"upos": UNLABELLED, "feats": UNLABELLED, "lemma": NOTHING}  # what is in place of a column
+COLUMNS = tuple(LEFT_OUT)
 LEAST = 3  # words, from which on a form has only tags that it has been seen with
 
 
@@ -23,23 +25,28 @@ class Convention:
                 self._lemmas[form, word.upos][word.lemma] += 1
                 self._features.add((word.upos, word.feats))
 
-    def compatible(self, trees: Sequence[Tree]) -> list[Tree]:
+    def compatible(self, trees: Sequence[Tree], columns: Collection[str] = COLUMNS) -> list[Tree]:
         """Returns sentences of another treebank, without the tags that this one does not have.
 
         A form that it has three times or more keeps a tag that it has here, features are those of a word with the same
-        tag, and a word whose tag is left out has none of the others. UNLABELLED, or no lemma, is in their place.
-        """
-        return [replace(tree, words=tuple(map(self._compatible, tree.words))) for tree in trees]
+        tag, and a word whose tag is left out has none of the others.
 
-    def _compatible(self, word: Word) -> Word:
+        Args:
+            columns: of COLUMNS; all others are left out.
+        """
+        return [replace(tree, words=tuple(self._compatible(w, columns) for w in tree.words)) for tree in trees]
+
+    def _compatible(self, word: Word, columns: Collection[str]) -> Word:
         form = word.form.lower()
-        if not _may_be(self._upos[form], word.upos):
-            return word._replace(upos=UNLABELLED, feats=UNLABELLED, lemma=NOTHING)
-        known = (word.upos, word.feats) in self._features and _may_be(self._feats[form, word.upos], word.feats)
-        return word._replace(
-            feats=word.feats if known else UNLABELLED,
-            lemma=word.lemma if _may_be(self._lemmas[form, word.upos], word.lemma) else NOTHING,
-        )
+        upos = _may_be(self._upos[form], word.upos)
+        fits = {
+            "upos": upos,
+            "feats": upos
+            and (word.upos, word.feats) in self._features
+            and _may_be(self._feats[form, word.upos], word.feats),
+            "lemma": upos and _may_be(self._lemmas[form, word.upos], word.lemma),
+        }
+        return word._replace(**{c: absent for c, absent in LEFT_OUT.items() if c not in columns or not fits[c]})
 
 
 def _may_be(found: Counter[str], tag: str) -> bool:

@@ -8,7 +8,7 @@ from service.text.languages import tokenizer_name
 from service.text.vocabulary import Vocabulary
 from training.data import corpora, genders, german, treebank
 from training.data.catalogue import CORPORA
-from training.data.related import Convention
+from training.data.related import COLUMNS, Convention
 from training.data.splits import without_overlap
 from training.data.treebank import NOTHING, Tree
 from training.models.segmenter import SENTENCES, TOKENS
@@ -28,7 +28,7 @@ MAPPED = (
     "so as well, {} agree with the treebank."
 )
 
-RELATED = "It has learned from {} as well, as far as its treebank could have the tags."
+RELATED = "It has also learned from {}, as far as its own treebank could have the tags."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +39,16 @@ class TaughtTaggingRecipe(TaggingRecipe):
         of_dev: sentences at the start of dev that are learned from, where train is mapped; dev is the rest.
         native: how often each of them is read in an epoch.
         corrected: whether the features of train are corrected by `training.data.german`.
-        related: corpora of other treebanks of the language, which are learned from as far as this one could have their
+        related: the corpus of another treebank of the language, which is learned from as far as this one could have its
             tags (`training.data.related`).
+        related_columns: what is learned from it.
     """
 
     of_dev: int = 0
     native: int = 1
     corrected: bool = False
-    related: tuple[str, ...] = ()
+    related: str = ""
+    related_columns: tuple[str, ...] = COLUMNS
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> Tagging:
         splits, sources = self.parts(measured=bool(vocabularies))
@@ -69,15 +71,15 @@ class TaughtTaggingRecipe(TaggingRecipe):
         splits["train"] += learned
         if self.related and not measured:
             splits["train"] += self._compatible(splits) * self.native
-            sources = (*sources, *(source for corpus in self.related for source in corpora.sources(corpus)))
+            sources = (*sources, *corpora.sources(self.related))
         return {split: [_without_xpos(tree) for tree in trees] for split, trees in splits.items()}, sources
 
     def _compatible(self, splits: Mapping[str, Sequence[Tree]]) -> list[Tree]:
-        """Returns the sentences of related treebanks that dev and test do not have."""
+        """Returns the sentences of the other treebank that dev and test do not have."""
         measured = {tree.forms for split in ("dev", "test") for tree in splits[split]}
-        texts = (corpora.read(corpus, file) for corpus in self.related for file in CORPORA[corpus].files)
+        texts = (corpora.read(self.related, file) for file in CORPORA[self.related].files)
         others = [tree for text in texts for tree in treebank.read(text) if tree.forms not in measured]
-        return Convention(splits["train"]).compatible(others)
+        return Convention(splits["train"]).compatible(others, self.related_columns)
 
 
 def _without_xpos(tree: Tree) -> Tree:
@@ -93,11 +95,12 @@ def _recipe(
     of_dev: int = 0,
     native: int = 1,
     corrected: bool = False,
-    related: tuple[str, ...] = (),
+    related: str = "",
+    related_columns: tuple[str, ...] = COLUMNS,
 ) -> TaughtTaggingRecipe:
     """Returns a recipe. text: what the treebank has; agreement: of a train part that is mapped, with test."""
     mapped = [MAPPED.format(agreement)] if agreement else []
-    others = [RELATED.format(" and ".join(CORPORA[other].title for other in related))] if related else []
+    others = [RELATED.format(CORPORA[related].title)] if related else []
     return TaughtTaggingRecipe(
         name=f"tagger-{tag}",
         description=f"Tags {language} words with universal parts of speech, features and lemmas",
@@ -109,6 +112,7 @@ def _recipe(
         native=native,
         corrected=corrected,
         related=related,
+        related_columns=related_columns,
         tokenizer=tokenizer_name(tag),
         segmentation=(TOKENS, SENTENCES),
         lemmas=True,
@@ -165,6 +169,8 @@ RECIPES = {
             of_dev=639,
             native=3,
             corrected=True,
+            related="pud_de",
+            related_columns=("feats",),
         ),
         _recipe(
             "es",
@@ -182,7 +188,7 @@ RECIPES = {
             "97.52 % of UPOS, 97.49 of features, 94.01 of lemmas",
             of_dev=1000,
             native=2,
-            related=("alpino",),
+            related="alpino",
         ),
         _recipe("pt", "Portuguese", "bosque", "news of Portugal and Brazil"),
         _recipe(

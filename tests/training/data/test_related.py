@@ -1,14 +1,14 @@
 """Sentences of other treebanks are learned from where the treebank itself could have their tags."""
 
-from training.data.related import Convention
+from training.data.related import COLUMNS, Convention
 from training.data.treebank import NOTHING, UNLABELLED, Tree, Word
 
 OWN = [Tree((Word("Ten", "NUM", NOTHING, "NumType=Card", "ten"), Word("go", "VERB", NOTHING, NOTHING, "go")))] * 3
 RARE = [Tree((Word("so", "ADV", NOTHING, NOTHING, "so"),))] * 2
 
 
-def compatible(*words: Word) -> tuple[Word, ...]:
-    (tree,) = Convention(OWN + RARE).compatible([Tree(words)])
+def compatible(*words: Word, columns: tuple[str, ...] = COLUMNS) -> tuple[Word, ...]:
+    (tree,) = Convention(OWN + RARE).compatible([Tree(words)], columns)
     return tree.words
 
 
@@ -34,3 +34,8 @@ def test_features_and_lemmas_that_the_treebank_does_not_have_are_left_out_alone(
 def test_a_new_or_rare_form_may_have_any_tag_with_features_of_that_tag():
     words = Word("so", "NUM", NOTHING, "NumType=Card", "so"), Word("walks", "VERB", NOTHING, NOTHING, "walk")
     assert compatible(*words) == words
+
+
+def test_columns_that_are_not_learned_from_it_are_left_out():
+    word = Word("ten", "NUM", NOTHING, "NumType=Card", "ten")
+    assert compatible(word, columns=("feats",)) == (Word("ten", UNLABELLED, NOTHING, "NumType=Card", NOTHING),)
