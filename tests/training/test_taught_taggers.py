@@ -22,13 +22,33 @@ def test_its_corpora_are_in_the_catalogue(recipe):
     assert recipe.language in CORPORA[recipe.teaching.text].files
 
 
-def test_it_learns_from_a_part_of_dev_and_not_from_test_nor_xpos(monkeypatch):
-    parts = {"train": [*range(6), 9], "dev": [10, 6, 7, 8, 9], "test": [10, 11]}
-    texts = {split: conllu(map(sentence, rows)).replace("NOUN\t_", "NOUN\tNN") for split, rows in parts.items()}
-    monkeypatch.setattr(corpora, "read", lambda corpus, split: texts[split])
-    monkeypatch.setattr(corpora, "sources", lambda corpus: (SOURCE,))
-    task = replace(RECIPES["tagger-nl"], of_dev=2, teacher=None).task()
-    splits = {"train": [*range(6), 6, 7], "dev": [8, 9], "test": [10, 11]}
+@pytest.fixture
+def recipe(monkeypatch):
+    """The Dutch recipe, of few sentences of both of its treebanks."""
+    parts = {
+        "lassysmall": {"train": [*range(6), 9], "dev": [10, 6, 7, 8, 9], "test": [10, 11]},
+        "alpino": {"dev": [8, 12], "test": [11, 13]},
+    }
+    texts = {
+        (corpus, split): conllu(map(sentence, rows)).replace("NOUN\t_", "NOUN\tNN")
+        for corpus, splits in parts.items()
+        for split, rows in splits.items()
+    }
+    monkeypatch.setattr(corpora, "read", lambda *part: texts[part])
+    monkeypatch.setattr(corpora, "sources", lambda corpus: (SOURCE.model_copy(update={"name": corpus}),))
+    return replace(RECIPES["tagger-nl"], of_dev=2, native=1, teacher=None)
+
+
+def test_it_learns_from_a_part_of_dev_and_another_treebank_and_not_from_test_nor_xpos(recipe):
+    task = recipe.task()
+    splits = {"train": [*range(6), 6, 7, 12, 13], "dev": [8, 9], "test": [10, 11]}
     for split, rows in splits.items():
         assert [example.source for example in task.examples(split)] == [sentence(i).forms for i in rows]
     assert task.labels["xpos"] == ("_",)
+    assert [source.name for source in task.data] == ["lassysmall", "alpino"]
+
+
+def test_a_version_is_measured_without_the_other_treebank(recipe):
+    splits, sources = recipe.parts(measured=True)
+    assert [tree.forms for tree in splits["test"]] == [sentence(i).forms for i in (10, 11)]
+    assert [source.name for source in sources] == ["lassysmall"]
