@@ -24,8 +24,8 @@ def full(context: Context) -> None:
 
 
 def away(context: Context) -> None:
-    """Has the engine take no requests."""
-    context.engine.state = State.STARTING
+    """Has the engine take no requests, also where its start ends only now, which makes STARTING READY."""
+    context.engine.state = State.DRAINING
 
 
 @pytest.mark.parametrize(
