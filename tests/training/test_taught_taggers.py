@@ -20,6 +20,7 @@ def test_its_corpora_are_in_the_catalogue(recipe):
     assert CORPORA[recipe.corpus].licence == recipe.licence
     assert CORPORA[recipe.corpus].files.keys() == {"train", "dev", "test"}
     assert recipe.language in CORPORA[recipe.teaching.text].files
+    assert recipe.related in {"", *CORPORA}
 
 
 @pytest.fixture
