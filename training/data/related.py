@@ -1,4 +1,4 @@
-"""Reads sentences of other treebanks of a language, with those of their tags that the treebank itself could have."""
+"""Takes from sentences of another treebank of the language the tags that the treebank itself could have."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -12,7 +12,11 @@ LEAST = 3  # words, from which on a form has only tags that it has been seen wit
 
 
 class Convention:
-    """The tags, features and lemmas that words of a treebank have. Args: trees: its sentences."""
+    """The tags, features and lemmas that the words of a treebank have.
+
+    Args:
+        trees: its sentences.
+    """
 
     def __init__(self, trees: Iterable[Tree]) -> None:
         self._upos, self._feats, self._lemmas = (defaultdict[object, Counter[str]](Counter) for _ in range(3))
