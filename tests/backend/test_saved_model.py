@@ -31,7 +31,7 @@ from tests.batches import padded, rows_of
 from tests.conftest import STORE
 from training.run.version_folder import checksums
 
-BATCH_SIZES = (1, 2, 16, 32)  # running services compile 1 and 8 in tests
+BATCH_SIZES = (1, 2, 8, 16, 32)
 SEQUENCE_MODELS = ["tagger-en", "sentiment-en"]
 MODELS = [*SEQUENCE_MODELS, "lm-shakespeare"]
 

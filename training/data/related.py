@@ -15,7 +15,7 @@ class Convention:
     """The tags, features and lemmas that the words of a treebank have.
 
     Args:
-        trees: its sentences.
+        trees: its sentences, each of which counts as many times as it stands here.
     """
 
     def __init__(self, trees: Iterable[Tree]) -> None:

@@ -37,7 +37,7 @@ class TaughtTaggingRecipe(TaggingRecipe):
 
     Attributes:
         of_dev: sentences at the start of dev that are learned from, where train is mapped; dev is the rest.
-        native: how often each of them is read in an epoch.
+        native: how often each of them, and of the sentences of `related`, is read in an epoch.
         corrected: whether the features of train are corrected by `training.data.german`.
         related: the corpus of another treebank of the language, which is learned from as far as this one could have its
             tags (`training.data.related`).
@@ -75,7 +75,7 @@ class TaughtTaggingRecipe(TaggingRecipe):
         return {split: [_without_xpos(tree) for tree in trees] for split, trees in splits.items()}, sources
 
     def _compatible(self, splits: Mapping[str, Sequence[Tree]]) -> list[Tree]:
-        """Returns the sentences of the other treebank that dev and test do not have."""
+        """Returns the sentences of the other treebank that dev and test lack, with the tags that are learned."""
         measured = {tree.forms for split in ("dev", "test") for tree in splits[split]}
         texts = (corpora.read(self.related, file) for file in CORPORA[self.related].files)
         others = [tree for text in texts for tree in treebank.read(text) if tree.forms not in measured]

@@ -24,19 +24,19 @@ from service.commands.annotate.processes import GROUP, WINDOW, WORTH, Processes
 from service.commands.annotate.records import read_manifest
 from service.commands.annotate.rows import Chunk, Position, Row
 from tests.commands.annotate.conftest import SETTINGS, files_in, job, objects, write
-from tests.conftest import CACHE, ROOT, SMALL
+from tests.conftest import CACHE, ROOT, SMALL, STORE
 from tests.http.scene import classifier
 
 TEXTS = ["She reads it. It didn't stop!", "", "A lovely film 🙂.", "I hate this awful, dull mess."]
 
 
-def start(*arguments: str, store: Path) -> subprocess.Popen[bytes]:
+def start(*arguments: str, stdin: int = subprocess.DEVNULL, store: Path = STORE) -> subprocess.Popen[bytes]:
     settings = {"TAGWERK_MODEL_STORE": str(store), "TAGWERK_XLA_CACHE": str(CACHE), **SMALL}
     return subprocess.Popen(
         [sys.executable, "-m", "service", "annotate", *arguments],
         env={**os.environ, **settings},
         cwd=ROOT,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         preexec_fn=heed_interrupts,
@@ -49,15 +49,26 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_standard_input_is_classified_as_csv_and_rows_keep_their_texts(tmp_path, monkeypatch, capfdbinary):
-    with write(tmp_path, "texts.txt", "\n".join([*TEXTS, ""])).open() as texts:
-        monkeypatch.setattr(sys, "stdin", texts)
-        assert main(["annotate", "--task", "classify", "--format", "csv"]) == 0
-    printed, said = capfdbinary.readouterr()
-    assert re.search(rb"^standard input: 4 rows, [1-9]\d* rows/s, in -$", said, re.MULTILINE), said
+def annotate(*arguments: str, content: bytes | None = None, store: Path = STORE) -> tuple[bytes, str]:
+    """Returns what a run that succeeds prints and says."""
+    process = start(*arguments, stdin=subprocess.PIPE if content is not None else subprocess.DEVNULL, store=store)
+    printed, said = process.communicate(content, timeout=280)
+    assert process.returncode == 0, said.decode()
+    return printed, said.decode()
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    return write(tmp_path, "texts.txt", "\n".join(TEXTS) + "\n")
+
+
+def test_standard_input_is_classified_as_csv_and_rows_keep_their_texts(texts):
+    printed, said = annotate("--task", "classify", "--format", "csv", content=texts.read_bytes())
+    assert re.search(r"^standard input: 4 rows, [1-9]\d* rows/s, in -$", said, re.MULTILINE), said
     rows = list(csv.DictReader(io.StringIO(printed.decode(), newline="")))
     assert [(row["line"], row["text"]) for row in rows] == [(str(i), text) for i, text in enumerate(TEXTS, 1)]
-    assert [row["label"] for row in rows] == ["good", "", "good", "good"]
+    assert (rows[2]["label"], rows[3]["label"]) == ("positive", "negative")
+    assert sum(float(rows[2][label]) for label in ("negative", "neutral", "positive")) == pytest.approx(1, abs=1e-4)
 
 
 def test_runs_of_two_processes_that_are_killed_or_interrupted_leave_no_process_and_no_line_is_lost_or_doubled(
@@ -88,9 +99,7 @@ def test_runs_of_two_processes_that_are_killed_or_interrupted_leave_no_process_a
             time.sleep(0.01)
     assert b"the same command resumes" in said
     other, there = write(tmp_path, "other.txt", "Go!\n"), write(tmp_path, "other.txt.tag.jsonl", "mine")
-    process = start(str(path), str(other), "--task", "tag", store=tagger_store)
-    said_then = process.communicate(timeout=280)[1].decode()
-    assert process.returncode == 0, said_then
+    _, said_then = annotate(str(path), str(other), "--task", "tag", store=tagger_store)
     assert "resumes after" in said_then
     assert "6000 rows" in said_then
     assert "\x1b" not in said_then, "no bar where there is no terminal"
@@ -171,12 +180,12 @@ def test_arguments_that_are_wrong_or_do_not_go_together_are_refused(arguments, m
     assert message in capsys.readouterr().err
 
 
-def test_an_interrupt_before_anything_is_annotated_is_no_traceback(tmp_path, monkeypatch):
+def test_an_interrupt_before_anything_is_annotated_is_no_traceback(texts, monkeypatch):
     def interrupt(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("service.commands.annotate.command.served", interrupt)
-    assert main(["annotate", str(write(tmp_path, "a.txt", "Go!")), "--task", "tag"]) == 130
+    assert main(["annotate", str(texts), "--task", "tag"]) == 130
 
 
 def test_the_command_line_has_these_options(tmp_path, monkeypatch):
@@ -204,7 +213,7 @@ def test_the_documentation_lists_every_option():
     assert set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE)) == options
 
 
-async def test_no_more_is_read_than_is_under_way(monkeypatch):
+def test_no_more_is_read_than_is_under_way(monkeypatch):
     """Memory does not grow with the file: a line is read when one is written."""
     read = 0
 
@@ -223,11 +232,14 @@ async def test_no_more_is_read_than_is_under_way(monkeypatch):
 
     monkeypatch.setitem(INFER, "classify", infer)
 
-    processes, written = Processes(SETTINGS, [classifier()], job(processes=1), print), 0
-    processes._pipelines = SimpleNamespace(run=lambda **options: None)  # type: ignore[assignment]
-    processes._offer(None)
-    async for content, chunk in processes.annotated(encode, chunks()):
-        assert (content, chunk.end.lines) == (str(written).encode(), written + 1), "in order"
-        written += 1
-        assert read <= written + GROUP * (WINDOW + 1)
-    assert written == 1000
+    async def test() -> None:
+        processes, written = Processes(SETTINGS, [classifier()], job(processes=1), print), 0
+        processes._pipelines = SimpleNamespace(run=lambda **options: None)  # type: ignore[assignment]
+        processes._offer(None)
+        async for content, chunk in processes.annotated(encode, chunks()):
+            assert (content, chunk.end.lines) == (str(written).encode(), written + 1), "in order"
+            written += 1
+            assert read <= written + GROUP * (WINDOW + 1)
+        assert written == 1000
+
+    asyncio.run(test())
