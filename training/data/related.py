@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from training.data.treebank import NOTHING, UNLABELLED, Tree, Word
 
-LEFT_OUT = {"upos": UNLABELLED, "feats": UNLABELLED, "lemma": NOTHING}  # what is in place of a column
+LEFT_OUT = {"upos": UNLABELLED, "xpos": UNLABELLED, "feats": UNLABELLED, "lemma": NOTHING}  # in place of a tag
 COLUMNS = tuple(LEFT_OUT)
 LEAST = 3  # words, from which on a form has only tags that it has been seen with
 
@@ -19,21 +19,22 @@ class Convention:
     """
 
     def __init__(self, trees: Iterable[Tree]) -> None:
-        self._upos, self._feats, self._lemmas = (defaultdict[object, Counter[str]](Counter) for _ in range(3))
-        self._features: set[tuple[str, str]] = set()
+        self._of_forms = defaultdict[tuple[str, ...], Counter[str]](Counter)
+        self._tags: set[tuple[str, ...]] = set()
         for tree in trees:
             for word in tree.words:
-                form = word.form.lower()
-                self._upos[form][word.upos] += 1
-                self._feats[form, word.upos][word.feats] += 1
-                self._lemmas[form, word.upos][word.lemma] += 1
-                self._features.add((word.upos, word.feats))
+                for column in COLUMNS:
+                    self._of_forms[_form(word, column)][getattr(word, column)] += 1
+                    self._tags.add(_tag(word, column))
+        tagged = {column for column, *_, tag in self._tags if tag != NOTHING}
+        self._empty = {column: NOTHING for column in COLUMNS if column not in tagged}
 
     def compatible(self, trees: Sequence[Tree], columns: Collection[str] = COLUMNS) -> list[Tree]:
         """Returns sentences of another treebank, without the tags that this one does not have.
 
-        A form that it has three times or more keeps a tag that it has here, features are those of a word with the same
-        tag, and a word whose tag is left out has none of the others.
+        A word keeps a tag that this treebank has, and features and XPOS that it has with the same UPOS; where its form
+        occurs here three times or more, those of that form alone, and of its lemmas as well. A word whose UPOS is left
+        out has none of the others. A column that is "_" throughout here is so there, too.
 
         Args:
             columns: of COLUMNS; all others are left out.
@@ -41,17 +42,23 @@ class Convention:
         return [replace(tree, words=tuple(self._compatible(w, columns) for w in tree.words)) for tree in trees]
 
     def _compatible(self, word: Word, columns: Collection[str]) -> Word:
-        form = word.form.lower()
-        upos = _may_be(self._upos[form], word.upos)
-        fits = {
-            "upos": upos,
-            "feats": upos
-            and (word.upos, word.feats) in self._features
-            and _may_be(self._feats[form, word.upos], word.feats),
-            "lemma": upos and _may_be(self._lemmas[form, word.upos], word.lemma),
-        }
-        return word._replace(**{c: absent for c, absent in LEFT_OUT.items() if c not in columns or not fits[c]})
+        word = word._replace(**self._empty)
+        fitting = [c for c in COLUMNS if c in columns and self._fits(word, c)] if self._fits(word, "upos") else ()
+        left_out = LEFT_OUT | self._empty
+        return word._replace(**{column: left_out[column] for column in COLUMNS if column not in fitting})
+
+    def _fits(self, word: Word, column: str) -> bool:
+        found = self._of_forms.get(_form(word, column), Counter())
+        may_have = column == "lemma" or _tag(word, column) in self._tags
+        return may_have and (found.total() < LEAST or getattr(word, column) in found)
 
 
-def _may_be(found: Counter[str], tag: str) -> bool:
-    return found.total() < LEAST or tag in found
+def _form(word: Word, column: str) -> tuple[str, ...]:
+    """Returns what has the same tags of a column: a form, or a form with its UPOS."""
+    form = word.form.lower()
+    return (column, form) if column == "upos" else (column, form, word.upos)
+
+
+def _tag(word: Word, column: str) -> tuple[str, ...]:
+    """Returns a tag of a column, but for UPOS with the UPOS that it stands with."""
+    return (column, word.upos) if column == "upos" else (column, word.upos, getattr(word, column))

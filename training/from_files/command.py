@@ -31,6 +31,8 @@ def add_commands(kinds: Any) -> None:
         if name == "tagger":
             what = "words, what they may be, and lemmas: spacy for the package spacy-lookups-data, or a file with tabs"
             kind.add_argument("--lexicon", metavar="FILE", default="", help=what)
+            what = "another treebank of the language, to learn what agrees with the data from; any number of times"
+            kind.add_argument("--related", type=Path, action="append", default=[], metavar="FILE", help=what)
             what = "multilingual, all-mpnet-base-v2 for English, or a folder: a large network that teaches the tagger"
             kind.add_argument("--teacher", metavar="NAME", default="", help=what)
         if name != "language-model":
@@ -83,6 +85,7 @@ def train(arguments: argparse.Namespace) -> None:
         quick=arguments.quick,
         lexicon=given.get("lexicon", ""),
         teacher=given.get("teacher", ""),
+        related=given.get("related", ()),
         unlabelled=given.get("unlabelled"),
         text_column=given.get("text_column", ""),
         label_column=given.get("label_column", ""),

@@ -30,6 +30,7 @@ class Options:
         quick: whether a first model in about three minutes is wanted.
         lexicon: SPACY, or the name of a file; "" for none.
         teacher: a name of training.teachers.pretrained, or a folder; "" for none.
+        related: other treebanks of the language, learned from as far as the own one could have their tags.
         unlabelled: plain text for the teacher, or the version that training goes on from, to label.
         base: the version that training goes on from, such as "tagger-en/13"; "" for none.
         text_column, label_column: of a classifier's tables.
@@ -45,6 +46,7 @@ class Options:
     quick: bool = False
     lexicon: str = ""
     teacher: str = ""
+    related: Sequence[Path] = ()
     unlabelled: Path | None = None
     base: str = ""
     text_column: str = ""
@@ -58,9 +60,11 @@ class Options:
             raise ConfigurationError(f"--name {self.name!r}; right: {right}")
         if not LANGUAGE.fullmatch(self.language):
             raise ConfigurationError(f"--language {self.language!r}; right: a tag of BCP 47, such as de or pt-BR")
-        if self.base and (self.teacher or self.lexicon):
-            right = "one of both: a version keeps the teacher and the lexicon that it was made with"
-            raise ConfigurationError(f"--from with {'--teacher' if self.teacher else '--lexicon'}; right: {right}")
+        of_new_models = {"--teacher": self.teacher, "--lexicon": self.lexicon, "--related": self.related}
+        if self.base and any(of_new_models.values()):
+            given = next(option for option, value in of_new_models.items() if value)
+            right = "one of both: a version keeps what it has learned from its teacher, lexicon and treebanks"
+            raise ConfigurationError(f"--from with {given}; right: {right}")
         if not self.base and bool(self.teacher) != bool(self.unlabelled):
             given, missing = ("--teacher", "--unlabelled FILE") if self.teacher else ("--unlabelled", "--teacher NAME")
             raise ConfigurationError(f"{given} alone: a teacher labels unlabelled text; right: {missing} as well")

@@ -1,6 +1,6 @@
 """Reads a user's treebank and makes the task of a tagger from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from service.text.languages import tokenizer_name
 from training.data import lexicon, treebank
 from training.data.files import DataFileError, read_text, source
 from training.data.lexicon import Lexicon
+from training.data.related import Convention
 from training.data.splits import HoldOut, by_document, sample
-from training.data.treebank import Tree
+from training.data.treebank import NOTHING, UNLABELLED, Tree
 from training.from_files.budget import Speed, show_budget, training_budget
 from training.from_files.options import Options, changed
 from training.from_files.splits import divided
@@ -67,7 +68,9 @@ def read_task(options: Options, console: Console) -> Tagging:
     hold_out: HoldOut[Tree] = by_document(lambda tree: tree.document)
     splits = divided(options, _read(options), hold_out, lambda tree: tree.forms, "sentence", console)
     words = _read_lexicon(options, splits["train"], console)
-    sources = [source(path, options.licence) for path in options.files.values()] + ([words.source] if words else [])
+    files = [*options.files.values(), *options.related]
+    splits["train"] += _read_related(options, splits, console)
+    sources = [source(path, options.licence) for path in files] + ([words.source] if words else [])
     read = [*sources, *([source(options.unlabelled, options.licence)] if options.unlabelled else [])]
     recipe = _recipe(options, splits["train"], read, console)
     splits["train"] = sample(splits["train"], recipe.limit, options.seed)
@@ -108,6 +111,26 @@ def _read(options: Options) -> dict[str, list[Tree]]:
             raise DataFileError(path, None, "all words have the same UPOS and XPOS", "a treebank with tags")
         if max(tags.values()) > MOST_TAGS:
             raise DataFileError(path, None, f"{max(tags.values()):,} tags in a column", f"{MOST_TAGS:,} at most")
+    return found
+
+
+def _read_related(options: Options, splits: Mapping[str, Sequence[Tree]], console: Console) -> list[Tree]:
+    """Reads the other treebanks of `options`; returns what is learned, and prints the share of words that keep a tag.
+
+    Raises DataFileError where that is none.
+    """
+    known, convention = {tree.forms for trees in splits.values() for tree in trees}, Convention(splits["train"])
+    found = []
+    for path in options.related:
+        others = [tree for tree in treebank.read(read_text(path), path) if tree.forms not in known]
+        learned = convention.compatible(others)
+        tagged = [{word.upos, word.xpos} - {UNLABELLED, NOTHING} != set() for tree in learned for word in tree.words]
+        if not any(tagged):
+            right = "another treebank of the language, whose tags are of the same kind"
+            raise DataFileError(path, None, "no word has a tag that the data could have", right)
+        sentences, share = quantity(len(learned), "sentence", ","), sum(tagged) / len(tagged)
+        console.print(f"{path.name}: {sentences}, {share:.1%} of the words agree with the data", highlight=False)
+        found += learned
     return found
 
 

@@ -24,12 +24,13 @@ def most_frequent_tag(sentences: Sequence[Tokens], tags: Array) -> Guess:
     """Returns a guess of the most frequent tag of each word. A new word gets the most frequent tag of rare words.
 
     Args:
-        tags: of all words of the sentences, int, shape [N].
+        tags: of all words of the sentences, int, shape [N]; negative for a word that is not learned from.
     """
     counts: dict[str, Counter[int]] = {}
     for word, tag in zip((w for words in sentences for w in words), tags.tolist(), strict=True):
-        counts.setdefault(word.lower(), Counter())[tag] += 1
-    once = sum((found for found in counts.values() if found.total() == 1), Counter()) or Counter(tags.tolist())
+        if tag >= 0:
+            counts.setdefault(word.lower(), Counter())[tag] += 1
+    once = sum((found for found in counts.values() if found.total() == 1), Counter()) or sum(counts.values(), Counter())
     best = {word: found.most_common(1)[0][0] for word, found in counts.items()}
     unknown = once.most_common(1)[0][0]
     return lambda sentences: np.array([best.get(word.lower(), unknown) for words in sentences for word in words])
@@ -43,7 +44,8 @@ def linear_tagger(sentences: Sequence[Tokens], tags: Array, seed: int) -> Guess:
         return hasher.transform(found for words in sentences for found in _features(words))
 
     model = SGDClassifier(loss="log_loss", alpha=1e-6, max_iter=8, tol=None, average=True, random_state=seed)
-    model.fit(features(sentences), tags)
+    learned = tags >= 0
+    model.fit(features(sentences)[learned], tags[learned])
     return lambda sentences: model.predict(features(sentences))
 
 

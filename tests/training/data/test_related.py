@@ -39,3 +39,18 @@ def test_a_new_or_rare_form_may_have_any_tag_with_features_of_that_tag():
 def test_columns_that_are_not_learned_from_it_are_left_out():
     word = Word("ten", "NUM", NOTHING, "NumType=Card", "ten")
     assert compatible(word, columns=("feats",)) == (Word("ten", UNLABELLED, NOTHING, "NumType=Card", NOTHING),)
+
+
+def test_xpos_is_judged_as_features_are_and_a_column_that_is_empty_here_is_so_there():
+    own = Convention([Tree((Word("ten", NOTHING, "CD", NOTHING), Word("go", NOTHING, "VB", NOTHING)))] * 3)
+    words = (
+        Word("ten", "NUM", "CD", "NumType=Card", "ten"),
+        Word("ten", "NOUN", "VB", NOTHING),
+        Word("six", "NUM", "JJ", NOTHING),
+    )
+    (tree,) = own.compatible([Tree(words)])
+    assert tree.words == (
+        Word("ten", NOTHING, "CD", NOTHING),
+        Word("ten", NOTHING, UNLABELLED, NOTHING),
+        Word("six", NOTHING, UNLABELLED, NOTHING),
+    )

@@ -26,7 +26,19 @@ from training.teachers.unlabelled import Text
 TOPICS = {"sport": "the team won a match", "law": "the court heard a case"}
 TINY = "--set epochs=2 --set sizes.units=8 --set served_precision=float32 --seed 3"
 TEXT = "\n".join(" ".join(sentence(i).forms) + " ." for i in range(200))
-FILES = "--name tagger-xx --language nl --data bank.conllu --lexicon words.tsv"
+OTHER = conllu(
+    [
+        Tree(
+            (
+                Word("the", "DET", "_", "Definite=Def"),
+                Word("jay", "NOUN", "_", "Number=Sing"),
+                Word("sees", "NOUN", "_", "_"),
+            )
+        )
+    ]
+    * 2
+)
+FILES = "--name tagger-xx --language nl --data bank.conllu --lexicon words.tsv --related other.conllu"
 TEACHER = "--teacher multilingual --unlabelled text.txt --set sizes.word_embedding=8"
 COMMANDS = (f"train tagger {FILES} {TEACHER} {TINY}", f"train classifier --name topics --data topics.jsonl {TINY}")
 
@@ -46,6 +58,7 @@ def make(folder: Path) -> None:
         patch.setattr(module, "teach", answers, raising=False)
         patch.setitem(sys.modules, "training.teachers.teach", module)
         Path("bank.conllu").write_text(treebank_with_lemmas(treebank()["train"] * 2))
+        Path("other.conllu").write_text(OTHER)
         Path("text.txt").write_text(TEXT)
         Path("words.tsv").write_text("dog\tnoun\nsees\tverb\nfeeds\tnoun\nfeeds\tverb\ncats\tnoun\tkitten\n")
         texts = [(f"{text}, number {i}", topic) for i in range(30) for topic, text in TOPICS.items()]

@@ -93,6 +93,7 @@ def test_a_classifier_learns_corrections(run, capsys, monkeypatch):
         ("", "neither --name nor --from; right: the name of a new model, or the version to go on from"),
         ("--from none", "no version of 'none'"),
         ("--from none --teacher multilingual", "--from with --teacher; right: one of both"),
+        ("--from none --related right.conllu", "--from with --related; right: one of both"),
     ],
 )
 def test_what_cannot_be_gone_on_from(run, capsys, arguments, message):

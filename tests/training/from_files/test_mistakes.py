@@ -42,6 +42,8 @@ UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
         ("tagger", TREEBANK, "--set sizes.affix_embedding=0", "=0; right: at least 1, or sizes.linear=false"),
         ("tagger", TREEBANK, "--lexicon none.tsv", "none.tsv: cannot be read: No such file or directory; right: "),
         ("tagger", TREEBANK, "--lexicon other.csv", "other.csv, line 1: 'text,label'; right: a word, a tab, and"),
+        ("tagger", TREEBANK, "--related none.conllu", "none.conllu: cannot be read: No such file or directory; right:"),
+        ("tagger", TREEBANK, "--related data.conllu", "data.conllu: no word has a tag that the data could have; right"),
         ("tagger", TREEBANK, "--teacher multilingual", "--teacher alone: a teacher labels unlabelled text; right:"),
         ("tagger", TREEBANK, "--unlabelled other.csv", "--unlabelled alone: a teacher labels unlabelled text; right:"),
         ("tagger", TREEBANK, "--quick --teacher multilingual --unlabelled other.csv", "--quick: a teacher takes"),

@@ -27,6 +27,12 @@ def test_a_linear_tagger_reads_neighbours_and_affixes():
     assert guess([("the", "jogs", "ends"), ("a", "dog", "jogs")]).tolist() == [0, 1, 2, 0, 1, 2]
 
 
+def test_simple_models_learn_nothing_from_words_without_a_tag():
+    untagged = SENTENCES + [("the", "hat", "ends")] * 4, np.array([*TAGS, *[-1, -1, -1] * 4])
+    for guess in (linear.most_frequent_tag(*untagged), linear.linear_tagger(*untagged, seed=1)):
+        assert set(guess([("the", "hat", "sits")]).tolist()) <= {0, 1, 2}
+
+
 def test_a_linear_classifier_learns_words_that_separate_the_labels():
     texts = [("a", "fine", str(i)) for i in range(10)] + [("a", "bad", str(i)) for i in range(10)]
     guess = linear.linear_classifier(texts, np.repeat([0, 1], 10), seed=1)

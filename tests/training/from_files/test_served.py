@@ -17,12 +17,16 @@ from training.teachers.unlabelled import of_file, of_treebank
 @pytest.mark.usefixtures("made")
 def test_models_of_files_are_compared(run, capsys):
     """That they are served: see `test_correcting_page`."""
-    assert "lexicon: 4 words, 7% of the different words of train" in Path("said.txt").read_text()
+    said_then = Path("said.txt").read_text()
+    assert "lexicon: 4 words, 7% of the different words of train" in said_then
+    assert "other.conllu: 2 sentences, 66.7% of the words agree with the data" in said_then
     folder = Path("model_store/tagger-xx/1")
     manifest = read_manifest(folder)
-    assert [data.name for data in manifest.data] == ["bank.conllu", "words.tsv", "text.txt", "weights"]
+    assert [data.name for data in manifest.data] == ["bank.conllu", "other.conllu", "words.tsv", "text.txt", "weights"]
     assert "--teacher multilingual" in manifest.command
-    assert "heron" in (folder / "words.json").read_text(), "the teacher alone has read this word"
+    words = (folder / "words.json").read_text()
+    assert "heron" in words, "the teacher alone has read this word"
+    assert "\"j\"" in (folder / "characters.json").read_text(), "the other treebank alone has this character"
     assert (folder / "lemmas.json").exists()
     rows = said(run, capsys, "evaluate", "tagger-xx", "tagger-xx/1", "--data", "bank.conllu")
     for head in ("upos", "lemma"):
