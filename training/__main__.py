@@ -82,6 +82,8 @@ def parser() -> argparse.ArgumentParser:
     commands["export-again"].add_argument("name", metavar="NAME", help="of a model in the store")
     lemmas = "learn again how a tagger chooses lemmas, and copy its network as it is"
     commands["export-again"].add_argument("--lemmas", action="store_true", help=lemmas)
+    tokenizer = "learn again how a tagger splits text, and copy its network as it is"
+    commands["export-again"].add_argument("--tokenizer", action="store_true", help=tokenizer)
 
     names, folder = ladder_names(), runs_folder() / "ladders"
     commands["ladder"].add_argument("name", metavar="NAME", choices=names, help=", ".join(names))

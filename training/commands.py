@@ -142,7 +142,7 @@ def export_again(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
     from training.run import readings
-    from training.run.export import export_again, export_lemmas
+    from training.run.export import export_again, export_copy
     from training.run.loop import make_predict, round_weights, set_threads
     from training.run.versions import load_endpoint, newest_version, read_version, recipe_as_made, restore
     from training.tasks.tagging import Tagging
@@ -151,17 +151,22 @@ def export_again(arguments: argparse.Namespace) -> None:
     folder = newest_version(model_store(), arguments.name)
     _, task = read_version(folder)
     task.recipe = recipe_as_made(task.recipe, folder)
-    if arguments.lemmas:
-        if not (isinstance(task, Tagging) and task.lemmatizer):
-            raise ConfigurationError(f"--lemmas: {arguments.name} gives no lemmas; right: a tagger that does")
+    if arguments.lemmas or arguments.tokenizer:
+        if not isinstance(task, Tagging) or (arguments.lemmas and not task.lemmatizer):
+            given, lacks = ("--lemmas", "gives no lemmas") if arguments.lemmas else ("--tokenizer", "tags no words")
+            raise ConfigurationError(f"{given}: {arguments.name} {lacks}; right: a tagger that does")
         predict = load_endpoint(folder, task.endpoint_name)
-        task.learn_exceptions(predict)
-        task.learn_lemma_weights(predict)
+        if arguments.lemmas:
+            task.learn_exceptions(predict)
+            task.learn_lemma_weights(predict)
+        if arguments.tokenizer:
+            learned = replace(task.recipe, teacher=None).task()  # of all that it learns from; `task` is only measured
+            learned.learn_segmenter()
+            task.segmenter = learned.segmenter
         metrics = _measured(task, predict)
-        print(f"written: {export_lemmas(task, folder, metrics)}")
+        print(f"written: {export_copy(task, folder, metrics)}")
         readings.record(arguments.name, metrics, Console())
         return
-    task.learn_segmenter()
     model = restore(task, folder)
     round_weights(task, model)
     metrics = _measured(task, make_predict(task, model))

@@ -1,6 +1,6 @@
 """Splits text by the rules of a language, corrected by a segmenter that was trained on a treebank."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 
@@ -37,11 +37,10 @@ class LearnedTokenizer(Tokenizer):
 
     def split_plain(self, plain: str) -> Sliced[list[Sentence]]:
         pieces = yield from self.pieces(plain)
-        classifier = self._segmenter.ends
-        if classifier is None:
+        if self._segmenter.ends is None:
             ends = yield from rule_ends(plain, pieces)
         else:
-            ends = yield from learned_ends(plain, pieces, classifier)
+            ends = yield from learned_ends(plain, pieces, self._segmenter.ends, self._segmenter.abbreviations)
         words = (yield from self._words_of(pieces)) if self._segmenter.multiwords else None
         return (yield from group(pieces, ends, words))
 
@@ -68,7 +67,8 @@ class LearnedTokenizer(Tokenizer):
 
     def _pieces(self, chunk: str) -> Sliced[Pieces]:
         """Splits a chunk."""
-        if len(chunk) == 1:
+        abbreviations = self._segmenter.abbreviations
+        if len(chunk) == 1 or chunk.lower() in abbreviations:
             return ((chunk, False),)
         ruled = frozenset(token.start for token in (yield from self._rules.tokenize_plain(chunk)))
         pieces: list[tuple[str, bool]] = []
@@ -76,7 +76,8 @@ class LearnedTokenizer(Tokenizer):
         boundaries, continuations = self._segmenter.boundaries, self._segmenter.continuations
         for i, features in enumerate(boundary_features(chunk, ruled), start=1):
             spaced = chunk[i - 1].isspace() or chunk[i : i + 1].isspace()  # in a number
-            if boundaries is not None and not spaced and boundaries.accepts(features):
+            whole = chunk[i] == "." and chunk[start : i + 1].lower() in abbreviations
+            if boundaries is not None and not (spaced or whole) and boundaries.accepts(features):
                 pieces.append((chunk[start:i], continues))
                 start, continues = i, continuations is not None and continuations.accepts(features)
             if not i % _SLICE_BOUNDARIES:
@@ -100,8 +101,10 @@ class LearnedTokenizer(Tokenizer):
         return words
 
 
-def learned_ends(text: str, tokens: Sequence[Token], classifier: Classifier) -> Sliced[list[int]]:
-    """Returns the index after the last token of each sentence, as a classifier decides."""
+def learned_ends(
+    text: str, tokens: Sequence[Token], classifier: Classifier, abbreviations: Mapping[str, bool]
+) -> Sliced[list[int]]:
+    """Returns the index after the last token of each sentence, as a classifier decides; see `Segmenter`."""
     ruled = set((yield from rule_ends(text, tokens)))
     if len(tokens) > _SLICE_TOKENS:
         yield
@@ -111,7 +114,8 @@ def learned_ends(text: str, tokens: Sequence[Token], classifier: Classifier) -> 
     for number, i in enumerate(possible.indices, start=1):
         behind, start = tokens[i - 1].end, tokens[i].start
         ends_paragraph = start - behind > 1 and BLANK_LINE.search(text, behind, start)  # which treebanks may not have
-        if ends_paragraph or classifier.accepts(possible.features(i, first)):
+        ends_sentence = abbreviations.get(tokens[i - 1].text.lower(), True)
+        if ends_paragraph or (ends_sentence and classifier.accepts(possible.features(i, first))):
             ends.append(i)
             first = i
         if not number % _SLICE_TOKENS:

@@ -48,6 +48,7 @@ class Segmenter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         ends: whether a sentence ends between two tokens.
         multiwords: tokens in lower case whose words are not parts of them: "du" consists of "de" and "le".
         choices: of those that are one word elsewhere, whether they are several words here.
+        abbreviations: in lower case, with the full stop that they keep, and whether a sentence may end after them.
     """
 
     boundaries: Classifier | None = None
@@ -55,6 +56,7 @@ class Segmenter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     ends: Classifier | None = None
     multiwords: dict[str, tuple[str, ...]] = {}
     choices: dict[str, Classifier] = {}
+    abbreviations: dict[str, bool] = {}
 
     @classmethod
     def parse(cls, content: bytes) -> Self:

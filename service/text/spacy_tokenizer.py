@@ -52,15 +52,19 @@ _NUMBER = re.compile(r"\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}")
 
 
 class SpacyTokenizer(Tokenizer):
-    """Splits text by the rules of a language, by default those for English. Thread-safe."""
+    """Splits text by the rules of a language, by default those for English. Thread-safe.
+
+    Attributes:
+        rules: of spaCy's, with own ones for English.
+    """
 
     def __init__(self, rules: Rules | None = None) -> None:
-        self._rules = rules or treebank_rules()
+        self.rules = rules or treebank_rules()
         self._cached_pieces = lru_cache(CACHED_CHUNKS)(self._pieces)
 
     def chunk(self, plain: str) -> re.Pattern[str]:
         """Returns the pattern of the chunks of a text in its normal form, which are split independently."""
-        chunk = self._rules.chunk
+        chunk = self.rules.chunk
         return chunk if chunk is CHUNK or _NUMBERS_APART.search(plain) else CHUNK
 
     def words_of_plain(self, plain: str) -> Sliced[list[str]]:
@@ -124,14 +128,14 @@ class SpacyTokenizer(Tokenizer):
 
         Returns none for a chunk of one token, the usual case, so that the cache only holds the chunk.
         """
-        pieces = cut(chunk, self._rules) if chunk.isascii() else self._cut_around(chunk)
+        pieces = cut(chunk, self.rules) if chunk.isascii() else self._cut_around(chunk)
         if len(pieces) == 1:
             return ()
         return tuple((piece, i > 0 and self._continues(pieces[i - 1], piece, chunk)) for i, piece in enumerate(pieces))
 
     def _cut_around(self, chunk: str) -> list[str]:
         """Splits a chunk into the strings of its tokens; what stands alone is one, unless it is part of an address."""
-        rules = self._rules
+        rules = self.rules
         parts = _ALONE.split(chunk)
         if len(parts) == 1 or rules.whole(chunk) or rules.address(chunk):
             return cut(chunk, rules)
@@ -148,7 +152,7 @@ class SpacyTokenizer(Tokenizer):
             return True
         if piece == "'":
             return chunk == before + piece and before[-1] in "sS"
-        return piece.lower() in _BARE_CLITICS and before + piece in self._rules.exceptions
+        return piece.lower() in _BARE_CLITICS and before + piece in self.rules.exceptions
 
 
 def cut(chunk: str, rules: Rules) -> list[str]:

@@ -53,6 +53,23 @@ def test_the_rules_decide_what_has_no_classifier() -> None:
     assert LearnedTokenizer(FRENCH, Segmenter()).sentences(text) == FRENCH.sentences(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("Fin Art. Non", [["Fin"], ["Art.", "Non"]]),
+        ("(ART., Non", [["(ART.", ",", "Non"]]),
+        ("etc. Non", [["etc."], ["Non"]]),
+        ("Oui. Non", [["Oui", "."], ["Non"]]),
+        ("art.\n\nNon", [["art."], ["Non"]]),
+    ],
+)
+def test_an_abbreviation_keeps_its_full_stop_and_may_be_one_that_ends_no_sentence(text, sentences) -> None:
+    everywhere = Classifier(1.0, {"before=fin": 1.0, "before=(art.": -9.0, "before=,": -9.0})
+    stops = Classifier(-1.0, {"right1=.": 2.0, "right1=,": 2.0})
+    known = Segmenter(stops, None, everywhere, abbreviations={"art.": False, "(art.": True, "etc.": True})
+    assert texts(LearnedTokenizer(FRENCH, known), text) == sentences
+
+
 def test_capitals_are_kept() -> None:
     words = ("de", "le")
     assert [in_case_of(token, words) for token in ("du", "Du", "DU")] == [words, ["De", "le"], ["DE", "LE"]]

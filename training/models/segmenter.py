@@ -6,7 +6,7 @@ solved problem?", compare such classifiers with rules.
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate, chain, groupby, pairwise
 from typing import NamedTuple, Self
 
@@ -22,6 +22,7 @@ from service.text.tokenizer import Sentence, Token
 from training.data.treebank import Tree, in_normal_form, raw_text
 
 TOKENS, SENTENCES = "tokens", "sentences"  # what can be learned
+MOST_APART = 2  # places where an abbreviation is split, which may be errors
 MOST_EQUAL = 3  # chunks that are split alike count no more often
 LONGEST_CHUNK = 256  # characters; longer ones are not learned from
 LEAST_COUNT = 2  # of a feature
@@ -65,18 +66,44 @@ class Split(NamedTuple):
         return list(accumulate(map(len, self.sentences)))
 
 
-def learn(train: Iterable[Tree], dev: Iterable[Tree], rules: SpacyTokenizer, what: Collection[str]) -> Segmenter:
+def learn(
+    train: Iterable[Tree],
+    dev: Iterable[Tree],
+    rules: SpacyTokenizer,
+    what: Collection[str],
+    abbreviations: Mapping[str, bool],
+) -> Segmenter:
     """Returns the segmenter that a treebank shows, beyond the rules of its language.
 
     Args:
         train, dev: in the order of their text.
         what: TOKENS, with which multiword tokens are learned, SENTENCES, or both.
+        abbreviations: of the language, and whether a sentence may end after them.
     """
     split = Split.of(train)
-    ends = _ends(split, Split.of(dev)) if SENTENCES in what else None
+    kept = _kept(abbreviations, split) if TOKENS in what else {}
+    ends = _ends(split, Split.of(dev), kept) if SENTENCES in what else None
     if TOKENS not in what:
         return Segmenter(ends=ends)
-    return Segmenter(*_boundaries(split, rules), ends, *_multiwords(split.sentences))
+    return Segmenter(*_boundaries(split, rules), ends, *_multiwords(split.sentences), kept)
+
+
+def _kept(abbreviations: Mapping[str, bool], split: Split) -> dict[str, bool]:
+    """Returns the abbreviations that a treebank does not split; a sentence may also end after those that end one there.
+
+    Those after which a sentence may end are not to be split at its end, either.
+    """
+    whole, apart, last = Counter[str](), Counter[tuple[str, bool]](), set[str]()
+    for pieces in split.sentences:
+        texts = [piece.token.text.lower() for piece in pieces]
+        whole.update(texts)
+        apart.update((f"{text}.", i == len(texts) - 2) for i, text in enumerate(texts) if texts[i + 1 : i + 2] == ["."])
+        last.add(texts[-1])
+    return {
+        one: ends or one in last
+        for one, ends in abbreviations.items()
+        if apart[one, False] <= max(whole[one], MOST_APART) and not (ends and apart[one, True] > whole[one])
+    }
 
 
 def pieces_of(text: str, sentence: Sentence) -> list[Piece]:
@@ -109,7 +136,7 @@ def _boundaries(split: Split, rules: SpacyTokenizer) -> tuple[Classifier | None,
     return fit(boundaries, BOUNDARY_COST), fit(continuations, BOUNDARY_COST)
 
 
-def _ends(train: Split, dev: Split) -> Classifier | None:
+def _ends(train: Split, dev: Split, abbreviations: Mapping[str, bool]) -> Classifier | None:
     """Returns the classifier of the ends of sentences, with the cost and the threshold that are best on dev."""
     tokens = train.tokens
     possible = PossibleEnds(train.text, tokens, set(finish(rule_ends(train.text, tokens))))
@@ -121,12 +148,12 @@ def _ends(train: Split, dev: Split) -> Classifier | None:
         examples.append((possible.features(i, first), i == ends[sentence]))
     trained = [found for cost in END_COSTS if (found := fit(examples, cost))]
     moved = [Classifier(round(one.bias + shift, DECIMALS), one.weights) for one in trained for shift in END_SHIFTS]
-    return max(moved, key=lambda classifier: _right_sentences(classifier, dev), default=None)
+    return max(moved, key=lambda classifier: _right_sentences(classifier, dev, abbreviations), default=None)
 
 
-def _right_sentences(classifier: Classifier, split: Split) -> float:
+def _right_sentences(classifier: Classifier, split: Split, abbreviations: Mapping[str, bool]) -> float:
     """Returns the F1 of the sentences that a classifier makes of the tokens of a split."""
-    found = finish(learned_ends(split.text, split.tokens, classifier))
+    found = finish(learned_ends(split.text, split.tokens, classifier, abbreviations))
     gold, own = ({*pairwise([0, *ends])} for ends in (split.ends, found))
     return 2 * len(gold & own) / (len(gold) + len(own))
 

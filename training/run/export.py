@@ -114,8 +114,10 @@ def export_again(task: ServedTask, model: keras.Model, folder: Path, measured: I
     return store / manifest.name / version
 
 
-def export_lemmas(task: ServedTask, folder: Path, measured: Iterable[Metric]) -> Path:
-    """Exports a version with the task's lemmatizer in place of its own, as the next one; its network is copied.
+def export_copy(task: ServedTask, folder: Path, measured: Iterable[Metric]) -> Path:
+    """Exports a version with the task's lemmatizer and segmenter in place of its own, as the next one.
+
+    Its network is copied.
 
     Args:
         measured: metrics, which replace those of the old version.
@@ -124,10 +126,12 @@ def export_lemmas(task: ServedTask, folder: Path, measured: Iterable[Metric]) ->
         The folder of the new version.
     """
     manifest, store = artifact.read_manifest(folder), folder.parent.parent
-    assert task.lemmatizer is not None  # noqa: S101 (the command has checked)
     with version_folder.new_version(store, manifest.name) as (new, version):
         shutil.copytree(folder, new, dirs_exist_ok=True)
-        task.lemmatizer.write(new / artifact.LEMMAS)
+        if task.lemmatizer is not None:
+            task.lemmatizer.write(new / artifact.LEMMAS)
+        if task.segmenter is not None:
+            version_folder.write_segmenter(new / artifact.SEGMENTER, task.segmenter)
         found = {(metric.split, metric.name): metric for metric in (*manifest.metrics, *measured)}
         data = dict.fromkeys((*manifest.data, *task.data))
         changes = {"version": version, "created": _now(), "metrics": tuple(found.values()), "data": tuple(data)}

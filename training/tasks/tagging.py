@@ -11,13 +11,14 @@ from keras import ops
 
 from service.artifact.manifest import DataSource, Metric
 from service.errors import ConfigurationError
-from service.text.languages import make_tokenizer, named_tokenizer
+from service.text.languages import make_tokenizer, named_tokenizer, primary
 from service.text.lemmatizer import LEMMA, finer_column
 from service.text.normalization import normalize_form
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import Vocabulary, encode_characters, encode_tokens
 from training.cells import Tensor
 from training.data import corpora, treebank
+from training.data.abbreviations import abbreviations
 from training.data.buckets import best_buckets
 from training.data.dataset import IGNORED, Array, Batches, Example, Examples, bucketed, of_lengths
 from training.data.distillation import DistillationSet
@@ -276,9 +277,10 @@ class Tagging(ServedTask):
 
     def learn_segmenter(self) -> None:
         if self.recipe.segmentation:
-            rules, wanted = named_tokenizer(self.recipe.tokenizer), self.recipe.segmentation
+            tokenizer, wanted = named_tokenizer(self.recipe.tokenizer), self.recipe.segmentation
             spaced = [tree for tree in self._trees["train"] if tree.spaced]
-            self.segmenter = learn(spaced, self._trees["dev"], rules, wanted)
+            kept = abbreviations(primary(self.recipe.language), tokenizer.rules.exceptions)
+            self.segmenter = learn(spaced, self._trees["dev"], tokenizer, wanted, kept)
 
     def learn_exceptions(self, predict: Predict) -> None:
         """Keeps the lemmas of the lexicon that the network does not find where it reads the word alone."""

@@ -26,7 +26,7 @@ def test_models_of_files_are_compared(run, capsys):
     assert "--teacher multilingual" in manifest.command
     words = (folder / "words.json").read_text()
     assert "heron" in words, "the teacher alone has read this word"
-    assert "\"j\"" in (folder / "characters.json").read_text(), "the other treebank alone has this character"
+    assert '"j"' in (folder / "characters.json").read_text(), "the other treebank alone has this character"
     assert (folder / "lemmas.json").exists()
     rows = said(run, capsys, "evaluate", "tagger-xx", "tagger-xx/1", "--data", "bank.conllu")
     for head in ("upos", "lemma"):

@@ -45,7 +45,7 @@ def trees(first: int = 0) -> list[Tree]:
 
 @pytest.fixture(scope="module")
 def learned() -> Segmenter:
-    return learn(trees(), trees(5), RULES, (TOKENS, SENTENCES))
+    return learn(trees(), trees(5), RULES, (TOKENS, SENTENCES), {})
 
 
 def test_a_learned_segmenter_splits_where_the_rules_do_not(learned):
@@ -62,15 +62,26 @@ def test_a_token_that_is_several_words_in_some_places_has_a_classifier(learned):
 
 
 def test_parts_that_are_not_learned_stay_with_the_rules():
-    ends = learn(trees(), trees(5), RULES, (SENTENCES,))
+    ends = learn(trees(), trees(5), RULES, (SENTENCES,), {})
     assert ends.ends is not None
     assert (ends.boundaries, ends.continuations, ends.multiwords) == (None, None, {})
-    assert learn(trees(), trees(5), RULES, (TOKENS,)).ends is None
+    assert learn(trees(), trees(5), RULES, (TOKENS,), {}).ends is None
+
+
+def test_abbreviations_are_kept_whole_unless_the_treebank_splits_them():
+    sentences = [
+        lines("Voir", "fig.", "Anne", "et", "art", ".", "Luc", "."),
+        lines("Du", "pain", "etc.", "vient", "de", "Paris", "kg", "."),
+        lines("Il", "pèse", "env."),
+    ]
+    abbreviations = {"fig.": False, "art.": False, "etc.": True, "env.": False, "kg.": True, "dr.": False}
+    found = learn(list(treebank.read("".join(sentences) * 3)), trees(5), RULES, (TOKENS, SENTENCES), abbreviations)
+    assert found.abbreviations == {"fig.": False, "etc.": True, "env.": True, "dr.": False}
 
 
 def test_nothing_is_learned_from_a_treebank_without_evidence():
     plain = list(treebank.read(lines("Oui") * 3))
-    assert learn(plain, plain, RULES, (TOKENS, SENTENCES)) == Segmenter()
+    assert learn(plain, plain, RULES, (TOKENS, SENTENCES), {}) == Segmenter()
 
 
 def test_normal_forms_and_apostrophes_do_not_change_what_is_learned():
@@ -80,4 +91,4 @@ def test_normal_forms_and_apostrophes_do_not_change_what_is_learned():
     )
     variant = unicodedata.normalize("NFD", sentences.replace("'", "’"))
     plain, other = list(treebank.read(sentences)), list(treebank.read(variant))
-    assert learn(other, other, RULES, (TOKENS, SENTENCES)) == learn(plain, plain, RULES, (TOKENS, SENTENCES))
+    assert learn(other, other, RULES, (TOKENS, SENTENCES), {}) == learn(plain, plain, RULES, (TOKENS, SENTENCES), {})

@@ -18,6 +18,7 @@ from service.engine.scheduler import Grid
 from service.store.registry import load_version
 from service.tasks.tagging import Tagging as ServedTagging
 from service.text.lemmatizer import LEMMA, NEXT_RULES
+from service.text.segmenter import Segmenter
 from service.text.slices import finish
 from service.text.tokenizer import Token
 from tests.training import tiny
@@ -192,19 +193,24 @@ def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_par
     assert plain.lemmatizer is None
 
 
-def test_a_version_with_other_weights_of_lemmas_has_the_same_network(learned: Learned, tmp_path: Path) -> None:
+def test_a_version_with_other_lemmas_and_another_tokenizer_has_the_same_network(
+    learned: Learned, tmp_path: Path
+) -> None:
     source = learned[2]
     task, folder = copy(learned[0]), tmp_path / source.parent.name / source.name
     shutil.copytree(source, folder)
     assert task.lemmatizer
     task.lemmatizer = task.lemmatizer.with_weights({"known": 0.5})
+    task.segmenter = Segmenter(abbreviations={"dr.": False})
     task.data += (words := tiny.SOURCE.model_copy(update={"name": "words"}),)
     measured = Metric(name="Lemmas", value=1.5, unit="%", split="dev")
-    again = export.export_lemmas(task, folder, [measured])
+    again = export.export_copy(task, folder, [measured])
     assert again == folder.parent / str(int(folder.name) + 1)
     before, manifest = artifact.read_manifest(source), artifact.read_manifest(again)
     changed = {name for name in before.files if manifest.files[name] != before.files[name]}
-    assert (changed, manifest.files.keys()) == ({artifact.LEMMAS, artifact.MODEL_CARD}, before.files.keys())
+    assert changed == {artifact.LEMMAS, artifact.MODEL_CARD}
+    assert manifest.files.keys() - before.files.keys() == {artifact.SEGMENTER}
+    assert artifact.read_segmenter(again, manifest) == task.segmenter
     assert [metric for metric in manifest.metrics if metric not in before.metrics] == [measured]
     assert manifest.data == (*before.data, words)
     lemmatizer = load_version(again).lemmatizer
