@@ -4,6 +4,7 @@ Each decision is a logistic regression, trained in seconds. Read et al. (2012), 
 solved problem?", compare such classifiers with rules.
 """
 
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -91,19 +92,25 @@ def learn(
 def _kept(abbreviations: Mapping[str, bool], split: Split) -> dict[str, bool]:
     """Returns the abbreviations that a treebank does not split; a sentence may also end after those that end one there.
 
-    Those after which a sentence may end are not to be split at its end, either.
+    Those after which a sentence may end are not to be split at its end, either. Numbers count together.
     """
     whole, apart, last = Counter[str](), Counter[tuple[str, bool]](), set[str]()
     for pieces in split.sentences:
-        texts = [piece.token.text.lower() for piece in pieces]
+        texts = [_without_digits(piece.token.text.lower()) for piece in pieces]
         whole.update(texts)
         apart.update((f"{text}.", i == len(texts) - 2) for i, text in enumerate(texts) if texts[i + 1 : i + 2] == ["."])
         last.add(texts[-1])
-    return {
-        one: ends or one in last
-        for one, ends in abbreviations.items()
-        if apart[one, False] <= max(whole[one], MOST_APART) and not (ends and apart[one, True] > whole[one])
-    }
+    kept = {}
+    for one, ends in abbreviations.items():
+        kind = _without_digits(one)
+        if apart[kind, False] <= max(whole[kind], MOST_APART) and not (ends and apart[kind, True] > whole[kind]):
+            kept[one] = ends or kind in last
+    return kept
+
+
+def _without_digits(text: str) -> str:
+    """Returns a text with one digit in place of each number, in which those are alike."""
+    return re.sub(r"\d+", "0", text)
 
 
 def pieces_of(text: str, sentence: Sentence) -> list[Piece]:

@@ -73,10 +73,21 @@ def test_abbreviations_are_kept_whole_unless_the_treebank_splits_them():
         lines("Voir", "fig.", "Anne", "et", "art", ".", "Luc", "."),
         lines("Du", "pain", "etc.", "vient", "de", "Paris", "kg", "."),
         lines("Il", "pèse", "env."),
+        lines("Le", "2.", "et", "le", "3.", "mars"),
+        lines("Le", "3", ".", "avril"),
     ]
-    abbreviations = {"fig.": False, "art.": False, "etc.": True, "env.": False, "kg.": True, "dr.": False}
+    abbreviations = {
+        "2.": False,
+        "3.": False,
+        "fig.": False,
+        "art.": False,
+        "etc.": True,
+        "env.": False,
+        "kg.": True,
+        "dr.": False,
+    }
     found = learn(list(treebank.read("".join(sentences) * 3)), trees(5), RULES, (TOKENS, SENTENCES), abbreviations)
-    assert found.abbreviations == {"fig.": False, "etc.": True, "env.": True, "dr.": False}
+    assert found.abbreviations == {"2.": False, "3.": False, "fig.": False, "etc.": True, "env.": True, "dr.": False}
 
 
 def test_nothing_is_learned_from_a_treebank_without_evidence():
