@@ -1,6 +1,6 @@
 """The lemma rules of a treebank as labels of its words."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -12,6 +12,7 @@ from training.data.treebank import NOTHING, UNLABELLED, Tree, Word
 from training.models.lemmatizer import LearnedLemmatizer, TaggedWord, labels_of
 
 LEAST_RULE = 3  # words of the train split that have a lemma rule
+RARE = 0.001  # the share of a lexicon's words of a UPOS below which a rule is irregular
 KEPT_CAPITALS = 0.95  # share of the words of a part of speech that are names
 
 
@@ -73,17 +74,25 @@ def exceptions(
 ) -> dict[str, dict[str, list[str]]]:
     """Returns the forms whose lemma in a lexicon is not what their rules make, by UPOS and the rule for that lemma.
 
+    Irregular ones are returned in any case: in a sentence, a regular rule may be more probable.
+
     Args:
         lemmas: of the lexicon, by form and UPOS.
         rules: of each form, the most probable ones.
-        unsure: forms that are returned in any case.
+        unsure: other forms that are returned in any case.
     """
     found: dict[str, dict[str, list[str]]] = {}
-    for form, tried in rules.items():
-        by_rules = next(filter(None, (lemmatizer.by_rule(form, rule) for rule in tried)), form)
+    by_label = {upos: defaultdict[str, list[str]](list) for upos in {upos for own in lemmas.values() for upos in own}}
+    for form in rules:
         for upos, lemma in lemmas[form].items():
-            if lemma != by_rules or form in unsure:
-                found.setdefault(upos, {}).setdefault(labels_of(form, lemma)[0], []).append(form)
+            by_label[upos][labels_of(form, lemma)[0]].append(form)
+    for upos, of_labels in by_label.items():
+        rare = RARE * sum(map(len, of_labels.values()))
+        for label, forms in of_labels.items():
+            for form in forms:
+                made = (lemmatizer.by_rule(form, rule) for rule in rules[form])
+                if len(forms) < rare or form in unsure or lemmas[form][upos] != next(filter(None, made), form):
+                    found.setdefault(upos, {}).setdefault(label, []).append(form)
     return found
 
 

@@ -188,6 +188,11 @@ def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_par
     unsure = {form: np.eye(len(RULES))[lower] * 0.8 for form in ("geese", "sheep")}
     listed = with_exceptions(before, {form: {"NOUN": form} for form in unsure}, unsure)
     assert listed._lexicon.find("sheep", "NOUN") == "sheep", "in a sentence, another rule may be more probable"
+    monkeypatch.setattr("training.tasks.lemma_labels.RARE", 0.4)
+    words = {"feeds": ("feed", "lower|end-1+"), "finds": ("find", "lower|end-1+"), "is": ("be", "=be")}
+    right = {form: np.eye(len(RULES))[RULES.index(rule)] for form, (_, rule) in words.items()}
+    listed = with_exceptions(before, {form: {"VERB": lemma} for form, (lemma, _) in words.items()}, right)
+    assert [listed._lexicon.find(form, "VERB") for form in words] == [None, None, "be"], "irregular ones are listed"
     plain = tiny.tagging(tiny.LEXICON, sizes=replace(tiny_sizes(), affix_embedding=2))
     plain.learn_exceptions(predict)
     assert plain.lemmatizer is None
