@@ -40,6 +40,7 @@ ODDS_LIMITS = 1 / (1 + np.exp(0.5 + MOST_ODDS - np.arange(1, 2 * MOST_ODDS + 1))
 RULES_TRIED = len(RANKS)  # of a word, the most probable first
 NEXT_RULES = tuple(f"{LEMMA}_id_{rank}" for rank in range(2, RULES_TRIED + 1))  # outputs of a tagger's step
 SEPARATOR = "\t"  # between UPOS and the finer tag in the file
+ANY_TAG = "*"  # in place of the finer tag
 Lexicon = Mapping[str, Mapping[str, Collection[str]]]  # UPOS -> label of a rule -> the forms whose lemma it makes
 
 
@@ -117,7 +118,8 @@ class Lemmatizer:
             any other character keeps its characters, as one without letters does.
         irregular: the forms, in lower case, of each lemma that is a rule itself.
         lexicon: forms in lower case.
-        dictionary: UPOS and tag with a tab between them, for the tag see `finer_column` -> form -> lemma.
+        dictionary: UPOS and tag with a tab between them, for the tag see `finer_column` -> form -> lemma; with ANY_TAG,
+            of forms in lower case.
         weights: of features, see `features`; by default the lexicon's lemma, or the first rule that fits, is taken.
 
     Raises:
@@ -158,7 +160,9 @@ class Lemmatizer:
 
     def find(self, form: str, upos: str, tag: str) -> str | None:
         """Returns the lemma of a word by the dictionary; None if it lacks the word with these tags."""
-        return self._dictionary.get((upos, tag), {}).get(normalize_form(form))
+        form = normalize_form(form)
+        found = self._dictionary.get((upos, tag), {}).get(form)
+        return found or self._dictionary.get((upos, ANY_TAG), {}).get(form.lower())
 
     def choose(self, form: str, upos: str, rules: Sequence[int], odds: int = 0) -> str:
         """Returns the lemma of a word that the dictionary lacks; the form itself if it has no candidate.

@@ -118,7 +118,7 @@ class PossibleEnds:
         (_, ending3), (last2, ending2), (last1, ending1), *following = self._words[i : i + 6]
         (next1, shape1), (next2, shape2), (_, shape3) = following
         end, start = self._tokens[i - 1][2], self._tokens[i][1]
-        gap = start - end if start - end <= 1 else "blank" if BLANK_LINE.search(self._text, end, start) else "more"
+        gap = "blank" if start - end > 1 and BLANK_LINE.search(self._text, end, start) else min(start - end, 1)
         rule = f"{'|' if i in self._ruled else '-'}{gap}"
         return [
             f"rule={rule}",

@@ -49,6 +49,11 @@ class LearnedLemmatizer(Lemmatizer):
         """Reads what `write` has written. labels: of the rules. Raises ValueError."""
         return cls(labels, msgspec.json.decode(path.read_bytes(), type=LemmaFile))
 
+    def knows(self, form: str, upos: str) -> bool:
+        """Returns whether its dictionary has a form, in lower case or as it is, with a UPOS and any tag."""
+        forms = {form, form.lower()}
+        return any(own == upos and not forms.isdisjoint(lemmas) for (own, _), lemmas in self._dictionary.items())
+
     def with_words(self, words: Iterable[tuple[TaggedWord, str]]) -> "LearnedLemmatizer":
         """Returns the same with the lemmas of further words in its dictionary."""
         dictionary = {tags: dict(lemmas) for tags, lemmas in self._content.dictionary.items()}

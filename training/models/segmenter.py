@@ -7,8 +7,9 @@ solved problem?", compare such classifiers with rules.
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import accumulate, chain, groupby, pairwise
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate, chain, cycle, groupby, islice, pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -23,6 +24,8 @@ from service.text.tokenizer import Sentence, Token
 from training.data.treebank import Tree, in_normal_form, raw_text
 
 TOKENS, SENTENCES = "tokens", "sentences"  # what can be learned
+TERMINATORS = ("!", "?", "…", "...")
+ONE_IN = 10  # sentences with a full stop
 MOST_APART = 2  # places where an abbreviation is split, which may be errors
 MOST_EQUAL = 3  # chunks that are split alike count no more often
 LONGEST_CHUNK = 256  # characters; longer ones are not learned from
@@ -81,12 +84,21 @@ def learn(
         what: TOKENS, with which multiword tokens are learned, SENTENCES, or both.
         abbreviations: of the language, and whether a sentence may end after them.
     """
-    split = Split.of(train)
+    trees = list(train)
+    split = Split.of([*trees, *_with_other_terminators(trees)])
     kept = _kept(abbreviations, split) if TOKENS in what else {}
     ends = _ends(split, Split.of(dev), kept) if SENTENCES in what else None
     if TOKENS not in what:
         return Segmenter(ends=ends)
     return Segmenter(*_boundaries(split, rules), ends, *_multiwords(split.sentences), kept)
+
+
+def _with_other_terminators(trees: Iterable[Tree]) -> Iterator[Tree]:
+    """Yields some sentences with another mark in place of their full stop: news hardly has any that end with "!"."""
+    with_full_stop = (tree for tree in trees if tree.words[-1].form == ".")
+    for tree, mark in zip(islice(with_full_stop, 0, None, ONE_IN), cycle(TERMINATORS)):
+        words = (*tree.words[:-1], tree.words[-1]._replace(form=mark))
+        yield replace(tree, words=words, tokens=(*tree.tokens[:-1], *(t._replace(form=mark) for t in tree.tokens[-1:])))
 
 
 def _kept(abbreviations: Mapping[str, bool], split: Split) -> dict[str, bool]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from service.text.lemmatizer import CASINGS, LOWER, RULES_TRIED
+from service.text.lemmatizer import ANY_TAG, CASINGS, IRREGULAR, LOWER, RULES_TRIED
 from training.data.dataset import Array
 from training.data.lexicon import Lexicon
 from training.data.treebank import NOTHING, UNLABELLED, Tree, Word
@@ -74,26 +74,39 @@ def exceptions(
 ) -> dict[str, dict[str, list[str]]]:
     """Returns the forms whose lemma in a lexicon is not what their rules make, by UPOS and the rule for that lemma.
 
-    Irregular ones are returned in any case: in a sentence, a regular rule may be more probable.
-
     Args:
         lemmas: of the lexicon, by form and UPOS.
         rules: of each form, the most probable ones.
-        unsure: other forms that are returned in any case.
+        unsure: forms that are returned in any case.
     """
     found: dict[str, dict[str, list[str]]] = {}
-    by_label = {upos: defaultdict[str, list[str]](list) for upos in {upos for own in lemmas.values() for upos in own}}
-    for form in rules:
+    for form, tried in rules.items():
+        by_rules = next(filter(None, (lemmatizer.by_rule(form, rule) for rule in tried)), form)
         for upos, lemma in lemmas[form].items():
-            by_label[upos][labels_of(form, lemma)[0]].append(form)
-    for upos, of_labels in by_label.items():
-        rare = RARE * sum(map(len, of_labels.values()))
-        for label, forms in of_labels.items():
-            for form in forms:
-                made = (lemmatizer.by_rule(form, rule) for rule in rules[form])
-                if len(forms) < rare or form in unsure or lemmas[form][upos] != next(filter(None, made), form):
-                    found.setdefault(upos, {}).setdefault(label, []).append(form)
+            if lemma != by_rules or form in unsure:
+                found.setdefault(upos, {}).setdefault(labels_of(form, lemma)[0], []).append(form)
     return found
+
+
+def irregular(
+    lemmatizer: LearnedLemmatizer, lemmas: Mapping[str, Mapping[str, str]]
+) -> Iterator[tuple[TaggedWord, str]]:
+    """Yields the words of a lexicon, but for names, whose rule few others of their UPOS have: "fled" of "flee".
+
+    In a sentence, a regular rule is often more probable. Words that the dictionary has with this UPOS are left out.
+    Arguments as of `exceptions`.
+    """
+    by_rule: defaultdict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    counts = Counter[str]()
+    for form, own in lemmas.items():
+        for upos, lemma in own.items():
+            by_rule[upos, labels_of(form, lemma)[0]].append((form, lemma))
+            counts[upos] += 1
+    for (upos, label), words in by_rule.items():
+        if len(words) < RARE * counts[upos] and label.startswith((LOWER, IRREGULAR)):
+            yield from (
+                (TaggedWord(form, upos, ANY_TAG), lemma) for form, lemma in words if not lemmatizer.knows(form, upos)
+            )
 
 
 def _names(words: Sequence[Word]) -> frozenset[str]:

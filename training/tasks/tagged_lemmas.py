@@ -8,7 +8,7 @@ from training.data.treebank import NOTHING, Word
 from training.metrics.raw_text import Tags
 from training.models.lemma_weights import Choice, learn_weights
 from training.models.lemmatizer import LearnedLemmatizer
-from training.tasks.lemma_labels import exceptions, most_probable
+from training.tasks.lemma_labels import exceptions, irregular, most_probable
 
 SURE = 0.9  # the probability of a rule of a word that is read alone; in a sentence, another rule may be more probable
 
@@ -34,13 +34,16 @@ def with_exceptions(
 ) -> LearnedLemmatizer:
     """Returns the lemmatizer with the lemmas of a lexicon that the network, with a word alone, does not surely find.
 
+    Those of irregular words are in its dictionary.
+
     Args:
         lemmas: by form and UPOS.
         rules: of each form, the probability of each rule, shape [K].
     """
     tried = {form: most_probable(row) for form, row in rules.items()}
     unsure = frozenset(form for form, row in rules.items() if row.max() < SURE)
-    return lemmatizer.with_lexicon(exceptions(lemmatizer, lemmas, tried, unsure))
+    listed = lemmatizer.with_lexicon(exceptions(lemmatizer, lemmas, tried, unsure))
+    return listed.with_words(irregular(lemmatizer, lemmas))
 
 
 def with_weights(

@@ -68,6 +68,13 @@ def test_parts_that_are_not_learned_stay_with_the_rules():
     assert learn(trees(), trees(5), RULES, (TOKENS,), {}).ends is None
 
 
+def test_sentences_end_with_marks_that_the_treebank_does_not_have(learned):
+    tokenizer = LearnedTokenizer(RULES, learned)
+    for mark in ("!", "?", "..."):
+        text = f"Le pain vient chez Luc du soir{mark} Anne parle du vin-vin"
+        assert [len(sentence.tokens) for sentence in tokenizer.sentences(text)] == [8, 5], mark
+
+
 def test_abbreviations_are_kept_whole_unless_the_treebank_splits_them():
     sentences = [
         lines("Voir", "fig.", "Anne", "et", "art", ".", "Luc", "."),
