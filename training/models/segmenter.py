@@ -24,8 +24,9 @@ from service.text.tokenizer import Sentence, Token
 from training.data.treebank import Tree, in_normal_form, raw_text
 
 TOKENS, SENTENCES = "tokens", "sentences"  # what can be learned
-TERMINATORS = ("!", "?", "…", "...")
-ONE_IN = 10  # sentences with a full stop
+TERMINATORS = ("!", "?", "...")
+LEAST_ENDS = 10  # sentences that end with a mark, without which others are given it
+ONE_IN = 10  # of the sentences with a full stop that are
 MOST_APART = 2  # places where an abbreviation is split, which may be errors
 MOST_EQUAL = 3  # chunks that are split alike count no more often
 LONGEST_CHUNK = 256  # characters; longer ones are not learned from
@@ -93,10 +94,12 @@ def learn(
     return Segmenter(*_boundaries(split, rules), ends, *_multiwords(split.sentences), kept)
 
 
-def _with_other_terminators(trees: Iterable[Tree]) -> Iterator[Tree]:
+def _with_other_terminators(trees: Sequence[Tree]) -> Iterator[Tree]:
     """Yields some sentences with another mark in place of their full stop: news hardly has any that end with "!"."""
+    last = Counter(tree.words[-1].form for tree in trees)
+    marks = [mark for mark in TERMINATORS if last[mark] < LEAST_ENDS]
     with_full_stop = (tree for tree in trees if tree.words[-1].form == ".")
-    for tree, mark in zip(islice(with_full_stop, 0, None, ONE_IN), cycle(TERMINATORS)):
+    for tree, mark in zip(islice(with_full_stop, 0, None, ONE_IN), cycle(marks)):
         words = (*tree.words[:-1], tree.words[-1]._replace(form=mark))
         yield replace(tree, words=words, tokens=(*tree.tokens[:-1], *(t._replace(form=mark) for t in tree.tokens[-1:])))
 

@@ -10,7 +10,7 @@ from service.text.segmenter import Segmenter
 from training.data import treebank
 from training.data.treebank import Tree, raw_text
 from training.metrics.segmentation import score
-from training.models.segmenter import SENTENCES, TOKENS, learn
+from training.models.segmenter import SENTENCES, TOKENS, _with_other_terminators, learn
 
 RULES = named_tokenizer("spacy-fr")
 NAMES = "Anne Luc Marie Paul Zoé Jean Lise Marc".split()
@@ -68,11 +68,17 @@ def test_parts_that_are_not_learned_stay_with_the_rules():
     assert learn(trees(), trees(5), RULES, (TOKENS,), {}).ends is None
 
 
-def test_sentences_end_with_marks_that_the_treebank_does_not_have(learned):
-    tokenizer = LearnedTokenizer(RULES, learned)
-    for mark in ("!", "?", "..."):
-        text = f"Le pain vient chez Luc du soir{mark} Anne parle du vin-vin"
-        assert [len(sentence.tokens) for sentence in tokenizer.sentences(text)] == [8, 5], mark
+def test_some_sentences_are_learned_with_other_marks_in_place_of_their_full_stop():
+    others = list(_with_other_terminators(trees()))
+    assert [tree.forms[-1] for tree in others] == ["!", "?", "...", "!", "?", "..."]  # of 60 with a full stop
+    text, sentences = raw_text(others)
+    assert "du soir! " in text
+    assert [text[sentence.tokens[-1].start : sentence.end] for sentence in sentences[:2]] == ["!", "?"]
+    questions = treebank.read(lines("Vient", "Luc", "?") * 10)
+    assert {tree.forms[-1] for tree in _with_other_terminators([*trees(), *questions])} == {"!", "..."}
+    assert [tree.forms[:-1] for tree in others[:1]] == [tree.forms[:-1] for tree in trees() if tree.forms[-1] == "."][
+        :1
+    ]
 
 
 def test_abbreviations_are_kept_whole_unless_the_treebank_splits_them():
