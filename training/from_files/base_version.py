@@ -27,7 +27,7 @@ class BaseVersion:
     """A version that training goes on from. Raises ArtifactError if its files are not valid, or of another task.
 
     Args:
-        name: "tagger-en/13", or "tagger-en" for the newest version.
+        name: "tagger-en/14", or "tagger-en" for the newest version.
         task: that it has to have.
     """
 
@@ -49,7 +49,7 @@ class BaseVersion:
 
     @property
     def name(self) -> str:
-        """Model and version, such as "tagger-en/13"."""
+        """Model and version, such as "tagger-en/14"."""
         return f"{self.manifest.name}/{self.manifest.version}"
 
     @cached_property

@@ -36,7 +36,7 @@ def add_commands(kinds: Any) -> None:
             what = "multilingual, all-mpnet-base-v2 for English, or a folder: a large network that teaches the tagger"
             kind.add_argument("--teacher", metavar="NAME", default="", help=what)
         if name != "language-model":
-            what = "a version, such as tagger-en or tagger-en/13, to go on from: FILE has corrections"
+            what = "a version, such as tagger-en or tagger-en/14, to go on from: FILE has corrections"
             kind.add_argument("--from", dest="base", metavar="NAME", default="", help=what)
             what = "plain text, of which the model learns what a teacher answers, or keeps what it answered before"
             kind.add_argument("--unlabelled", type=Path, metavar="FILE", help=what)

@@ -32,7 +32,7 @@ class Options:
         teacher: a name of training.teachers.pretrained, or a folder; "" for none.
         related: other treebanks of the language, learned from as far as the own one could have their tags.
         unlabelled: plain text for the teacher, or the version that training goes on from, to label.
-        base: the version that training goes on from, such as "tagger-en/13"; "" for none.
+        base: the version that training goes on from, such as "tagger-en/14"; "" for none.
         text_column, label_column: of a classifier's tables.
         changes: settings of the recipe and their values as text; `sizes.units` is a setting of the network.
         command: the command line with these options.
