@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate, chain, cycle, groupby, islice, pairwise
+from itertools import accumulate, chain, groupby, pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -24,9 +24,10 @@ from service.text.tokenizer import Sentence, Token
 from training.data.treebank import Tree, in_normal_form, raw_text
 
 TOKENS, SENTENCES = "tokens", "sentences"  # what can be learned
-TERMINATORS = ("!", "?", "...")
-LEAST_ENDS = 10  # sentences that end with a mark, without which others are given it
-ONE_IN = 10  # of the sentences with a full stop that are
+TERMINATORS = ("!", "?")
+LEAST_ENDS = 150  # sentences that end with each of these
+NAME = "Q\u0101"  # no treebank has it
+NAMES_APART = 20  # words in lower case
 MOST_APART = 2  # places where an abbreviation is split, which may be errors
 MOST_EQUAL = 3  # chunks that are split alike count no more often
 LONGEST_CHUNK = 256  # characters; longer ones are not learned from
@@ -95,11 +96,14 @@ def learn(
 
 
 def _with_other_terminators(trees: Sequence[Tree]) -> Iterator[Tree]:
-    """Yields some sentences with another mark in place of their full stop: news hardly has any that end with "!"."""
+    """Yields sentences with a question or exclamation mark in place of their full stop, so that LEAST_ENDS end with it.
+
+    News hardly has any.
+    """
     last = Counter(tree.words[-1].form for tree in trees)
-    marks = [mark for mark in TERMINATORS if last[mark] < LEAST_ENDS]
-    with_full_stop = (tree for tree in trees if tree.words[-1].form == ".")
-    for tree, mark in zip(islice(with_full_stop, 0, None, ONE_IN), cycle(marks)):
+    marks = [mark for mark in TERMINATORS for _ in range(last[mark], LEAST_ENDS)]
+    with_full_stop = [tree for tree in trees if tree.words[-1].form == "."]
+    for tree, mark in zip(with_full_stop[:: max(1, len(with_full_stop) // max(1, len(marks)))], marks, strict=False):
         words = (*tree.words[:-1], tree.words[-1]._replace(form=mark))
         yield replace(tree, words=words, tokens=(*tree.tokens[:-1], *(t._replace(form=mark) for t in tree.tokens[-1:])))
 
@@ -159,18 +163,40 @@ def _boundaries(split: Split, rules: SpacyTokenizer) -> tuple[Classifier | None,
 
 
 def _ends(train: Split, dev: Split, abbreviations: Mapping[str, bool]) -> Classifier | None:
-    """Returns the classifier of the ends of sentences, with the cost and the threshold that are best on dev."""
-    tokens = train.tokens
-    possible = PossibleEnds(train.text, tokens, set(finish(rule_ends(train.text, tokens))))
-    ends = train.ends
-    examples: list[Example] = []
-    for i in possible.indices:
-        sentence = bisect_left(ends, i)
-        first = ends[sentence - 1] if sentence else 0
-        examples.append((possible.features(i, first), i == ends[sentence]))
-    trained = [found for cost in END_COSTS if (found := fit(examples, cost))]
+    """Returns the classifier of the ends of sentences that is best on dev: its cost, its threshold, and with names.
+
+    Of equal ones, one with names.
+    """
+    ends, tokens = train.ends, train.tokens
+    examples = [(features, i == ends[bisect_left(ends, i)]) for i, features in _possible(train, tokens)]
+    names = _before_names(train)
+    trained = [found for more in (names, []) for cost in END_COSTS if (found := fit(examples + more, cost))]
     moved = [Classifier(round(one.bias + shift, DECIMALS), one.weights) for one in trained for shift in END_SHIFTS]
     return max(moved, key=lambda classifier: _right_sentences(classifier, dev, abbreviations), default=None)
+
+
+def _possible(split: Split, tokens: Sequence[Token]) -> Iterator[tuple[int, list[str]]]:
+    """Yields the places where a sentence may end, as the indices of the tokens after them, with their features."""
+    possible = PossibleEnds(split.text, tokens, set(finish(rule_ends(split.text, tokens))))
+    ends = split.ends
+    for i in possible.indices:
+        sentence = bisect_left(ends, i)
+        yield i, possible.features(i, ends[sentence - 1] if sentence else 0)
+
+
+def _before_names(split: Split) -> list[Example]:
+    """Returns places within sentences as if a name, any name, stood after them, where no sentence ends.
+
+    A treebank has few names, and headlines without a full stop before a capital letter. Words before others in lower
+    case show as well that no sentence ends after them.
+    """
+    tokens, first = list(split.tokens), {0, *split.ends}
+    lower = [i for i, token in enumerate(tokens) if token.text[0].islower() and i not in first and not token.continues]
+    places = set(lower[::NAMES_APART])
+    for i in places:
+        tokens[i] = tokens[i]._replace(text=NAME)
+    found = ((i, [one for one in features if NAME.lower() not in one]) for i, features in _possible(split, tokens))
+    return [(features, False) for i, features in found if i in places]
 
 
 def _right_sentences(classifier: Classifier, split: Split, abbreviations: Mapping[str, bool]) -> float:

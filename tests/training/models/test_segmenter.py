@@ -10,7 +10,8 @@ from service.text.segmenter import Segmenter
 from training.data import treebank
 from training.data.treebank import Tree, raw_text
 from training.metrics.segmentation import score
-from training.models.segmenter import SENTENCES, TOKENS, _with_other_terminators, learn
+from training.models import segmenter
+from training.models.segmenter import SENTENCES, TOKENS, learn
 
 RULES = named_tokenizer("spacy-fr")
 NAMES = "Anne Luc Marie Paul Zoé Jean Lise Marc".split()
@@ -68,17 +69,15 @@ def test_parts_that_are_not_learned_stay_with_the_rules():
     assert learn(trees(), trees(5), RULES, (TOKENS,), {}).ends is None
 
 
-def test_some_sentences_are_learned_with_other_marks_in_place_of_their_full_stop():
-    others = list(_with_other_terminators(trees()))
-    assert [tree.forms[-1] for tree in others] == ["!", "?", "...", "!", "?", "..."]  # of 60 with a full stop
+def test_sentences_are_learned_with_question_and_exclamation_marks_where_few_have_them(monkeypatch):
+    monkeypatch.setattr(segmenter, "LEAST_ENDS", 12)
+    questions = list(treebank.read(lines("Vient", "Luc", "?") * 10))
+    others = list(segmenter._with_other_terminators([*trees(), *questions]))
+    assert [tree.forms[-1] for tree in others] == [*"!" * 12, *"??"]
     text, sentences = raw_text(others)
     assert "du soir! " in text
-    assert [text[sentence.tokens[-1].start : sentence.end] for sentence in sentences[:2]] == ["!", "?"]
-    questions = treebank.read(lines("Vient", "Luc", "?") * 10)
-    assert {tree.forms[-1] for tree in _with_other_terminators([*trees(), *questions])} == {"!", "..."}
-    assert [tree.forms[:-1] for tree in others[:1]] == [tree.forms[:-1] for tree in trees() if tree.forms[-1] == "."][
-        :1
-    ]
+    assert text[sentences[0].tokens[-1].start : sentences[0].end] == "!"
+    assert others[0].forms[:-1] == next(tree.forms[:-1] for tree in trees() if tree.forms[-1] == ".")
 
 
 def test_abbreviations_are_kept_whole_unless_the_treebank_splits_them():
