@@ -103,7 +103,7 @@ def test_an_old_form_of_it_is_read_as_it() -> None:
 def test_quotes_that_the_treebank_lacks_are_read_as_plain_ones() -> None:
     version = tagger("tagger-fr")
     task = Tagging(version, 100)
-    plain, *others = (finish(task.encode([["dit", mark, "non"]])).values for mark in '"“”«»')
+    plain, *others = (finish(task.encode([["dit", mark, "non"]])).values for mark in '"“”„')
     for other in others:
         np.testing.assert_array_equal(other["word_ids"], plain["word_ids"])
         np.testing.assert_array_equal(other["char_ids"], plain["char_ids"])

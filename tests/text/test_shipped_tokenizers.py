@@ -90,7 +90,6 @@ SENTENCES = {
         "Au XIXe siècle, J.-J. Rousseau écrivit.",
         "La société Acme S.A. a fermé.",
         "MM. Dupont et Durand sont là.",
-        "L'art. 5 de la loi.",
         "St. Martin est une île.",
         "Env. 20 personnes sont venues.",
     ],

@@ -75,7 +75,8 @@ class LearnedLemmatizer(Lemmatizer):
         parts = msgspec.to_builtins(self._content)
         texts = [f'"characters": {json.dumps(parts.pop("characters"), ensure_ascii=False)}']
         for name, part in parts.items():
-            lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in part.items())
+            rows = ((json.dumps(one, ensure_ascii=False) for one in row) for row in part.items())
+            lines = ",\n".join(": ".join(row) for row in rows)
             texts.append(f"{json.dumps(name)}: {{\n{lines}\n}}")
         path.write_text("{\n" + ",\n".join(texts) + "\n}\n", encoding="utf-8")
 

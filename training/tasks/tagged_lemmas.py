@@ -10,6 +10,7 @@ from training.models.lemma_weights import Choice, learn_weights
 from training.models.lemmatizer import LearnedLemmatizer
 from training.tasks.lemma_labels import exceptions, irregular, most_probable
 
+MOST_UNSURE = 40_000  # words that are listed although the network finds their lemmas; some 15 bytes each in the file
 SURE = 0.9  # the probability of a rule of a word that is read alone; in a sentence, another rule may be more probable
 
 
@@ -41,7 +42,9 @@ def with_exceptions(
         rules: of each form, the probability of each rule, shape [K].
     """
     tried = {form: most_probable(row) for form, row in rules.items()}
-    unsure = frozenset(form for form, row in rules.items() if row.max() < SURE)
+    probabilities = {form: float(row.max()) for form, row in rules.items()}
+    least_sure = sorted(probabilities, key=lambda form: (probabilities[form], form))[:MOST_UNSURE]
+    unsure = frozenset(form for form in least_sure if probabilities[form] < SURE)
     listed = lemmatizer.with_lexicon(exceptions(lemmatizer, lemmas, tried, unsure))
     return listed.with_words(irregular(lemmatizer, lemmas))
 
