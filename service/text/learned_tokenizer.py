@@ -29,6 +29,7 @@ class LearnedTokenizer(Tokenizer):
     def __init__(self, rules: SpacyTokenizer, segmenter: Segmenter) -> None:
         self._rules = rules
         self._segmenter = segmenter
+        self._longest = max(map(len, segmenter.abbreviations), default=0)
         self._cached_pieces = lru_cache(CACHED_CHUNKS)(lambda chunk: finish(self._pieces(chunk)))
 
     def tokenize_plain(self, plain: str) -> Sliced[list[Token]]:
@@ -67,8 +68,7 @@ class LearnedTokenizer(Tokenizer):
 
     def _pieces(self, chunk: str) -> Sliced[Pieces]:
         """Splits a chunk."""
-        abbreviations = self._segmenter.abbreviations
-        if len(chunk) == 1 or chunk.lower() in abbreviations:
+        if len(chunk) == 1 or self._abbreviates(chunk):
             return ((chunk, False),)
         ruled = frozenset(token.start for token in (yield from self._rules.tokenize_plain(chunk)))
         pieces: list[tuple[str, bool]] = []
@@ -76,13 +76,17 @@ class LearnedTokenizer(Tokenizer):
         boundaries, continuations = self._segmenter.boundaries, self._segmenter.continuations
         for i, features in enumerate(boundary_features(chunk, ruled), start=1):
             spaced = chunk[i - 1].isspace() or chunk[i : i + 1].isspace()  # in a number
-            whole = chunk[i] == "." and chunk[start : i + 1].lower() in abbreviations
+            whole = chunk[i] == "." and i - start < self._longest and self._abbreviates(chunk[start : i + 1])
             if boundaries is not None and not (spaced or whole) and boundaries.accepts(features):
                 pieces.append((chunk[start:i], continues))
                 start, continues = i, continuations is not None and continuations.accepts(features)
             if not i % _SLICE_BOUNDARIES:
                 yield
         return (*pieces, (chunk[start:], continues))
+
+    def _abbreviates(self, text: str) -> bool:
+        """Returns whether a text is an abbreviation that keeps its full stop."""
+        return len(text) <= self._longest and text.lower() in self._segmenter.abbreviations
 
     def _words_of(self, pieces: Sequence[Token]) -> Sliced[list[tuple[Token, ...]]]:
         """Returns the words of each piece: of a multiword token several, of any other piece the piece itself."""

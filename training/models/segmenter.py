@@ -105,7 +105,8 @@ def _with_other_terminators(trees: Sequence[Tree]) -> Iterator[Tree]:
     last = Counter(tree.words[-1].form for tree in trees)
     marks = [mark for mark in TERMINATORS for _ in range(last[mark], LEAST_ENDS)]
     with_full_stop = [tree for tree in trees if tree.words[-1].form == "."]
-    for tree, mark in zip(with_full_stop[:: max(1, len(with_full_stop) // max(1, len(marks)))], marks, strict=False):
+    step = max(1, len(with_full_stop) // max(1, len(marks)))
+    for tree, mark in zip(with_full_stop[::step], marks, strict=False):
         words = (*tree.words[:-1], tree.words[-1]._replace(form=mark))
         yield replace(tree, words=words, tokens=(*tree.tokens[:-1], *(t._replace(form=mark) for t in tree.tokens[-1:])))
 
