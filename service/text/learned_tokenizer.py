@@ -30,6 +30,7 @@ class LearnedTokenizer(Tokenizer):
         self._rules = rules
         self._segmenter = segmenter
         self._longest = max(map(len, segmenter.abbreviations), default=0)
+        self._cached_words = lru_cache(CACHED_CHUNKS)(segmenter.words_of)
         self._cached_pieces = lru_cache(CACHED_CHUNKS)(lambda chunk: finish(self._pieces(chunk)))
 
     def tokenize_plain(self, plain: str) -> Sliced[list[Token]]:
@@ -38,11 +39,12 @@ class LearnedTokenizer(Tokenizer):
 
     def split_plain(self, plain: str) -> Sliced[list[Sentence]]:
         pieces = yield from self.pieces(plain)
-        if self._segmenter.ends is None:
+        segmenter = self._segmenter
+        if segmenter.ends is None:
             ends = yield from rule_ends(plain, pieces)
         else:
-            ends = yield from learned_ends(plain, pieces, self._segmenter.ends, self._segmenter.abbreviations)
-        words = (yield from self._words_of(pieces)) if self._segmenter.multiwords else None
+            ends = yield from learned_ends(plain, pieces, segmenter.ends, segmenter.abbreviations)
+        words = (yield from self._words_of(pieces)) if segmenter.multiwords or segmenter.endings else None
         return (yield from group(pieces, ends, words))
 
     def pieces(self, plain: str) -> Sliced[list[Token]]:
@@ -90,11 +92,12 @@ class LearnedTokenizer(Tokenizer):
 
     def _words_of(self, pieces: Sequence[Token]) -> Sliced[list[tuple[Token, ...]]]:
         """Returns the words of each piece: of a multiword token several, of any other piece the piece itself."""
-        multiwords, choices = self._segmenter.multiwords, self._segmenter.choices
+        choices = self._segmenter.choices
         words: list[tuple[Token, ...]] = []
         for i, piece in enumerate(pieces):
-            form = piece.text.lower()
-            parts, choice = multiwords.get(form), choices.get(form)
+            known = len(piece.text) <= LONGEST_CACHED
+            parts = self._cached_words(piece.text) if known else self._segmenter.words_of(piece.text)
+            choice = choices.get(piece.text.lower()) if parts else None
             if parts is None or not (choice is None or choice.accepts(choice_features(pieces, i))):
                 words.append((piece,))
             else:

@@ -21,6 +21,7 @@ _AFFIX = 8  # characters of the longest whole start or end of a chunk that is a 
 _RUN = re.compile(r"(.)\1+")
 LONGEST_CACHED = 24  # characters
 CACHED_WORDS = 8192  # which take 5 MB at most
+LONGEST_ENDING = 10  # characters, of a token that is several words
 _FAR = 12  # tokens since the start of the sentence, and more
 
 
@@ -48,6 +49,8 @@ class Segmenter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         ends: whether a sentence ends between two tokens.
         multiwords: tokens in lower case whose words are not parts of them: "du" consists of "de" and "le".
         choices: of those that are one word elsewhere, whether they are several words here.
+        endings: of other tokens in lower case that are several words, "-lhe" or "ándose", and what they become: the end
+            of the first word, and further words, ("", "lhe") or ("ando", "se").
         abbreviations: in lower case, with the full stop that they keep, and whether a sentence may end after them.
     """
 
@@ -56,6 +59,7 @@ class Segmenter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     ends: Classifier | None = None
     multiwords: dict[str, tuple[str, ...]] = {}
     choices: dict[str, Classifier] = {}
+    endings: dict[str, tuple[str, ...]] = {}
     abbreviations: dict[str, bool] = {}
 
     @classmethod
@@ -67,7 +71,27 @@ class Segmenter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         for word, words in found.multiwords.items():
             if len(words) < 2 or not all(map(str.strip, words)):
                 raise ValueError(f"the multiword {word[:40]!r} is not a list of two words or more")
+        for ending, words in found.endings.items():
+            if not 0 < len(ending) <= LONGEST_ENDING or len(words) < 2 or not all(map(str.strip, words[1:])):
+                raise ValueError(
+                    f"the ending {ending[:40]!r} has more than {LONGEST_ENDING} characters or less than two words"
+                )
         return found
+
+    def words_of(self, token: str) -> tuple[str, ...] | None:
+        """Returns the words of a multiword token, in lower case, or None: those listed, or those of its longest ending.
+
+        An ending of letters does not count in a token with a capital: "Carlos" ends as "darlos" does.
+        """
+        form = token.lower()
+        if found := self.multiwords.get(form):
+            return found
+        if self.endings:
+            for start in range(max(1, len(form) - LONGEST_ENDING), len(form)):
+                words = self.endings.get(form[start:])
+                if words and not (form[start].isalpha() and token[0].isupper()):
+                    return (form[:start] + words[0], *words[1:])
+        return None
 
 
 def boundary_features(chunk: str, ruled: frozenset[int]) -> Iterator[list[str]]:

@@ -23,6 +23,7 @@ from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer, rule_ends
 from service.text.tokenizer import Sentence, Token
 from training.data.treebank import Tree, in_normal_form, raw_text
+from training.models.pronouns import endings, with_other_verbs
 
 TOKENS, SENTENCES = "tokens", "sentences"  # what can be learned
 TERMINATORS = ("!", "?")
@@ -88,13 +89,15 @@ def learn(
         what: TOKENS, with which multiword tokens are learned, SENTENCES, or both.
         abbreviations: of the language, and whether a sentence may end after them.
     """
-    trees = list(train)
-    split = Split.of([*trees, *_with_other_terminators(trees)])
+    trees = list(map(in_normal_form, train))
+    with_terminators = [*trees, *_with_other_terminators(trees)]
+    split = Split.of(with_terminators)
     kept = _kept(abbreviations, split) if TOKENS in what else {}
     ends = _ends(split, Split.of(dev), kept) if SENTENCES in what else None
     if TOKENS not in what:
         return Segmenter(ends=ends)
-    return Segmenter(*_boundaries(split, rules), ends, *_multiwords(split.sentences), kept)
+    boundaries = _boundaries(Split.of([*with_terminators, *with_other_verbs(trees)]), rules)
+    return Segmenter(*boundaries, ends, *_multiwords(split.sentences), endings(trees), kept)
 
 
 def _with_other_terminators(trees: Sequence[Tree]) -> Iterator[Tree]:

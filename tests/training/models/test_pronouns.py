@@ -1,0 +1,88 @@
+"""Verbs and pronouns that are written together: learned of a few, and found where a treebank has none like them."""
+
+import pytest
+
+from service.text.languages import named_tokenizer
+from service.text.learned_tokenizer import LearnedTokenizer
+from service.text.segmenter import Segmenter
+from training.data.treebank import SurfaceToken, Tree, Word
+from training.models.pronouns import endings
+from training.models.segmenter import TOKENS, learn
+
+NOUNS = "porta-voz segunda-feira guarda-chuva dia-a-dia sous-sol beau-frère nord-coréen micro-onda Carlos noble parte"
+FEW = (  # of each language: tokens with their words
+    ("disse-lhe", "disse lhe"),
+    ("chamou-se", "chamou se"),
+    ("vendo-o", "vendo o"),
+    ("dejándose", "dejando se"),
+    ("negándose", "negando se"),
+    ("yéndole", "yendo le"),
+    ("viéndole", "viendo le"),
+    ("alzándolo", "alzando lo"),
+    ("cayéndole", "cayendo le"),
+    ("verte", "ver te"),
+    ("darte", "dar te"),
+    ("serte", "ser te"),
+    ("verla", "ver la"),
+)
+APART = "viens", "parle", "chante", "mange", "pense"
+
+
+def word(form: str, upos: str) -> Word:
+    return Word(form, upos, "_", "_")
+
+
+def treebank() -> list[Tree]:
+    """Returns sentences of Portuguese, Spanish and French kinds, and of words that stay whole."""
+    trees = [Tree((one,), tokens=(SurfaceToken(one.form),)) for one in (word(form, "NOUN") for form in NOUNS.split())]
+    for form, parts in FEW:
+        verb, pronoun = parts.split()
+        words = word(verb, "VERB"), word(pronoun, "PRON")
+        trees += [Tree(words, tokens=(SurfaceToken(form, 2),))] * 2
+    for i, verb in enumerate(APART):
+        tokens = SurfaceToken(verb, space_after=False), SurfaceToken("-moi" if i % 2 else "-vous")
+        trees.append(Tree((word(verb, "VERB"), word(tokens[1].form, "PRON")), tokens=tokens))
+    return trees
+
+
+@pytest.fixture(scope="module")
+def learned() -> Segmenter:
+    return learn(treebank(), [], named_tokenizer("spacy-es"), (TOKENS,), {})
+
+
+@pytest.mark.parametrize(
+    ("token", "words"),
+    [
+        ("Trouxe-lhe", ["Trouxe", "lhe"]),
+        ("AMAVA-SE", ["AMAVA", "SE"]),
+        ("vendo-se", ["vendo", "se"]),
+        ("dia-a-dia", ["dia-a-dia"]),
+        ("norte-americano", ["norte-americano"]),
+        ("-lhe", ["-lhe"]),
+        ("quemándole", ["quemando", "le"]),
+        ("oyéndote", ["oyendo", "te"]),
+        ("Fernándola", ["Fernándola"]),
+        ("Carlos", ["Carlos"]),
+        ("manger-moi", ["manger", "-moi"]),
+        ("donne-moi-vous", ["donne", "-moi", "-vous"]),
+    ],
+)
+def test_pronouns_are_split_from_verbs_that_the_treebank_has_not(learned, token, words):
+    (sentence,) = LearnedTokenizer(named_tokenizer("spacy-es"), learned).sentences(f"{token} aquí")
+    assert [one.text for one in sentence.tokens] == [*words, "aquí"]
+
+
+def test_an_ending_that_nouns_have_as_well_is_not_kept():
+    trees = treebank()
+    assert endings(trees)["-o"] == ("", "o")
+    nouns = [Tree((word(form, "NOUN"),), tokens=(SurfaceToken(form),)) for form in ("vitamina-o", "grupo-o")]
+    assert "-o" not in endings([*trees, *nouns])
+    assert endings([]) == {}
+
+
+@pytest.mark.parametrize(
+    "ending", [b'{"": ["", "lhe"]}', b'{"-lhe": ["lhe"]}', b'{"-lhe": ["", ""]}', b'{"-abcdefghij": ["", "a"]}']
+)
+def test_an_ending_of_a_tokenizer_has_a_length_and_words(ending):
+    with pytest.raises(ValueError, match="the ending"):
+        Segmenter.parse(b'{"endings": ' + ending + b"}")
