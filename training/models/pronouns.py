@@ -77,11 +77,11 @@ def endings(trees: Sequence[Tree]) -> dict[str, tuple[str, ...]]:
     combined = {(own + "".join(rest), (word, *rest)): 0 for own, word in frequent for rest in pronouns}
     counts.update(combined)
     kept = {}
-    for (ending, words), count in sorted(counts.items(), key=lambda item: item[1]):
-        enough = count >= LEAST_VERBS or not ending[0].isalpha() or (ending, words) in combined
+    for (ending, parts), count in sorted(counts.items(), key=lambda item: item[1]):
+        enough = count >= LEAST_VERBS or not ending[0].isalpha() or (ending, parts) in combined
         right = count >= LEAST_RIGHT * (count + sum(form.endswith(ending) for form in others))
         if len(ending) <= LONGEST_ENDING and enough and right:
-            kept[ending] = words
+            kept[ending] = parts
     return kept
 
 
