@@ -8,14 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from training.data import django_messages, imdb, masc, sentiment_tables, tatoeba
+from training.data import django_messages, imdb, masc, sentiment_tables
 from training.data.download import File
 from training.data.unimorph import Contractions, TaggedWord
 
 MAKERS: dict[str, Callable[..., bytes]] = {  # of a file that is not used as it is published
     "masc": masc.plain_text,
     "django_messages": django_messages.table,
-    "tatoeba": tatoeba.sentences,
     "goemotions": sentiment_tables.goemotions,
     "senti4sd": sentiment_tables.senti4sd,
     "newsmtsc": sentiment_tables.newsmtsc,

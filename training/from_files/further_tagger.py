@@ -228,7 +228,7 @@ def rehearsed(base: BaseVersion, options: Options, console: Console) -> tuple[un
     """
     tokenizer = make_tokenizer(base.manifest.tokenizer or "", base.segmenter)
     if options.unlabelled:
-        return unlabelled.of_files([options.unlabelled], options.licence, tokenizer, MOST_ANSWERED, options.seed), []
+        return unlabelled.of_file(options.unlabelled, options.licence, tokenizer, MOST_ANSWERED, options.seed), []
     corpus = base.corpus()
     if corpus is None:
         raise base.nothing_learned(options.base)

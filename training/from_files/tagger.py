@@ -87,8 +87,8 @@ def _taught(
 
     assert options.unlabelled  # noqa: S101 (the options have both or none)
     task.learn_segmenter()
-    text = unlabelled.of_files(
-        [options.unlabelled], options.licence, task.text_tokenizer(), MOST_UNLABELLED, task.recipe.seed
+    text = unlabelled.of_file(
+        options.unlabelled, options.licence, task.text_tokenizer(), MOST_UNLABELLED, task.recipe.seed
     )
     count = sum(map(len, text.sentences))
     sentences = quantity(len(text.sentences), "sentence", ",")

@@ -23,10 +23,9 @@ class TeacherSettings:
         encoder_rate: the highest learning rate of the pretrained weights.
         head_rate: the highest learning rate of all other weights.
         unlabelled_tokens: tokens of unlabelled text that the teachers label.
-        text: what is labelled instead of English text: a corpus with a part that is named like the language, or the
-            words of a part of a treebank alone, "sequoia/train".
-        further_text: corpora whose text is labelled, too: all of it in English, where reviews and a textbook fill up
-            the rest of the tokens.
+        text: what is labelled and nothing else: a corpus of another language than English, with a part that is named
+            like the language; or the words of a part of a treebank, "sequoia/train".
+        further_text: corpora whose whole text is used. Reviews and a textbook fill up the rest of the tokens.
         together: corpora of taggers on which one transformer is tuned, with heads for each; by default that of the
             recipe alone. Recipes with the same corpora and settings share it.
         recombined_tokens: tokens of sentences that are made of phrases of the train split, which the teachers of a
@@ -41,7 +40,7 @@ class TeacherSettings:
     head_rate: float = 1e-3
     unlabelled_tokens: int = 2_400_000
     text: str | None = None
-    further_text: tuple[str, ...] = ()
+    further_text: tuple[str, ...] = ("masc",)
     together: tuple[str, ...] = ()
     recombined_tokens: int = 0
 

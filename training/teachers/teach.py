@@ -14,7 +14,7 @@ from training.tasks.recipe import TeacherSettings
 from training.tasks.sentiment import Sentiment
 from training.tasks.tagging import Tagging
 from training.teachers import sentiment, tagging
-from training.teachers.unlabelled import Text, of_corpora, of_files, of_treebank
+from training.teachers.unlabelled import Text, of_corpora, of_file, of_treebank
 
 
 def teach(task: Task, console: Console, text: Text | None = None) -> DistillationSet:
@@ -54,7 +54,6 @@ def _text(task: Tagging, settings: TeacherSettings) -> Text:
     if "/" in settings.text:
         return of_treebank(settings.text)
     task.learn_segmenter()
-    names = (settings.text, *settings.further_text)
-    paths = [corpora.path(name, recipe.language) for name in names]
-    text = of_files(paths, "", task.text_tokenizer(), settings.unlabelled_tokens, recipe.seed)
-    return text._replace(sources=tuple(source for name in names for source in corpora.sources(name)))
+    path, tokenizer = corpora.path(settings.text, recipe.language), task.text_tokenizer()
+    text = of_file(path, "", tokenizer, settings.unlabelled_tokens, recipe.seed)
+    return text._replace(sources=corpora.sources(settings.text))

@@ -38,7 +38,7 @@ def teachers_folder(recipe: Recipe) -> Path:
 def shared_folder(recipe: Recipe) -> Path:
     """Returns the folder of teachers that are tuned on the corpora of several recipes, the same for all of these."""
     assert recipe.teaching  # noqa: S101 (it has teachers)
-    teaching = replace(recipe.teaching, text=None, further_text=(), unlabelled_tokens=0)
+    teaching = replace(recipe.teaching, text=None, unlabelled_tokens=0)
     return runs_folder() / "together" / f"teachers-{_hash((teaching, recipe.seed, recipe.limit))}"
 
 

@@ -35,12 +35,12 @@ def of_corpora(settings: TeacherSettings, seed: int) -> Text:
     return Text(sentences(settings, seed), sources(settings))
 
 
-def of_files(paths: Sequence[Path], licence: str, tokenizer: Tokenizer, tokens: int, seed: int) -> Text:
-    """Returns sentences of files of plain text, drawn at random, with `tokens` tokens in total, if they have so many.
+def of_file(path: Path, licence: str, tokenizer: Tokenizer, tokens: int, seed: int) -> Text:
+    """Returns sentences of a file of plain text, drawn at random, with `tokens` tokens in total, if it has so many.
 
     Some of them are rewritten in another style. Raises DataFileError.
     """
-    lines = [line.strip() for path in paths for line in read_text(path).split("\n")]
+    lines = [line.strip() for line in read_text(path).split("\n")]
     rng = np.random.default_rng(seed)
     chosen: list[tuple[str, ...]] = []
     for i in rng.permutation(len(lines)):
@@ -51,8 +51,8 @@ def of_files(paths: Sequence[Path], licence: str, tokenizer: Tokenizer, tokens: 
         tokens -= sum(map(len, found))
     if not chosen:
         least, most = running_text.LENGTHS[0], running_text.LENGTHS[-1]
-        raise DataFileError(paths[0], None, "has no sentence", f"plain text with sentences of {least} to {most} words")
-    return Text([_restyled(words, rng) for words in chosen], tuple(source(path, licence) for path in paths))
+        raise DataFileError(path, None, "has no sentence", f"plain text with sentences of {least} to {most} words")
+    return Text([_restyled(words, rng) for words in chosen], (source(path, licence),))
 
 
 def of_treebank(part: str) -> Text:

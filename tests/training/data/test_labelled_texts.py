@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.text.spacy_tokenizer import SpacyTokenizer
-from training.data import corpora, imdb, labelled_texts, sentiment_tables, tatoeba
+from training.data import corpora, imdb, labelled_texts, sentiment_tables
 from training.data.masc import plain_text
 from training.data.sst import Phrase
 
@@ -64,11 +64,6 @@ def test_words_of_all_files_are_read_without_their_tags(tmp_path):
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "published"
-
-
-def test_of_sentences_with_translations_each_is_read_once(file):
-    file.write_text("Go.\tGå!\tCC-BY 2.0\nLeave.\tGå!\tCC-BY 2.0\nWho?\tHvem?\tCC-BY 2.0\n", encoding="utf-8")
-    assert tatoeba.sentences(file).decode() == "Gå!\nHvem?\n"
 
 
 def test_emotions_become_positive_negative_mixed_or_ambiguous(file):

@@ -11,7 +11,7 @@ from tests.training.from_files.made import TEXT
 from tests.training.tiny import conllu, sentence, tagging, treebank
 from training.data.files import DataFileError
 from training.data.treebank import read
-from training.teachers.unlabelled import of_files, of_treebank
+from training.teachers.unlabelled import of_file, of_treebank
 
 
 @pytest.mark.usefixtures("made")
@@ -50,19 +50,14 @@ def said(run: Callable[..., int], capsys: pytest.CaptureFixture[str], *arguments
 def test_text_is_split_into_sentences_and_some_are_restyled(tmp_path: Path) -> None:
     file = tmp_path / "text.txt"
     file.write_text(TEXT + "\nMr. Smith sees a bird. The cat likes it.\n\n")
-    text = of_files([file], "CC0", tagging().text_tokenizer(), 1200, 1)
+    text = of_file(file, "CC0", tagging().text_tokenizer(), 1200, 1)
     assert 1150 < sum(map(len, text.sentences)) < 1220  # some without their last full stop
     styles = [words[0] for words in text.sentences if words[0].lower() == "the"]
     assert {"the", "THE", "The"} == set(styles)
     assert text.sources[0].licence == "CC0"
-    further = tmp_path / "further.txt"
-    further.write_text("A dog barks.\n")
-    both = of_files([file, further], "CC0", tagging().text_tokenizer(), 9000, 1)
-    assert [source.name for source in both.sources] == ["text.txt", "further.txt"]
-    assert any(words[0].lower() == "a" for words in both.sentences)
     file.write_text("word\n\n")
     with pytest.raises(DataFileError, match="has no sentence; right: plain text with sentences of 2 to 60 words"):
-        of_files([file], "CC0", tagging().text_tokenizer(), 400, 1)
+        of_file(file, "CC0", tagging().text_tokenizer(), 400, 1)
 
 
 def test_the_words_of_a_treebank_are_text_in_which_no_word_has_a_space(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,7 +238,7 @@ def test_sentences_are_written_in_several_styles(monkeypatch):
     monkeypatch.setattr(corpora, "read_table", lambda *_: rows)
     texts = {"kjv_sicp": "(define x 1)\n\nA procedure is a pattern.", "masc": "Dear all ,\nSee you soon .\n"}
     monkeypatch.setattr(corpora, "read", lambda corpus, _: texts[corpus])
-    found = unlabelled.sentences(TeacherSettings(unlabelled_tokens=100_000, further_text=("masc",)), 1)
+    found = unlabelled.sentences(TeacherSettings(unlabelled_tokens=100_000), 1)
     assert len(found) == 403
     assert [" ".join(words).lower().removesuffix(" .") for words in found[-2:]] == ["dear all ,", "see you soon"]
     assert ("(", "define", "x", "1", ")") not in found
