@@ -1,9 +1,10 @@
-"""The tokenizers of the shipped taggers end no sentence at an abbreviation or an ordinal number inside of it."""
+"""Shipped tokenizers: abbreviations and ordinal numbers end no sentence, pronouns are split from their verbs."""
 
 import pytest
 
 from service.artifact.manifest import read_manifest, read_segmenter
 from service.text.languages import make_tokenizer
+from service.text.tokenizer import Tokenizer
 from tests.conftest import STORE
 from training.run.versions import newest_version
 
@@ -143,12 +144,34 @@ SENTENCES = {
 }
 
 
-@pytest.mark.parametrize("language", SENTENCES)
-def test_no_sentence_ends_at_an_abbreviation_inside_of_it(language: str) -> None:
+def shipped(language: str) -> Tokenizer:
+    """Returns the tokenizer of a shipped tagger."""
     folder = newest_version(STORE, f"tagger-{language}")
     manifest = read_manifest(folder)
-    tokenizer = make_tokenizer(manifest.tokenizer, read_segmenter(folder, manifest))
+    return make_tokenizer(manifest.tokenizer, read_segmenter(folder, manifest))
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_no_sentence_ends_at_an_abbreviation_inside_of_it(language: str) -> None:
+    tokenizer = shipped(language)
     cut = [text for text in SENTENCES[language] if len(tokenizer.sentences(text)) > 1]
     assert cut == []
     two = "  ".join(text.removesuffix(".") + "?" for text in SENTENCES[language][:2])
     assert len(tokenizer.sentences(two)) == 2
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "words"),
+    [
+        ("pt", "Chamo-me Ana e disse-lhe isto.", "Chamo me Ana e disse lhe isto ."),
+        ("pt", "Amo-te!", "Amo te !"),
+        ("pt", "Vou vê-los na segunda-feira.", "Vou vê los em a segunda-feira ."),
+        ("pt", "O ex-presidente norte-americano sorriu.", "O ex-presidente norte-americano sorriu ."),
+        ("es", "Quiero decirte algo y ayudarte.", "Quiero decir te algo y ayudar te ."),
+        ("es", "Sigue dejándolo y negándoles todo.", "Sigue dejando lo y negando les todo ."),
+        ("es", "Carlos habla de su arte, de su suerte y de su muerte.", ""),
+    ],
+)
+def test_pronouns_are_words_apart_from_their_verbs(language: str, text: str, words: str) -> None:
+    (sentence,) = shipped(language).sentences(text)
+    assert " ".join(word.text for word in sentence.tokens) == (words or text.replace(".", " .").replace(",", " ,"))
