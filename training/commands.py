@@ -138,9 +138,15 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def export_again(arguments: argparse.Namespace) -> None:
-    """Exports the newest version of a model again with the present exporter, without training."""
+    """Exports the newest version of a model again with the present exporter, without training.
+
+    Lemmas and tokenizer of a tagger that was made of files are learned of these: run it where its command was run.
+    """
     from rich.console import Console
 
+    from service.artifact import manifest as artifact
+    from training.from_files.made_again import task_of_files
+    from training.recipes import recipe_names
     from training.run import readings
     from training.run.export import export_again, export_copy
     from training.run.loop import make_predict, round_weights, set_threads
@@ -149,8 +155,13 @@ def export_again(arguments: argparse.Namespace) -> None:
 
     set_threads(1)  # the graph has it
     folder = newest_version(model_store(), arguments.name)
-    _, task = read_version(folder)
-    task.recipe = recipe_as_made(task.recipe, folder)
+    manifest = artifact.read_manifest(folder)
+    of_files = manifest.recipe not in recipe_names()
+    if of_files and manifest.task == "tag" and (arguments.lemmas or arguments.tokenizer):
+        task: ServedTask = task_of_files(model_store(), arguments.name, Console())
+    else:
+        _, task = read_version(folder)
+        task.recipe = recipe_as_made(task.recipe, folder)
     if arguments.lemmas or arguments.tokenizer:
         if not isinstance(task, Tagging) or (arguments.lemmas and not task.lemmatizer):
             given, lacks = ("--lemmas", "gives no lemmas") if arguments.lemmas else ("--tokenizer", "tags no words")
@@ -160,7 +171,8 @@ def export_again(arguments: argparse.Namespace) -> None:
             task.learn_exceptions(predict)
             task.learn_lemma_weights(predict)
         if arguments.tokenizer:
-            learned = replace(task.recipe, teacher=None).task()  # of all that it learns from; `task` is only measured
+            # Of all that it learns from; the task of a recipe is only measured.
+            learned = task if of_files else replace(task.recipe, teacher=None).task()
             learned.learn_segmenter()
             task.segmenter = learned.segmenter
         metrics = _measured(task, predict)

@@ -13,7 +13,7 @@ from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging, text
 from service.text.identifier import AUTO, UNDETERMINED, Identified, identifier
 from service.text.languages import primary
 from service.text.slices import TEXTS_AT_ONCE, Sliced
-from service.text.symbols import has_emoji
+from service.text.symbols import has_symbol
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
 
@@ -190,7 +190,7 @@ def decode(
 ) -> Sliced[list[TaggedText]]:
     """Decodes the outputs for the sentences of texts, in order; with the next best tags on request."""
     tokens = [sentence.tokens for text in split for sentence in text.sentences]
-    if not all(map(str.isascii, map(text_of, split))) and any(map(has_emoji, map(text_of, split))):
+    if not all(map(str.isascii, map(text_of, split))) and any(map(has_symbol, map(text_of, split))):
         outputs = yield from task.with_symbols(tokens, outputs)
     tags = yield from task.decode(tokens, outputs, lemmas=lemmas)
     replaced = (yield from task.dictionary.replace(tokens, tags)) if task.dictionary else None

@@ -16,7 +16,7 @@ from service.text.languages import ENGLISH
 from service.text.lemmatizer import LEMMA, MOST_ODDS, NEXT_RULES, ODDS_LIMITS, finer_column
 from service.text.normalization import normalize
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
-from service.text.symbols import is_emoji
+from service.text.symbols import is_symbol
 from service.text.tokenizer import Token
 from service.text.vocabulary import encode_characters
 from service.types import Array, Ragged, Tensors
@@ -24,7 +24,7 @@ from service.types import Array, Ragged, Tensors
 if TYPE_CHECKING:
     from service.tasks.dictionary import Dictionary
 
-SYMBOL = "SYM"  # the UPOS of emoji
+SYMBOL = "SYM"  # the UPOS of emoji and currencies
 TOKENS_AT_ONCE = 64  # encoded per slice
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
 CACHED_LEMMAS = 10_000  # of the dictionary, and as many of rules: at most 14 MB
@@ -202,9 +202,9 @@ class Tagging:
         return self._stands_for.get(normalize(form).lower(), form)
 
     def with_symbols(self, sentences: Iterable[Sequence[Token]], outputs: Tensors) -> Sliced[Tensors]:
-        """Returns the outputs of all windows with emoji as symbols without features, as Universal Dependencies has it.
+        """Returns the outputs of all windows with emoji and signs of currencies as symbols without features.
 
-        No treebank that a tagger has learned from has more than a few emoji, so the network does not know them.
+        They are that in Universal Dependencies; no treebank has more than a few, so the network does not know them.
         """
         if SYMBOL not in self._upos:
             return outputs
@@ -214,7 +214,7 @@ class Tagging:
             kept, start = kept_of(len(tokens), self.longest, start)
             texts = [token.text for token in tokens]
             places = chain.from_iterable(range(some.start, some.stop) for some in kept)
-            cells += [cell for cell, text in zip(places, texts, strict=True) if not text.isascii() and is_emoji(text)]
+            cells += [cell for cell, text in zip(places, texts, strict=True) if not text.isascii() and is_symbol(text)]
             if not number % SENTENCES_AT_ONCE:
                 yield
         if not cells:

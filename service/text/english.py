@@ -111,10 +111,11 @@ _WHOLE = re.compile(
     r"|[\w.%+-]+@[\w.-]*\w$"  # mail addresses, with or without a domain: "Rice@ENRON"
 )
 
-# Abbreviations that spaCy lacks and the treebank has, and similar weekdays and ranks.
+# Abbreviations that spaCy lacks, of the treebank and common ones.
 _ABBREVIATIONS = (
-    "Attn. Blvd. Capt. Col. Conf. Cpl. Drs. Esp. Fri. Ft. Lt. Maj. Mon. Ph. Pvt. Reps. Sat. Sec. Sgt. Sr. Thu. Thur."
-    " Thurs. Tue. Tues. Vol. Wed. a.k.a. b/c eg. esp. ext. o.k."
+    "Attn. Blvd. Capt. Col. Conf. Cpl. Dept. Drs. Esp. Fig. Figs. Fri. Ft. Lt. Maj. Mon. Ph. Pvt. Reps. Sat. Sec. Sgt."
+    " Sr. Thu. Thur. Thurs. Tue. Tues. Univ. Vol. Wed. a.k.a. approx. b/c cf. dept. eg. esp. excl. ext. fig. figs."
+    " incl. o.k. pp. vol."
 ).split()
 _MORE = {
     "wanna": ("wan", "na"),

@@ -1,4 +1,4 @@
-"""Patterns of strings that are tokens by themselves: emoji, and characters of scripts without spaces between words.
+"""Patterns of emoji, signs of currencies, and characters of scripts without spaces between words.
 
 An emoji has one code point or several, by Unicode Technical Standard #51: "😀", "❤️" (a variation selector), "👍🏽" (a
 skin tone), "🇫🇷" (two regional indicators), "👩‍👩‍👧" (zero width joiners), "1️⃣" (a keycap) and "🏴󠁧󠁢󠁥󠁮󠁧󠁿" (tags).
@@ -22,8 +22,9 @@ _ALONE = (
 _SEVERAL = f"[\U0001f1e6-\U0001f1ff]{{2}}|[0-9#*][\ufe0e\ufe0f]?\u20e3|{_BASE}{_MODIFIER}{_JOINED}*|{_BASE}{_JOINED}+"
 
 EMOJI = f"{_SEVERAL}|{_ALONE}"
-is_emoji = re.compile(f"(?:{EMOJI})+").fullmatch
-has_emoji = re.compile(EMOJI).search
+_CURRENCY = "[\u00a2-\u00a5\u20a0-\u20cf]"  # but for "$", which treebanks have
+is_symbol = re.compile(f"(?:{EMOJI})+|{_CURRENCY}").fullmatch
+has_symbol = re.compile(f"{EMOJI}|{_CURRENCY}").search
 
 
 UNSPACED_SCRIPTS = "Han, Kana, Thai, Lao, Khmer and Myanmar"

@@ -48,10 +48,10 @@ def test_variants_of_a_text_are_read_alike(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_emoji_are_symbols_without_features_wherever_they_stand(name: str) -> None:
+def test_emoji_and_currencies_are_symbols_without_features_wherever_they_stand(name: str) -> None:
     """Also where the network is sure that they are something else, and in sentences longer than its windows."""
     task = Tagging(tagger(name), 8)
-    emoji = ["😀", "👍🏽", "❤️", "♥", "☺", "🇫🇷", "👩‍👩‍👧", "1️⃣", "🫠", "😀😀"]
+    emoji = ["😀", "👍🏽", "❤️", "♥", "☺", "🇫🇷", "👩‍👩‍👧", "1️⃣", "🫠", "😀😀", "€", "£", "₹"]
     sentences = [emoji, ["→", "a", "“", "➍", "#", "1"], [*"abcdefgh", *emoji, *"ijkl"], ["😀"]]
     split = finish(joined_tokens(sentences))
     lengths = finish(task.encode(sentences)).lengths

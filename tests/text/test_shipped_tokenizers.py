@@ -63,6 +63,9 @@ SENTENCES = {
         "Gen. Grant and Lt. Dan left.",
         "J. K. Rowling wrote it.",
         "e.g. London is big.",
+        "It costs $20 incl. VAT.",
+        "See fig. 5 and Fig. 6, vol. 2.",
+        "It takes approx. 20 minutes.",
     ],
     "es": [
         "El Sr. García llegó tarde.",

@@ -1,9 +1,9 @@
-"""Corrects the features of the German train part, which is made of published UniMorph tags.
+"""Corrects the German train part, whose features are made of published UniMorph tags.
 
 Unlike dev and test, it has possessives that are articles, articles with a gender in the plural, ordinals and
 superlatives that are plain adjectives, and in 18 of 100 finite verbs another tense than that of the form. A name in a
 list, or behind a noun or a name, has the case of the whole, where dev and test have the nominative: features of names
-are not learned from it.
+are not learned from it. Most of its abbreviations of adverbs, "z.B.", are verbs.
 """
 
 import re
@@ -14,7 +14,7 @@ from dataclasses import replace
 from training.data import genders
 from training.data.genders import NAME, NOUN, Lexicon, attributes, with_attributes
 from training.data.german_forms import DETERMINERS, PLURAL, Determiner, tense
-from training.data.treebank import UNLABELLED, Tree, Word
+from training.data.treebank import NOTHING, UNLABELLED, Tree, Word
 
 INFLECTED = "Case", "Gender", "Number"
 # What agreement in case, number and gender counts, of a determiner with the features that it has, and with its noun.
@@ -26,6 +26,7 @@ _ORDINAL = re.compile(
     r"(\d+\.|erst|zweit|dritt|viert|fünft|sechst|siebt|siebent|neunt|zehnt|elft|zwölft|\w+zehnt|\w+zigst|\w*hundertst)"
     r"(e[mnrs]?)?"
 )
+_UPOS = dict.fromkeys(("ca.", "d.h.", "u.a.", "z.b.", "z.t."), "ADV") | {"etc.": "X", "..": "PUNCT"}  # no features
 _SUPERLATIVE = "st", "ßt"  # the end of its stem
 _WITHOUT_UMLAUT = str.maketrans("äöü", "aou")
 
@@ -46,6 +47,8 @@ def corrected(trees: Sequence[Tree], native: Sequence[Tree], words: Lexicon) -> 
 
 def _corrected(words: Sequence[Word], i: int, constant: Mapping[str, Mapping[str, str]]) -> Word:
     word = words[i]
+    if upos := _UPOS.get(word.form.lower()):
+        return word._replace(upos=upos, feats=NOTHING)
     if word.upos == NAME:
         return word._replace(feats=UNLABELLED)
     own = attributes(word)

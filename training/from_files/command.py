@@ -5,10 +5,13 @@ import importlib
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.errors import ConfigurationError
 from training.folders import model_store
+
+if TYPE_CHECKING:
+    from training.from_files.options import Options
 
 KINDS = {  # a module of this folder, what the command does, and the format of its files
     "tagger": ("Trains a tagger on a treebank; it gives lemmas, too, if the treebank has them.", "CoNLL-U"),
@@ -60,9 +63,27 @@ def train(arguments: argparse.Namespace) -> None:
     """Reads the files, trains, compares with simple models, and writes a version to the store."""
     from rich.console import Console
 
-    from training.from_files.options import Options
     from training.from_files.run import make
     from training.run.loop import set_threads
+
+    options = options_of(arguments, shlex.join(["tagwerk-train", *sys.argv[1:]]))
+    console = Console()
+    set_threads(1)
+    name = arguments.recipe.replace("-", "_")
+    if options.base:
+        go_on = importlib.import_module(f".further_{name}", __package__)
+        go_on.make(options, model_store(), console)
+        return
+    kind = importlib.import_module(f".{name}", __package__)
+    make(kind.read_task(options, console), options, model_store(), console)
+
+
+def options_of(arguments: argparse.Namespace, command: str) -> "Options":
+    """Returns the options that arguments are. Raises ConfigurationError.
+
+    command: the command line with these arguments.
+    """
+    from training.from_files.options import Options
 
     given = vars(arguments)
     base = given.get("base", "")
@@ -75,7 +96,7 @@ def train(arguments: argparse.Namespace) -> None:
             "no --data; right: --data FILE, or --from alone for the corpus of the version's recipe"
         )
     files = {"train": arguments.data, "dev": given.get("dev"), "test": given.get("test")}
-    options = Options(
+    return Options(
         name=arguments.name or base.partition("/")[0],
         base=base,
         language=arguments.language,
@@ -90,17 +111,8 @@ def train(arguments: argparse.Namespace) -> None:
         text_column=given.get("text_column", ""),
         label_column=given.get("label_column", ""),
         changes=arguments.set,
-        command=shlex.join(["tagwerk-train", *sys.argv[1:]]),
+        command=command,
     )
-    console = Console()
-    set_threads(1)
-    name = arguments.recipe.replace("-", "_")
-    if base:
-        go_on = importlib.import_module(f".further_{name}", __package__)
-        go_on.make(options, model_store(), console)
-        return
-    kind = importlib.import_module(f".{name}", __package__)
-    make(kind.read_task(options, console), options, model_store(), console)
 
 
 def _setting(text: str) -> tuple[str, str]:

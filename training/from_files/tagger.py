@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -63,18 +63,32 @@ DISTILLED = 450_000  # of them, at most, that a tagger reads in an epoch
 TOKEN_SECONDS, LABEL_SECONDS = 3.2e-4, 1e-5
 
 
-def read_task(options: Options, console: Console) -> Tagging:
-    """Reads the treebank of `options`, and its lexicon, and returns the task. Raises DataFileError."""
+class Files(NamedTuple):
+    """What a tagger is made of, and where it is from. Related treebanks are part of train."""
+
+    splits: dict[str, list[Tree]]
+    lexicon: Lexicon | None
+    sources: tuple[DataSource, ...]
+
+
+def read_files(options: Options, console: Console) -> Files:
+    """Reads the treebanks of `options`, and the lexicon. Raises DataFileError."""
     hold_out: HoldOut[Tree] = by_document(lambda tree: tree.document)
     splits = divided(options, _read(options), hold_out, lambda tree: tree.forms, "sentence", console)
     words = _read_lexicon(options, splits["train"], console)
     files = [*options.files.values(), *options.related]
     splits["train"] += _read_related(options, splits, console)
     sources = [source(path, options.licence) for path in files] + ([words.source] if words else [])
+    return Files(splits, words, tuple(sources))
+
+
+def read_task(options: Options, console: Console) -> Tagging:
+    """Reads the files of `options` and returns the task. Raises DataFileError."""
+    splits, words, sources = read_files(options, console)
     read = [*sources, *([source(options.unlabelled, options.licence)] if options.unlabelled else [])]
     recipe = _recipe(options, splits["train"], read, console)
     splits["train"] = sample(splits["train"], recipe.limit, options.seed)
-    task = Tagging(recipe, splits, tuple(sources), lexicon=words)
+    task = Tagging(recipe, splits, sources, lexicon=words)
     return _taught(task, options, splits, words, console) if options.teacher else task
 
 

@@ -32,7 +32,7 @@ NAME = "Q\u0101"  # no treebank has it
 NAMES_APART = 20  # words in lower case
 NAMES_WORTH = 0.02
 MOST_APART = 2  # places where an abbreviation is split, which may be errors
-MOST_EQUAL = 3  # chunks that are split alike count no more often
+MOST_EQUAL = 30  # chunks that are split alike count no more often
 LONGEST_CHUNK = 256  # characters; longer ones are not learned from
 LEAST_COUNT = 2  # of a feature
 LEAST_WEIGHT = 0.02
@@ -81,6 +81,7 @@ def learn(
     rules: SpacyTokenizer,
     what: Collection[str],
     abbreviations: Mapping[str, bool],
+    enclitics: Sequence[str] = (),
 ) -> Segmenter:
     """Returns the segmenter that a treebank shows, beyond the rules of its language.
 
@@ -88,6 +89,7 @@ def learn(
         train, dev: in the order of their text.
         what: TOKENS, with which multiword tokens are learned, SENTENCES, or both.
         abbreviations: of the language, and whether a sentence may end after them.
+        enclitics: of the language, see `with_other_verbs`.
     """
     trees = list(map(in_normal_form, train))
     with_terminators = [*trees, *_with_other_terminators(trees)]
@@ -96,7 +98,7 @@ def learn(
     ends = _ends(split, Split.of(dev), kept) if SENTENCES in what else None
     if TOKENS not in what:
         return Segmenter(ends=ends)
-    boundaries = _boundaries(Split.of([*with_terminators, *with_other_verbs(trees)]), rules)
+    boundaries = _boundaries(Split.of([*with_terminators, *with_other_verbs(trees, enclitics)]), rules)
     return Segmenter(*boundaries, ends, *_multiwords(split.sentences), endings(trees), kept)
 
 

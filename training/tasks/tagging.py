@@ -32,6 +32,7 @@ from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
 from training.models.common_sizes import common_buckets, common_labels, most_frequent, padded
 from training.models.lemmatizer import learn as learn_lemmatizer
+from training.models.pronouns import ENCLITICS
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_classes import WordClasses
@@ -279,8 +280,9 @@ class Tagging(ServedTask):
         if self.recipe.segmentation:
             tokenizer, wanted = named_tokenizer(self.recipe.tokenizer), self.recipe.segmentation
             spaced = [tree for tree in self._trees["train"] if tree.spaced]
-            kept = abbreviations(primary(self.recipe.language), tokenizer.rules.exceptions)
-            self.segmenter = learn(spaced, self._trees["dev"], tokenizer, wanted, kept)
+            language = primary(self.recipe.language)
+            kept, pronouns = abbreviations(language, tokenizer.rules.exceptions), ENCLITICS.get(language, ())
+            self.segmenter = learn(spaced, self._trees["dev"], tokenizer, wanted, kept, pronouns)
 
     def learn_exceptions(self, predict: Predict) -> None:
         """Keeps the lemmas of the lexicon that the network does not find where it reads the word alone."""

@@ -115,3 +115,10 @@ def test_tenses_are_corrected_in_the_indicative():
 
 def test_features_of_names_are_not_learned():
     assert first(Word("Berlin", "PROPN", "_", "Case=Dat", "Berlin")) == UNLABELLED
+
+
+def test_abbreviations_that_are_tagged_as_verbs_get_their_part_of_speech():
+    words = [Word(form, "VERB", "_", "VerbForm=Fin") for form in ("z.B.", "etc.", "..", "ist")]
+    (tree,) = corrected([Tree(tuple(words))], NATIVE, WORDS)
+    assert [word.upos for word in tree.words] == ["ADV", "X", "PUNCT", "VERB"]
+    assert [word.feats for word in tree.words] == [NOTHING] * 3 + ["VerbForm=Fin"]

@@ -40,6 +40,31 @@ def test_models_of_files_are_compared(run, capsys):
         assert "right: " in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("made")
+def test_what_a_tagger_learns_beside_its_network_is_learned_again_of_its_files(run, capsys):
+    for version, what in (("2", "--tokenizer"), ("3", "--lemmas")):
+        assert run("export-again", "tagger-xx", what) == 0
+        old, new = (Path(f"model_store/tagger-xx/{number}") for number in ("1", version))
+        for name in ("tokenizer.json", "words.json", "saved_model/saved_model.pb"):
+            assert (new / name).read_bytes() == (old / name).read_bytes()
+        before, after = read_manifest(old), read_manifest(new)
+        assert (after.command, after.data, after.labels) == (before.command, before.data, before.labels)
+        assert {metric.name for metric in before.metrics} >= {metric.name for metric in after.metrics}
+        settings = [(folder / "MODEL_CARD.md").read_text().partition("Settings")[2] for folder in (old, new)]
+        assert settings[0] == settings[1]
+    capsys.readouterr()
+    assert run("export-again", "topics", "--tokenizer") == 1
+    assert "topics/1 was made of files" in capsys.readouterr().err
+    with Path("other.conllu").open("a") as file:
+        file.write(conllu([sentence(1)]))
+    assert run("export-again", "tagger-xx", "--tokenizer") == 1
+    said = capsys.readouterr().err
+    assert "other.conllu is not what tagger-xx/3 was made of" in said
+    Path("bank.conllu").unlink()
+    assert run("export-again", "tagger-xx", "--tokenizer") == 1
+    assert "bank.conllu" in capsys.readouterr().err
+
+
 def said(run: Callable[..., int], capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:
     """Runs a command; returns the words of each line that it printed."""
     capsys.readouterr()

@@ -72,6 +72,13 @@ def test_pronouns_are_split_from_verbs_that_the_treebank_has_not(learned, token,
     assert [one.text for one in sentence.tokens] == [*words, "aquí"]
 
 
+def test_enclitics_of_the_language_are_learned_that_the_treebank_has_not():
+    names = [Tree((word(form, "PROPN"),)) for form in ("Rome", "Paris", "Lyon", "Bourg", "Roi", "Nice")]
+    segmenter = learn([*treebank(), *names], [], named_tokenizer("spacy-fr"), (TOKENS,), {}, ("-lui", "-le"))
+    (sentence,) = LearnedTokenizer(named_tokenizer("spacy-fr"), segmenter).sentences("mange-le-lui à Vire-le-Duc")
+    assert [one.text for one in sentence.tokens] == ["mange", "-le", "-lui", "à", "Vire-le-Duc"]
+
+
 def test_an_ending_that_nouns_have_as_well_is_not_kept():
     trees = treebank()
     assert endings(trees)["-o"] == ("", "o")

@@ -62,6 +62,15 @@ def test_a_token_that_is_several_words_in_some_places_has_a_classifier(learned):
     assert list(learned.choices) == ["du"]
 
 
+def test_a_frequent_chunk_that_only_looks_like_others_is_split():
+    """As the Portuguese "ao" is, among many words that begin or end as it does."""
+    others = [lines(f"a{noun}", f"{noun[::-1]}o", "fim") for noun in NOUNS * 2]
+    frequent = list(treebank.read("".join(others) + lines("vai", "ao=a+o", "fim") * 30))
+    learned = LearnedTokenizer(RULES, learn(frequent, [], RULES, (TOKENS,), {}))
+    (sentence,) = learned.sentences("vai ao aro fim apo")
+    assert [token.text for token in sentence.tokens] == ["vai", "a", "o", "aro", "fim", "apo"]
+
+
 def test_parts_that_are_not_learned_stay_with_the_rules():
     ends = learn(trees(), trees(5), RULES, (SENTENCES,), {})
     assert ends.ends is not None
