@@ -17,6 +17,8 @@ _SLICE_CHARACTERS = 256
 CACHED_CHUNKS = 4096
 LONGEST_CACHED = 16  # characters
 
+_OPENING, _CLOSING = "«»"
+
 Pieces = tuple[tuple[str, bool], ...]  # each with whether it continues the one before it
 
 
@@ -116,18 +118,36 @@ def learned_ends(
     if len(tokens) > _SLICE_TOKENS:
         yield
     possible = PossibleEnds(text, tokens, ruled)
+    closing = _closing_guillemets(tokens) if _CLOSING in text else ()
     ends: list[int] = []
     first = 0
+    quotation_ended = False  # before the last place, which was before its guillemet
     for number, i in enumerate(possible.indices, start=1):
         behind, start = tokens[i - 1].end, tokens[i].start
         ends_paragraph = start - behind > 1 and BLANK_LINE.search(text, behind, start)  # which treebanks may not have
         ends_sentence = abbreviations.get(tokens[i - 1].text.lower(), True)
-        if ends_paragraph or (ends_sentence and classifier.accepts(possible.features(i, first))):
+        ended = ends_sentence and classifier.accepts(possible.features(i, first))
+        if i in closing:
+            quotation_ended, ended = ended, False
+        elif quotation_ended:
+            quotation_ended, ended = False, not tokens[i].text[0].islower()
+        if ends_paragraph or ended:
             ends.append(i)
             first = i
         if not number % _SLICE_TOKENS:
             yield
     return [*ends, len(tokens)] if tokens else []
+
+
+def _closing_guillemets(tokens: Sequence[Token]) -> set[int]:
+    """Returns the indices of guillemets that close a quotation behind a space, as in French: "« Oui. »"."""
+    found: set[int] = set()
+    opened = False
+    for i, token in enumerate(tokens):
+        if token[0] == _CLOSING and opened and token[1] > tokens[i - 1][2]:
+            found.add(i)
+        opened = token[0] == _OPENING or (opened and token[0] != _CLOSING)
+    return found
 
 
 def in_case_of(token: str, words: Sequence[str]) -> Sequence[str]:

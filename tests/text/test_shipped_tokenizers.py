@@ -178,3 +178,11 @@ def test_no_sentence_ends_at_an_abbreviation_inside_of_it(language: str) -> None
 def test_pronouns_are_words_apart_from_their_verbs(language: str, text: str, words: str) -> None:
     (sentence,) = shipped(language).sentences(text)
     assert " ".join(word.text for word in sentence.tokens) == (words or text.replace(".", " .").replace(",", " ,"))
+
+
+def test_a_guillemet_behind_a_space_ends_the_sentence_that_it_closes() -> None:
+    text = "Il a dit : « Je viens demain. » Puis il est parti. « Tu es sûr ? » demanda-t-elle. » Non."
+    found = [text[sentence.start : sentence.end] for sentence in shipped("fr").sentences(text)]
+    assert found[:2] == ["Il a dit : « Je viens demain. »", "Puis il est parti."]
+    assert found[2] == "« Tu es sûr ? » demanda-t-elle."
+    assert "".join(found).replace(" ", "") == text.replace(" ", "")
