@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain, groupby, pairwise
 from operator import itemgetter
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -82,6 +83,7 @@ def learn(
     what: Collection[str],
     abbreviations: Mapping[str, bool],
     enclitics: Sequence[str] = (),
+    further: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> Segmenter:
     """Returns the segmenter that a treebank shows, beyond the rules of its language.
 
@@ -90,6 +92,7 @@ def learn(
         what: TOKENS, with which multiword tokens are learned, SENTENCES, or both.
         abbreviations: of the language, and whether a sentence may end after them.
         enclitics: of the language, see `with_other_verbs`.
+        further: multiword tokens of the language, in lower case, where they are no other words of the treebank.
     """
     trees = list(map(in_normal_form, train))
     with_terminators = [*trees, *_with_other_terminators(trees)]
@@ -99,7 +102,10 @@ def learn(
     if TOKENS not in what:
         return Segmenter(ends=ends)
     boundaries = _boundaries(Split.of([*with_terminators, *with_other_verbs(trees, enclitics)]), rules)
-    return Segmenter(*boundaries, ends, *_multiwords(split.sentences), endings(trees), kept)
+    multiwords, choices = _multiwords(split.sentences)
+    forms = {piece.token.text.lower() for pieces in split.sentences for piece in pieces}
+    multiwords |= {form: words for form, words in further.items() if form not in forms}
+    return Segmenter(*boundaries, ends, multiwords, choices, endings(trees), kept)
 
 
 def _with_other_terminators(trees: Sequence[Tree]) -> Iterator[Tree]:

@@ -31,6 +31,7 @@ from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
 from training.models.common_sizes import common_buckets, common_labels, most_frequent, padded
+from training.models.imperatives import imperatives
 from training.models.lemmatizer import learn as learn_lemmatizer
 from training.models.pronouns import ENCLITICS
 from training.models.segmenter import learn
@@ -282,7 +283,8 @@ class Tagging(ServedTask):
             spaced = [tree for tree in self._trees["train"] if tree.spaced]
             language = primary(self.recipe.language)
             kept, pronouns = abbreviations(language, tokenizer.rules.exceptions), ENCLITICS.get(language, ())
-            self.segmenter = learn(spaced, self._trees["dev"], tokenizer, wanted, kept, pronouns)
+            further = imperatives() if language == "es" else {}
+            self.segmenter = learn(spaced, self._trees["dev"], tokenizer, wanted, kept, pronouns, further)
 
     def learn_exceptions(self, predict: Predict) -> None:
         """Keeps the lemmas of the lexicon that the network does not find where it reads the word alone."""
