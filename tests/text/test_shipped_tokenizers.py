@@ -172,6 +172,9 @@ def test_no_sentence_ends_at_an_abbreviation_inside_of_it(language: str) -> None
         ("pt", "O ex-presidente norte-americano sorriu.", "O ex-presidente norte-americano sorriu ."),
         ("es", "Quiero decirte algo y ayudarte.", "Quiero decir te algo y ayudar te ."),
         ("es", "Sigue dejándolo y negándoles todo.", "Sigue dejando lo y negando les todo ."),
+        ("es", "Dime algo, llámame y dámelo.", "Di me algo , llama me y da me lo ."),
+        ("fr", "Dis-lui tout et donne-le-moi.", "Dis -lui tout et donne -le -moi ."),
+        ("pt", "Foi ao mercado, ao fim do dia.", "Foi a o mercado , a o fim de o dia ."),
         ("es", "Carlos habla de su arte, de su suerte y de su muerte.", ""),
     ],
 )
