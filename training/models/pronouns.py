@@ -6,7 +6,7 @@ are not parts of the token, as "lhe" with its hyphen, the ends of such tokens ar
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import islice, pairwise, permutations
+from itertools import cycle, islice, pairwise, permutations, product
 from typing import NamedTuple
 
 from service.text.segmenter import LONGEST_ENDING
@@ -15,6 +15,7 @@ from training.data.treebank import NOTHING, SurfaceToken, Tree, Word
 PRONOUN, NAME, VERBS = "PRON", "PROPN", ("AUX", "VERB")
 OTHER_VERBS = 30  # behind which each pronoun is learned
 LEAST_OCCURRENCES = 2  # of a pronoun that is learned behind others
+MARKS = "", ".", "!", ","  # behind them
 LEAST_VERBS = 3  # that end alike, before a pronoun without a hyphen or an apostrophe
 LEAST_RIGHT = 0.95  # of the different tokens with an ending
 # Of languages in whose treebanks, of news, hardly anybody is told to do something: "dis-lui", "donne-le-moi".
@@ -46,15 +47,24 @@ def with_other_verbs(trees: Sequence[Tree], enclitics: Sequence[str] = ()) -> It
     like_them = [verb for verb in verbs if len(before[verb[-2:]]) >= LEAST_VERBS]
     for pronouns, one_token in frequent:
         chosen = like_them if pronouns[0][0].isalpha() else verbs
-        for verb in chosen[:: max(1, len(chosen) // OTHER_VERBS)]:
-            yield _sentence(verb, pronouns, one_token)
+        for verb, mark in zip(chosen[:: max(1, len(chosen) // OTHER_VERBS)], cycle(MARKS), strict=False):
+            yield _sentence(verb, pronouns, one_token, mark)
     marked = [pronouns[0] for pronouns, one_token in frequent if len(pronouns) == 1 and not pronouns[0][0].isalpha()]
-    for verb, two in zip(verbs, permutations(marked, 2), strict=False):
-        yield _sentence(verb, two, one_token=False)
-    names = [word.form for tree in trees for word in tree.words if word.upos == NAME and word.form.isalpha()]
-    for pronoun in enclitics:  # "Bourg-le-Roi" is one word
-        for first, second in islice(pairwise(names), OTHER_VERBS):
-            yield _sentence(f"{first}{pronoun}-{second}", (), one_token=False)
+    for verb, two, mark in zip(verbs, permutations(marked, 2), cycle(MARKS), strict=False):
+        yield _sentence(verb, two, one_token=False, mark=mark)
+    if enclitics:
+        yield from _with_hyphens(trees, enclitics)
+
+
+def _with_hyphens(trees: Sequence[Tree], enclitics: Sequence[str]) -> Iterator[Tree]:
+    """Yields sentences of one word with hyphens: names with enclitics in them, "Bourg-le-Roi", and the treebank's."""
+    words = [word for tree in trees for word in tree.words]
+    names = [word.form for word in words if word.upos == NAME and word.form.isalpha()]
+    pairs = islice(pairwise(names), OTHER_VERBS)
+    for (first, second), enclitic in product(pairs, enclitics):
+        yield _sentence(f"{first}{enclitic}-{second}", (), one_token=False)
+    for form, mark in product(sorted({word.form for word in words if "-" in word.form[1:-1]}), MARKS):
+        yield _sentence(form, (), one_token=False, mark=mark)
 
 
 def endings(trees: Sequence[Tree]) -> dict[str, tuple[str, ...]]:
@@ -121,10 +131,11 @@ def _tokens(tree: Tree) -> Iterator[tuple[SurfaceToken, tuple[Word, ...]]]:
         first += token.words
 
 
-def _sentence(verb: str, pronouns: Sequence[str], one_token: bool) -> Tree:
-    """Returns a sentence of words that are written together."""
+def _sentence(verb: str, pronouns: Sequence[str], one_token: bool, mark: str = "") -> Tree:
+    """Returns a sentence of words that are written together, with a mark behind them or none."""
     forms = (verb, *pronouns)
-    words = tuple(Word(form, *3 * [NOTHING]) for form in forms)
-    if one_token:
-        return Tree(words, tokens=(SurfaceToken("".join(forms), len(forms)),))
-    return Tree(words, tokens=tuple(SurfaceToken(form, space_after=form is forms[-1]) for form in forms))
+    parts = [SurfaceToken("".join(forms), len(forms))] if one_token else [SurfaceToken(form) for form in forms]
+    if mark:
+        parts.append(SurfaceToken(mark))
+    tokens = tuple(part._replace(space_after=part is parts[-1]) for part in parts)
+    return Tree(tuple(Word(form, *3 * [NOTHING]) for form in (*forms, *filter(None, [mark]))), tokens=tokens)
