@@ -4,7 +4,7 @@ import csv
 import gzip
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -77,9 +77,7 @@ def of_spacy(language: str) -> Lexicon:
 
     Raises ConfigurationError where it is not installed or lacks the language.
     """
-    tables = registry.lookups.get_all()
-    if not tables:
-        raise ConfigurationError(f"--lexicon {SPACY}: {PACKAGE} is not installed; right: pip install {PACKAGE}")
+    tables = _spacy_tables()
     code = language.partition("-")[0]
     languages = sorted(other for other, names in tables.items() if "lemma_index" in names)
     if code not in languages:
@@ -90,13 +88,39 @@ def of_spacy(language: str) -> Lexicon:
     found = {name: load_language_data(tables[code][name]) for name in names if name in tables[code]}
     kinds, lemmas = _by_word(_entries(found))
     content = "".join(f"{word}\t{kind}\n" for word in sorted(kinds) for kind in kinds[word])
-    origin = DataSource(
-        name=f"{PACKAGE}, {code}",
+    return Lexicon(kinds, _spacy_source(code, content), lemmas)
+
+
+def lemmas_of_spacy(language: str, part_of_speech: Callable[[Sequence[str]], Sequence[str]]) -> Lexicon:
+    """Returns the words of spacy-lookups-data with their lemmas.
+
+    part_of_speech: returns that of each form, for a language of which the package says none.
+
+    Raises ConfigurationError where it is not installed or lacks the language.
+    """
+    names = _spacy_tables().get(language, {})
+    if "lemma_index" in names or "lemma_lookup" not in names:
+        return of_spacy(language)
+    table = load_language_data(names["lemma_lookup"])
+    forms = sorted(form for form in table if form.replace("-", "").isalpha())
+    kinds, lemmas = _by_word(map(Entry, forms, part_of_speech(forms), map(table.__getitem__, forms)))
+    return Lexicon(kinds, _spacy_source(language, "".join(f"{form}\t{table[form]}\n" for form in forms)), lemmas)
+
+
+def _spacy_tables() -> Mapping[str, Mapping[str, Any]]:
+    tables: Mapping[str, Mapping[str, Any]] = registry.lookups.get_all()
+    if tables:
+        return tables
+    raise ConfigurationError(f"--lexicon {SPACY}: {PACKAGE} is not installed; right: pip install {PACKAGE}")
+
+
+def _spacy_source(language: str, content: str) -> DataSource:
+    return DataSource(
+        name=f"{PACKAGE}, {language}",
         address=f"pkg:pypi/{PACKAGE}@{version(PACKAGE)}",
         sha256=hashlib.sha256(content.encode()).hexdigest(),
         licence="MIT; of its tables, see the package",
     )
-    return Lexicon(kinds, origin, lemmas)
 
 
 def of_lemminflect() -> Lexicon:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
@@ -22,7 +23,7 @@ from training.data.abbreviations import abbreviations
 from training.data.buckets import best_buckets
 from training.data.dataset import IGNORED, Array, Batches, Example, Examples, bucketed, of_lengths
 from training.data.distillation import DistillationSet
-from training.data.lexicon import Lexicon, of_lemminflect
+from training.data.lexicon import Lexicon, lemmas_of_spacy, of_lemminflect
 from training.data.running_text import CASES
 from training.data.treebank import NOTHING
 from training.data.vocabularies import counted
@@ -66,7 +67,8 @@ class TaggingRecipe(Recipe):
         characters: the most characters of a word that are read, C.
         word_count: the least occurrences of a word in the vocabulary.
         lemmas: whether lemma rules are learned, if the treebank has lemmas.
-        lemminflect: whether the English lemmas of the package lemminflect that the network does not find are kept.
+        lemminflect, spacy_lemmas: whether the lemmas of the package lemminflect, in English, or of spacy-lookups-data
+            are kept that the network does not find.
         distillation_tokens: tokens of the distillation set per epoch, in addition to the train split.
         word_dropout: a, where a word of n occurrences becomes UNK with the probability a / (a + n) (Kiperwasser and
             Goldberg 2016).
@@ -92,6 +94,7 @@ class TaggingRecipe(Recipe):
     chosen_by: str = ALL_TAGS
     lemmas: bool = False
     lemminflect: bool = False
+    spacy_lemmas: bool = False
     distillation_tokens: int = 0
     common_sizes: bool = False
     sizes: Any = field(default_factory=TaggerSizes)
@@ -291,14 +294,23 @@ class Tagging(ServedTask):
         lexicon = self._lexicon
         if self.recipe.lemminflect:
             lexicon = of_lemminflect()
-            self.data += (lexicon.source,)
+        elif self.recipe.spacy_lemmas:
+            lexicon = lemmas_of_spacy(self.recipe.language, partial(self._read_alone, predict))
         if self.lemmatizer is None or lexicon is None:
             return
+        if lexicon is not self._lexicon:
+            self.data += (lexicon.source,)
         lemmas = lemmas_by_form(lexicon, self.labels["upos"])
         examples = [Example((form,), self.inputs((form,))) for form in lemmas]
         read = predict_all(predict, examples, EVALUATION_TOKENS)
         rules = {examples[i].source[0]: outputs[LEMMA][0] for i, outputs in read}
         self.lemmatizer = with_exceptions(self.lemmatizer, lemmas, rules)
+
+    def _read_alone(self, predict: Predict, forms: Sequence[str]) -> list[str]:
+        """Returns the UPOS of words that the network reads alone."""
+        examples = [Example((form,), self.inputs((form,))) for form in forms]
+        found = dict(predict_all(predict, examples, EVALUATION_TOKENS))
+        return [self.labels["upos"][found[i]["upos"][0].argmax()] for i in range(len(forms))]
 
     def learn_lemma_weights(self, predict: Predict) -> None:
         """Learns of dev which of its candidates a word's lemma is."""

@@ -92,6 +92,24 @@ def test_a_language_without_parts_of_speech_is_refused():
         lexicon.of_spacy("de")
 
 
+@pytest.mark.usefixtures("tables")
+def test_lemmas_of_a_language_without_parts_of_speech_are_of_those_that_words_are_taken_for(monkeypatch, tmp_path):
+    (tmp_path / "de.json").write_text(json.dumps({"Häuser": "Haus", "ging": "gehen", "3.": "3"}))
+    tables = {"de": {"lemma_lookup": tmp_path / "de.json"}, "eo": {"lexeme_norm": tmp_path / "de.json"}}
+    monkeypatch.setattr(type(registry.lookups), "get_all", lambda _: tables)
+    taken_for = {"Häuser": "NOUN", "ging": "VERB"}
+    found = lexicon.lemmas_of_spacy("de", lambda forms: [taken_for[form] for form in forms])
+    assert found.lemmas == {("häuser", "NOUN"): "Haus", ("ging", "VERB"): "gehen"}
+    assert found.source.name == "spacy-lookups-data, de"
+    with pytest.raises(ConfigurationError, match="no parts of speech of the language 'eo'"):
+        lexicon.lemmas_of_spacy("eo", lambda forms: [])
+
+
+@pytest.mark.usefixtures("tables")
+def test_lemmas_have_the_parts_of_speech_that_the_package_says():
+    assert lexicon.lemmas_of_spacy("fr", lambda forms: []).lemmas == lexicon.of_spacy("fr").lemmas
+
+
 def test_a_package_that_is_missing_is_named(monkeypatch):
     monkeypatch.setattr(type(registry.lookups), "get_all", lambda _: {})
     with pytest.raises(ConfigurationError, match="is not installed; right: pip install spacy-lookups-data"):

@@ -2,6 +2,7 @@
 
 import shutil
 import unicodedata
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from service.text.slices import finish
 from service.text.tokenizer import Token
 from tests.training import tiny
 from training.data.dataset import IGNORED
+from training.data.lexicon import Lexicon
 from training.data.treebank import Tree, Word
 from training.run import export, loop
 from training.run.loop import make_predict
@@ -185,6 +187,17 @@ def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_par
     assert wanted.lemmatizer
     assert wanted.lemmatizer.lemma("Geese", "NOUN", "_", [lower]) == "goose"
     assert tiny.LEXICON.source in wanted.data
+    spoken = tiny.tagging(splits=tiny.treebank_with_lemmas(), spacy_lemmas=True)
+
+    def of_spacy(language: str, part_of_speech: Callable[[Sequence[str]], list[str]]) -> Lexicon:
+        assert language == spoken.recipe.language
+        return replace(tiny.LEXICON, lemmas={("geese", *part_of_speech(["geese"])): "goose"})
+
+    monkeypatch.setattr("training.tasks.tagging.lemmas_of_spacy", of_spacy)
+    spoken.learn_exceptions(predict)
+    assert spoken.lemmatizer
+    assert spoken.lemmatizer.lemma("Geese", spoken.labels["upos"][0], "_", [lower]) == "goose"
+    assert spoken.lemmatizer.lemma("Geese", spoken.labels["upos"][1], "_", [lower]) == "geese"
     unsure = {form: np.eye(len(RULES))[lower] * 0.8 for form in ("geese", "sheep")}
     listed = with_exceptions(before, {form: {"NOUN": form} for form in unsure}, unsure)
     assert listed._lexicon.find("sheep", "NOUN") == "sheep", "in a sentence, another rule may be more probable"
