@@ -97,7 +97,6 @@ def _recipe(
     corrected: bool = False,
     related: str = "",
     related_columns: tuple[str, ...] = COLUMNS,
-    spacy_lemmas: bool = True,
 ) -> TaughtTaggingRecipe:
     """Returns a recipe. text: what the treebank has; agreement: of a train part that is mapped, with test."""
     mapped = [MAPPED.format(agreement)] if agreement else []
@@ -117,7 +116,7 @@ def _recipe(
         tokenizer=tokenizer_name(tag),
         segmentation=(TOKENS, SENTENCES),
         lemmas=True,
-        spacy_lemmas=spacy_lemmas,
+        spacy_lemmas=True,
         epochs=11,
         batch_tokens=1600,
         learning_rate=2.5e-3,
@@ -161,7 +160,6 @@ RECIPES = {
             "99.23 % of UPOS, 99.32 of features, 100.00 of lemmas",
             of_dev=451,
             native=3,
-            spacy_lemmas=False,
         ),
         _recipe(
             "de",
