@@ -37,8 +37,8 @@ def task_of_files(store: Path, name: str, console: Console) -> Tagging:
             fault = f"{source.name} is not what {base.name} was made of: its SHA-256 is {source.sha256}"
             raise ConfigurationError(f"{fault}; right: {made_of.get(source.name, 'a file of its model card')}")
     made, recipe = base.settings, base.recipe(TaggingRecipe, TaggerSizes)
-    teaching = TeacherSettings(**made["teaching"]) if made["teaching"] else None
-    recipe = replace(recipe, teacher=made["teacher"], teaching=teaching, limit=made["limit"])
+    teaching = TeacherSettings(**made["teaching"]) if made.get("teaching") else None
+    recipe = replace(recipe, teacher=made.get("teacher"), teaching=teaching, limit=made.get("limit"))
     task = Tagging(recipe, files.splits, manifest.data, base.vocabularies, files.lexicon, labels=manifest.labels)
     task.segmenter = base.segmenter
     task.length_buckets = manifest.length_buckets
@@ -51,10 +51,10 @@ def _arguments(version: str, command: str) -> argparse.Namespace:
     """Reads the command that a version was made with."""
     parser = argparse.ArgumentParser(prog=f"the command of {version}")
     add_commands(parser.add_subparsers(dest="recipe"))
-    program, _, *arguments = shlex.split(command) or ("", "")
+    words = shlex.split(command)
     try:
-        if program == "tagwerk-train" and arguments[:1] == ["tagger"]:
-            return parser.parse_args(arguments)
+        if words[:3] == ["tagwerk-train", "train", "tagger"]:
+            return parser.parse_args(words[2:])
     except SystemExit:  # it has printed why
         pass
     raise ConfigurationError(f"{version} was not made by 'tagwerk-train train tagger'; right: a tagger that was")
