@@ -97,6 +97,7 @@ def _recipe(
     corrected: bool = False,
     related: str = "",
     related_columns: tuple[str, ...] = COLUMNS,
+    spacy_lemmas: bool = True,
 ) -> TaughtTaggingRecipe:
     """Returns a recipe. text: what the treebank has; agreement: of a train part that is mapped, with test."""
     mapped = [MAPPED.format(agreement)] if agreement else []
@@ -116,7 +117,7 @@ def _recipe(
         tokenizer=tokenizer_name(tag),
         segmentation=(TOKENS, SENTENCES),
         lemmas=True,
-        spacy_lemmas=True,
+        spacy_lemmas=spacy_lemmas,
         epochs=11,
         batch_tokens=1600,
         learning_rate=2.5e-3,
@@ -191,7 +192,7 @@ RECIPES = {
             native=2,
             related="alpino",
         ),
-        _recipe("pt", "Portuguese", "bosque", "news of Portugal and Brazil"),
+        _recipe("pt", "Portuguese", "bosque", "news of Portugal and Brazil", spacy_lemmas=False),
         _recipe(
             "sv",
             "Swedish",
