@@ -224,7 +224,14 @@ class LemmaLexicon:
         self._rules = [parse_rule(label) for label in numbers]
 
     def find(self, form: str, upos: str) -> str | None:
-        """Returns the lemma of a form in its normal form; None if it is not listed as that part of speech."""
+        """Returns the lemma of a form in its normal form; None if it is not listed as that part of speech.
+
+        Lexicons list auxiliaries as verbs.
+        """
+        found = self._find(form, upos)
+        return self._find(form, "VERB") if found is None and upos == "AUX" else found
+
+    def _find(self, form: str, upos: str) -> str | None:
         lower = form.lower()
         wanted = int.from_bytes(_digest(upos, lower), "big", signed=True)
         place = int(self._hashes.searchsorted(wanted))

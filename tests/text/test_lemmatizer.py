@@ -56,6 +56,8 @@ def test_the_dictionary_is_before_the_lexicon_and_that_before_rules() -> None:
     assert with_lexicon.lemma("Boxes", *NOUN, [S]) == "of the lexicon", "which has forms in any case"
     assert with_lexicon.lemma("boxes", "NOUN", "NN", [S]) == "of the lexicon", "and with any finer tag"
     assert with_lexicon.lemma("boxes", *VERB, [S]) == "boxe", "another part of speech is another word"
+    of_verbs = learned(VERB={"=kunnen": ["kun"], "=haber": ["has"]}, AUX={"=have": ["has"]})
+    assert [of_verbs.lemma(form, "AUX", "VB", [S]) for form in ("Kun", "has")] == ["kunnen", "have"]
     assert learned().lemma("Boxes", *NOUN, [S]) == "boxe", "the dictionary has the form as it is spelled"
     assert learned().lemma("boxes", "NOUN", "NN", [S]) == "boxe", "and with the tag that it has there"
 
