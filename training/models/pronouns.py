@@ -6,7 +6,7 @@ are not parts of the token, as "lhe" with its hyphen, the ends of such tokens ar
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import cycle, islice, pairwise, permutations, product
+from itertools import cycle, islice, pairwise, product
 from typing import NamedTuple
 
 from service.text.segmenter import LONGEST_ENDING
@@ -18,8 +18,6 @@ LEAST_OCCURRENCES = 2  # of a pronoun that is learned behind others
 MARKS = "", ".", "!", ","  # behind them
 LEAST_VERBS = 3  # that end alike, before a pronoun without a hyphen or an apostrophe
 LEAST_RIGHT = 0.95  # of the different tokens with an ending
-# Of languages in whose treebanks, of news, hardly anybody is told to do something: "dis-lui", "donne-le-moi".
-ENCLITICS = {"fr": "-en -le -les -leur -lui -moi -nous -toi -vous -y".split()}
 
 
 class Group(NamedTuple):
@@ -30,15 +28,19 @@ class Group(NamedTuple):
     one_token: bool
 
 
-def with_other_verbs(trees: Sequence[Tree], enclitics: Sequence[str] = ()) -> Iterator[Tree]:
+def with_other_verbs(
+    trees: Sequence[Tree], enclitics: Sequence[tuple[str, ...]], whole: Sequence[str]
+) -> Iterator[Tree]:
     """Yields sentences of a verb and pronouns that a treebank has written together with other verbs, as parts.
 
-    enclitics: further pronouns of the language, tokens by themselves.
+    Args:
+        enclitics: further pronouns of the language, one or two, tokens by themselves.
+        whole: words that have an end as if a pronoun stood there, and are one token.
     """
     groups = [group for tree in trees for group in _groups(tree)]
     counts = Counter((group.pronouns, group.one_token) for group in groups)
     kinds = {kind for kind, count in counts.items() if count >= LEAST_OCCURRENCES}
-    frequent = sorted(kinds | {((pronoun,), False) for pronoun in enclitics})
+    frequent = sorted(kinds | {(pronouns, False) for pronouns in enclitics})
     forms = Counter(word.form for tree in trees for word in tree.words if word.upos in VERBS and word.form.islower())
     verbs = [form for form, _ in forms.most_common()]
     before = defaultdict[str, set[str]](set)
@@ -47,21 +49,22 @@ def with_other_verbs(trees: Sequence[Tree], enclitics: Sequence[str] = ()) -> It
     like_them = [verb for verb in verbs if len(before[verb[-2:]]) >= LEAST_VERBS]
     for pronouns, one_token in frequent:
         chosen = like_them if pronouns[0][0].isalpha() else verbs
-        for verb, mark in zip(chosen[:: max(1, len(chosen) // OTHER_VERBS)], cycle(MARKS), strict=False):
-            yield _sentence(verb, pronouns, one_token, mark)
-    marked = [pronouns[0] for pronouns, one_token in frequent if len(pronouns) == 1 and not pronouns[0][0].isalpha()]
-    for verb, two, mark in zip(verbs, permutations(marked, 2), cycle(MARKS), strict=False):
-        yield _sentence(verb, two, one_token=False, mark=mark)
+        some = chosen[:: max(1, len(chosen) // OTHER_VERBS)]
+        for verb, (written, mark) in zip(some, cycle(product((str.lower, str.capitalize), MARKS)), strict=False):
+            yield _sentence(written(verb), pronouns, one_token, mark)
     if enclitics:
         yield from _with_hyphens(trees, enclitics)
+    for form, mark in product(whole, MARKS):
+        yield _sentence(form, (), one_token=False, mark=mark)
+        yield _sentence(form.capitalize(), (), one_token=False, mark=mark)
 
 
-def _with_hyphens(trees: Sequence[Tree], enclitics: Sequence[str]) -> Iterator[Tree]:
+def _with_hyphens(trees: Sequence[Tree], enclitics: Sequence[tuple[str, ...]]) -> Iterator[Tree]:
     """Yields sentences of one word with hyphens: names with enclitics in them, "Bourg-le-Roi", and the treebank's."""
     words = [word for tree in trees for word in tree.words]
     names = [word.form for word in words if word.upos == NAME and word.form.isalpha()]
     pairs = islice(pairwise(names), OTHER_VERBS)
-    for (first, second), enclitic in product(pairs, enclitics):
+    for (first, second), enclitic in product(pairs, sorted({pronouns[0] for pronouns in enclitics})):
         yield _sentence(f"{first}{enclitic}-{second}", (), one_token=False)
     for form, mark in product(sorted({word.form for word in words if "-" in word.form[1:-1]}), MARKS):
         yield _sentence(form, (), one_token=False, mark=mark)

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain, groupby, pairwise
 from operator import itemgetter
-from types import MappingProxyType
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -23,10 +22,12 @@ from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer, rule_ends
 from service.text.tokenizer import Sentence, Token
+from training.data.known_forms import KnownForms
 from training.data.treebank import Tree, in_normal_form, raw_text
 from training.models.pronouns import endings, with_other_verbs
 
 TOKENS, SENTENCES = "tokens", "sentences"  # what can be learned
+NOTHING_KNOWN = KnownForms()
 TERMINATORS = ("!", "?")
 LEAST_ENDS = 150  # sentences that end with each of these
 NAME = "Q\u0101"  # no treebank has it
@@ -81,31 +82,29 @@ def learn(
     dev: Iterable[Tree],
     rules: SpacyTokenizer,
     what: Collection[str],
-    abbreviations: Mapping[str, bool],
-    enclitics: Sequence[str] = (),
-    further: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    known: KnownForms = NOTHING_KNOWN,
 ) -> Segmenter:
     """Returns the segmenter that a treebank shows, beyond the rules of its language.
 
     Args:
         train, dev: in the order of their text.
         what: TOKENS, with which multiword tokens are learned, SENTENCES, or both.
-        abbreviations: of the language, and whether a sentence may end after them.
-        enclitics: of the language, see `with_other_verbs`.
-        further: multiword tokens of the language, in lower case, where they are no other words of the treebank.
+        known: forms of the language.
     """
     trees = list(map(in_normal_form, train))
     with_terminators = [*trees, *_with_other_terminators(trees)]
     split = Split.of(with_terminators)
-    kept = _kept(abbreviations, split) if TOKENS in what else {}
+    kept = _kept(known.abbreviations, split) if TOKENS in what else {}
     ends = _ends(split, Split.of(dev), kept) if SENTENCES in what else None
     if TOKENS not in what:
         return Segmenter(ends=ends)
-    boundaries = _boundaries(Split.of([*with_terminators, *with_other_verbs(trees, enclitics)]), rules)
+    boundaries = _boundaries(
+        Split.of([*with_terminators, *with_other_verbs(trees, known.enclitics, known.whole)]), rules
+    )
     multiwords, choices = _multiwords(split.sentences)
     forms = {piece.token.text.lower() for pieces in split.sentences for piece in pieces}
-    multiwords |= {form: words for form, words in further.items() if form not in forms}
-    return Segmenter(*boundaries, ends, multiwords, choices, endings(trees), kept)
+    multiwords |= {form: words for form, words in known.multiwords.items() if form not in forms}
+    return Segmenter(*boundaries, ends, multiwords, choices, {**known.endings, **endings(trees)}, kept)
 
 
 def _with_other_terminators(trees: Sequence[Tree]) -> Iterator[Tree]:

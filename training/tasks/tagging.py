@@ -19,10 +19,10 @@ from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import Vocabulary, encode_characters, encode_tokens
 from training.cells import Tensor
 from training.data import corpora, treebank
-from training.data.abbreviations import abbreviations
 from training.data.buckets import best_buckets
 from training.data.dataset import IGNORED, Array, Batches, Example, Examples, bucketed, of_lengths
 from training.data.distillation import DistillationSet
+from training.data.known_forms import known_forms
 from training.data.lexicon import Lexicon, lemmas_of_spacy, of_lemminflect
 from training.data.running_text import CASES
 from training.data.treebank import NOTHING
@@ -32,9 +32,7 @@ from training.metrics.calibration import label_temperature
 from training.metrics.predictions import Predictions
 from training.metrics.scores import ALL_TAGS, LEMMAS, tagging_accuracy, word_accuracy
 from training.models.common_sizes import common_buckets, common_labels, most_frequent, padded
-from training.models.imperatives import imperatives
 from training.models.lemmatizer import learn as learn_lemmatizer
-from training.models.pronouns import ENCLITICS
 from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_classes import WordClasses
@@ -284,10 +282,8 @@ class Tagging(ServedTask):
         if self.recipe.segmentation:
             tokenizer, wanted = named_tokenizer(self.recipe.tokenizer), self.recipe.segmentation
             spaced = [tree for tree in self._trees["train"] if tree.spaced]
-            language = primary(self.recipe.language)
-            kept, pronouns = abbreviations(language, tokenizer.rules.exceptions), ENCLITICS.get(language, ())
-            further = imperatives() if language == "es" else {}
-            self.segmenter = learn(spaced, self._trees["dev"], tokenizer, wanted, kept, pronouns, further)
+            known = known_forms(primary(self.recipe.language), tokenizer.rules.exceptions)
+            self.segmenter = learn(spaced, self._trees["dev"], tokenizer, wanted, known)
 
     def learn_exceptions(self, predict: Predict) -> None:
         """Keeps the lemmas of the lexicon that the network does not find where it reads the word alone."""

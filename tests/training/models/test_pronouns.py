@@ -5,6 +5,7 @@ import pytest
 from service.text.languages import named_tokenizer
 from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.segmenter import Segmenter
+from training.data.known_forms import KnownForms
 from training.data.treebank import SurfaceToken, Tree, Word
 from training.models.pronouns import endings
 from training.models.segmenter import TOKENS, learn
@@ -32,6 +33,12 @@ def word(form: str, upos: str) -> Word:
     return Word(form, upos, "_", "_")
 
 
+def joined(first: str, second: str) -> Tree:
+    """Returns a sentence of two tokens that are written together."""
+    tokens = SurfaceToken(first, space_after=False), SurfaceToken(second)
+    return Tree((word(first, "VERB"), word(second, "PRON")), tokens=tokens)
+
+
 def treebank() -> list[Tree]:
     """Returns sentences of Portuguese, Spanish and French kinds, and of words that stay whole."""
     trees = [Tree((one,), tokens=(SurfaceToken(one.form),)) for one in (word(form, "NOUN") for form in NOUNS.split())]
@@ -40,14 +47,13 @@ def treebank() -> list[Tree]:
         words = word(verb, "VERB"), word(pronoun, "PRON")
         trees += [Tree(words, tokens=(SurfaceToken(form, 2),))] * 2
     for i, verb in enumerate(APART):
-        tokens = SurfaceToken(verb, space_after=False), SurfaceToken("-moi" if i % 2 else "-vous")
-        trees.append(Tree((word(verb, "VERB"), word(tokens[1].form, "PRON")), tokens=tokens))
+        trees.append(joined(verb, "-moi" if i % 2 else "-vous"))
     return trees
 
 
 @pytest.fixture(scope="module")
 def learned() -> Segmenter:
-    return learn(treebank(), [], named_tokenizer("spacy-es"), (TOKENS,), {})
+    return learn(treebank(), [], named_tokenizer("spacy-es"), (TOKENS,))
 
 
 @pytest.mark.parametrize(
@@ -73,10 +79,25 @@ def test_pronouns_are_split_from_verbs_that_the_treebank_has_not(learned, token,
 
 
 def test_enclitics_of_the_language_are_learned_that_the_treebank_has_not():
-    names = [Tree((word(form, "PROPN"),)) for form in ("Rome", "Paris", "Lyon", "Bourg", "Roi", "Nice")]
-    segmenter = learn([*treebank(), *names], [], named_tokenizer("spacy-fr"), (TOKENS,), {}, ("-lui", "-le"))
+    names = [Tree((word(form, "PROPN"),)) for form in "Rome Paris Lyon Bourg Roi Nice Tours Brest Dole".split()]
+    known = KnownForms(enclitics=(("-lui",), ("-le",), ("-le", "-lui")))
+    segmenter = learn([*treebank(), *names], [], named_tokenizer("spacy-fr"), (TOKENS,), known)
     (sentence,) = LearnedTokenizer(named_tokenizer("spacy-fr"), segmenter).sentences("mange-le-lui à Vire-le-Duc")
     assert [one.text for one in sentence.tokens] == ["mange", "-le", "-lui", "à", "Vire-le-Duc"]
+
+
+def test_a_word_that_begins_like_two_and_ends_like_a_pronoun_is_whole_where_it_is_known_to_be():
+    pairs = (("c'", "est"), ("c'", "était"), ("l'", "été"), ("est", "-il"))
+    trees = [joined(*pair) for pair in pairs for _ in range(9)]
+
+    def tokens(*whole: str) -> list[str]:
+        known = KnownForms(enclitics=(("-lui",), ("-y",)), whole=whole)
+        segmenter = learn(trees, [], named_tokenizer("spacy-fr"), (TOKENS,), known)
+        (sentence,) = LearnedTokenizer(named_tokenizer("spacy-fr"), segmenter).sentences("c'est-à-dire c'est")
+        return [one.text for one in sentence.tokens]
+
+    assert tokens()[:2] == ["c'", "est"]
+    assert tokens("c'est-à-dire") == ["c'est-à-dire", "c'", "est"]
 
 
 def test_an_ending_that_nouns_have_as_well_is_not_kept():

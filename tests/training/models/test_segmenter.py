@@ -10,6 +10,7 @@ from service.text.languages import named_tokenizer
 from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.segmenter import Segmenter
 from training.data import treebank
+from training.data.known_forms import KnownForms
 from training.data.treebank import Tree, raw_text
 from training.metrics.segmentation import score
 from training.models import segmenter
@@ -48,7 +49,7 @@ def trees(first: int = 0) -> list[Tree]:
 
 @pytest.fixture(scope="module")
 def learned() -> Segmenter:
-    return learn(trees(), trees(5), RULES, (TOKENS, SENTENCES), {})
+    return learn(trees(), trees(5), RULES, (TOKENS, SENTENCES))
 
 
 def test_a_learned_segmenter_splits_where_the_rules_do_not(learned):
@@ -68,16 +69,16 @@ def test_a_frequent_chunk_that_only_looks_like_others_is_split():
     """As the Portuguese "ao" is, among many words that begin or end as it does."""
     others = [lines(f"a{x}", f"{x}o", f"a{x}o", f"a{y}{x}", f"{x}{y}o") for x, y in product(ascii_lowercase, "aeiou")]
     frequent = list(treebank.read("".join(others) + lines("vai", "ao=a+o", "fim") * 30))
-    learned = LearnedTokenizer(RULES, learn(frequent, [], RULES, (TOKENS,), {}))
+    learned = LearnedTokenizer(RULES, learn(frequent, [], RULES, (TOKENS,)))
     (sentence,) = learned.sentences("vai ao aro fim apo")
     assert [token.text for token in sentence.tokens] == ["vai", "a", "o", "aro", "fim", "apo"]
 
 
 def test_parts_that_are_not_learned_stay_with_the_rules():
-    ends = learn(trees(), trees(5), RULES, (SENTENCES,), {})
+    ends = learn(trees(), trees(5), RULES, (SENTENCES,))
     assert ends.ends is not None
     assert (ends.boundaries, ends.continuations, ends.multiwords) == (None, None, {})
-    assert learn(trees(), trees(5), RULES, (TOKENS,), {}).ends is None
+    assert learn(trees(), trees(5), RULES, (TOKENS,)).ends is None
 
 
 def test_sentences_are_learned_with_question_and_exclamation_marks_where_few_have_them(monkeypatch):
@@ -109,13 +110,15 @@ def test_abbreviations_are_kept_whole_unless_the_treebank_splits_them():
         "kg.": True,
         "dr.": False,
     }
-    found = learn(list(treebank.read("".join(sentences) * 3)), trees(5), RULES, (TOKENS, SENTENCES), abbreviations)
+    found = learn(
+        list(treebank.read("".join(sentences) * 3)), trees(5), RULES, (TOKENS, SENTENCES), KnownForms(abbreviations)
+    )
     assert found.abbreviations == {"2.": False, "3.": False, "fig.": False, "etc.": True, "env.": True, "dr.": False}
 
 
 def test_nothing_is_learned_from_a_treebank_without_evidence():
     plain = list(treebank.read(lines("Oui") * 3))
-    assert learn(plain, plain, RULES, (TOKENS, SENTENCES), {}) == Segmenter()
+    assert learn(plain, plain, RULES, (TOKENS, SENTENCES)) == Segmenter()
 
 
 def test_normal_forms_and_apostrophes_do_not_change_what_is_learned():
@@ -125,4 +128,4 @@ def test_normal_forms_and_apostrophes_do_not_change_what_is_learned():
     )
     variant = unicodedata.normalize("NFD", sentences.replace("'", "’"))
     plain, other = list(treebank.read(sentences)), list(treebank.read(variant))
-    assert learn(other, other, RULES, (TOKENS, SENTENCES), {}) == learn(plain, plain, RULES, (TOKENS, SENTENCES), {})
+    assert learn(other, other, RULES, (TOKENS, SENTENCES)) == learn(plain, plain, RULES, (TOKENS, SENTENCES))

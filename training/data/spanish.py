@@ -1,7 +1,7 @@
-"""Spanish imperatives with pronouns, written as one word: "dime", "llámame", "dígaselo".
+"""Spanish verbs with pronouns, written as one word: "dime", "dígaselo", "llámenme", "vámonos", "decírselo".
 
-News has hardly any, so those of everyday verbs are made, with an accent where the stress comes to stand before the last
-two syllables.
+News has hardly any imperatives, so those of everyday verbs are made, with an accent where the stress comes to stand
+before the last two syllables, and few verbs with two pronouns.
 """
 
 import re
@@ -17,18 +17,29 @@ VERBS = (
     "mete mira mire muestra muestre olvida oye paga pasa pase pega perdona perdone permita permite pida pide pon "
     "ponga pregunta pregunte prepara presente presta prueba queda quede quita quite recoge recuerda recuerde "
     "recupera regala repara repite reserva responda responde revisa revise saca sienta siente siga sigue sube "
-    "suelta sujeta ten tenga termina tira toma tome trae traiga trata une usa vende vigila visita vuelve"
+    "suelta sujeta ten tenga termina tira toma tome trae traiga trata une usa vaya ve vende venga vigila visita vuelve "
+    "abran acompañen avisen ayuden busquen cambien cierren coman comuniquen confirmen contacten crean cuenten "
+    "cuiden dejen den devuelvan digan disculpen envíen escriban escuchen esperen expliquen hagan imaginen "
+    "informen lleven llamen manden miren muestren olviden pasen perdonen permitan pidan pongan pregunten prueben "
+    "queden quiten recuerden respondan sienten sigan suban tengan tomen traigan vayan vean"
 ).split()
+US = {"vámonos": ("vamos", "nos"), "sentémonos": ("sentemos", "nos"), "veámonos": ("veamos", "nos")}
 PRONOUNS = "la las le les lo los me nos se te".split()
 TWO = tuple(product(("me", "nos", "se", "te"), ("la", "las", "lo", "los")))
 _NUCLEUS = re.compile("[iu]?[aeo][iu]?|[iu]+")  # of a syllable without an accent
 _ACCENTS = str.maketrans("aeiou", "áéíóú")
 
 
+def endings() -> dict[str, tuple[str, ...]]:
+    """Returns the ends of infinitives and gerunds with two pronouns, and what stands there without the accent."""
+    stems = {"ár": "ar", "ér": "er", "ír": "ir", "ándo": "ando", "iéndo": "iendo", "yéndo": "yendo"}
+    return {accented + "".join(two): (stem, *two) for (accented, stem), two in product(stems.items(), TWO)}
+
+
 def imperatives() -> dict[str, tuple[str, ...]]:
     """Returns imperatives in lower case with their words."""
-    endings = [*((one,) for one in PRONOUNS), *TWO]
-    return {_stressed(verb, len(some)) + "".join(some): (verb, *some) for verb, some in product(VERBS, endings)}
+    pronouns = [*((one,) for one in PRONOUNS), *TWO]
+    return US | {_stressed(verb, len(some)) + "".join(some): (verb, *some) for verb, some in product(VERBS, pronouns)}
 
 
 def _stressed(verb: str, pronouns: int) -> str:

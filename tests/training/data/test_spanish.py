@@ -1,11 +1,12 @@
-"""Spanish imperatives with pronouns: where the accent stands, and that words of the treebank stay whole."""
+"""Spanish verbs with pronouns: where the accent stands, and that words of the treebank stay whole."""
 
 import pytest
 
 from service.text.languages import named_tokenizer
 from service.text.learned_tokenizer import LearnedTokenizer
+from training.data.known_forms import known_forms
+from training.data.spanish import imperatives
 from training.data.treebank import SurfaceToken, Tree, Word
-from training.models.imperatives import imperatives
 from training.models.segmenter import TOKENS, learn
 
 
@@ -23,6 +24,11 @@ from training.models.segmenter import TOKENS, learn
         ("óyeme", "oye me"),
         ("léenoslas", "lee nos las"),
         ("envíamelo", "envía me lo"),
+        ("háganlo", "hagan lo"),
+        ("ayúdenme", "ayuden me"),
+        ("díganselo", "digan se lo"),
+        ("váyase", "vaya se"),
+        ("vámonos", "vamos nos"),
     ],
 )
 def test_the_accent_is_where_the_stress_is(form: str, words: str) -> None:
@@ -32,6 +38,8 @@ def test_the_accent_is_where_the_stress_is(form: str, words: str) -> None:
 def test_they_are_split_unless_the_treebank_has_them_as_other_words() -> None:
     first = Tree((Word("Ponle", "PROPN", "_", "_"), Word("fue", "AUX", "_", "_")))
     du = Tree((Word("de", "ADP", "_", "_"), Word("el", "DET", "_", "_")), tokens=(SurfaceToken("del", 2),))
-    segmenter = learn([first, du], [], named_tokenizer("spacy-es"), (TOKENS,), {}, further=imperatives())
-    (sentence,) = LearnedTokenizer(named_tokenizer("spacy-es"), segmenter).sentences("Llámame y ponle sal del mar")
-    assert [word.text for word in sentence.tokens] == "Llama me y ponle sal de el mar".split()
+    segmenter = learn([first, du], [], named_tokenizer("spacy-es"), (TOKENS,), known_forms("es", {}))
+    (sentence,) = LearnedTokenizer(named_tokenizer("spacy-es"), segmenter).sentences(
+        "Llámame y ponle sal del mar para dárselo"
+    )
+    assert [word.text for word in sentence.tokens] == "Llama me y ponle sal de el mar para dar se lo".split()
