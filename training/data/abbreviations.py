@@ -5,12 +5,17 @@ from collections.abc import Collection, Mapping
 
 # Of spaCy's exceptions, which have words as well ("min." is "my" in Swedish), those count that cannot be a word.
 NO_WORD = re.compile(r"[^\W\d_]+(?:\.[^\W\d_]+)+\.|[^\W\d_aeiouyäöüåæøáéíóúàèùâêîôûãõ]{2,}\.")
+STREETS = (
+    "ahorn amsel bach bahnhof beethoven berg birken blumen buchen dorf eichen feld finken friedhof "
+    "friedrich garten goethe haupt hoch industrie jahn kirch könig lessing linden markt mittel mozart "
+    "mühlen neu park post ring rosen schiller schloss schul sonnen stein tal ufer wald wiesen wilhelm"
+).split()
 BY_LANGUAGE = {  # whose stems are no words of the language
     "da": "ca. ekskl. etc. evt. fhv. fig. frk. iflg. inkl. jf. kap. maks. nov. okt. osv. prof. skt. vedr.",
     "de": (
         "abb. abs. aufl. aug. bes. ca. dez. dipl. ehem. etc. ev. evtl. exkl. fa. fam. feb. geb. gem. gest. ing. "
         "inkl. kap. kath. max. med. min. mio. nat. nov. okt. phil. prof. rer. sept. sog. tab. tel. temp. univ. "
-        "usf. usw. zit."
+        "usf. usw. zit. " + " ".join(f"{one}str." for one in STREETS)
     ),
     "en": (
         "approx. apr. aug. ave. capt. cf. co. col. corp. dec. dept. eds. etc. feb. fig. figs. gen. gov. hon. inc. "
@@ -56,4 +61,9 @@ def abbreviations(language: str, exceptions: Mapping[str, Collection[str]]) -> d
     found |= set(BY_LANGUAGE.get(language, "").split())
     if language in ORDINALS:
         found |= {f"{number}." for number in range(1, 32)}
-    return {one: one in LAST or one.count(".") > 1 or (len(one) == 2 and one[0].isalpha()) for one in sorted(found)}
+    return {one: _may_end(one) for one in sorted(found)}
+
+
+def _may_end(one: str) -> bool:
+    """Returns whether a sentence may end after an abbreviation."""
+    return one in LAST or one.endswith("str.") or one.count(".") > 1 or (len(one) == 2 and one[0].isalpha())

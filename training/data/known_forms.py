@@ -15,13 +15,21 @@ FRENCH_ENCLITICS = (
     *product(OBJECTS, PERSONS),
     *product(PERSONS, (*OBJECTS, *LAST)),
 )
-WHOLE = {
-    "fr": (
-        "aujourd'hui c'est-à-dire ci-dessous ci-dessus ci-joint elle-même elles-mêmes eux-mêmes lui-même moi-même "
-        "nous-mêmes peut-être presqu'île prud'homme quelqu'un quelqu'une rendez-vous soi-même toi-même vis-à-vis "
-        "vous-même vous-mêmes"
-    ).split()
-}
+FRENCH_WHOLE = (
+    "aujourd'hui c'est-à-dire ci-dessous ci-dessus ci-joint elle-même elles-mêmes eux-mêmes lui-même moi-même "
+    "nous-mêmes peut-être presqu'île prud'homme quelqu'un quelqu'une rendez-vous soi-même toi-même vis-à-vis "
+    "vous-même vous-mêmes"
+).split()
+# "geht's": German treebanks have more names with "'s" than these.
+BEFORE_ES = (
+    "bin bis bleibt bringt braucht dass darf dauert du er fehlt find finde geht gib gibt glaub hab habe haben hast hat "
+    "hatte hätt hätte heißt ich ihr ist kann kannst klappt klingt kommt kostet könnt könnte kriegt lass lasst läuft "
+    "lohnt mach macht mag man mir müsst nenn nimm nimmt ob passt passiert reicht regnet schafft schmeckt schneit seh "
+    "sei sie sieht sind sollt spielt steht stimmt tut versteh versuch wann war waren warum weil weiß wenn wer wie will "
+    "willst wir wird wo wollt wurde wär wäre würd würde"
+).split()
+BEFORE_DAS = "an auf durch für hinter in neben ohne über um unter vor".split()
+GERMAN_MULTIWORDS = {f"{one}'s": (one, "'s") for one in BEFORE_ES} | {f"{one}'s": (one, "das") for one in BEFORE_DAS}
 
 
 class KnownForms(NamedTuple):
@@ -42,6 +50,13 @@ class KnownForms(NamedTuple):
     endings: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
+BY_LANGUAGE = {
+    "de": KnownForms(multiwords=GERMAN_MULTIWORDS),
+    "es": KnownForms(multiwords=spanish.imperatives(), endings=spanish.endings()),
+    "fr": KnownForms(enclitics=FRENCH_ENCLITICS, whole=FRENCH_WHOLE),
+}
+
+
 def known_forms(language: str, exceptions: Mapping[str, Collection[str]]) -> KnownForms:
     """Returns the known forms of a language.
 
@@ -49,10 +64,4 @@ def known_forms(language: str, exceptions: Mapping[str, Collection[str]]) -> Kno
         language: the primary language of a tag of BCP 47, such as "de".
         exceptions: of spaCy's tokenizer for it: chunks and their tokens.
     """
-    return KnownForms(
-        abbreviations(language, exceptions),
-        FRENCH_ENCLITICS if language == "fr" else (),
-        WHOLE.get(language, ()),
-        spanish.imperatives() if language == "es" else {},
-        spanish.endings() if language == "es" else {},
-    )
+    return BY_LANGUAGE.get(language, KnownForms())._replace(abbreviations=abbreviations(language, exceptions))

@@ -28,6 +28,10 @@ def test_parts_of_an_abbreviation_stand_alone_too():
     }
 
 
+def test_a_sentence_may_end_after_a_street():
+    assert abbreviations("de", {}).items() > {"hauptstr.": True, "usw.": True, "abb.": False}.items()
+
+
 def test_ordinal_numbers_of_some_languages_have_a_full_stop():
     assert abbreviations("de", {}).items() > {"1.": False, "31.": False}.items()
     assert "1." not in abbreviations("fr", {})
