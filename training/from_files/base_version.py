@@ -19,6 +19,7 @@ from training.models.word_classes import WordClasses
 from training.recipes import load_recipe, recipe_names
 from training.run.versions import exported_weights, restored, settings_of, version_folder
 from training.tasks.base import Recipe, ServedTask
+from training.tasks.classification import Classification
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
@@ -95,6 +96,11 @@ class BaseVersion:
             return []
         keys = next(weight for weight in weights if weight.dtype == np.int32 and weight.shape == classes.shape)
         return [WordClasses(keys, classes, longest)]
+
+    def classifier(self, task: Classification) -> keras.Model:
+        """Returns the network of a classifier, as `restored_floats` does."""
+        words, classes = len(task.vocabularies["words"]), len(task.label_of_class)
+        return self.restored_floats(task, lambda: task.recipe.sizes.network(words, classes))
 
     def restored_floats(self, task: ServedTask, build: Callable[[], keras.Model]) -> keras.Model:
         """Returns the network of the version, tables of 8 bits as floats. build: makes one of its sizes."""

@@ -26,9 +26,9 @@ def add_commands(kinds: Any) -> None:
         kind = kinds.add_parser(name, help=about, description=about)
         kind.add_argument("--name", required=name == "language-model", help="of the model; by default that of --from")
         data = f"{form}, or that in .gz"
-        if name == "tagger":
-            data += "; by default, with --from, the corpus of the version's recipe"
-        kind.add_argument("--data", type=Path, required=name != "tagger", metavar="FILE", help=data)
+        if name != "language-model":
+            data += "; by default, with --from, the corpora of the version's recipe"
+        kind.add_argument("--data", type=Path, required=name == "language-model", metavar="FILE", help=data)
         if name == "classifier":
             add_columns(kind)
         if name == "tagger":
@@ -93,7 +93,7 @@ def options_of(arguments: argparse.Namespace, command: str) -> "Options":
         )
     if not arguments.data and (not base or given["dev"] or given["test"]):
         raise ConfigurationError(
-            "no --data; right: --data FILE, or --from alone for the corpus of the version's recipe"
+            "no --data; right: --data FILE, or --from alone for the corpora of the version's recipe"
         )
     files = {"train": arguments.data, "dev": given.get("dev"), "test": given.get("test")}
     return Options(

@@ -27,6 +27,7 @@ from training.data.splits import HoldOut, by_label, sample
 from training.data.tables import LabelledText, read_labelled
 from training.from_files import further_run
 from training.from_files.base_version import BaseVersion
+from training.from_files.continued_sentiment import on_its_corpora
 from training.from_files.options import Options, changed
 from training.from_files.splits import divided
 from training.metrics.predictions import TINY
@@ -90,8 +91,7 @@ class FurtherClassification(Classification):
         self._held, self._others = others[::HELD], [each for i, each in enumerate(others) if i % HELD]
 
     def network(self) -> keras.Model:
-        words, classes = len(self.vocabularies["words"]), len(self.label_of_class)
-        return self._base.restored_floats(self, lambda: self.recipe.sizes.network(words, classes))
+        return self._base.classifier(self)
 
     def settle(self, model: keras.Model) -> None:
         """Moves the weights back towards those of the version, which keeps more than it costs.
@@ -143,12 +143,16 @@ def label_of_class(base: BaseVersion) -> Array | None:
     return np.eye(len(labels), dtype=np.float32)[list(LABEL_OF_GRADE[labels])] if labels else None
 
 
-def read_task(options: Options, store: Path, console: Console) -> FurtherClassification:
+def read_task(options: Options, store: Path, console: Console) -> Classification:
     """Reads the corrections of `options`, and what keeps the version from forgetting; returns the task.
+
+    Without files, that is the corpora of the version's recipe.
 
     Raises ArtifactError, ConfigurationError, DataFileError.
     """
     base = BaseVersion(store, options.base, "classify")
+    if not options.files:
+        return on_its_corpora(base, options)
     ((_, labels),) = base.manifest.labels.items()
     numbers = {label: i for i, label in enumerate(labels)}
     columns = options.text_column, options.label_column

@@ -53,6 +53,7 @@ EMBEDDING_SCALE = 0.1
 DISTILLATION_WEIGHT = 4.0  # of the teacher's probabilities in the loss, where a label counts 1
 NO_SHARES = np.zeros(sst.GRADES, np.float32)
 Trees: TypeAlias = Sequence[Sequence[sst.Phrase]]
+Splits: TypeAlias = dict[str, list[list[sst.Phrase]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +77,17 @@ class SentimentRecipe(ClassificationRecipe):
     distillation_tokens: int = 0
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Sentiment":
+        splits, data, further = self.parts()
+        return Sentiment(self, splits, data, vocabularies, further)
+
+    def parts(self) -> tuple[Splits, tuple[DataSource, ...], dict[str, Splits]]:
+        """Returns the splits of its corpus, where all is from, and the splits of its other corpora."""
         tokenizer = SpacyTokenizer()
         splits = self.read(self.corpus, tokenizer)
         further = {name: self.read(name, tokenizer) for name in (*self.further, *self.statements)}
-        data = tuple(chain.from_iterable(map(corpora.sources, (self.corpus, *further))))
-        return Sentiment(self, splits, data, vocabularies, further)
+        return splits, tuple(chain.from_iterable(map(corpora.sources, (self.corpus, *further)))), further
 
-    def read(self, corpus: str, tokenizer: SpacyTokenizer) -> dict[str, list[list[sst.Phrase]]]:
+    def read(self, corpus: str, tokenizer: SpacyTokenizer) -> Splits:
         """Returns the splits of one of its corpora, the phrases of each tree. Raises CorpusError if it is not here."""
         if corpus in self.statements:
             return labelled_texts.statements(corpus, tokenizer, self.statements[corpus])
@@ -104,6 +109,7 @@ class Sentiment(Classification):
     Args:
         splits: the phrases of each tree of train, dev and test, the whole sentence last.
         further: the splits of the recipe's other corpora, by name, whose trees have one phrase each.
+        distillation: what is learned from beside the labels; by default that of the recipe's teacher, if any.
 
     Attributes:
         train_trees: the sentences of the train split, with their phrases.
@@ -115,10 +121,12 @@ class Sentiment(Classification):
     def __init__(
         self,
         recipe: SentimentRecipe,
-        splits: dict[str, list[list[sst.Phrase]]],
+        splits: Splits,
         data: tuple[DataSource, ...],
         vocabularies: Mapping[str, Vocabulary] | None = None,
         further: Mapping[str, Mapping[str, Trees]] | None = None,
+        *,
+        distillation: DistillationSet | None = None,
     ) -> None:
         self.chosen_by = MEAN_F1 if further else CHOSEN_BY.get(recipe.corpus, SST2 if recipe.labels == LABELS else SST5)
         self.polarity = SST2 if recipe.corpus not in CHOSEN_BY else POLARITY
@@ -135,7 +143,9 @@ class Sentiment(Classification):
         self._sentence_lengths += Counter(len(text.tokens) for text in learned)
         read = [text.tokens for found in (sentences["train"], learned) for text in found]
         counts = Counter(token.lower() for tokens in read for token in tokens)
-        self._distillation = DistillationSet.read(recipe.teacher) if recipe.teacher and not vocabularies else None
+        self._distillation = distillation
+        if recipe.teacher and not vocabularies:
+            self._distillation = DistillationSet.read(recipe.teacher)
         if self._distillation:
             data = tuple(dict.fromkeys((*data, *self._distillation.sources)))
             counts = Counter(dict(zip(self._distillation.words, self._distillation.counts.tolist(), strict=True)))

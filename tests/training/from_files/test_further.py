@@ -4,19 +4,27 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from service.text.vocabulary import encode_tokens
 from tests.training.from_files.made import TOPICS
 from tests.training.from_files.test_served import said
-from tests.training.tiny import SOURCE, conllu, sentence
+from tests.training.tiny import SOURCE, conllu, sentence, sentences
 from training.data import corpora, genders
+from training.data.dataset import IGNORED, Example, collate
+from training.data.sst import Phrase
 from training.data.treebank import Word
+from training.from_files import further_classifier
 from training.from_files.base_version import BaseVersion
 from training.from_files.further_tagger import ContinuedTagging, read_task
 from training.from_files.options import Options
 from training.models.lemmatizer import TaggedWord
 from training.run import export
+from training.run.loop import make_predict
+from training.tasks.sentiment import SentimentRecipe
+from training.teachers import unlabelled
 
 STORE = Path(__file__).parents[3] / "model_store"
 MORE = ("--set", "epochs=8", "--set", "learning_rate=0.01")
@@ -41,8 +49,12 @@ def test_lemmas_of_corrected_words_are_in_the_dictionary():
 
 @pytest.mark.usefixtures("made")
 def test_files_are_asked_for_where_the_version_has_no_recipe_with_a_corpus(run, capsys):
-    for arguments in (["--from", "tagger-xx"], ["--name", "tagger-yy"]):
-        assert run("train", "tagger", *arguments) == 1
+    for kind, *arguments in (
+        ("tagger", "--from", "tagger-xx"),
+        ("tagger", "--name", "x"),
+        ("classifier", "--from", "topics"),
+    ):
+        assert run("train", kind, *arguments) == 1
         assert "right: --data FILE" in capsys.readouterr().err
 
 
@@ -66,6 +78,31 @@ def test_a_tagger_goes_on_with_its_corpus_and_with_features_that_it_lacks(monkey
     kept = ContinuedTagging(task.recipe, {"train": rows, "dev": rows, "test": rows}, (), own).network()
     heads = [model.heads["feats"].kernel.numpy() for model in (task.network(), kept)]
     assert (heads[0][:, place] == heads[1][:, labels.index("Degree=Pos")]).all(), "it starts as what it is most like"
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+def test_a_classifier_goes_on_with_its_corpora_and_with_its_own_answers(monkeypatch):
+    plain = ("Please", "bring", "the", "keys", ".")
+    further = {"everyday": {"train": [[Phrase(("It", "works", "again", "!"), 3)]], "dev": [], "test": []}}
+    parts = dict.fromkeys(("train", "dev", "test"), sentences()), (SOURCE,), further
+    monkeypatch.setattr(SentimentRecipe, "parts", lambda self: parts)
+    monkeypatch.setattr(unlabelled, "of_corpora", lambda settings, seed: unlabelled.Text([plain], (SOURCE,)))
+    options = Options(name="sentiment-en", language="en", files={}, base="sentiment-en", changes=[("epochs", "3")])
+    task = further_classifier.read_task(options, STORE, Console(quiet=True))
+    assert task.recipe.epochs == 3
+    model, base = task.network(), BaseVersion(STORE, "sentiment-en", "classify")
+    (found,) = further_classifier.answers(base, [plain])
+    example = Example(plain, {"word_ids": encode_tokens(plain, base.vocabularies["words"])})
+    assert make_predict(task, model)(collate([example]).inputs)["probabilities"][0] == pytest.approx(found, abs=0.02)
+
+    targets = [batch.targets for batch in task.train_batches(np.random.default_rng(0))]
+    grades, shares = (np.concatenate([one[name] for one in targets]) for name in ("class_id", "shares"))
+    answered = grades == IGNORED
+    learned = {phrase.tokens for tree in (*sentences(), *further["everyday"]["train"]) for phrase in tree}
+    assert (~answered).sum() == answered.sum() - 1 == len(learned)
+    assert shares[answered].sum(axis=1) == pytest.approx(1)
+    assert not shares[~answered].any()
+    assert any((row @ task.label_of_class) == pytest.approx(found, abs=0.02) for row in shares[answered])
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
