@@ -115,6 +115,18 @@ class BaseVersion:
         return model
 
 
+def move_back(model: keras.Model, before: keras.Model, moved: float) -> None:
+    """Moves the weights of a network back towards those that it had before, which keeps more than it costs.
+
+    Wortsman et al. (2022), Robust fine-tuning of zero-shot models.
+
+    Args:
+        moved: the share of the way that remains.
+    """
+    for weight, old in zip(model.weights, before.weights, strict=True):
+        weight.assign(old + moved * (weight - old))
+
+
 def _embeddings(model: keras.Model) -> list[keras.layers.Embedding]:
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
 

@@ -18,7 +18,7 @@ from service.errors import ConfigurationError
 from training.data.dataset import IGNORED, Array
 from training.data.distillation import DistillationSet
 from training.data.labelled_texts import shortened
-from training.from_files.base_version import BaseVersion
+from training.from_files.base_version import BaseVersion, move_back
 from training.from_files.options import Options, changed
 from training.metrics.predictions import TINY
 from training.recipes import load_recipe, recipe_names
@@ -29,10 +29,11 @@ from training.teachers import unlabelled
 
 MOST_UNLABELLED = 3_500_000  # words of plain text
 POSITIONS = 4000  # in a batch, including padding
+MOVED = 0.5  # of the way from the weights of the version to those of the best epoch
 SETTINGS: dict[str, Any] = {
     "epochs": 2,
     "batch_tokens": 4800,
-    "learning_rate": 7e-4,
+    "learning_rate": 9e-4,
     "warmup": 0.05,
     "averaging": 0.999,
     "distillation_tokens": 2_000_000,
@@ -62,7 +63,13 @@ class ContinuedSentiment(Sentiment):
         self._distillation = self._answers([*(shortened(words, recipe.longest) for words in text), *learned])
 
     def network(self) -> keras.Model:
-        return self._base.classifier(self)
+        """Returns the version's network, whose word vectors stay: they hold what the teachers read of rarer words."""
+        model = self._base.classifier(self)
+        model.reader.embedding.trainable = False
+        return model
+
+    def settle(self, model: keras.Model) -> None:
+        move_back(model, self.network(), MOVED)
 
     def _answers(self, sentences: Sequence[tuple[str, ...]]) -> DistillationSet:
         """Returns sentences with the logarithms of the probabilities of the grades that the version gives them."""

@@ -26,7 +26,7 @@ from training.data.labelled_texts import shortened
 from training.data.splits import HoldOut, by_label, sample
 from training.data.tables import LabelledText, read_labelled
 from training.from_files import further_run
-from training.from_files.base_version import BaseVersion
+from training.from_files.base_version import BaseVersion, move_back
 from training.from_files.continued_sentiment import on_its_corpora
 from training.from_files.options import Options, changed
 from training.from_files.splits import divided
@@ -94,12 +94,7 @@ class FurtherClassification(Classification):
         return self._base.classifier(self)
 
     def settle(self, model: keras.Model) -> None:
-        """Moves the weights back towards those of the version, which keeps more than it costs.
-
-        Wortsman et al. (2022), Robust fine-tuning of zero-shot models.
-        """
-        for weight, before in zip(model.weights, self.network().weights, strict=True):
-            weight.assign(before + MOVED * (weight - before))
+        move_back(model, self.network(), MOVED)
 
     def train_batches(self, rng: np.random.Generator) -> Batches:
         corrected = self._splits["train"]

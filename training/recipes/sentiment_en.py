@@ -21,7 +21,7 @@ recipe = SentimentRecipe(
         "product_reviews": 1.0,
         "pros_cons": 0.5,
         "newsmtsc": 0.3,
-        "everyday": 4.0,
+        "everyday": 8.0,
     },
     statements={"kjv_sicp/sicp": 8000, "dialogue/snips": 3000, "dialogue/clinc150": 6000},
     shift=0.8,

@@ -95,6 +95,11 @@ def test_a_classifier_goes_on_with_its_corpora_and_with_its_own_answers(monkeypa
     example = Example(plain, {"word_ids": encode_tokens(plain, base.vocabularies["words"])})
     assert make_predict(task, model)(collate([example]).inputs)["probabilities"][0] == pytest.approx(found, abs=0.02)
 
+    model.reader.head.bias.assign_add(np.ones(5))
+    task.settle(model)
+    assert model.reader.head.bias.numpy() - task.network().reader.head.bias.numpy() == pytest.approx(0.5, abs=1e-5)
+    assert not any("embedding" in weight.path for weight in model.trainable_weights)
+
     targets = [batch.targets for batch in task.train_batches(np.random.default_rng(0))]
     grades, shares = (np.concatenate([one[name] for one in targets]) for name in ("class_id", "shares"))
     answered = grades == IGNORED
