@@ -5,7 +5,7 @@ what its teachers knew (Li and Hoiem 2016, Learning without Forgetting; Furlanel
 Networks).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,15 +15,17 @@ from keras import ops
 
 from service.artifact.manifest import DataSource
 from service.errors import ConfigurationError
-from training.data.dataset import IGNORED, Array
+from training.data.dataset import IGNORED
 from training.data.distillation import DistillationSet
 from training.data.labelled_texts import shortened
 from training.from_files.base_version import BaseVersion, move_back
 from training.from_files.options import Options, changed
 from training.metrics.predictions import TINY
 from training.recipes import load_recipe, recipe_names
+from training.run.loop import compiled
 from training.tasks.base import predict_all
 from training.tasks.classification import Text
+from training.tasks.parts import Tensors
 from training.tasks.sentiment import Sentiment, SentimentRecipe, Splits
 from training.teachers import unlabelled
 
@@ -75,10 +77,11 @@ class ContinuedSentiment(Sentiment):
         """Returns sentences with the logarithms of the probabilities of the grades that the version gives them."""
         model = self.network()
 
-        def predict(inputs: Mapping[str, Array]) -> dict[str, Array]:
-            grades = ops.mean(ops.softmax(model(**inputs, training=False)), axis=0)  # of the members  # [B, 5]
-            return {"logits": np.log(np.maximum(ops.convert_to_numpy(grades), TINY))}
+        def compute(inputs: Tensors) -> Tensors:
+            of_members = ops.softmax(model(**inputs, training=False))  # [M, B, 5]
+            return {"logits": ops.log(ops.maximum(ops.mean(of_members, axis=0), TINY))}
 
+        predict = compiled(self, compute)
         examples = [self._example(Text(words, IGNORED)) for words in sentences]
         logits = np.zeros((len(examples), len(self.label_of_class)), np.float32)
         for i, outputs in predict_all(predict, examples, POSITIONS):

@@ -21,6 +21,7 @@ from training.run.checkpoint import Checkpoints, Progress
 from training.run.schedules import learning_rate
 from training.run.step import Step
 from training.tasks.base import Predict, Recipe, Rounded, ServedTask, Task
+from training.tasks.parts import Tensors
 
 log = logging.getLogger("tagwerk.training")
 
@@ -170,11 +171,16 @@ def precision(name: str) -> Iterator[None]:
 
 def make_predict(task: Task, model: keras.Model) -> Predict:
     """Returns the main endpoint of a task on a network, with NumPy inputs and outputs."""
+    return compiled(task, lambda inputs: task.predict(model, inputs))
+
+
+def compiled(task: Task, compute: Callable[[Tensors], Tensors]) -> Predict:
+    """Returns what computes other outputs from the inputs of a task's main endpoint, as a graph, on NumPy arrays."""
     shapes = {
         name: tf.TensorSpec([axis if isinstance(axis, int) else None for axis in spec.axes], spec.dtype)
         for name, spec in task.endpoint.inputs.items()
     }
-    graph = tf.function(lambda inputs: task.predict(model, inputs), input_signature=[shapes], autograph=False)
+    graph = tf.function(compute, input_signature=[shapes], autograph=False)
     return on_arrays(task, lambda **inputs: graph(inputs))
 
 
