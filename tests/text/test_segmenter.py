@@ -110,6 +110,12 @@ def test_a_file_is_read_as_it_was_written(tmp_path) -> None:
     assert Segmenter.parse((tmp_path / "tokenizer.json").read_bytes()) == LEARNED
 
 
+def test_what_would_not_be_read_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="the ending 'iéndonoslas' has more than 10 characters"):
+        write_segmenter(tmp_path / "tokenizer.json", Segmenter(endings={"iéndonoslas": ("iendo", "nos", "las")}))
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -7,6 +7,8 @@ before the last two syllables, and few verbs with two pronouns.
 import re
 from itertools import product
 
+from service.text.segmenter import LONGEST_ENDING
+
 VERBS = (
     "abra abre acepta acompaña acuerda adelanta agarra aguanta alcanza anima anota apaga apunta arregla asegura "
     "avisa avise ayuda ayude baja bebe borra busca busque calla calma cambia cambie canta cierra cierre coge come "
@@ -33,7 +35,8 @@ _ACCENTS = str.maketrans("aeiou", "áéíóú")
 def endings() -> dict[str, tuple[str, ...]]:
     """Returns the ends of infinitives and gerunds with two pronouns, and what stands there without the accent."""
     stems = {"ár": "ar", "ér": "er", "ír": "ir", "ándo": "ando", "iéndo": "iendo", "yéndo": "yendo"}
-    return {accented + "".join(two): (stem, *two) for (accented, stem), two in product(stems.items(), TWO)}
+    found = {accented + "".join(two): (stem, *two) for (accented, stem), two in product(stems.items(), TWO)}
+    return {ending: words for ending, words in found.items() if len(ending) <= LONGEST_ENDING}
 
 
 def imperatives() -> dict[str, tuple[str, ...]]:

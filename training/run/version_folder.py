@@ -41,8 +41,9 @@ def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
 
 
 def write_segmenter(path: Path, segmenter: Segmenter) -> None:
-    """Writes a segmenter as JSON, one line for each feature."""
+    """Writes a segmenter as JSON, one line for each feature. Raises ValueError if the service would not read it."""
     content = json.dumps(msgspec.to_builtins(segmenter), ensure_ascii=False, indent=0)
+    Segmenter.parse(content.encode())
     path.write_text(content + "\n", encoding="utf-8")
 
 

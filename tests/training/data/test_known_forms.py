@@ -1,9 +1,11 @@
 """What is known of a language: words that a tokenizer makes where its treebank has none like them."""
 
+import msgspec
 import pytest
 
 from service.text.languages import named_tokenizer
 from service.text.learned_tokenizer import LearnedTokenizer
+from service.text.segmenter import Segmenter
 from training.data.known_forms import BY_LANGUAGE, known_forms
 from training.data.treebank import SurfaceToken, Tree, Word
 from training.models.segmenter import TOKENS, learn
@@ -39,3 +41,6 @@ def test_forms_are_in_lower_case_and_have_two_words_or_more(known):
     for form, words in (known.multiwords | known.endings).items():
         assert form == form.lower()
         assert len(words) > 1
+    assert Segmenter.parse(
+        msgspec.json.encode(Segmenter(multiwords=dict(known.multiwords), endings=dict(known.endings)))
+    )
