@@ -9,11 +9,11 @@ from training.data import spanish
 from training.data.abbreviations import abbreviations
 
 # Hardly anybody is told to do something in French treebanks, of news: "dis-lui", "donne-le-moi".
-OBJECTS, PERSONS, LAST = ("-le", "-la", "-les"), ("-moi", "-toi", "-lui", "-nous", "-vous", "-leur"), ("-en", "-y")
+OBJECTS, PERSONS, ADVERBIAL = ("-le", "-la", "-les"), ("-moi", "-toi", "-lui", "-nous", "-vous", "-leur"), ("-en", "-y")
 FRENCH_ENCLITICS = (
-    *((one,) for one in (*OBJECTS, *PERSONS, *LAST)),
+    *((one,) for one in (*OBJECTS, *PERSONS, *ADVERBIAL)),
     *product(OBJECTS, PERSONS),
-    *product(PERSONS, (*OBJECTS, *LAST)),
+    *product(PERSONS, (*OBJECTS, *ADVERBIAL)),
 )
 FRENCH_WHOLE = (
     "aujourd'hui c'est-à-dire ci-dessous ci-dessus ci-joint elle-même elles-mêmes eux-mêmes lui-même moi-même "

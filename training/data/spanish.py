@@ -25,7 +25,7 @@ VERBS = (
     "informen lleven llamen manden miren muestren olviden pasen perdonen permitan pidan pongan pregunten prueben "
     "queden quiten recuerden respondan sienten sigan suban tengan tomen traigan vayan vean"
 ).split()
-US = {"vámonos": ("vamos", "nos"), "sentémonos": ("sentemos", "nos"), "veámonos": ("veamos", "nos")}
+FIRST_PLURAL = {"vámonos": ("vamos", "nos"), "sentémonos": ("sentemos", "nos"), "veámonos": ("veamos", "nos")}
 PRONOUNS = "la las le les lo los me nos se te".split()
 TWO = tuple(product(("me", "nos", "se", "te"), ("la", "las", "lo", "los")))
 _NUCLEUS = re.compile("[iu]?[aeo][iu]?|[iu]+")  # of a syllable without an accent
@@ -33,7 +33,10 @@ _ACCENTS = str.maketrans("aeiou", "áéíóú")
 
 
 def endings() -> dict[str, tuple[str, ...]]:
-    """Returns the ends of infinitives and gerunds with two pronouns, and what stands there without the accent."""
+    """Returns the ends of infinitives and gerunds with two pronouns, and what stands there without the accent.
+
+    Those that are longer than a tokenizer reads are left out.
+    """
     stems = {"ár": "ar", "ér": "er", "ír": "ir", "ándo": "ando", "iéndo": "iendo", "yéndo": "yendo"}
     found = {accented + "".join(two): (stem, *two) for (accented, stem), two in product(stems.items(), TWO)}
     return {ending: words for ending, words in found.items() if len(ending) <= LONGEST_ENDING}
@@ -42,7 +45,8 @@ def endings() -> dict[str, tuple[str, ...]]:
 def imperatives() -> dict[str, tuple[str, ...]]:
     """Returns imperatives in lower case with their words."""
     pronouns = [*((one,) for one in PRONOUNS), *TWO]
-    return US | {_stressed(verb, len(some)) + "".join(some): (verb, *some) for verb, some in product(VERBS, pronouns)}
+    made = {_stressed(verb, len(some)) + "".join(some): (verb, *some) for verb, some in product(VERBS, pronouns)}
+    return FIRST_PLURAL | made
 
 
 def _stressed(verb: str, pronouns: int) -> str:

@@ -109,7 +109,6 @@ class Sentiment(Classification):
     Args:
         splits: the phrases of each tree of train, dev and test, the whole sentence last.
         further: the splits of the recipe's other corpora, by name, whose trees have one phrase each.
-        distillation: what is learned from beside the labels; by default that of the recipe's teacher, if any.
 
     Attributes:
         train_trees: the sentences of the train split, with their phrases.
@@ -125,8 +124,6 @@ class Sentiment(Classification):
         data: tuple[DataSource, ...],
         vocabularies: Mapping[str, Vocabulary] | None = None,
         further: Mapping[str, Mapping[str, Trees]] | None = None,
-        *,
-        distillation: DistillationSet | None = None,
     ) -> None:
         self.chosen_by = MEAN_F1 if further else CHOSEN_BY.get(recipe.corpus, SST2 if recipe.labels == LABELS else SST5)
         self.polarity = SST2 if recipe.corpus not in CHOSEN_BY else POLARITY
@@ -143,9 +140,7 @@ class Sentiment(Classification):
         self._sentence_lengths += Counter(len(text.tokens) for text in learned)
         read = [text.tokens for found in (sentences["train"], learned) for text in found]
         counts = Counter(token.lower() for tokens in read for token in tokens)
-        self._distillation = distillation
-        if recipe.teacher and not vocabularies:
-            self._distillation = DistillationSet.read(recipe.teacher)
+        self._distillation = DistillationSet.read(recipe.teacher) if recipe.teacher and not vocabularies else None
         if self._distillation:
             data = tuple(dict.fromkeys((*data, *self._distillation.sources)))
             counts = Counter(dict(zip(self._distillation.words, self._distillation.counts.tolist(), strict=True)))

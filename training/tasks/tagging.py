@@ -291,22 +291,23 @@ class Tagging(ServedTask):
         if self.recipe.lemminflect:
             lexicon = of_lemminflect()
         elif self.recipe.spacy_lemmas:
-            lexicon = lemmas_of_spacy(self.recipe.language, partial(self._read_alone, predict))
+            lexicon = lemmas_of_spacy(self.recipe.language, partial(self._upos_alone, predict))
         if self.lemmatizer is None or lexicon is None:
             return
         if lexicon is not self._lexicon:
             self.data += (lexicon.source,)
         lemmas = lemmas_by_form(lexicon, self.labels["upos"])
-        examples = [Example((form,), self.inputs((form,))) for form in lemmas]
-        read = predict_all(predict, examples, EVALUATION_TOKENS)
-        rules = {examples[i].source[0]: outputs[LEMMA][0] for i, outputs in read}
-        self.lemmatizer = with_exceptions(self.lemmatizer, lemmas, rules)
+        self.lemmatizer = with_exceptions(self.lemmatizer, lemmas, self._read_alone(predict, list(lemmas), LEMMA))
 
-    def _read_alone(self, predict: Predict, forms: Sequence[str]) -> list[str]:
-        """Returns the UPOS of words that the network reads alone."""
+    def _upos_alone(self, predict: Predict, forms: Sequence[str]) -> list[str]:
+        """Returns the most probable UPOS of words, each of which the network reads alone."""
+        read = self._read_alone(predict, forms, "upos")
+        return [self.labels["upos"][read[form].argmax()] for form in forms]
+
+    def _read_alone(self, predict: Predict, forms: Sequence[str], head: str) -> dict[str, Array]:
+        """Returns the probabilities of a head for words, each of which the network reads alone, shape [K]."""
         examples = [Example((form,), self.inputs((form,))) for form in forms]
-        found = dict(predict_all(predict, examples, EVALUATION_TOKENS))
-        return [self.labels["upos"][found[i]["upos"][0].argmax()] for i in range(len(forms))]
+        return {forms[i]: outputs[head][0] for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS)}
 
     def learn_lemma_weights(self, predict: Predict) -> None:
         """Learns of dev which of its candidates a word's lemma is."""
