@@ -168,8 +168,9 @@ def rewritten(tree: Tree, change: Callable[[str], str]) -> Tree:
     return replace(tree, words=words, tokens=tuple(t._replace(form=change(t.form)) for t in tree.tokens))
 
 
-def tags(trees: Iterable[Tree], column: str) -> tuple[str, ...]:
-    """Returns the distinct tags of a column, "upos", "xpos" or "feats", the most frequent first."""
+def tags(trees: Iterable[Tree], column: str, at_least: int = 1) -> tuple[str, ...]:
+    """Returns the distinct tags of a column, "upos", "xpos" or "feats", of so many words, the most frequent first."""
     found = (getattr(word, column) for tree in trees for word in tree.words)
     counts = Counter(tag for tag in found if tag != UNLABELLED)
-    return tuple(sorted(counts, key=lambda tag: (-counts[tag], tag)))
+    frequent = (tag for tag, count in counts.items() if count >= at_least)
+    return tuple(sorted(frequent, key=lambda tag: (-counts[tag], tag)))

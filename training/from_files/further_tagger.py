@@ -47,6 +47,8 @@ LEAST_KNOWN = (
 REHEARSED = 3  # words of other sentences in an epoch for each word of a correction
 LEAST_REHEARSED = 20_000  # words
 MOST_ANSWERED = 200_000  # words that the version is asked about
+LEAST_NEW = 2  # words of corrections with features that it lacks
+MOST_NEW = 0.25  # of the features that it has, at most, are replaced by them
 EPOCHS, QUICK_EPOCHS = 8, 3
 SETTINGS: dict[str, Any] = {
     "learning_rate": 5e-4,
@@ -142,6 +144,10 @@ def read_task(options: Options, store: Path, console: Console) -> ContinuedTaggi
     if not columns:
         fault = f"has no tags of {base.name}"
         raise DataFileError(options.files["train"], None, fault, "sentences with tags that it has, right ones")
+    learned = labels
+    if FEATURES in columns:
+        found = treebank.tags(splits["train"], FEATURES, LEAST_NEW)
+        learned = labels | {FEATURES: with_new(labels[FEATURES], found)}
     splits = {split: [with_columns(tree, columns, labels) for tree in trees] for split, trees in splits.items()}
     sources = tuple(source(path, options.licence) for path in options.files.values())
     text, kept = rehearsed(base, options, console)
@@ -162,8 +168,8 @@ def read_task(options: Options, store: Path, console: Console) -> ContinuedTaggi
     )
     recipe = changed(recipe, options.changes)
     data = (*base.manifest.data, *sources, *text.sources)
-    answered = answers(base, text.sentences, recipe.characters)
-    return FurtherTagging(recipe, splits, data, base, answered=answered)
+    answered = answers(base, text.sentences, recipe.characters, learned)
+    return FurtherTagging(recipe, splits, data, base, learned, answered)
 
 
 def _on_its_corpus(base: BaseVersion, options: Options) -> ContinuedTagging:
@@ -189,6 +195,17 @@ def replaced(own: Sequence[str], frequent: Sequence[str]) -> tuple[str, ...]:
     kept = frequent[: len(own)]
     new = iter([label for label in kept if label not in own])
     return tuple(label if label in kept else next(new, label) for label in own)
+
+
+def with_new(own: Sequence[str], found: Sequence[str]) -> tuple[str, ...]:
+    """Returns the labels of a head, the last of which, the rarest, are replaced by those found that it lacks.
+
+    Args:
+        found: of corrections, the most frequent first. They stay, and of the new ones as many as there is room for.
+    """
+    rarest = [label for label in reversed(own) if label not in found][: int(MOST_NEW * len(own))]
+    new = dict(zip(rarest, (label for label in found if label not in own), strict=False))
+    return tuple(new.get(label, label) for label in own)
 
 
 def nearest(label: str, others: Sequence[str]) -> str:
@@ -237,12 +254,22 @@ def rehearsed(base: BaseVersion, options: Options, console: Console) -> tuple[un
     return text, splits["dev"]
 
 
-def answers(base: BaseVersion, sentences: Sequence[tuple[str, ...]], characters: int) -> DistillationSet:
+def answers(
+    base: BaseVersion,
+    sentences: Sequence[tuple[str, ...]],
+    characters: int,
+    learned: Mapping[str, Sequence[str]],
+) -> DistillationSet:
     """Returns sentences with the most probable labels that a version gives their words.
 
     Args:
         characters: the most characters of a word that are read.
+        learned: the labels of each head; none of those that are not the version's is among its answers.
     """
+    new = {
+        head: [i for i, label in enumerate(labels) if label != base.manifest.labels[head][i]]
+        for head, labels in learned.items()
+    }
     words, letters = base.vocabularies["words"], base.vocabularies["characters"]
     examples = [
         Example(
@@ -253,7 +280,9 @@ def answers(base: BaseVersion, sentences: Sequence[tuple[str, ...]], characters:
     ]
     found: list[dict[str, Array]] = [{}] * len(examples)
     for i, outputs in predict_all(load_endpoint(base.folder, base.manifest.endpoint_name), examples, EVALUATION_TOKENS):
-        rows = {head: output[: len(examples[i])] for head, output in outputs.items()}
+        rows = {head: output[: len(examples[i])].copy() for head, output in outputs.items()}
+        for head, ids in new.items():
+            rows[head][:, ids] = 0
         best = {head: np.argsort(-row, kind="stable")[:, :TEACHER_LABELS] for head, row in rows.items()}
         found[i] = {
             name: array

@@ -1,7 +1,7 @@
 """Taggers of further languages, taught by a multilingual transformer that labels sentences to read aloud."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from service.artifact.manifest import DataSource
 from service.text.languages import tokenizer_name
@@ -28,6 +28,7 @@ MAPPED = (
     "so as well, {} agree with the treebank."
 )
 
+WRITTEN = {"everyday": 15, "prose": 5}
 RELATED = "It has also learned from {}, as far as its own treebank could have the tags."
 
 
@@ -42,6 +43,8 @@ class TaughtTaggingRecipe(TaggingRecipe):
         related: the corpus of another treebank of the language, which is learned from as far as this one could have its
             tags (`training.data.related`).
         related_columns: what is learned from it.
+        written: how often each sentence of the parts of the treebank that was written for this project is read in an
+            epoch.
     """
 
     of_dev: int = 0
@@ -49,6 +52,7 @@ class TaughtTaggingRecipe(TaggingRecipe):
     corrected: bool = False
     related: str = ""
     related_columns: tuple[str, ...] = COLUMNS
+    written: Mapping[str, int] = field(default_factory=dict)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> Tagging:
         splits, sources = self.parts(measured=bool(vocabularies))
@@ -72,6 +76,10 @@ class TaughtTaggingRecipe(TaggingRecipe):
         if self.related and not measured:
             splits["train"] += self._compatible(splits) * self.native
             sources = (*sources, *corpora.sources(self.related))
+        if not measured:
+            for part, times in self.written.items():
+                splits["train"] += list(treebank.read(corpora.read(f"written_{self.language}", part))) * times
+                sources = (*sources, *corpora.sources(f"written_{self.language}/{part}"))
         return {split: [_without_xpos(tree) for tree in trees] for split, trees in splits.items()}, sources
 
     def _compatible(self, splits: Mapping[str, Sequence[Tree]]) -> list[Tree]:
@@ -114,6 +122,7 @@ def _recipe(
         corrected=corrected,
         related=related,
         related_columns=related_columns,
+        written=WRITTEN,
         tokenizer=tokenizer_name(tag),
         segmentation=(TOKENS, SENTENCES),
         lemmas=True,

@@ -18,7 +18,7 @@ from training.data.sst import Phrase
 from training.data.treebank import Word
 from training.from_files import further_classifier
 from training.from_files.base_version import BaseVersion
-from training.from_files.further_tagger import ContinuedTagging, read_task
+from training.from_files.further_tagger import ContinuedTagging, read_task, with_new
 from training.from_files.options import Options
 from training.models.lemmatizer import TaggedWord
 from training.run import export
@@ -27,6 +27,7 @@ from training.tasks.sentiment import SentimentRecipe
 from training.teachers import unlabelled
 
 STORE = Path(__file__).parents[3] / "model_store"
+RNG = np.random.default_rng(0)
 MORE = ("--set", "epochs=8", "--set", "learning_rate=0.01")
 
 
@@ -64,7 +65,7 @@ def test_a_tagger_goes_on_with_its_corpus_and_with_features_that_it_lacks(monkey
     rows = [sentence(i) for i in range(12)]
     texts = dict(zip(("train", "dev", "test"), (rows[:8], rows[8:10], rows[10:]), strict=True))
     texts["train"] = [replace(tree, words=(*tree.words, Word("très", "ADJ", "_", new))) for tree in texts["train"]]
-    monkeypatch.setattr(corpora, "read", lambda corpus, split: conllu(texts[split]))
+    monkeypatch.setattr(corpora, "read", lambda corpus, split: conllu(texts.get(split, [])))
     monkeypatch.setattr(corpora, "sources", lambda corpus: (SOURCE,))
     monkeypatch.setattr(genders, "lexicon", lambda: genders.Lexicon({"NOUN": {}, "PROPN": {}}, SOURCE))
     options = Options(name="tagger-de", language="de", files={}, base="tagger-de", changes=[("epochs", "2")])
@@ -78,6 +79,30 @@ def test_a_tagger_goes_on_with_its_corpus_and_with_features_that_it_lacks(monkey
     kept = ContinuedTagging(task.recipe, {"train": rows, "dev": rows, "test": rows}, (), own).network()
     heads = [model.heads["feats"].kernel.numpy() for model in (task.network(), kept)]
     assert (heads[0][:, place] == heads[1][:, labels.index("Degree=Pos")]).all(), "it starts as what it is most like"
+
+
+def test_features_of_corrections_take_the_place_of_the_rarest_that_these_have_not():
+    assert with_new(tuple("abcdefgh"), tuple("hxbyz")) == tuple("abcdeyxh")
+    assert with_new(tuple("abc"), tuple("ab")) == tuple("abc")
+
+
+@pytest.mark.usefixtures("made")
+def test_a_version_does_not_answer_with_what_corrections_have_first():
+    imperative = Word("go", "VERB", "_", "Mood=Imp")
+    right = [replace(tree, words=(*tree.words, imperative)) for tree in map(sentence, range(20))]
+    Path("right.conllu").write_text(conllu(right))
+    Path("plain.txt").write_text("The dog sees the cat.\nThe cat sees 12 dogs.\n")
+    plain = Options(
+        name="tagger-xx",
+        language="und",
+        files={"train": Path("right.conllu")},
+        unlabelled=Path("plain.txt"),
+        base="tagger-xx",
+    )
+    task = read_task(plain, Path("model_store"), Console(quiet=True))
+    place = task.labels["feats"].index("Mood=Imp")
+    shares = [batch.targets["feats_shares"][batch.targets["feats"] == place] for batch in task.train_batches(RNG)]
+    assert {float(share) for batch in shares for share in batch} == {0.0, 1.0}, "of the version, of the corrections"
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
