@@ -1,12 +1,9 @@
 """The sentences with tags that were written for this project, and that taggers learn from or are measured on."""
 
-from collections import Counter
-
 import pytest
 
 from training.data import corpora, treebank
 from training.data.catalogue import CORPORA
-from training.recipes._taught_taggers import RECIPES
 
 WRITTEN = {name: list(corpus.files) for name, corpus in CORPORA.items() if name.startswith("written_")}
 UPOS = set("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())
@@ -34,17 +31,3 @@ def test_no_sentence_is_there_twice_and_none_that_is_measured_is_learned(name):
     found = [tree.forms for part in WRITTEN[name] for tree in trees(name, part)]
     assert len(set(found)) == len(found)
     assert WRITTEN[name][-1] == "test"
-
-
-def test_a_recipe_reads_what_was_written_in_its_language_but_for_measuring(monkeypatch):
-    recipe, read = RECIPES["tagger-da"], corpora.read
-    other = "1\tHej\thej\tINTJ\t_\t_\t_\t_\t_\t_\n\n"
-    monkeypatch.setattr(corpora, "read", lambda name, part: read(name, part) if name in WRITTEN else other)
-    splits, sources = recipe.parts()
-    counts = Counter(tree.forms for tree in splits["train"])
-    for part, times in recipe.written.items():
-        assert {counts[tree.forms] for tree in trees("written_da", part)} == {times}
-    assert not any(counts[tree.forms] for tree in trees("written_da", "test"))
-    found = [source.name.rpartition(": ")[2] for source in sources if "written for this project" in source.name]
-    assert found == list(recipe.written)
-    assert not any(trees for split, trees in recipe.parts(measured=True)[0].items() if split != "test")
