@@ -14,11 +14,13 @@ from pydantic.fields import FieldInfo
 from service.commands import corrections, keys, models
 from service.commands.annotate import job as annotation
 from service.errors import ConfigurationError, TagwerkError
+from service.files import silence_standard_output
 from service.process.acceptor import open_socket
 from service.settings import Settings, load_settings, unknown_variables, variable
 from service.telemetry import logs
 
 log = logging.getLogger("tagwerk")
+SERVING = ("serve", "fork-server")
 DESTINATION = "option_"  # before the name of an option in the parsed arguments
 
 
@@ -31,7 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logs.set_up(settings, waits=parsed.command != "serve")
         if parsed.command != "fork-server":
             warn_of_unknown_variables()
-        return run(parsed, settings)
+        status = run(parsed, settings)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # nothing reads the output any more, as behind `| head`
+        if parsed.command in SERVING:
+            raise
+        silence_standard_output()
+        return 1
     except TagwerkError as error:
         for line in str(error).splitlines():
             print(f"tagwerk: {line}", file=sys.stderr)

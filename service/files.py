@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -79,3 +80,9 @@ def first_fault(error: ValidationError) -> str:
     place = "/".join(map(str, fault["loc"]))
     problem = fault["msg"].removeprefix("Value error, ")
     return (f"{place}: " if place else "") + problem + (f", and {len(others)} more" if others else "")
+
+
+def silence_standard_output() -> None:
+    """Redirects the interpreter's final flush, once standard output cannot be written."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

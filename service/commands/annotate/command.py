@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from service.artifact.manifest import ModelVersion
 from service.commands.annotate.forms import FORMS
 from service.commands.annotate.job import STANDARD, Job
-from service.commands.annotate.output import CHECKPOINT_SECONDS, Output, StandardOutput, silence_standard_output
+from service.commands.annotate.output import CHECKPOINT_SECONDS, Output, StandardOutput
 from service.commands.annotate.plan import Pairs, plan
 from service.commands.annotate.processes import Processes
 from service.commands.annotate.records import (
@@ -128,9 +128,6 @@ def annotate(settings: Settings, job: Job) -> int:
         resumable = all(source.can_reread and target != STANDARD for source, target in pairs)
         say(console, f"stopped{': the same command resumes from here' if resumable else ''}")
         return 130
-    except BrokenPipeError:
-        silence_standard_output()
-        return 1
 
 
 def choose(versions: Sequence[ModelVersion], job: Job) -> list[ModelVersion]:

@@ -29,7 +29,7 @@ import msgspec
 from service.commands.annotate.records import Manifest, UnusableOutput, companions, differences, read_manifest
 from service.commands.annotate.remote import is_remote, printable, upload, url_of, working_copy
 from service.commands.annotate.rows import Chunk
-from service.files import lock_file
+from service.files import lock_file, silence_standard_output
 from service.pipelines.formats import to_json
 
 CHECKPOINT_SECONDS = 1.0  # between checkpoints: the work that an interrupt may cost
@@ -221,12 +221,6 @@ class StandardOutput:
 
     def finish(self) -> None:
         """Does nothing."""
-
-
-def silence_standard_output() -> None:
-    """Redirects the interpreter's final flush, once standard output cannot be written."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _write(file: FileIO, content: bytes) -> None:
