@@ -198,14 +198,16 @@ def replaced(own: Sequence[str], frequent: Sequence[str]) -> tuple[str, ...]:
 
 
 def with_new(own: Sequence[str], found: Sequence[str]) -> tuple[str, ...]:
-    """Returns the labels of a head, the last of which, the rarest, are replaced by those found that it lacks.
+    """Returns the labels of a head, those found that it lacks first, in place of the last ones, the rarest.
+
+    Being first, they are not the ones that the next corrections replace.
 
     Args:
         found: of corrections, the most frequent first. They stay, and of the new ones as many as there is room for.
     """
     rarest = [label for label in reversed(own) if label not in found][: int(MOST_NEW * len(own))]
-    new = dict(zip(rarest, (label for label in found if label not in own), strict=False))
-    return tuple(new.get(label, label) for label in own)
+    new = [label for label in found if label not in own][: len(rarest)]
+    return (*new, *(label for label in own if label not in rarest[: len(new)]))
 
 
 def nearest(label: str, others: Sequence[str]) -> str:
@@ -264,11 +266,12 @@ def answers(
 
     Args:
         characters: the most characters of a word that are read.
-        learned: the labels of each head; none of those that are not the version's is among its answers.
+        learned: the labels of each head, whose numbers the answers are; those that the version has not get nothing.
     """
-    new = {
-        head: [i for i, label in enumerate(labels) if label != base.manifest.labels[head][i]]
-        for head, labels in learned.items()
+    labels = base.manifest.labels
+    columns = {
+        head: [labels[head].index(label) if label in labels[head] else -1 for label in wanted]
+        for head, wanted in learned.items()
     }
     words, letters = base.vocabularies["words"], base.vocabularies["characters"]
     examples = [
@@ -280,9 +283,9 @@ def answers(
     ]
     found: list[dict[str, Array]] = [{}] * len(examples)
     for i, outputs in predict_all(load_endpoint(base.folder, base.manifest.endpoint_name), examples, EVALUATION_TOKENS):
-        rows = {head: output[: len(examples[i])].copy() for head, output in outputs.items()}
-        for head, ids in new.items():
-            rows[head][:, ids] = 0
+        # A last column, of zeros, is that of the labels that the version has not.
+        padded = {head: np.pad(output[: len(examples[i])], ((0, 0), (0, 1))) for head, output in outputs.items()}
+        rows = {head: output[:, columns[head]] for head, output in padded.items()}
         best = {head: np.argsort(-row, kind="stable")[:, :TEACHER_LABELS] for head, row in rows.items()}
         found[i] = {
             name: array

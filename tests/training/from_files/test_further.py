@@ -18,7 +18,7 @@ from training.data.sst import Phrase
 from training.data.treebank import Word
 from training.from_files import further_classifier
 from training.from_files.base_version import BaseVersion
-from training.from_files.further_tagger import ContinuedTagging, read_task, with_new
+from training.from_files.further_tagger import ContinuedTagging, answers, read_task, with_new
 from training.from_files.options import Options
 from training.models.lemmatizer import TaggedWord
 from training.run import export
@@ -82,7 +82,8 @@ def test_a_tagger_goes_on_with_its_corpus_and_with_features_that_it_lacks(monkey
 
 
 def test_features_of_corrections_take_the_place_of_the_rarest_that_these_have_not():
-    assert with_new(tuple("abcdefgh"), tuple("hxbyz")) == tuple("abcdeyxh")
+    assert with_new(tuple("abcdefgh"), tuple("hxbyz")) == tuple("xyabcdeh")
+    assert with_new(tuple("xyabcdeh"), tuple("z")) == tuple("zxyabcde"), "none that earlier corrections brought"
     assert with_new(tuple("abc"), tuple("ab")) == tuple("abc")
 
 
@@ -92,17 +93,24 @@ def test_a_version_does_not_answer_with_what_corrections_have_first():
     right = [replace(tree, words=(*tree.words, imperative)) for tree in map(sentence, range(20))]
     Path("right.conllu").write_text(conllu(right))
     Path("plain.txt").write_text("The dog sees the cat.\nThe cat sees 12 dogs.\n")
-    plain = Options(
+    options = Options(
         name="tagger-xx",
         language="und",
         files={"train": Path("right.conllu")},
         unlabelled=Path("plain.txt"),
         base="tagger-xx",
     )
-    task = read_task(plain, Path("model_store"), Console(quiet=True))
+    task = read_task(options, Path("model_store"), Console(quiet=True))
     place = task.labels["feats"].index("Mood=Imp")
     shares = [batch.targets["feats_shares"][batch.targets["feats"] == place] for batch in task.train_batches(RNG)]
     assert {float(share) for batch in shares for share in batch} == {0.0, 1.0}, "of the version, of the corrections"
+    base, plain = BaseVersion(Path("model_store"), "tagger-xx", "tag"), [tuple("The dog sees 12 cats .".split())]
+    same, moved = (
+        answers(base, plain, task.recipe.characters, labels) for labels in (base.manifest.labels, task.labels)
+    )
+    for head in base.manifest.labels:
+        first, second = (found.outputs[head][:, 0] for found in (same, moved))
+        assert [base.manifest.labels[head][i] for i in first] == [task.labels[head][i] for i in second]
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
