@@ -8,7 +8,7 @@ from tests.training.tiny import SOURCE, conllu, sentence
 from training.data import corpora
 from training.data.catalogue import CORPORA
 from training.recipes import TAUGHT
-from training.recipes._taught_taggers import RECIPES
+from training.recipes._taught_taggers import CORRECTED, RECIPES
 
 WRITTEN = ("written_nl/everyday", "written_nl/prose")
 
@@ -22,7 +22,8 @@ def test_its_corpora_are_in_the_catalogue(recipe):
     assert CORPORA[recipe.corpus].licence == recipe.licence
     assert CORPORA[recipe.corpus].files.keys() == {"train", "dev", "test"}
     assert recipe.language in CORPORA[recipe.teaching.text].files
-    assert recipe.related in {"", *CORPORA}
+    assert {recipe.related, recipe.expressions} <= {"", *CORPORA}
+    assert not recipe.corrected or recipe.language in CORRECTED
     assert CORPORA[f"written_{recipe.language}"].files.keys() == {*recipe.written, "test"}
 
 
@@ -31,6 +32,7 @@ def recipe(monkeypatch):
     """The Dutch recipe, of few sentences of its treebanks."""
     parts = {
         "lassysmall": {"train": [*range(6), 9], "dev": [10, 6, 7, 8, 9], "test": [10, 11]},
+        "lassysmall_2017": {"train": [0]},
         "alpino": {"dev": [8, 12], "test": [11, 13]},
         "written_nl": {"everyday": [14], "prose": [15, 16]},
     }
@@ -50,7 +52,7 @@ def test_it_learns_from_a_part_of_dev_and_other_treebanks_and_not_from_test_nor_
     for split, rows in splits.items():
         assert [example.source for example in task.examples(split)] == [sentence(i).forms for i in rows]
     assert task.labels["xpos"] == ("_",)
-    assert [source.name for source in task.data] == ["lassysmall", "alpino", *WRITTEN]
+    assert [source.name for source in task.data] == ["lassysmall", "lassysmall_2017", "alpino", *WRITTEN]
 
 
 def test_a_version_is_measured_without_the_other_treebanks(recipe):

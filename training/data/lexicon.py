@@ -101,10 +101,20 @@ def lemmas_of_spacy(language: str, part_of_speech: Callable[[Sequence[str]], Seq
     names = _spacy_tables().get(language, {})
     if "lemma_index" in names or "lemma_lookup" not in names:
         return of_spacy(language)
-    table = load_language_data(names["lemma_lookup"])
-    forms = sorted(form for form in table if form.replace("-", "").isalpha())
+    table, source = forms_of_spacy(language)
+    forms = sorted(table)
     kinds, lemmas = _by_word(map(Entry, forms, part_of_speech(forms), map(table.__getitem__, forms)))
-    return Lexicon(kinds, _spacy_source(language, "".join(f"{form}\t{table[form]}\n" for form in forms)), lemmas)
+    return Lexicon(kinds, source, lemmas)
+
+
+def forms_of_spacy(language: str) -> tuple[Mapping[str, str], DataSource]:
+    """Returns the lemmas of the forms that spacy-lookups-data has without parts of speech, and where they are from.
+
+    Raises ConfigurationError where it is not installed.
+    """
+    listed = load_language_data(_spacy_tables()[language]["lemma_lookup"])
+    table = {form: lemma for form, lemma in listed.items() if form.replace("-", "").isalpha()}
+    return table, _spacy_source(language, "".join(f"{form}\t{table[form]}\n" for form in sorted(table)))
 
 
 def _spacy_tables() -> Mapping[str, Mapping[str, Any]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from service.artifact.manifest import DataSource
 from service.text.languages import tokenizer_name
 from service.text.vocabulary import Vocabulary
-from training.data import corpora, genders, german, treebank
+from training.data import corpora, dutch, genders, german, lexicon, swedish, treebank
 from training.data.catalogue import CORPORA
 from training.data.related import COLUMNS, Convention
 from training.data.splits import without_overlap
@@ -39,7 +39,9 @@ class TaughtTaggingRecipe(TaggingRecipe):
     Attributes:
         of_dev: sentences at the start of dev that are learned from, where train is mapped; dev is the rest.
         native: how often each of them, and of the sentences of `related`, is read in an epoch.
-        corrected: whether the features of train are corrected by `training.data.german`.
+        corrected: whether train is corrected by `training.data.german` or `swedish`.
+        expressions: the corpus of an older version of the treebank, which says which words of train are a fixed
+            expression or a name (`training.data.dutch`).
         related: the corpus of another treebank of the language, which is learned from as far as this one could have its
             tags (`training.data.related`).
         related_columns: what is learned from it.
@@ -50,6 +52,7 @@ class TaughtTaggingRecipe(TaggingRecipe):
     of_dev: int = 0
     native: int = 1
     corrected: bool = False
+    expressions: str = ""
     related: str = ""
     related_columns: tuple[str, ...] = COLUMNS
     written: Mapping[str, int] = field(default_factory=dict)
@@ -70,8 +73,11 @@ class TaughtTaggingRecipe(TaggingRecipe):
         sources = corpora.sources(self.corpus)
         learned, splits["dev"] = splits["dev"][: self.of_dev] * self.native, splits["dev"][self.of_dev :]
         if self.corrected and not measured:
-            lexicon = genders.lexicon()
-            splits["train"], sources = german.corrected(splits["train"], learned, lexicon), (*sources, lexicon.source)
+            splits["train"], source = CORRECTED[self.language](splits["train"], learned)
+            sources = (*sources, source)
+        if self.expressions and not measured:
+            splits["train"] = dutch.marked(splits["train"], [corpora.read(self.expressions, "train")])
+            sources = (*sources, *corpora.sources(self.expressions))
         splits["train"] += learned
         if self.related and not measured:
             splits["train"] += self._compatible(splits) * self.native
@@ -85,9 +91,24 @@ class TaughtTaggingRecipe(TaggingRecipe):
     def _compatible(self, splits: Mapping[str, Sequence[Tree]]) -> list[Tree]:
         """Returns the sentences of the other treebank that dev and test lack, with the tags that are learned."""
         measured = {tree.forms for split in ("dev", "test") for tree in splits[split]}
-        texts = (corpora.read(self.related, file) for file in CORPORA[self.related].files)
+        texts = [corpora.read(self.related, file) for file in CORPORA[self.related].files]
         others = [tree for text in texts for tree in treebank.read(text) if tree.forms not in measured]
+        if self.expressions:
+            others = dutch.marked(others, texts)
         return Convention(splits["train"]).compatible(others, self.related_columns)
+
+
+def _german(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], DataSource]:
+    words = genders.lexicon()
+    return german.corrected(train, native, words), words.source
+
+
+def _swedish(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], DataSource]:
+    lemmas, source = lexicon.forms_of_spacy("sv")
+    return swedish.corrected(train, lemmas), source
+
+
+CORRECTED = {"de": _german, "sv": _swedish}
 
 
 def _without_xpos(tree: Tree) -> Tree:
@@ -103,6 +124,7 @@ def _recipe(
     of_dev: int = 0,
     native: int = 1,
     corrected: bool = False,
+    expressions: str = "",
     related: str = "",
     related_columns: tuple[str, ...] = COLUMNS,
     spacy_lemmas: bool = True,
@@ -120,6 +142,7 @@ def _recipe(
         of_dev=of_dev,
         native=native,
         corrected=corrected,
+        expressions=expressions,
         related=related,
         related_columns=related_columns,
         written=WRITTEN,
@@ -199,6 +222,7 @@ RECIPES = {
             "97.52 % of UPOS, 97.49 of features, 94.01 of lemmas",
             of_dev=1000,
             native=2,
+            expressions="lassysmall_2017",
             related="alpino",
         ),
         _recipe("pt", "Portuguese", "bosque", "news of Portugal and Brazil", spacy_lemmas=False),
@@ -210,6 +234,7 @@ RECIPES = {
             "99.16 % of UPOS, 97.58 of features, 98.48 of lemmas",
             of_dev=403,
             native=3,
+            corrected=True,
         ),
     )
 }

@@ -1,0 +1,64 @@
+"""Participles of the Swedish train part have the lemma, and compounds the features, that dev and test give them."""
+
+import pytest
+
+from training.data.swedish import corrected
+from training.data.treebank import Tree, Word
+
+LEMMAS = {"ändrad": "ändra", "centrerad": "centrera", "bilda": "bilda", "betalade": "betala", "betala": "betala"} | {
+    "väljande": "välja",
+    "vald": "välja",
+    "skrämmande": "skrämma",
+    "arbeta": "arbeta",
+}
+PAST, PRESENT = "Degree=Pos|Tense=Past|VerbForm=Part", "Degree=Pos|Tense=Pres|VerbForm=Part"
+
+
+def one(form: str, lemma: str, feats: str = PAST, upos: str = "ADJ") -> Word:
+    (tree,) = corrected([Tree((Word(form, upos, "PC", feats, lemma),))], LEMMAS)
+    return tree.words[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "verb", "lemma"),
+    [
+        ("ändrade", "ändra", "ändrad"),
+        ("ändrat", "ändra", "ändrad"),
+        ("Knutna", "knyta", "knuten"),
+        ("vunna", "vinna", "vunnen"),
+        ("taget", "ta", "tagen"),
+        ("sålda", "sälja", "såld"),
+        ("försedda", "förse", "försedd"),
+        ("sett", "se", "sedd"),
+        ("satt", "sätta", "satt"),
+        ("sagt", "säga", "sagd"),
+        ("köpt", "köpa", "köpt"),
+        ("anlagda", "lägga_an", "anlagd"),
+        ("smält", "smälta", "smält"),
+    ],
+)
+def test_the_lemma_is_the_basic_form_of_the_participle_and_not_the_verb(form, verb, lemma):
+    assert one(form, verb).lemma == lemma
+
+
+def test_a_lemma_that_is_a_participle_stays_and_so_do_other_words():
+    assert one("betalt", "betalad").lemma == "betalad"
+    assert one("frågande", "fråga", PRESENT).lemma == "frågande"
+    assert one("Försäkrades", "försäkra", f"Case=Gen|{PAST}").lemma == "försäkrad"
+    finite = Word("ändrade", "VERB", "VB", "Mood=Ind|Tense=Past|VerbForm=Fin", "ändra")
+    assert corrected([Tree((finite,))], LEMMAS) == [Tree((finite,))]
+
+
+@pytest.mark.parametrize("form", ["barncentrerade", "samhällsbildande", "oskrämmande", "obetalad", "nyändrad"])
+def test_a_compound_or_a_negation_that_is_no_form_of_a_verb_is_an_adjective_alone(form):
+    word = one(form, "_d", PRESENT if form.endswith("nde") else PAST)
+    assert word.feats == "Degree=Pos"
+
+
+@pytest.mark.parametrize("form", ["ändrade", "skrämmande", "utvald", "deformerad", "omvald", "gift", "nuarbetande"])
+def test_a_participle_of_a_verb_or_behind_a_prefix_keeps_its_features(form):
+    assert one(form, "_d").feats == PAST
+
+
+def test_only_adjectives_lose_features():
+    assert one("barncentrerade", "_d", f"{PAST}|Voice=Pass", "VERB").feats == f"{PAST}|Voice=Pass"
