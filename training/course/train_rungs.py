@@ -70,7 +70,7 @@ def _trained(common: dict[str, object], task: Task, console: Console) -> Run:
     except Diverged as error:
         console.print(str(error), highlight=False)
         diverged = True
-    progress: Progress = Checkpoints(runs_folder(), task.recipe).restore([])
+    progress: Progress = Checkpoints(runs_folder(), task).restore([])
     metric = next((name for epoch in progress.history for name in epoch if name not in ("loss", DEV_LOSS)), "")
     history = {
         "epochs": progress.epochs,

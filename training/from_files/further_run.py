@@ -20,7 +20,7 @@ SPLITS = ("test", "dev")
 
 def make(task: ServedTask, options: Options, store: Path, console: Console) -> Path:
     """Trains, measures and exports a model that goes on from a version; returns the folder of the new one."""
-    Checkpoints(runs_folder(), task.recipe).discard_others()
+    Checkpoints(runs_folder(), task).discard_others()
     train(task, console)
     model, predict = load_final(task)
     found = {split: task.predictions(predict, split) for split in SPLITS}

@@ -30,7 +30,7 @@ def make(task: ServedTask, options: Options, store: Path, console: Console) -> N
 
     A run of other data or settings under the same name is discarded; an interrupted one is resumed.
     """
-    Checkpoints(runs_folder(), task.recipe).discard_others()
+    Checkpoints(runs_folder(), task).discard_others()
     train(task, console)
     model, predict = load_final(task)
     if isinstance(task, Tagging):

@@ -11,13 +11,13 @@ import numpy as np
 
 from service.errors import TagwerkError
 from training.folders import replace_file
-from training.tasks.base import Recipe
+from training.tasks.base import Task
 
 PROGRESS = "progress"
 
 
 class CheckpointError(TagwerkError):
-    """A checkpoint is missing, unreadable, of other settings, or cannot be written."""
+    """A checkpoint is missing, unreadable, of other settings or data, or cannot be written."""
 
 
 @dataclass
@@ -39,11 +39,11 @@ class Progress:
 class Checkpoints:
     """The two files of a run: `checkpoint.npz`, to resume, and `best.npz`, the weights of the best epoch."""
 
-    def __init__(self, runs: Path, recipe: Recipe) -> None:
-        self.folder = runs / recipe.name
+    def __init__(self, runs: Path, task: Task) -> None:
+        self.folder = runs / task.recipe.name
         self.resume = self.folder / "checkpoint.npz"
         self.best = self.folder / "best.npz"
-        self._settings = repr(recipe)
+        self._settings = repr(task.recipe) + " ".join(source.sha256 for source in task.data)
 
     def save(self, variables: Sequence[Any], progress: Progress) -> None:
         """Replaces the checkpoint."""
@@ -54,7 +54,7 @@ class Checkpoints:
         return self._read(self.resume, variables) if self.resume.exists() else Progress()
 
     def discard_others(self) -> None:
-        """Removes the files of a run under the same name that had other settings or cannot be read."""
+        """Removes the files of a run under the same name that had other settings or data, or cannot be read."""
         for path in (self.resume, self.best):
             try:
                 if path.exists():
@@ -89,7 +89,7 @@ class Checkpoints:
                 content = json.loads(str(arrays[PROGRESS]))
                 if content.pop("settings") != self._settings:
                     raise CheckpointError(
-                        f"{path} is of other settings of this recipe: remove {self.folder} to start anew"
+                        f"{path} is of other settings or data of this recipe: remove {self.folder} to start anew"
                     )
                 for i, variable in enumerate(variables):
                     variable.assign(arrays[str(i)])

@@ -51,7 +51,7 @@ def _train(task: Task, console: Console) -> None:
     step = Step(task, model, optimizer, averages)
     predict = make_predict(task, model)
 
-    checkpoints = Checkpoints(runs_folder(), recipe)
+    checkpoints = Checkpoints(runs_folder(), task)
     everything = [*model.variables, *optimizer.variables, *averages]
     progress = checkpoints.restore(everything)
     board = TensorBoard(checkpoints.folder / "board")
@@ -131,7 +131,7 @@ def dev_loss(task: Task, predict: Predict) -> float | None:
 def load_best(task: Task) -> keras.Model:
     """Loads the network of the epoch that was best on dev."""
     model = task.network()
-    Checkpoints(runs_folder(), task.recipe).restore_best(model.variables)
+    Checkpoints(runs_folder(), task).restore_best(model.variables)
     return model
 
 

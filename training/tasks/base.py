@@ -77,6 +77,7 @@ class Task(ABC):
         chosen_by: name of the metric on dev that selects the best epoch.
         lower_is_better: whether a lower value of that metric is better.
         labels: by the name of their kind.
+        data: what it learns from, as in artifact.Manifest; () of a task that no manifest describes.
     """
 
     endpoint_name: ClassVar[str]
@@ -86,6 +87,7 @@ class Task(ABC):
     chosen_by: str
     endpoint: artifact.Endpoint
     labels: dict[str, tuple[str, ...]]
+    data: tuple[artifact.DataSource, ...] = ()
 
     @abstractmethod
     def network(self) -> keras.Model:
@@ -132,7 +134,7 @@ class ServedTask(Task):
 
     Attributes:
         kind: the task as a manifest names it.
-        data, vocabularies, tokenizer, lengths, length_buckets: as in artifact.Manifest.
+        vocabularies, tokenizer, lengths, length_buckets: as in artifact.Manifest.
         lemmatizer: of a tagger, finds lemmas by the rules that it gives; None by default.
         segmenter: the learned part of the tokenizer; None by default.
         reference_split: the split that texts are compared with while the model serves; dev by default.
@@ -140,7 +142,6 @@ class ServedTask(Task):
 
     kind: ClassVar[artifact.Task]
 
-    data: tuple[artifact.DataSource, ...]
     vocabularies: dict[str, Vocabulary]
     tokenizer: str | None
     lengths: dict[int, int]

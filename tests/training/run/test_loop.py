@@ -86,12 +86,16 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does():
     assert all(np.array_equal(a, b) for a, b in zip(whole, resumed, strict=True))
 
 
-def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(runs):
+def test_a_checkpoint_of_other_settings_or_data_or_a_damaged_one_is_refused(runs):
     task = small(epochs=1)
     trained(task)
     with pytest.raises(CheckpointError, match="other settings"):
         trained(small(epochs=2))
-    path = Checkpoints(runs, task.recipe).resume
+    changed = small(epochs=1)
+    changed.data = (task.data[0].model_copy(update={"sha256": "f" * 64}), *task.data[1:])
+    with pytest.raises(CheckpointError, match="other settings or data"):
+        trained(changed)
+    path = Checkpoints(runs, task).resume
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="cannot be read"):
         trained(task)
@@ -138,13 +142,13 @@ def test_a_killed_run_resumes_from_its_checkpoint(runs):
     stop_after(task, 1)
     with pytest.raises(Stop):
         trained(task)
-    assert Checkpoints(runs, task.recipe).restore([]).epochs >= 8
+    assert Checkpoints(runs, task).restore([]).epochs >= 8
 
 
 def test_a_full_disk_keeps_the_old_checkpoint(runs):
     task = small(epochs=1)
     trained(task)
-    checkpoints, limits = Checkpoints(runs, task.recipe), resource.getrlimit(resource.RLIMIT_FSIZE)
+    checkpoints, limits = Checkpoints(runs, task), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(
