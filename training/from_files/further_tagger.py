@@ -24,9 +24,10 @@ from training.data.dataset import IGNORED, Array, Example
 from training.data.distillation import DistillationSet
 from training.data.files import DataFileError, read_text, source
 from training.data.splits import HoldOut, by_document
-from training.data.treebank import NOTHING, UNLABELLED, Tree
+from training.data.treebank import Tree
 from training.from_files import further_run
 from training.from_files.base_version import BaseVersion
+from training.from_files.further_labels import learnable_columns, nearest, replaced, with_columns, with_new
 from training.from_files.options import Options, changed
 from training.from_files.splits import divided
 from training.metrics.predictions import Predictions
@@ -41,14 +42,10 @@ from training.tasks.tagging import EVALUATION_TOKENS, FEATURES, HEADS, Tagging, 
 from training.tasks.tagging_batches import TEACHER_LABELS
 from training.teachers import unlabelled
 
-LEAST_KNOWN = (
-    0.5  # of the words of a column that have a tag which the version has; otherwise its tags are of another kind
-)
 REHEARSED = 3  # words of other sentences in an epoch for each word of a correction
 LEAST_REHEARSED = 20_000  # words
 MOST_ANSWERED = 200_000  # words that the version is asked about
 LEAST_NEW = 2  # words of corrections with features that it lacks
-MOST_NEW = 0.25  # of the features that it has, at most, are replaced by them
 EPOCHS, QUICK_EPOCHS = 8, 3
 SETTINGS: dict[str, Any] = {
     "learning_rate": 5e-4,
@@ -188,56 +185,6 @@ def _on_its_corpus(base: BaseVersion, options: Options) -> ContinuedTagging:
     features = replaced(labels[FEATURES], treebank.tags(splits["train"], FEATURES))
     recipe = changed(recipe, options.changes)
     return ContinuedTagging(recipe, splits, data, base, labels | {FEATURES: features})
-
-
-def replaced(own: Sequence[str], frequent: Sequence[str]) -> tuple[str, ...]:
-    """Returns the labels of a head, those that are not frequent enough replaced by others. frequent: the first most."""
-    kept = frequent[: len(own)]
-    new = iter([label for label in kept if label not in own])
-    return tuple(label if label in kept else next(new, label) for label in own)
-
-
-def with_new(own: Sequence[str], found: Sequence[str]) -> tuple[str, ...]:
-    """Returns the labels of a head, those found that it lacks first, in place of the last ones, the rarest.
-
-    Being first, they are not the ones that the next corrections replace.
-
-    Args:
-        found: of corrections, the most frequent first. They stay, and of the new ones as many as there is room for.
-    """
-    rarest = [label for label in reversed(own) if label not in found][: int(MOST_NEW * len(own))]
-    new = [label for label in found if label not in own][: len(rarest)]
-    return (*new, *(label for label in own if label not in rarest[: len(new)]))
-
-
-def nearest(label: str, others: Sequence[str]) -> str:
-    """Returns the features that have most attributes in common with others."""
-    own = set(label.split("|"))
-    return max(others, key=lambda other: len(own & set(other.split("|"))) - len(own ^ set(other.split("|"))))
-
-
-def learnable_columns(trees: Sequence[Tree], labels: Mapping[str, Sequence[str]], console: Console) -> list[str]:
-    """Returns the columns that a version can learn of corrections; says which it cannot, where they have tags."""
-    found = []
-    for column, name in HEADS.items():
-        tags = [tag for tree in trees for word in tree.words if (tag := getattr(word, column)) != NOTHING]
-        if not tags or len(labels[column]) == 1:
-            continue
-        known = sum(tag in labels[column] for tag in tags) / len(tags)
-        if known >= LEAST_KNOWN:
-            found.append(column)
-        else:
-            console.print(f"{name}: not learned, since {1 - known:.0%} of the tags are not those of the model")
-    return found
-
-
-def with_columns(tree: Tree, columns: Sequence[str], labels: Mapping[str, Sequence[str]]) -> Tree:
-    """Returns a sentence whose words are UNLABELLED in all other columns, and where a column has "_" for no tag."""
-    words = []
-    for word in tree.words:
-        kept = {c: getattr(word, c) for c in columns if getattr(word, c) != NOTHING or NOTHING in labels[c]}
-        words.append(word._replace(**{column: kept.get(column, UNLABELLED) for column in HEADS}))
-    return replace(tree, words=tuple(words))
 
 
 def rehearsed(base: BaseVersion, options: Options, console: Console) -> tuple[unlabelled.Text, list[Tree]]:

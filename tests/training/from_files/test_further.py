@@ -18,7 +18,8 @@ from training.data.sst import Phrase
 from training.data.treebank import Word
 from training.from_files import further_classifier
 from training.from_files.base_version import BaseVersion
-from training.from_files.further_tagger import ContinuedTagging, answers, read_task, with_new
+from training.from_files.further_labels import with_new
+from training.from_files.further_tagger import ContinuedTagging, answers, read_task
 from training.from_files.options import Options
 from training.models.lemmatizer import TaggedWord
 from training.run import export
