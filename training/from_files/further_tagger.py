@@ -164,6 +164,8 @@ def read_task(options: Options, store: Path, console: Console) -> ContinuedTaggi
         chosen_by=HEADS[columns[0]],
     )
     recipe = changed(recipe, options.changes)
+    if recipe.chosen_by not in (measured := [HEADS[column] for column in columns]):
+        raise ConfigurationError(f"chosen_by={recipe.chosen_by}; right: one of {', '.join(measured)}")
     data = (*base.manifest.data, *sources, *text.sources)
     answered = answers(base, text.sentences, recipe.characters, learned)
     return FurtherTagging(recipe, splits, data, base, learned, answered)

@@ -40,6 +40,15 @@ def test_texts_are_asked_for_where_those_of_the_version_are_not_here(run, capsys
 
 
 @pytest.mark.usefixtures("made")
+def test_the_epoch_is_chosen_by_a_column_that_the_corrections_have(run, capsys):
+    rows = map(json.loads, Path("topics.jsonl").read_text().splitlines())
+    Path("plain.txt").write_text("".join(f"{row['text']}\n" for row in rows))
+    go_on = ("train", "tagger", "--from", "tagger-xx", "--data", "bank.conllu", "--unlabelled", "plain.txt")
+    assert run(*go_on, "--set", "chosen_by=AllTags") == 1
+    assert "chosen_by=AllTags; right: one of UPOS, UFeats" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("made")
 def test_lemmas_of_corrected_words_are_in_the_dictionary():
     lemmatizer = BaseVersion(Path("model_store"), "tagger-xx", "tag").lemmatizer(
         [(TaggedWord("the", "ADV", "_"), "der")]
