@@ -55,10 +55,10 @@ class LearnedLemmatizer(Lemmatizer):
         return any(own == upos and not forms.isdisjoint(lemmas) for (own, _), lemmas in self._dictionary.items())
 
     def with_words(self, words: Iterable[tuple[TaggedWord, str]]) -> "LearnedLemmatizer":
-        """Returns the same with the lemmas of further words in its dictionary."""
+        """Returns the same with the lemmas of further words in its dictionary, the most frequent one of each."""
         dictionary = {tags: dict(lemmas) for tags, lemmas in self._content.dictionary.items()}
-        for word, lemma in words:
-            dictionary.setdefault(f"{word.upos}{SEPARATOR}{word.tag}", {})[normalize_form(word.form)] = lemma
+        for tags, lemmas in _dictionary(_counted(words)).items():
+            dictionary.setdefault(tags, {}).update(lemmas)
         return LearnedLemmatizer(self._labels, msgspec.structs.replace(self._content, dictionary=dictionary))
 
     def with_lexicon(self, lexicon: Mapping[str, Mapping[str, Collection[str]]]) -> "LearnedLemmatizer":
@@ -90,9 +90,7 @@ def learn(words: Iterable[tuple[TaggedWord, str]], labels: Sequence[str]) -> Lea
     """
     characters: set[str] = set()
     irregular: defaultdict[str, set[str]] = defaultdict(set)
-    found: defaultdict[TaggedWord, Counter[str]] = defaultdict(Counter)
-    for word, lemma in words:
-        found[word._replace(form=normalize_form(word.form))][lemma] += 1
+    found = _counted(words)
     for word, lemmas in found.items():
         for lemma in lemmas:
             for rule in map(parse_rule, labels_of(word.form, lemma)):
@@ -100,13 +98,25 @@ def learn(words: Iterable[tuple[TaggedWord, str]], labels: Sequence[str]) -> Lea
                     irregular[lemma].add(word.form.lower())
                 elif not rule.keeps_characters:
                     characters.update(word.form.lower())
+    wanted = [label for label in map(parse_rule, labels) if isinstance(label, str)]
+    forms = {lemma: sorted(irregular[lemma]) for lemma in wanted}
+    return LearnedLemmatizer(labels, LemmaFile("".join(sorted(characters)), forms, {}, _dictionary(found)))
+
+
+def _counted(words: Iterable[tuple[TaggedWord, str]]) -> dict[TaggedWord, Counter[str]]:
+    found: defaultdict[TaggedWord, Counter[str]] = defaultdict(Counter)
+    for word, lemma in words:
+        found[word._replace(form=normalize_form(word.form))][lemma] += 1
+    return found
+
+
+def _dictionary(found: Mapping[TaggedWord, Counter[str]]) -> dict[str, dict[str, str]]:
+    """Returns the most frequent lemma of each tagged word, ties by spelling."""
     dictionary: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for word, lemmas in sorted(found.items()):
         best = min(lemmas, key=lambda lemma: (-lemmas[lemma], lemma))
         dictionary[f"{word.upos}{SEPARATOR}{word.tag}"][word.form] = best
-    wanted = [label for label in map(parse_rule, labels) if isinstance(label, str)]
-    forms = {lemma: sorted(irregular[lemma]) for lemma in wanted}
-    return LearnedLemmatizer(labels, LemmaFile("".join(sorted(characters)), forms, {}, dict(dictionary)))
+    return dict(dictionary)
 
 
 @lru_cache(65_536)

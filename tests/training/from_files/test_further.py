@@ -59,6 +59,16 @@ def test_lemmas_of_corrected_words_are_in_the_dictionary():
 
 
 @pytest.mark.usefixtures("made")
+def test_of_several_lemmas_of_a_corrected_word_the_most_frequent_is_in_the_dictionary():
+    the = TaggedWord("the", "ADV", "_")
+    lemmatizer = BaseVersion(Path("model_store"), "tagger-xx", "tag").lemmatizer(
+        [(the, "die"), (the, "der"), (the._replace(form="The"), "der"), (the, "die"), (the, "der"), (the, "das")]
+    )
+    assert lemmatizer
+    assert lemmatizer.lemma("the", "ADV", "_", [0]) == "der"
+
+
+@pytest.mark.usefixtures("made")
 def test_files_are_asked_for_where_the_version_has_no_recipe_with_a_corpus(run, capsys):
     for kind, *arguments in (
         ("tagger", "--from", "tagger-xx"),
