@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from training.data.genders import NAME, attributes, with_attributes
-from training.data.treebank import COLUMNS, PARAGRAPH, Tree, Word
+from training.data.genders import NAME
+from training.data.treebank import COLUMNS, PARAGRAPH, Tree, Word, attributes, with_attributes
 
 EXTERNAL = "ExtPos"
 EXPRESSIONS = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from service.artifact.manifest import DataSource
 from training.data.german_forms import DETERMINERS, PLURAL
 from training.data.packages import Package
-from training.data.treebank import NOTHING, Tree, Word
+from training.data.treebank import Tree, Word, attributes, with_attributes
 
 PACKAGE = Package("german-nouns", "1.2.5", "german_nouns", "of the German Wiktionary", "CC BY-SA 4.0")
 TABLE = "nouns.csv"
@@ -110,14 +110,3 @@ def _before(words: Sequence[Word], i: int) -> list[int]:
         if words[j].upos == "DET":
             break
     return found
-
-
-def attributes(word: Word) -> dict[str, str]:
-    """Returns the features of a word by their names."""
-    return {} if word.feats == NOTHING else dict(one.split("=", 1) for one in word.feats.split("|"))
-
-
-def with_attributes(word: Word, attributes: Mapping[str, str]) -> Word:
-    """Returns a word with features, in the order of CoNLL-U."""
-    feats = "|".join(f"{name}={attributes[name]}" for name in sorted(attributes, key=str.lower))
-    return word._replace(feats=feats or NOTHING)

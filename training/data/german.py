@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from training.data import genders
-from training.data.genders import NAME, NOUN, Lexicon, attributes, with_attributes
+from training.data.genders import NAME, NOUN, Lexicon
 from training.data.german_forms import DETERMINERS, PLURAL, Determiner, tense
-from training.data.treebank import NOTHING, UNLABELLED, Tree, Word
+from training.data.treebank import NOTHING, UNLABELLED, Tree, Word, attributes, with_attributes
 
 INFLECTED = "Case", "Gender", "Number"
 # What agreement in case, number and gender counts, of a determiner with the features that it has, and with its noun.

@@ -9,8 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from training.data.genders import attributes, with_attributes
-from training.data.treebank import Tree, Word
+from training.data.treebank import Tree, Word, attributes, with_attributes
 
 PREFIXES = set(  # of verbs, and "nu" of "nuvarande"
     "an av be bort de efter emot er fram från för genom hop i igen ihop in inne isär kvar lös med mot ned ner nu om på "
@@ -18,9 +17,10 @@ PREFIXES = set(  # of verbs, and "nu" of "nuvarande"
 )
 ADJECTIVE = "ADJ"
 _BASIC = re.compile("(d|t|en|nde)$")  # the end of a participle's basic form
-_ENDINGS = {"nna": "nnen", "na": "en", "et": "en", "ade": "ad", "at": "ad", "tta": "tt", "dda": "dd", "da": "d"} | {
-    "ta": "t"
-}  # of other forms, the longest first
+_ENDINGS = {  # of other forms, of those that end alike the longest first
+    ending: basic
+    for ending, _, basic in (pair.partition(":") for pair in "nna:nnen na:en et:en ade:ad at:ad da:d ta:t".split())
+}
 _UNVOICED = "fkpstx"  # before the t of a participle that keeps it, "köpt"
 _SHORTEST = 5  # letters of the participle in a compound
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -125,6 +125,17 @@ def _line(line: str, expected: int, number: int, file: Path | str) -> Word | Sur
 
 def _has_space_after(line: str) -> bool:
     return "SpaceAfter=No" not in line.rpartition("\t")[2].split("|")
+
+
+def attributes(word: Word) -> dict[str, str]:
+    """Returns the features of a word by their names."""
+    return {} if word.feats == NOTHING else dict(one.split("=", 1) for one in word.feats.split("|"))
+
+
+def with_attributes(word: Word, attributes: Mapping[str, str]) -> Word:
+    """Returns a word with features, in the order of CoNLL-U."""
+    feats = "|".join(f"{name}={attributes[name]}" for name in sorted(attributes, key=str.lower))
+    return word._replace(feats=feats or NOTHING)
 
 
 def raw_text(trees: Iterable[Tree]) -> tuple[str, list[Sentence]]:
