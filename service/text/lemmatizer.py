@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from service.text.normalization import are_normal, normalize_each, normalize_form
+from service.text.packed_words import unpacked
 
 LOWER, KEEP, FIRST, UPPER, MIXED = "lower", "keep", "first", "upper", "mixed"
 CASINGS: dict[str, Callable[[str], str]] = {
@@ -41,7 +42,8 @@ RULES_TRIED = len(RANKS)  # of a word, the most probable first
 NEXT_RULES = tuple(f"{LEMMA}_id_{rank}" for rank in range(2, RULES_TRIED + 1))  # outputs of a tagger's step
 SEPARATOR = "\t"  # between UPOS and the finer tag in the file
 ANY_TAG = "*"  # in place of the finer tag
-Lexicon = Mapping[str, Mapping[str, Collection[str]]]  # UPOS -> label of a rule -> the forms whose lemma it makes
+# UPOS -> label of a rule -> the forms, packed, whose lemma it makes; versions of before have a list of them
+Lexicon = Mapping[str, Mapping[str, str | Sequence[str]]]
 
 
 class LemmaRule(NamedTuple):
@@ -99,7 +101,7 @@ class LemmaFile(msgspec.Struct, forbid_unknown_fields=True):
 
     characters: str
     irregular: dict[str, list[str]]
-    lexicon: dict[str, dict[str, list[str]]]
+    lexicon: dict[str, dict[str, str | list[str]]]
     dictionary: dict[str, dict[str, str]]
     weights: dict[str, float] = {}
 
@@ -117,7 +119,7 @@ class Lemmatizer:
         characters: of the forms that rules were learned of that change more than upper and lower case. A form with
             any other character keeps its characters, as one without letters does.
         irregular: the forms, in lower case, of each lemma that is a rule itself.
-        lexicon: forms in lower case.
+        lexicon: forms in lower case, see `service.text.packed_words`.
         dictionary: UPOS and tag with a tab between them, for the tag see `finer_column` -> form -> lemma; with ANY_TAG,
             of forms in lower case.
         weights: of features, see `features`; by default the lexicon's lemma, or the first rule that fits, is taken.
@@ -208,15 +210,16 @@ class LemmaLexicon:
     so many words have the same hash of 64 bits has a probability of one in a billion.
     """
 
-    def __init__(self, words: Lexicon) -> None:
-        """Raises ValueError if a label is no rule."""
+    def __init__(self, lexicon: Lexicon) -> None:
+        """Raises ValueError if a label is no rule, or forms are not packed as they should be."""
         numbers: dict[str, int] = {}
         digests: list[bytes] = []
         rules: list[int] = []
-        for upos, by_rule in words.items():
+        for upos, by_rule in lexicon.items():
             for label, forms in by_rule.items():
-                digests += [_digest(upos, form) for form in normalize_each(forms)]
-                rules += [numbers.setdefault(label, len(numbers))] * len(forms)
+                words = normalize_each(list(unpacked(forms)) if isinstance(forms, str) else forms)
+                digests += [_digest(upos, form) for form in words]
+                rules += [numbers.setdefault(label, len(numbers))] * len(words)
         hashes = np.frombuffer(b"".join(digests), ">i8").astype(np.int64)
         order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[order]

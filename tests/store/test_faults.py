@@ -169,6 +169,9 @@ LEMMA_FAULTS = [
     *faults.of_file("lemmas.json"),
     *faults.of_contents("lemmas.json"),
     Fault("other parts", lambda f: write_lemmas(f, more={}), "unknown field `more`"),
+    Fault(
+        "no packed words", lambda f: write_lemmas(f, lexicon={"NOUN": {"lower": "house"}}), "no packed word is 'house'"
+    ),
     Fault("not listed", remove_lemmas, "there is no lemmas.json, which a tagger with lemma rules needs"),
     Fault("no rule", lambda f: faults.change_labels(f, lemma=["a", "b", "c"]), "no lemma rule is 'a'; one is"),
     Fault("no head", lambda f: faults.change_endpoint(f, "outputs", lemma=None), "lemma"),

@@ -22,6 +22,7 @@ from service.text.lemmatizer import (
     parse_rule,
 )
 from service.text.normalization import normalize_form
+from service.text.packed_words import packed
 
 LEAST_COMMON = 2  # characters, or the whole lemma; a rule of fewer would fit words that it has nothing to do with
 
@@ -63,7 +64,7 @@ class LearnedLemmatizer(Lemmatizer):
 
     def with_lexicon(self, lexicon: Mapping[str, Mapping[str, Collection[str]]]) -> "LearnedLemmatizer":
         """Returns the same with another lexicon."""
-        listed = {upos: {label: list(forms) for label, forms in rules.items()} for upos, rules in lexicon.items()}
+        listed = {upos: {label: packed(forms) for label, forms in rules.items()} for upos, rules in lexicon.items()}
         return LearnedLemmatizer(self._labels, msgspec.structs.replace(self._content, lexicon=listed))
 
     def with_weights(self, weights: Mapping[str, float]) -> "LearnedLemmatizer":
