@@ -1,11 +1,14 @@
 """Packed words are shorter, and unpacked as they were."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.text.lemmatizer import Lemmatizer
 from service.text.packed_words import packed, unpacked
+from training.models.lemmatizer import LearnedLemmatizer
 
 WORDS = st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])), min_size=1)
 
@@ -33,3 +36,11 @@ def test_a_lexicon_is_read_from_packed_words_and_from_a_list(forms):
     lemmatizer = Lemmatizer([], lexicon={"NOUN": {"=box": forms}})
     assert [lemmatizer.choose(form, "NOUN", []) for form in ("boxes", "boxing", "box")] == ["box", "box", "box"]
     assert lemmatizer.choose("boxed", "NOUN", []) == "boxed"
+
+
+def test_a_version_that_is_exported_again_has_its_lexicon_packed(tmp_path):
+    path = tmp_path / "lemmas.json"
+    lexicon = {"NOUN": {"=box": ["boxing", "boxes"]}}
+    path.write_text(json.dumps({"characters": "", "irregular": {}, "lexicon": lexicon, "dictionary": {}}))
+    LearnedLemmatizer.read(path, []).write(path)
+    assert json.loads(path.read_text())["lexicon"] == {"NOUN": {"=box": "0boxes\n3ing"}}

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from service.text.lemmatizer import (
     LemmaFile,
     LemmaRule,
     Lemmatizer,
+    Lexicon,
     parse_rule,
 )
 from service.text.normalization import normalize_form
@@ -48,7 +49,8 @@ class LearnedLemmatizer(Lemmatizer):
     @classmethod
     def read(cls, path: Path, labels: Sequence[str]) -> "LearnedLemmatizer":
         """Reads what `write` has written. labels: of the rules. Raises ValueError."""
-        return cls(labels, msgspec.json.decode(path.read_bytes(), type=LemmaFile))
+        content = msgspec.json.decode(path.read_bytes(), type=LemmaFile)
+        return cls(labels, msgspec.structs.replace(content, lexicon=_packed(content.lexicon)))
 
     def knows(self, form: str, upos: str) -> bool:
         """Returns whether its dictionary has a form, in lower case or as it is, with a UPOS and any tag."""
@@ -62,10 +64,9 @@ class LearnedLemmatizer(Lemmatizer):
             dictionary.setdefault(tags, {}).update(lemmas)
         return LearnedLemmatizer(self._labels, msgspec.structs.replace(self._content, dictionary=dictionary))
 
-    def with_lexicon(self, lexicon: Mapping[str, Mapping[str, Collection[str]]]) -> "LearnedLemmatizer":
+    def with_lexicon(self, lexicon: Lexicon) -> "LearnedLemmatizer":
         """Returns the same with another lexicon."""
-        listed = {upos: {label: packed(forms) for label, forms in rules.items()} for upos, rules in lexicon.items()}
-        return LearnedLemmatizer(self._labels, msgspec.structs.replace(self._content, lexicon=listed))
+        return LearnedLemmatizer(self._labels, msgspec.structs.replace(self._content, lexicon=_packed(lexicon)))
 
     def with_weights(self, weights: Mapping[str, float]) -> "LearnedLemmatizer":
         """Returns the same with other weights of what speaks for a lemma."""
@@ -80,6 +81,13 @@ class LearnedLemmatizer(Lemmatizer):
             lines = ",\n".join(": ".join(row) for row in rows)
             texts.append(f"{json.dumps(name)}: {{\n{lines}\n}}")
         path.write_text("{\n" + ",\n".join(texts) + "\n}\n", encoding="utf-8")
+
+
+def _packed(lexicon: Lexicon) -> dict[str, dict[str, str]]:
+    return {
+        upos: {label: forms if isinstance(forms, str) else packed(forms) for label, forms in rules.items()}
+        for upos, rules in lexicon.items()
+    }
 
 
 def learn(words: Iterable[tuple[TaggedWord, str]], labels: Sequence[str]) -> LearnedLemmatizer:
