@@ -1,8 +1,9 @@
-"""Corrects the participles of the Swedish train part, which is made of an older annotation.
+"""Corrects participles and dashes of the Swedish train part, which is made of an older annotation.
 
 Dev and test give a participle its own basic form as the lemma, "ändrad", where train has the verb, "ändra", in two of
 five; and a compound or a negation that is no form of a verb, "barncentrerad", "obetald", is an adjective without
-VerbForm and Tense there.
+VerbForm and Tense there. A dash from one to another, "8 - 21", "make - maka", is a symbol, in train most often
+punctuation.
 """
 
 import re
@@ -16,6 +17,12 @@ PREFIXES = set(  # of verbs, and "nu" of "nuvarande"
     "re runt sam samman till tillbaka undan under upp ut vid å åter över".split()
 )
 ADJECTIVE = "ADJ"
+DASHES, SYMBOL = ("-", "–"), "SYM"
+FROM_ONE_TO_ANOTHER = "NUM", "PROPN"  # between two of which a dash is a symbol
+TIMES = set(  # so are nouns of which there is one on each side
+    "januari februari mars april maj juni juli augusti september oktober november december "
+    "måndag tisdag onsdag torsdag fredag lördag söndag".split()
+)
 _BASIC = re.compile("(d|t|en|nde)$")  # the end of a participle's basic form
 _ENDINGS = {  # of other forms, of those that end alike the longest first
     ending: basic
@@ -31,7 +38,20 @@ def corrected(trees: Sequence[Tree], lemmas: Mapping[str, str]) -> list[Tree]:
     Args:
         lemmas: of forms in lower case, of which the infinitives of verbs and most of their participles are there.
     """
-    return [replace(tree, words=tuple(_corrected(word, lemmas) for word in tree.words)) for tree in trees]
+    return [
+        replace(tree, words=tuple(_corrected(_dash(tree.words, i), lemmas) for i in range(len(tree.words))))
+        for tree in trees
+    ]
+
+
+def _dash(words: Sequence[Word], i: int) -> Word:
+    """Returns a word; a dash from one number, name or time to another as a symbol."""
+    word = words[i]
+    if word.form not in DASHES or not 0 < i < len(words) - 1:
+        return word
+    before, after = words[i - 1], words[i + 1]
+    alike = before.upos == after.upos in FROM_ONE_TO_ANOTHER
+    return word._replace(upos=SYMBOL) if alike or TIMES.issuperset((before.lemma, after.lemma)) else word
 
 
 def _corrected(word: Word, lemmas: Mapping[str, str]) -> Word:

@@ -62,3 +62,24 @@ def test_a_participle_of_a_verb_or_behind_a_prefix_keeps_its_features(form):
 
 def test_only_adjectives_lose_features():
     assert one("barncentrerade", "_d", f"{PAST}|Voice=Pass", "VERB").feats == f"{PAST}|Voice=Pass"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "upos"),
+    [
+        (("8", "NUM", "8"), ("21", "NUM", "21"), "SYM"),
+        (("Malmö", "PROPN", "Malmö"), ("Ystad", "PROPN", "Ystad"), "SYM"),
+        (("måndagar", "NOUN", "måndag"), ("fredagar", "NOUN", "fredag"), "SYM"),
+        (("bild", "NOUN", "bild"), ("ikon", "NOUN", "ikon"), "PUNCT"),
+        (("åldern", "NOUN", "ålder"), ("7", "NUM", "7"), "PUNCT"),
+    ],
+)
+def test_a_dash_from_one_number_name_or_time_to_another_is_a_symbol(before, after, upos):
+    words = [Word(form, tag, "_", "_", lemma) for form, tag, lemma in (before, ("-", "PUNCT", "-"), after)]
+    (tree,) = corrected([Tree(tuple(words))], LEMMAS)
+    assert [word.upos for word in tree.words] == [before[1], upos, after[1]]
+
+
+def test_a_dash_at_an_end_of_a_sentence_stays():
+    dash = Word("-", "PUNCT", "_", "_", "-")
+    assert corrected([Tree((dash, dash))], LEMMAS) == [Tree((dash, dash))]
