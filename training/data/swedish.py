@@ -1,8 +1,9 @@
-"""Corrects participles and dashes of the Swedish train part, which is made of an older annotation.
+"""Corrects adjectives, participles and dashes of the Swedish train part, which is made of an older annotation.
 
 Dev and test give a participle its own basic form as the lemma, "ändrad", where train has the verb, "ändra", in two of
 five; and a compound or a negation that is no form of a verb, "barncentrerad", "obetald", is an adjective without
-VerbForm and Tense there. A dash from one to another, "8 - 21", "make - maka", is a symbol, in train most often
+VerbForm and Tense there. Adjectives that are the same with nouns of both genders, "intressant", have no gender, in
+train most often one. A dash from one to another, "8 - 21", "make - maka", is a symbol, in train most often
 punctuation.
 """
 
@@ -55,6 +56,13 @@ def _dash(words: Sequence[Word], i: int) -> Word:
 
 
 def _corrected(word: Word, lemmas: Mapping[str, str]) -> Word:
+    word = _participle(word, lemmas)
+    if word.upos == ADJECTIVE and word.form.endswith("t") and word.form.lower() == word.lemma.lower():
+        return with_attributes(word, {name: value for name, value in attributes(word).items() if name != "Gender"})
+    return word
+
+
+def _participle(word: Word, lemmas: Mapping[str, str]) -> Word:
     own = attributes(word)
     if own.get("VerbForm") != "Part":
         return word

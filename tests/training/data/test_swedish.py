@@ -83,3 +83,11 @@ def test_a_dash_from_one_number_name_or_time_to_another_is_a_symbol(before, afte
 def test_a_dash_at_an_end_of_a_sentence_stays():
     dash = Word("-", "PUNCT", "_", "_", "-")
     assert corrected([Tree((dash, dash))], LEMMAS) == [Tree((dash, dash))]
+
+
+@pytest.mark.parametrize("gender", ["Com", "Neut"])
+def test_an_adjective_that_is_the_same_in_both_genders_has_none(gender):
+    feats = f"Case=Nom|Definite=Ind|Degree=Pos|Gender={gender}|Number=Sing"
+    assert one("Intressant", "intressant", feats).feats == "Case=Nom|Definite=Ind|Degree=Pos|Number=Sing"
+    assert one("svårt", "svår", feats).feats == feats
+    assert one("salt", "salt", feats, "NOUN").feats == feats
