@@ -3,7 +3,8 @@
 Unlike dev and test, it has possessives that are articles, articles with a gender in the plural, ordinals and
 superlatives that are plain adjectives, and in 18 of 100 finite verbs another tense than that of the form. A name in a
 list, or behind a noun or a name, has the case of the whole, where dev and test have the nominative: features of names
-are not learned from it. Most of its abbreviations of adverbs, "z.B.", are verbs.
+are not learned from it. Most of its abbreviations of adverbs, "z.B.", are verbs, some of its conjunctions at the start of
+a sentence and of its prepositions in names are others, and "wie" before a noun, a conjunction in dev, is a preposition.
 """
 
 import re
@@ -27,6 +28,11 @@ _ORDINAL = re.compile(
     r"(e[mnrs]?)?"
 )
 _UPOS = dict.fromkeys(("ca.", "d.h.", "u.a.", "z.b.", "z.t."), "ADV") | {"etc.": "X", "..": "PUNCT"}  # no features
+_OTHER_UPOS = (  # by form and UPOS; none has features
+    {("wie", "ADP"): "CCONJ", ("und", NAME): "CCONJ"}
+    | {(form, NAME): "ADP" for form in ("an", "für", "in", "nach")}
+    | {(form, "CCONJ"): "SCONJ" for form in ("Als", "Nachdem", "Obwohl", "Während")}
+)
 _SUPERLATIVE = "st", "ßt"  # the end of its stem
 _WITHOUT_UMLAUT = str.maketrans("äöü", "aou")
 
@@ -47,7 +53,7 @@ def corrected(trees: Sequence[Tree], native: Sequence[Tree], words: Lexicon) -> 
 
 def _corrected(words: Sequence[Word], i: int, constant: Mapping[str, Mapping[str, str]]) -> Word:
     word = words[i]
-    if upos := _UPOS.get(word.form.lower()):
+    if upos := _UPOS.get(word.form.lower()) or _OTHER_UPOS.get((word.form, word.upos)):
         return word._replace(upos=upos, feats=NOTHING)
     if word.upos == NAME:
         return word._replace(feats=UNLABELLED)

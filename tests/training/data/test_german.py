@@ -122,3 +122,19 @@ def test_abbreviations_that_are_tagged_as_verbs_get_their_part_of_speech():
     (tree,) = corrected([Tree(tuple(words))], NATIVE, WORDS)
     assert [word.upos for word in tree.words] == ["ADV", "X", "PUNCT", "VERB"]
     assert [word.feats for word in tree.words] == [NOTHING] * 3 + ["VerbForm=Fin"]
+
+
+@pytest.mark.parametrize(
+    ("form", "upos", "right"),
+    [
+        ("wie", "ADP", "CCONJ"),
+        ("wie", "SCONJ", "SCONJ"),
+        ("für", "PROPN", "ADP"),
+        ("und", "PROPN", "CCONJ"),
+        ("Als", "CCONJ", "SCONJ"),
+        ("als", "CCONJ", "CCONJ"),
+    ],
+)
+def test_conjunctions_and_prepositions_are_what_they_are_in_dev(form, upos, right):
+    (tree,) = corrected([Tree((Word(form, upos, "_", NOTHING),))], NATIVE, WORDS)
+    assert (tree.words[0].upos, tree.words[0].feats) == (right, NOTHING)
