@@ -3,8 +3,9 @@
 Unlike dev and test, it has possessives that are articles, articles with a gender in the plural, ordinals and
 superlatives that are plain adjectives, and in 18 of 100 finite verbs another tense than that of the form. A name in a
 list, or behind a noun or a name, has the case of the whole, where dev and test have the nominative: features of names
-are not learned from it. Most of its abbreviations of adverbs, "z.B.", are verbs, some of its conjunctions at the start of
-a sentence and of its prepositions in names are others, and "wie" before a noun, a conjunction in dev, is a preposition.
+are not learned from it. Most of its abbreviations of adverbs, "z.B.", are verbs; some conjunctions at the start of a
+sentence and prepositions in names have another part of speech; and "wie" before a noun, a conjunction in dev, is a
+preposition.
 """
 
 import re
