@@ -4,10 +4,10 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 from service.artifact.manifest import Task
 from service.errors import ConfigurationError, NotPossible
+from service.files import fingerprint
 from service.settings import Settings
 from service.store.registry import Registry
 from service.store.serving import Serving, resolve, write_defaults
@@ -42,7 +42,7 @@ class StoreWatch:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._polling: Future[Serving] | None = None
         self._polled = time.monotonic()
-        self._written = _modified(serving_path(settings))
+        self._written = fingerprint(serving_path(settings))
         self._again = False  # something changed during a running poll, whose result is therefore ignored
 
     @property
@@ -54,7 +54,7 @@ class StoreWatch:
         """Starts a poll when one is due; returns the result of the last one, once."""
         path, interval = serving_path(self._settings), self._settings.store_interval_seconds
         if self._polling is None:
-            written = _modified(path)
+            written = fingerprint(path)
             due = written != self._written or time.monotonic() - self._polled >= interval
             if self._again or (interval and due):
                 self._again, self._written = False, written
@@ -131,11 +131,3 @@ class StoreWatch:
             self._log_once("defaults", None)
         except (NotPossible, ConfigurationError) as error:
             self._log_once("defaults", f"the default models hold as long as this process runs: {error}")
-
-
-def _modified(path: Path) -> int | None:
-    """Returns a file's modification time; None if there is no such file."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return None
