@@ -64,8 +64,24 @@ class ForkServer:
 
     def start(self) -> None:
         """Starts the fork server if it does not run. Raises OSError."""
-        if self._process is None:
-            self._start()
+        if self._process is not None:
+            return
+        self._requests, inherited = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with inherited:
+            arguments = [*self._command, str(inherited.fileno())]
+            # A new process group: otherwise Ctrl-C in a terminal reaches the children directly, besides the
+            # supervisor's own signal. Not a new session: Linux may share processors equally between sessions
+            # (sched_autogroup_enabled), whatever the niceness of their threads, see `service.engine.loader`.
+            try:
+                self._process = subprocess.Popen(
+                    arguments,
+                    env={**self._environment, "OPENBLAS_NUM_THREADS": "1"},  # a fork copies no threads
+                    pass_fds=(*self._files, inherited.fileno()),
+                    process_group=0,
+                )
+            except OSError:
+                self._requests.close()
+                raise
 
     def fork(self, number: int) -> Child:
         """Starts the server process of a slot. Raises OSError."""
@@ -101,24 +117,6 @@ class ForkServer:
             self._process.terminate()
             self._process.wait()
             self.poll()
-
-    def _start(self) -> None:
-        self._requests, inherited = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with inherited:
-            arguments = [*self._command, str(inherited.fileno())]
-            # A new process group: otherwise Ctrl-C in a terminal reaches the children directly, besides the
-            # supervisor's own signal. Not a new session: Linux may share processors equally between sessions
-            # (sched_autogroup_enabled), whatever the niceness of their threads, see `service.engine.loader`.
-            try:
-                self._process = subprocess.Popen(
-                    arguments,
-                    env={**self._environment, "OPENBLAS_NUM_THREADS": "1"},  # a fork copies no threads
-                    pass_fds=(*self._files, inherited.fileno()),
-                    process_group=0,
-                )
-            except OSError:
-                self._requests.close()
-                raise
 
 
 def fork_on_request(requests: socket.socket) -> int | None:
