@@ -7,7 +7,6 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -96,7 +95,9 @@ class Supervisor:
         try:
             self._fork_server.poll()
             self._rollout.tick()
-            self._log_ready()
+            if not self._ready and self._rollout.ready:
+                self._ready = True
+                log.info("ready: %s, documentation at /docs", address_of(self._listening))
         except OSError:
             log.exception("the supervisor continues after an error")
             time.sleep(PAUSE_SECONDS)
@@ -116,11 +117,6 @@ class Supervisor:
     def _children(self) -> list[Child]:
         return [process.child for process in (*self._rollout.processes, *self._rollout.ending)]
 
-    def _log_ready(self) -> None:
-        if not self._ready and self._rollout.ready:
-            self._ready = True
-            log.info("ready: %s, documentation at /docs", address_of(self._listening))
-
     def _on_signal(self, sig: int, frame: FrameType | None) -> None:
         self._signals += 1
         self._signal = signal.Signals(sig)
@@ -130,18 +126,12 @@ class Supervisor:
         remove_gauges(self._metrics_folder, str(number))
 
     def _stop(self) -> int:
-        """Stops the server processes, which drain."""
+        """Stops the server processes, which drain, and kills those that do not end; returns the exit status."""
         log.info("%s: stopping; the processes drain", self._signal.name)
         self._listening.close()  # the processes hold duplicates; the last of them closes it
         self._fork_server.close()
         timeout = self._settings.drain_delay_seconds + self._settings.drain_timeout_seconds + GRACE_SECONDS
-        status = self._end(self._children(), timeout)
-        log.info("stopped, with status %d", status)
-        return status
-
-    def _end(self, children: Sequence[Child], timeout: float) -> int:
-        seen = self._signals
-        end = time.monotonic() + timeout
+        children, seen, end = self._children(), self._signals, time.monotonic() + timeout
         for child in children:
             child.send(signal.SIGTERM)
         while any(child.status is None for child in children) and time.monotonic() < end:
@@ -153,4 +143,6 @@ class Supervisor:
             child.kill()
         if slow:
             log.error("killed the %s, which did not end", ", ".join(slow))
-        return 1 if slow or any(child.status not in (0, -signal.SIGTERM) for child in children) else 0
+        status = 1 if slow or any(child.status not in (0, -signal.SIGTERM) for child in children) else 0
+        log.info("stopped, with status %d", status)
+        return status
