@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 import time
-from functools import partial
 from operator import itemgetter
 from types import FrameType
 from typing import cast
@@ -63,7 +62,6 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 create_app(context),
-                http=partial(Connection, context),  # type: ignore[arg-type]
                 ws="none",
                 log_config=None,
                 log_level="warning",
@@ -170,10 +168,8 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
     def _make_protocol(self) -> asyncio.Protocol:
-        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return protocol
+        state = self.lifespan.state
+        return Connection(self._context, config=self.config, server_state=self.server_state, app_state=state)
 
     async def on_tick(self, counter: int) -> bool:
         """Does the periodic work of the process, ten times a second; returns whether to stop."""
