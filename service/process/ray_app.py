@@ -15,7 +15,6 @@ from ray.util.metrics import Gauge
 from starlette.types import ASGIApp
 
 from service.api.app import create_app
-from service.engine.engine import Engine
 from service.engine.loader import loading_order
 from service.engine.tensorflow_engine import make_engine
 from service.http.context import Context, ProcessGroup
@@ -35,7 +34,6 @@ class Replica:
     """One replica. Its application is made by `application`."""
 
     context: ClassVar[Context]
-    engine: ClassVar[Engine]
     queue: ClassVar[Gauge]
 
     async def check_health(self) -> None:
@@ -51,7 +49,7 @@ class Replica:
             self.context.authenticator.reload_if_changed()
         if self.context.failure is not None:
             raise RuntimeError("the engine did not start") from self.context.failure
-        if self.engine.failed.is_set():
+        if self.context.engine.failed.is_set():
             raise RuntimeError("the device has failed")
 
 
@@ -65,8 +63,7 @@ def application(settings: Settings) -> ASGIApp:
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter()) if keys is not None else None
     memory.tune()
-    context = Context(settings, metrics, engine, catalog, authenticator, ProcessGroup(names))
-    Replica.context, Replica.engine = context, engine
+    Replica.context = context = Context(settings, metrics, engine, catalog, authenticator, ProcessGroup(names))
     Replica.queue = Gauge("tagwerk_queue_entries", "Sequences that wait in a replica.")
     return create_app(context, waits=True)
 
