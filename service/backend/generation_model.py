@@ -35,8 +35,7 @@ class TensorFlowGenerationModel:
         self._shapes: set[tuple[int, int]] = set()
         self._packing: Packing
         self._run: Any
-        with tf.device(device):
-            self._step = make_step(manifest, signatures)
+        self._step = make_step(device, manifest, signatures)
 
     def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[None]:
         """Allocates the states of the slots, compiles a step for each shape; yields after each executable."""
@@ -59,12 +58,8 @@ class TensorFlowGenerationModel:
             cells = tf.TensorSpec([None, packing.width], tf.int32)
             self._run = compiled(run, tf.TensorSpec(self._state.shape, tf.float32), cells)
         numbers = sorted({rows for rows, _ in shapes})
-        yield from on_all_cores([partial(self._compile, rows) for rows in numbers], self._fill)
+        yield from on_all_cores([partial(self._compile, rows) for rows in numbers], self._step.fill)
         self._shapes = shapes
-
-    def _fill(self) -> None:
-        with on_device(self._device):
-            self._step.fill()
 
     def _compile(self, rows: int) -> None:
         with on_device(self._device):

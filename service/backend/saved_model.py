@@ -14,7 +14,6 @@ from service.backend.generation_model import TensorFlowGenerationModel
 from service.backend.graphs import Graphs, Signature
 from service.backend.sequence_model import TensorFlowSequenceModel
 from service.backend.steps import PROJECT
-from service.backend.tensorflow_private import reproducible_names
 from service.errors import ArtifactError, ConfigurationError, quantity
 from service.types import Array
 
@@ -57,15 +56,11 @@ class TensorFlowBackend:
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> TensorFlowSequenceModel:
         """Loads a tagger or classifier, and checks its goldens. Raises ArtifactError."""
-        signatures = self._load(folder, manifest)
-        with reproducible_names(f"{manifest.graph} read", str(manifest.key)):
-            return TensorFlowSequenceModel(self._device, manifest, signatures)
+        return TensorFlowSequenceModel(self._device, manifest, self._load(folder, manifest))
 
     def load_generation_model(self, folder: Path, manifest: Manifest) -> TensorFlowGenerationModel:
         """Loads a language model, and checks its goldens. Raises ArtifactError."""
-        signatures = self._load(folder, manifest)
-        with reproducible_names(f"{manifest.graph} read", str(manifest.key)):
-            return TensorFlowGenerationModel(self._device, manifest, signatures)
+        return TensorFlowGenerationModel(self._device, manifest, self._load(folder, manifest))
 
     def _load(self, folder: Path, manifest: Manifest) -> dict[str, Signature]:
         wanted = {n: c for n, c in manifest.files.items() if n == GOLDENS or n.startswith(f"{SAVED_MODEL}/")}

@@ -39,8 +39,7 @@ class TensorFlowSequenceModel:
         self._floats = frozenset(f"{head}{PARTS[1]}" for head in heads)
         self._candidates = manifest.candidate_outputs
         self.timed_outputs = frozenset(self._best).union(timed, *self._candidates.values())
-        with tf.device(device):
-            self._step = make_step(manifest, signatures)
+        self._step = make_step(device, manifest, signatures)
         self._packing: Packing
         self._run: Any
         self._explain: Any
@@ -68,7 +67,7 @@ class TensorFlowSequenceModel:
             work.append(self._compile_explanation)
         if cache is not None:
             work.append(cache.warm_up)
-        yield from on_all_cores(work, self._fill)
+        yield from on_all_cores(work, self._step.fill)
 
     def _trace(self) -> None:
         cells = tf.TensorSpec([None, self._packing.width], tf.int32)
@@ -96,10 +95,6 @@ class TensorFlowSequenceModel:
         with on_device(self._device):
             self._run(tf.ones([b, self._packing.width], tf.int32))
         self._batch_sizes.add(b)
-
-    def _fill(self) -> None:
-        with on_device(self._device):
-            self._step.fill()
 
     def _compile_explanation(self) -> None:
         with on_device(self._device):

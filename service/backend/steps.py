@@ -24,8 +24,9 @@ import numpy as np
 import tensorflow as tf
 
 from service.artifact.manifest import Endpoint, Manifest, TensorSpec
-from service.backend.compiling import compiled
+from service.backend.compiling import compiled, on_device
 from service.backend.graphs import Signature
+from service.backend.tensorflow_private import reproducible_names
 from service.errors import ConfigurationError
 from service.types import Array, Tensors
 
@@ -165,7 +166,7 @@ class Step:
 
     Attributes:
         inputs, outputs: of `compute`.
-        fill: computes the table of a whole vocabulary.
+        fill: computes the table of a whole vocabulary. Raises DeviceFailed.
         cache: replaces the words of the endpoint's inputs by the rows of its table, for `compute`.
         explain: computes the `explained` outputs from those of `outputs` that are in `read`, and `inputs`.
     """
@@ -180,22 +181,24 @@ class Step:
     read: frozenset[str] = frozenset()
 
 
-def make_step(manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
-    """Returns the step of a model's endpoint."""
+def make_step(device: str, manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
+    """Returns the step of a model's endpoint; its table is on the device."""
     name = f"{manifest.endpoint_name}_from_table"
     project, endpoint, run = manifest.endpoints[PROJECT], manifest.endpoints[name], signatures[name]
     names = {"projected": "table"}  # of an output of the projection as an input of the step
     inputs = {key: spec for key, spec in endpoint.inputs.items() if key not in ("table", *project.outputs)}
-    cache = WordCache(signatures[PROJECT], project) if project.inputs else None
-    tables = empty_tables(project, {}) if cache is None else cache.tables
+    with tf.device(device), reproducible_names(f"{manifest.graph} read", str(manifest.key)):
+        cache = WordCache(signatures[PROJECT], project) if project.inputs else None
+        tables = empty_tables(project, {}) if cache is None else cache.tables
 
     def compute(**given: Any) -> dict[str, Any]:
         return run(**{names.get(name, name): tf.convert_to_tensor(table) for name, table in tables.items()}, **given)
 
     def fill() -> None:
         if cache is None:
-            for name, values in signatures[PROJECT]().items():
-                tables[name].assign(values)
+            with on_device(device):
+                for name, values in signatures[PROJECT]().items():
+                    tables[name].assign(values)
 
     step = Step(inputs, endpoint.outputs, compute, fill, cache)
     if (explanation := manifest.endpoints.get(EXPLAIN)) is None:
