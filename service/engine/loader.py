@@ -163,25 +163,20 @@ class ModelLoading:
         return Sequences(model, grid, self._step_times[same], Observed(version, self.metrics)), executables
 
     def _compile(self, compiling: Iterable[None], version: ModelVersion) -> int:
-        """Compiles, and prepares the version meanwhile; returns the number of executables."""
+        """Compiles, and prepares the version meanwhile; counts and times each executable. Returns their number."""
+        key, count, started = version.key, 0, self.clock()
         with ThreadPoolExecutor(1) as beside:
             prepared = beside.submit(self.prepare, version)
-            count = self._count(compiling, version.key)
+            for count, _ in enumerate(compiling, start=1):
+                now = self.clock()
+                self.metrics.compilations.labels(key.name).inc()
+                self.metrics.compilation_duration.labels(key.name).observe(now - started)
+                started = now
+                self.cache.record()
+                self.on_progress(key, count)
+                if self.stopped():
+                    break
         prepared.result()
-        return count
-
-    def _count(self, compiling: Iterable[None], key: ModelKey) -> int:
-        """Consumes what compiles; counts and times each executable in the metrics. Returns their number."""
-        count, started = 0, self.clock()
-        for count, _ in enumerate(compiling, start=1):
-            now = self.clock()
-            self.metrics.compilations.labels(key.name).inc()
-            self.metrics.compilation_duration.labels(key.name).observe(now - started)
-            started = now
-            self.cache.record()
-            self.on_progress(key, count)
-            if self.stopped():
-                break
         return count
 
     def _seconds_of_step(
