@@ -148,25 +148,17 @@ class Manifest(FileModel):
         return {head: (f"{head}_top_ids", f"{head}_top_probabilities") for head in self.heads}
 
     @model_validator(mode="after")
-    def _has_buckets(self) -> Self:
+    def _is_consistent(self) -> Self:
         if list(self.length_buckets) != sorted({n for n in self.length_buckets if 0 < n <= MAX_BUCKET}):
             raise ValueError(f"length_buckets must rise from 1 to at most {MAX_BUCKET}")
         if len(self.length_buckets) > MAX_BUCKETS:
             raise ValueError(f"there are {len(self.length_buckets)} length_buckets; allowed: {MAX_BUCKETS}")
         if not self.length_buckets and self.task != "generate":
             raise ValueError("length_buckets is empty")
-        return self
-
-    @model_validator(mode="after")
-    def _has_plain_file_names(self) -> Self:
         for name in self.files:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or str(path) != name or "\0" in name:
                 raise ValueError(f"files are named by their path inside the folder, not {name[:100]!r}")
-        return self
-
-    @model_validator(mode="after")
-    def _has_its_endpoint(self) -> Self:
         if self.endpoint_name not in self.endpoints:
             raise ValueError(f"there is no endpoint {self.endpoint_name!r}, which the task {self.task!r} needs")
         return self
