@@ -11,7 +11,7 @@ import os
 import platform
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import repeat
@@ -28,6 +28,7 @@ PROCESS_INFO = "tagwerk_process_info"
 log = logging.getLogger("tagwerk")
 FILE_BYTES = 65_536  # of a file, at first
 MOST_ENTRY_BYTES = 4096  # of a metric with its labels and help text
+MODEL_REFUSED = "tagwerk_model_refused"  # a gauge that is exported for the versions for which it is not 0
 PROCESS_ID = "tagwerk_process_id"  # a gauge of each process, by its kind; an exposition has ProcessMetrics instead
 
 
@@ -121,10 +122,8 @@ def remove_gauges(folder: Path, record: str) -> None:
 class SharedMetrics(Collector):
     """Collects the metrics of all processes that share a folder."""
 
-    def __init__(self, folder: Path, conditions: Iterable[str] = ()) -> None:
-        """`conditions` are gauges that are exported only if they are not 0."""
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._conditions = frozenset(conditions)
 
     def collect(self) -> Iterator[Metric]:
         """Yields each metric, aggregated over all processes."""
@@ -132,7 +131,7 @@ class SharedMetrics(Collector):
             if metric.name == PROCESS_ID:
                 yield from ProcessMetrics({str(int(s.value)): s.labels["process"] for s in metric.samples}).collect()
                 continue
-            if metric.name in self._conditions:
+            if metric.name == MODEL_REFUSED:
                 metric.samples = [sample for sample in metric.samples if sample.value]
             yield metric
 

@@ -184,7 +184,7 @@ class Metrics:
         registry = self.registry
         if self._shared_folder is not None and self._shared_folder.is_dir():
             registry = CollectorRegistry()
-            registry.register(SharedMetrics(self._shared_folder, ["tagwerk_model_refused"]))
+            registry.register(SharedMetrics(self._shared_folder))
         return generate_latest(registry)
 
     def _counter(self, name: str, help: str, *labels: str) -> Counter:

@@ -86,7 +86,7 @@ def start(folder) -> Iterator[Callable[..., Process]]:
 def told_of_all(folder):
     """Returns the samples that a process exposes of all, by name and labels."""
     registry = CollectorRegistry()
-    registry.register(SharedMetrics(folder, ["tagwerk_model_refused"]))
+    registry.register(SharedMetrics(folder))
     return lambda: samples(generate_latest(registry))
 
 
