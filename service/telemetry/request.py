@@ -184,7 +184,7 @@ class Spans:
 
         self._tracer = provider.get_tracer("tagwerk")
         self._propagator = TraceContextTextMapPropagator()
-        self._shutdown = provider.shutdown
+        self.close = provider.shutdown  # sends the remaining spans
 
     def record(
         self, ids: RequestIds, headers: Mapping[bytes, bytes], method: str, route: str, status: int, timing: Timing
@@ -219,7 +219,3 @@ class Spans:
                 stage.end(at(moment))
         span.end()
         return ids._replace(trace=trace.format_trace_id(span.get_span_context().trace_id))
-
-    def close(self) -> None:
-        """Sends the remaining spans."""
-        self._shutdown()
