@@ -157,10 +157,9 @@ class Registry:
     def check(self, key: ModelKey) -> Check:
         """Returns the result of verifying a version, which is done once for its files as they are."""
         found = fingerprint(self.folder(key))
-        known = self._checks.get(key)
-        if known is not None and known.fingerprint == found and key not in self._recheck:
+        known = self._checks.get(key) if key not in self._recheck else None
+        if known is not None and known.fingerprint == found:
             return known
-        again = key in self._recheck
         self._recheck.discard(key)
         try:
             manifest = self.read(key).manifest
@@ -168,7 +167,7 @@ class Registry:
         except ArtifactError as error:
             check = Check(found, str(error), None)
             if is_machine_fault(error):  # not cached: the next poll may be able to read it
-                return check if known is None or again else known
+                return known or check
         self._checks[key] = check
         return check
 
