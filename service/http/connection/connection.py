@@ -10,7 +10,7 @@ from typing import Any
 from service.errors import InvalidInput, TagwerkError
 from service.http import problem
 from service.http.connection.bounded_protocol import BoundedProtocol
-from service.http.connection.uvicorn_private import STATUS_LINE, RequestResponseCycle
+from service.http.connection.uvicorn_private import STATUS_LINE
 from service.http.context import Context, parse_timeout
 from service.http.handlers import HANDLERS, Exchange, Handler
 from service.http.plain_requests import MOST_PLAIN_BYTES
@@ -50,7 +50,6 @@ class Connection(BoundedProtocol):
         self._discarded_bytes = 0  # body bytes of a request that is already answered
         self._exchange: Exchange | None = None  # a plain request that is arriving or in progress
         self._exchange_arrives = False
-        self._raw_headers: list[tuple[bytes, bytes]] = []  # of the exchange
         self._keep_alive = True  # after the exchange
         self.gone = False
         self.task: asyncio.Task[Any] | None = None
@@ -64,7 +63,6 @@ class Connection(BoundedProtocol):
             self._exchange = None
             self._context.plain.abandon(exchange)
             self._record(exchange, problem.CLIENT_GONE)
-        self._raw_headers = []
         if self.task is not None:
             self.task.cancel()
             self.task = None
@@ -161,7 +159,7 @@ class Connection(BoundedProtocol):
         now = time.monotonic()
         self._exchange = Exchange(self, made, headers, b"", Timing(now), deadline=now + seconds)
         self._exchange.media_type = made.media_types[accept]
-        self._exchange_arrives, self._raw_headers, self._body_left = True, self.headers, int(length)
+        self._exchange_arrives, self._body_left = True, int(length)
         self._keep_alive = parser.should_keep_alive()
         return True
 
@@ -189,38 +187,11 @@ class Connection(BoundedProtocol):
     def redirect(self, exchange: Exchange) -> None:
         """Has the application handle an exchange, which is not plain after all."""
         exchange.over, self._exchange = True, None
-        scope: Any = {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,
-            "root_path": self.root_path,
-            "headers": self._raw_headers,
-            "state": {**self.app_state, "connection": self},
-            "method": "POST",
-            "path": exchange.made.route,
-            "raw_path": exchange.made.route.encode(),
-            "query_string": b"",
-        }
-        cycle = RequestResponseCycle(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=self._keep_alive,
-            on_response=self.on_response_complete,
-        )
-        cycle.body, cycle.more_body = bytearray(exchange.body), False
-        cycle.message_event.set()
-        self.cycle = cycle
-        self._start_asgi_task(cycle, self.app)
+        self._make_scope()
+        super(BoundedProtocol, self).on_headers_complete()  # makes its cycle; the head has been checked
+        self.cycle.keep_alive = self._keep_alive
+        self.cycle.body, self.cycle.more_body = bytearray(exchange.body), False
+        self.cycle.message_event.set()
 
     def _send(
         self, exchange: Exchange, status: int, headers: Mapping[str, str], content_type: bytes, body: list[bytes]
