@@ -165,7 +165,7 @@ class BoundedProtocol(HttpToolsProtocol):
         TCP does not tell which. So it is sent interim responses until its answer begins: a client that has gone resets
         the connection at the first, which the second finds.
         """
-        if self._arriving or not self._in_progress():
+        if not self._unanswered:
             self.transport.close()
         elif self._ended is None and self._timer is not None:  # called again where reading was paused
             self._ended = self.loop.time()
@@ -231,9 +231,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Called when a request has been answered: the next pipelined one has its turn, or the keep-alive begins."""
+        self._unanswered = False
         if self.transport.is_closing():
             return
-        self._since, self._streams_body, self._unanswered = self.loop.time(), False, False
+        self._since, self._streams_body = self.loop.time(), False
         if self._ahead:
             self.loop.call_soon(self._parse)
         elif self._ended is not None:
@@ -262,7 +263,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def waits(self) -> bool:
         """Returns whether the client waits for the service: its request has arrived, and no answer is unread."""
-        return self._in_progress() and not self._arriving and not self.transport.unsent_bytes()
+        return self._unanswered and not self.transport.unsent_bytes()
 
     def drop(self, most: int) -> None:
         """Closes it, since all clients together hold more than `most` bytes. A request that arrives is answered."""
@@ -284,7 +285,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def idle_since(self) -> float | None:
         """Returns since when no request is in progress and no answer unread, by the event loop's clock."""
-        return None if self._in_progress() or self._ahead or self.transport.unsent_bytes() else self._since
+        begun = self.cycle is not None and not self.cycle.response_complete  # its body may still be arriving
+        return None if self._unanswered or begun or self._ahead or self.transport.unsent_bytes() else self._since
 
     def _unset_keepalive_if_required(self) -> None:
         """Does nothing: one timer watches all times of the connection."""
@@ -317,10 +319,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _due(self) -> float:
         """Returns when the connection is to be closed, by the event loop's clock; never while the client waits."""
-        own_body = self._arriving and not self._in_head
-        if self.transport.is_closing() or self._streams_body or self.flow.read_paused:
-            return math.inf
-        if self._in_progress() and not own_body:
+        if self._unanswered or self.transport.is_closing() or self._streams_body or self.flow.read_paused:
             return math.inf
         arrives = self._arriving or not self.answered
         return self._since + (self._settings.receive_timeout_seconds if arrives else self.timeout_keep_alive)
@@ -331,14 +330,10 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _in_progress(self) -> bool:
-        """Returns whether a request is being answered; its body may still be arriving."""
-        return self.cycle is not None and not self.cycle.response_complete
-
     def _may_send_interim(self) -> bool:
         """Returns whether the next bytes to send begin an answer, in HTTP/1.1."""
         begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-        return self._in_progress() and not begun and self.parser.get_http_version() == "1.1"
+        return self._unanswered and not begun and self.parser.get_http_version() == "1.1"
 
     def _is_answered(self) -> bool:
         """Returns whether the response to the arriving request has begun."""

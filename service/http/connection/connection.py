@@ -49,7 +49,6 @@ class Connection(BoundedProtocol):
         super().__init__(context, **kwargs)
         self._discarded_bytes = 0  # body bytes of a request that is already answered
         self._exchange: Exchange | None = None  # a plain request that is arriving or in progress
-        self._exchange_arrives = False
         self._keep_alive = True  # after the exchange
         self.gone = False
         self.task: asyncio.Task[Any] | None = None
@@ -101,10 +100,9 @@ class Connection(BoundedProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Called by the parser."""
-        if self._exchange_arrives:
+        if self._exchange is not None:
             self._got_body = True
-            if self._exchange is not None:
-                self._exchange.body += body
+            self._exchange.body += body
             return
         if self.cycle.response_complete:
             self._discarded_bytes += len(body)
@@ -114,18 +112,11 @@ class Connection(BoundedProtocol):
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
-        if not self._exchange_arrives or self._exchange is None:
+        if self._exchange is None:
             super().on_message_complete()
             return
-        self._arriving = self._exchange_arrives = False
-        self._unanswered = True
+        self._arriving, self._unanswered = False, True
         self._context.plain.add(self._exchange)
-
-    def _in_progress(self) -> bool:
-        return (self._exchange is not None and not self._exchange_arrives) or super()._in_progress()
-
-    def _is_answered(self) -> bool:
-        return not self._exchange_arrives and super()._is_answered()
 
     # Exchanges
 
@@ -159,7 +150,7 @@ class Connection(BoundedProtocol):
         now = time.monotonic()
         self._exchange = Exchange(self, made, headers, b"", Timing(now), deadline=now + seconds)
         self._exchange.media_type = made.media_types[accept]
-        self._exchange_arrives, self._body_left = True, int(length)
+        self.cycle, self._body_left = None, int(length)  # type: ignore[assignment]
         self._keep_alive = parser.should_keep_alive()
         return True
 
@@ -263,8 +254,8 @@ class Connection(BoundedProtocol):
 
     def _count(self, status: int) -> None:
         """Counts a response in the metrics, or passes its status to the handler, which counts it."""
-        if self._exchange_arrives and self._exchange is not None:
-            exchange, self._exchange = self._exchange, None
+        if (exchange := self._exchange) is not None:
+            self._exchange = None
             exchange.over = True
             self._record(exchange, status)
             return
