@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from functools import cache
-from typing import Annotated, Any, NamedTuple, TypeGuard, TypeVar
+from typing import Annotated, Any, TypeGuard, TypeVar
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -96,11 +96,7 @@ def line_of(schema: type[BaseModel]) -> type[BaseModel]:
     return create_model(f"{schema.__name__}Line", __base__=(schema, Line), __doc__=schema.__doc__)
 
 
-class PendingAnswer(NamedTuple):
-    """A pending answer, and the place of its line in the window; None for an error of the body itself."""
-
-    line: Awaitable[list[bytes]]
-    place: Place | None
+Pending = tuple[asyncio.Task[list[bytes]], Place]  # the answer of a line in progress, and its place in the window
 
 
 class LinesResponse(Response):
@@ -139,11 +135,12 @@ class LinesResponse(Response):
                 await self._connection.flow.drained()
             await send({"type": "http.response.body", "body": body, "more_body": more})
 
-        under_way: asyncio.Queue[PendingAnswer | None] = asyncio.Queue()
+        under_way: asyncio.Queue[Pending | None] = asyncio.Queue()
         reader = asyncio.create_task(self._read(under_way))
         try:
-            while (answer := await under_way.get()) is not None:
-                pieces = joined(emptied(await answer.line))
+            while (pending := await under_way.get()) is not None:
+                answer, place = pending
+                pieces = joined(emptied(await answer))
                 last = next(pieces)
                 for piece in pieces:
                     self._body.hold(-len(last))  # it counts as unsent from now on
@@ -152,11 +149,16 @@ class LinesResponse(Response):
                     await asyncio.sleep(0)
                 self._body.hold(-len(last))
                 await send_piece(self._zipped(last), True)
-                if answer.place is not None:
-                    self._window.leave(answer.place)
-                    self._body.hold(-answer.place.size)
+                self._window.leave(place)
+                self._body.hold(-place.size)
                 self._last_answer = time.monotonic()
-            await reader  # raises its error; one before the first line has its own status
+            try:
+                await reader
+            except TagwerkError as error:  # the body itself is invalid
+                if not started:  # before the first line: it has its own status
+                    raise
+                last = b"".join(encoded({"error": problem.report(error, self._context.metrics)}))
+                await send_piece(self._zipped(last), True)
             await send_piece(self._zip.flush() if self._zip else b"", False)
         except ClientDisconnect:
             self._context.metrics.cancelled.inc()
@@ -165,9 +167,9 @@ class LinesResponse(Response):
                 task.cancel()
             del reader, task  # the reader's error refers to this frame: a reference cycle would keep the connection
 
-    async def _read(self, under_way: "asyncio.Queue[PendingAnswer | None]") -> None:
+    async def _read(self, under_way: asyncio.Queue[Pending | None]) -> None:
         """Starts the work on each line when the window has capacity. Puts None at the end, also after an error."""
-        settings, lines, started = self._context.settings, 0, 0
+        settings, first, started = self._context.settings, True, 0
         source = LineInput(
             self._request.receive,
             settings.max_body_bytes,
@@ -177,9 +179,9 @@ class LinesResponse(Response):
         )
         try:
             async for line in source.lines():
-                if lines:
+                if not first:
                     await self._wait_for_credit()
-                lines += 1
+                first = False
                 size = max(len(line), LEAST_BYTES)
                 place = self._window.enter(ANONYMOUS, size, (begun := asyncio.Event()).set)
                 await begun.wait()
@@ -187,18 +189,11 @@ class LinesResponse(Response):
                 task = asyncio.create_task(self._answer(line))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-                under_way.put_nowait(PendingAnswer(task, place))
+                under_way.put_nowait((task, place))
                 started += size
                 if started >= TURN_BYTES:  # a chunk may hold a window full of lines, each of which does work at once
                     await asyncio.sleep(0)
                     started = 0
-        except TagwerkError as error:  # the body itself is invalid
-            if not lines:
-                raise
-            last = asyncio.get_running_loop().create_future()
-            last.set_result(encoded({"error": problem.report(error, self._context.metrics)}))
-            self._body.hold(sum(map(len, last.result())))
-            under_way.put_nowait(PendingAnswer(last, None))
         finally:
             under_way.put_nowait(None)
 
