@@ -12,7 +12,7 @@ class CountedTransport(asyncio.Transport):
         super().__init__()
         self._transport = transport
         self._written = 0  # bytes
-        for name in ("abort", "get_extra_info", "is_closing", "pause_reading", "resume_reading"):
+        for name in ("abort", "close", "get_extra_info", "is_closing", "pause_reading", "resume_reading"):
             setattr(self, name, getattr(transport, name))
 
     def write(self, data: bytes) -> None:  # type: ignore[override]
@@ -20,10 +20,6 @@ class CountedTransport(asyncio.Transport):
         if data and not self._transport.is_closing():
             self._written += len(data)
             self._transport.write(data)
-
-    def close(self) -> None:
-        """Closes the connection once everything is sent."""
-        self._transport.close()
 
     def unsent_bytes(self) -> int:
         """Returns the number of bytes that the client has not read, without those in the system's buffers."""
