@@ -19,7 +19,7 @@ from service.api.route import JsonRoute
 from service.artifact.manifest import ModelVersion
 from service.errors import InvalidInput
 from service.http import problem
-from service.http.context import Context, context_of, pipeline_run
+from service.http.context import context_of, pipeline_run
 from service.http.representation import respond
 from service.http.validation import Texts, at_most
 from service.paths import OPENAI
@@ -133,7 +133,9 @@ class Models(BaseModel):
 )
 async def models(request: Request) -> Models:
     """Lists the models of /v1/completions."""
-    return Models(object="list", data=[_model(task.version) for task in _completing(context_of(request))])
+    catalog = context_of(request).catalog
+    names = dict.fromkeys(task.version.key.name for task in catalog.all(TextGeneration))
+    return Models(object="list", data=[_model(catalog.find(TextGeneration, name).version) for name in names])
 
 
 @router.get(
@@ -173,11 +175,6 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
         return await events.streamed(writer.pieces(run, usage))
     _, choices = await generate_and_write(run, options, writer.write_choice)
     return await respond(request, writer.write(choices))
-
-
-def _completing(context: Context) -> list[TextGeneration]:
-    names = dict.fromkeys(task.version.key.name for task in context.catalog.all(TextGeneration))
-    return [context.catalog.find(TextGeneration, name) for name in names]
 
 
 def _model(version: ModelVersion) -> Model:
