@@ -4,7 +4,7 @@ Both answer with the same functions as the application, so that a request gives 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -62,7 +62,7 @@ class Exchange:
     in_progress: int = 0
     leave: Callable[[], None] | None = None
     running: EngineRequest | None = None
-    content: Any = field(default=None)
+    content: Any = None
     over: bool = False
 
 

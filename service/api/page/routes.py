@@ -9,7 +9,6 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 import fastapi_offline
 from fastapi import APIRouter, FastAPI, Request
@@ -98,12 +97,12 @@ async def openapi(request: Request) -> Response:
 
 def openapi_asset(app: FastAPI) -> asyncio.Task[Asset]:
     """Returns the OpenAPI document of an application. It is encoded once, in a thread: that takes 0.3 s."""
-    encoding = getattr(app.state, "openapi", None)
+    encoding: asyncio.Task[Asset] | None = getattr(app.state, "openapi", None)
     if encoding is None or encoding.cancelled():
         encoding = app.state.openapi = asyncio.create_task(
             asyncio.to_thread(lambda: asset_of(JSON, to_json(app.openapi())))
         )
-    return cast(asyncio.Task[Asset], encoding)
+    return encoding
 
 
 def send(request: Request, found: Asset | None, policy: str = POLICY) -> Response:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from typing import cast
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,7 +30,7 @@ def fault_of(headers: Sequence[tuple[bytes, bytes]], version: str) -> HTTPExcept
 
 async def in_http_1_0(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Calls an application and sends its answer without chunks; without a length, it ends with the connection."""
-    cycle = cast(RequestResponseCycle, send.__self__)  # type: ignore[attr-defined]
+    cycle: RequestResponseCycle = send.__self__  # type: ignore[attr-defined]
     unknown = False
 
     async def send_without_chunks(message: Message) -> None:
