@@ -249,18 +249,11 @@ class Connection(BoundedProtocol):
             (b"x-request-id", ids_from(given).request.encode()),
         ]
         self.transport.write(STATUS_LINE[status] + encoded(headers) + LAST_CLOSES + body)
-        self._count(status)
-        self.transport.close()
-
-    def _count(self, status: int) -> None:
-        """Counts a response in the metrics, or passes its status to the handler, which counts it."""
         if (exchange := self._exchange) is not None:
-            self._exchange = None
-            exchange.over = True
+            exchange.over, self._exchange = True, None
             self._record(exchange, status)
-            return
-        handled = not self._in_head and self.cycle is not None and not self.cycle.response_complete
-        if not handled:
+        elif self.cycle is not None and not self.cycle.response_complete:
+            self.scope["state"]["refused"] = status  # its handler counts it
+        else:
             self._context.metrics.requests.labels(UNMATCHED, str(status)).inc()
-        elif not self.cycle.response_started:
-            self.scope["state"]["refused"] = status
+        self.transport.close()
