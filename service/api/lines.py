@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Annotated, Any, TypeGuard, TypeVar
 
@@ -27,7 +27,7 @@ from service.http import problem
 from service.http.body import Body, in_turn, parse_json, validate
 from service.http.connection.connection import Connection
 from service.http.context import context_of, headers_of, pipeline_run, timeout_seconds
-from service.http.representation import LEVEL, accepts_gzip, joined
+from service.http.representation import LEVEL, accepts_gzip, emptied, joined
 from service.pipelines.formats import prepend, to_json
 from service.pipelines.run import PipelineRun
 from service.pipelines.work_limit import Place, WorkLimit
@@ -246,13 +246,6 @@ class LinesResponse(Response):
 
     def _zipped(self, line: bytes) -> bytes:
         return self._zip.compress(line) + self._zip.flush(zlib.Z_SYNC_FLUSH) if self._zip else line
-
-
-def emptied(pieces: list[bytes]) -> Iterator[bytes]:
-    """Yields pieces in order and takes them out of their list, so that each is freed once it is sent."""
-    pieces.reverse()
-    while pieces:
-        yield pieces.pop()
 
 
 def encoded(content: dict[str, Any]) -> list[bytes]:

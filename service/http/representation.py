@@ -2,7 +2,6 @@
 
 import asyncio
 import zlib
-from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -104,17 +103,24 @@ def response_of(request: Request, pieces: list[bytes], headers: Mapping[str, str
     """Returns a response made of pieces. Each is freed when it is sent: joining them would need the memory twice."""
     if (size := sum(map(len, pieces))) <= PIECE_BYTES:
         return Response(b"".join(pieces), headers=dict(headers), media_type=media_type)
-    content, headers = _one_by_one(request, deque(pieces)), {**headers, "Content-Length": str(size)}
-    return Streamed(content, headers=headers, media_type=media_type)
+    headers = {**headers, "Content-Length": str(size)}
+    return Streamed(_one_by_one(request, pieces), headers=headers, media_type=media_type)
 
 
-async def _one_by_one(request: Request, pieces: deque[bytes]) -> AsyncGenerator[bytes, None]:
+async def _one_by_one(request: Request, pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
     run: PipelineRun | None = request.scope["state"].get("run")
-    for piece in joined(pieces.popleft() for _ in range(len(pieces))):
+    for piece in joined(emptied(pieces)):
         if run is not None:
             run.release(len(piece))  # it counts as unsent from now on
         yield piece
         await asyncio.sleep(0)
+
+
+def emptied(pieces: list[bytes]) -> Iterator[bytes]:
+    """Yields pieces in order and takes them out of their list, so that each is freed once it is sent."""
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()
 
 
 def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
