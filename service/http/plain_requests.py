@@ -127,8 +127,7 @@ class PlainRequests:
         except Exception:
             log.exception("failed at a plain request")
             for exchange in exchanges:
-                if not exchange.over:
-                    exchange.connection.fail(exchange, None)
+                exchange.connection.fail(exchange, None)
 
     def _encode(self, kind: Kind, exchanges: Sequence[Exchange]) -> Sliced[None]:
         """Encodes the requests of exchanges together, and submits them; answers blank ones, which have no sequences."""
