@@ -191,9 +191,8 @@ def _write_data(tensor: Tensor) -> Sliced[list[bytes]]:
         return [to_json(elements.tolist())]  # there are few for each text
     strings: list[list[bytes]] = []
     for string in elements:
-        parts = range(0, len(string), CHARACTERS_AT_ONCE)
         strings.append([b'"'])
-        for start in parts:
+        for start in range(0, len(string), CHARACTERS_AT_ONCE):
             strings[-1].append(to_json(string[start : start + CHARACTERS_AT_ONCE])[1:-1])
             yield
         strings[-1].append(b'"')
