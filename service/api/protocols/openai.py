@@ -182,9 +182,6 @@ def _model(version: ModelVersion) -> Model:
     return Model(id=version.manifest.name, object="model", created=created, owned_by="tagwerk")
 
 
-DONE = b"data: [DONE]\n\n"
-
-
 class CompletionWriter:
     """Encodes one response: its id, its creation time, its texts or their pieces, and its token usage."""
 
@@ -239,7 +236,7 @@ class CompletionWriter:
         return {"prompt_tokens": self._read, "completion_tokens": self.tokens, "total_tokens": total}
 
     def pieces(self, run: PipelineRun, with_usage: bool) -> AsyncGenerator[bytes, None]:
-        """Yields the events of a stream: the pieces of texts, the usage on request, and DONE; or an error."""
+        """Yields the events of a stream: the pieces of texts, the usage on request, and [DONE]; or an error."""
 
         def write(index: int, part: Piece | End) -> bytes:
             if isinstance(part, Piece):
@@ -250,7 +247,7 @@ class CompletionWriter:
         def write_end() -> Iterator[bytes]:
             if with_usage:
                 yield events.event({**self._head, "choices": [], "usage": self.usage()})
-            yield DONE
+            yield b"data: [DONE]\n\n"
 
         def write_error(document: dict[str, Any]) -> bytes:
             return events.event(problem.with_protocol_error(f"{OPENAI}/", document))

@@ -24,7 +24,6 @@ from service.text.slices import Sliced
 CONTENT_TYPE = JSON.encode()
 NOT_PLAIN = (b"transfer-encoding", b"content-encoding", b"upgrade")  # headers that no plain request has
 CONTENT_TYPES = {JSON: CONTENT_TYPE, conllu.MEDIA_TYPE: f"{conllu.MEDIA_TYPE}; charset=utf-8".encode()}
-VARY = {"Vary": "Accept-Encoding"}
 LAST = b"x-content-type-options: nosniff\r\n\r\n"
 LAST_CLOSES = b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
 
@@ -158,7 +157,7 @@ class Connection(BoundedProtocol):
         """Answers an exchange with status 200, and a body in pieces."""
         headers: Mapping[str, str] = {}
         if sum(map(len, content)) >= WORTH_BYTES:
-            headers = VARY
+            headers = {"Vary": "Accept-Encoding"}
             if accepts_gzip(exchange.headers):
                 headers, content = HEADERS, (yield from zipped(content))
         self._send(exchange, 200, headers, CONTENT_TYPES[exchange.media_type], content)
