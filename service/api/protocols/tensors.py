@@ -114,9 +114,7 @@ class Tensor:
 
 def strings(name: str, values: Sequence[str]) -> Tensor:
     """Makes a tensor of strings  # [B]."""
-    array = np.empty(len(values), object)
-    array[:] = values
-    return Tensor(name, "BYTES", array)
+    return Tensor(name, "BYTES", np.array(values, object))
 
 
 def read(body: bytes, header_length: str | None, settings: Settings) -> tuple[InferenceRequest, list[str]]:
