@@ -7,11 +7,12 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field, RootModel, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from service.engine.requests import ANONYMOUS
 from service.errors import ConfigurationError, Forbidden, Unauthorized
@@ -43,8 +44,7 @@ def client_of(key: Key | None) -> int:
     return ANONYMOUS if key is None else int(key.sha256[:CLIENT_DIGITS], 16)
 
 
-class Keys(RootModel[tuple[Key, ...]]):
-    """The contents of a key file."""
+KEYS = TypeAdapter(tuple[Key, ...])  # the contents of a key file
 
 
 def digest(secret: str) -> str:
@@ -64,7 +64,7 @@ def find(keys: Sequence[Key], secret: str) -> Key | None:
 def read_keys(path: Path) -> tuple[Key, ...]:
     """Reads a key file. Raises ConfigurationError."""
     try:
-        keys = Keys.model_validate_json(path.read_bytes()).root
+        keys = KEYS.validate_json(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read as a file of keys: {error.strerror}") from None
     except ValidationError as error:
@@ -92,34 +92,28 @@ def add_key(
         key = Key.model_validate({"id": id, "sha256": digest(secret), "scopes": scopes} | limits)
     except ValidationError as error:
         raise ConfigurationError(first_fault(error)) from None
-
-    def add(keys: tuple[Key, ...]) -> tuple[Key, ...]:
-        if any(one.id == id for one in keys):
+    with _changed(path) as keys:
+        if id in keys:
             raise ConfigurationError(f"{path} has a key {id!r} already: remove it first")
-        return *keys, key
-
-    _change(path, add)
+        keys[id] = key
     return secret
 
 
 def remove_key(path: Path, id: str) -> None:
     """Removes a key from a file. Raises ConfigurationError, NotPossible."""
-
-    def remove(keys: tuple[Key, ...]) -> tuple[Key, ...]:
-        kept = tuple(key for key in keys if key.id != id)
-        if len(kept) == len(keys):
+    with _changed(path) as keys:
+        if keys.pop(id, None) is None:
             raise ConfigurationError(f"{path} has no key {id!r}")
-        return kept
-
-    _change(path, remove)
 
 
-def _change(path: Path, change: Callable[[tuple[Key, ...]], tuple[Key, ...]]) -> None:
-    """Changes the keys of a file under a lock."""
+@contextmanager
+def _changed(path: Path) -> Iterator[dict[str, Key]]:
+    """Yields the keys of a file by their ids, under a lock; writes what the block has made of them."""
     try:
         with locked(path):
-            keys = change(read_keys(path) if path.exists() else ())
-            write_whole(path, Keys(keys).model_dump_json(indent=2, exclude_none=True) + "\n", mode=0o600)
+            keys = {key.id: key for key in read_keys(path)} if path.exists() else {}
+            yield keys
+            write_whole(path, KEYS.dump_json(tuple(keys.values()), indent=2, exclude_none=True) + b"\n", mode=0o600)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
 
