@@ -18,7 +18,7 @@ from service.pipelines.classification import ClassifiedText
 from service.pipelines.tagging import TaggedText
 from service.tasks.dictionary import SOURCE
 from service.tasks.generation import Choice, Text
-from service.tasks.sentiment import Classification, Explanation
+from service.tasks.sentiment import Classification
 from service.text import conllu
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.tokenizer import BLANK_LINE, Sentence, Token, Unit, multiwords, positions
@@ -235,25 +235,13 @@ def write_classified_text(classified: ClassifiedText, unit: Unit = "code_points"
     lists: dict[str, list[bytes]] = {}
     if why is not None:
         head = {"label": why.label, "score": why.score, "baseline": why.baseline}
-        tokens = yield from write_list(_contributions(text, classified.tokens, why, places))
-        lists["contributions"] = write_object(head, tokens=tokens)
+        pairs = zip(classified.tokens, why.contributions, strict=True)
+        added = (_placed(text, token, places) | {"contribution": contribution} for token, contribution in pairs)
+        lists["contributions"] = write_object(head, tokens=(yield from write_list(added)))
     if classified.sentences is not None:
-        lists["sentences"] = yield from write_list(_sentences(text, classified.sentences, places))
+        parts = (_placed(text, sentence, places) | _members(part) for sentence, part in classified.sentences)
+        lists["sentences"] = yield from write_list(parts)
     return write_object(result, **lists)
-
-
-def _contributions(
-    text: str, tokens: Sequence[Token], why: Explanation, places: Sequence[int]
-) -> Iterator[dict[str, Any]]:
-    for token, contribution in zip(tokens, why.contributions, strict=True):
-        yield {**_placed(text, token, places), "contribution": contribution}
-
-
-def _sentences(
-    text: str, sentences: Sequence[tuple[Sentence, Classification]], places: Sequence[int]
-) -> Iterator[dict[str, Any]]:
-    for sentence, part in sentences:
-        yield _placed(text, sentence, places) | _members(part)
 
 
 def _members(found: Classification) -> dict[str, Any]:
