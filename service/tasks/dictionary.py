@@ -62,9 +62,6 @@ class Dictionary:
             if len(forms) not in lengths:
                 lengths.append(len(forms))
 
-    def __len__(self) -> int:
-        return sum(map(len, self._entries.values()))
-
     def replace(self, sentences: Sequence[Sequence[Token]], tags: Sequence[list[Tag]]) -> Sliced[list[list[int]]]:
         """Replaces tags of sentences in place; returns for each sentence the indices of the changed tokens."""
         found: list[list[int]] = []
