@@ -16,7 +16,7 @@ from service.tasks.tagging import Tagging
 from service.text import learned_tokenizer as learned_tokenizer_module
 from service.text import segmenter, spacy_tokenizer
 from service.text.learned_tokenizer import LearnedTokenizer
-from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer
+from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
 from service.text.segmenter import Classifier, Segmenter
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -102,7 +102,7 @@ def tagger(count: int) -> list[Any]:
 
 def lemmas(count: int) -> list[Any]:
     """Fills the cache with the longest lemmas: in upper case, a character is three. Each id is a number of its own."""
-    task = Tagging(version_of_tagger(lemmatizer=Lemmatizer(["upper"] * IDS)), 128)
+    task = Tagging(version_of_tagger(lemmatizer=Lemmatizer(["upper"] * IDS, LemmaFile("", {}, {}, {}))), 128)
     for number in range(count):
         forms = [wide(number, 4) + WIDER * (length - 4) for length in (tagging.LONGEST_CACHED, 200)]
         ids = np.full(len(forms), 300 + number % (IDS - 300), np.int32)

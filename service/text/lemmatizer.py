@@ -7,7 +7,7 @@ weights (`training.models.lemma_weights`).
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, Self
 
@@ -97,7 +97,17 @@ def parse_rule(label: str) -> LemmaRule | str:
 
 
 class LemmaFile(msgspec.Struct, forbid_unknown_fields=True):
-    """The content of a lemmatizer's file; see `Lemmatizer`."""
+    """The content of a lemmatizer's file.
+
+    Attributes:
+        characters: of the forms that rules were learned of that change more than upper and lower case. A form with
+            any other character keeps its characters, as one without letters does.
+        irregular: the forms, in lower case, of each lemma that is a rule itself.
+        lexicon: forms in lower case, see `service.text.packed_words`.
+        dictionary: UPOS and tag with a tab between them, for the tag see `finer_column` -> form -> lemma; with ANY_TAG,
+            of forms in lower case.
+        weights: of features, see `features`; by default the lexicon's lemma, or the first rule that fits, is taken.
+    """
 
     characters: str
     irregular: dict[str, list[str]]
@@ -116,36 +126,21 @@ class Lemmatizer:
 
     Args:
         labels: of the rules, in the order of their ids.
-        characters: of the forms that rules were learned of that change more than upper and lower case. A form with
-            any other character keeps its characters, as one without letters does.
-        irregular: the forms, in lower case, of each lemma that is a rule itself.
-        lexicon: forms in lower case, see `service.text.packed_words`.
-        dictionary: UPOS and tag with a tab between them, for the tag see `finer_column` -> form -> lemma; with ANY_TAG,
-            of forms in lower case.
-        weights: of features, see `features`; by default the lexicon's lemma, or the first rule that fits, is taken.
 
     Raises:
         ValueError: a label is no rule.
     """
 
-    def __init__(
-        self,
-        labels: Sequence[str],
-        characters: str = "",
-        irregular: Mapping[str, Collection[str]] | None = None,
-        lexicon: Lexicon | None = None,
-        dictionary: Mapping[str, Mapping[str, str]] | None = None,
-        weights: Mapping[str, float] | None = None,
-    ) -> None:
+    def __init__(self, labels: Sequence[str], content: LemmaFile) -> None:
         self._rules = [parse_rule(label) for label in labels]
-        self._characters = frozenset(characters)
-        self._irregular = {lemma: frozenset(normalize_each(forms)) for lemma, forms in (irregular or {}).items()}
-        self._lexicon = LemmaLexicon(lexicon or {})
+        self._characters = frozenset(content.characters)
+        self._irregular = {lemma: frozenset(normalize_each(forms)) for lemma, forms in content.irregular.items()}
+        self._lexicon = LemmaLexicon(content.lexicon)
         self._dictionary = {
-            tuple(tags.split(SEPARATOR)): _by_normal_form(lemmas) for tags, lemmas in (dictionary or {}).items()
+            tuple(tags.split(SEPARATOR)): _by_normal_form(lemmas) for tags, lemmas in content.dictionary.items()
         }
         self._known = {lemma.lower() for lemmas in self._dictionary.values() for lemma in lemmas.values()}
-        self._weights = weights or PLAIN
+        self._weights = content.weights or PLAIN
 
     @classmethod
     def parse(cls, content: bytes, labels: Sequence[str]) -> Self:
@@ -153,7 +148,7 @@ class Lemmatizer:
         found = msgspec.json.decode(content, type=LemmaFile)
         if wrong := next((tags for tags in found.dictionary if tags.count(SEPARATOR) != 1), None):
             raise ValueError(f"a dictionary is by UPOS and a tag with a tab between them, not by {wrong[:40]!r}")
-        return cls(labels, found.characters, found.irregular, found.lexicon, found.dictionary, found.weights)
+        return cls(labels, found)
 
     def lemma(self, form: str, upos: str, tag: str, rules: Sequence[int], odds: int = 0) -> str:
         """Returns the lemma of a word. rules, odds: see `choose`."""

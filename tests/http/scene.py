@@ -20,7 +20,7 @@ from service.pipelines.catalog import Catalog, Dictionaries
 from service.security.keys import Authenticator
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer
+from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
 from service.text.vocabulary import Vocabulary
 from service.types import Array, Tensors
 from tests.engine.running import until
@@ -29,7 +29,7 @@ from tests.fakes import Device, version_of
 LABELS = ("bad", "good")
 RULES = ("lower", "upper", "lower|end-1+", "first|end-2+y", "=be")
 HEADS = {"upos": ("NOUN", "VERB"), "xpos": ("NN", "VB"), "feats": ("_", "Number=Sing"), LEMMA: RULES}
-LEMMATIZER = Lemmatizer(RULES, "abcdefinostx", {"be": ["is"]}, dictionary={"NOUN\tNN": {"cat": "feline"}})
+LEMMATIZER = Lemmatizer(RULES, LemmaFile("abcdefinostx", {"be": ["is"]}, {}, {"NOUN\tNN": {"cat": "feline"}}))
 
 
 class FakeClassifier:

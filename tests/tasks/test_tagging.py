@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from service.artifact.manifest import Endpoint, ModelVersion, TensorSpec
 from service.tasks import tagging
 from service.tasks.tagging import LONGEST_CACHED, Tagging, kept_of, windows
-from service.text.lemmatizer import LEMMA, NEXT_RULES, Lemmatizer
+from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
 from service.text.slices import finish
 from service.text.tokenizer import Token
 from service.text.vocabulary import Vocabulary
@@ -17,7 +17,8 @@ from service.types import Array
 from tests.fakes import version_of
 
 RULES = ("lower", "upper", "lower|end-1+", "=be", "lower|end-2+y")
-LEMMATIZER = Lemmatizer(RULES, "abins", {"be": ["is"]}, {"3": {"=lexical": ["bin"]}}, {"4\t0": {"ban": "listed"}})
+LEMMAS = LemmaFile("abins", {"be": ["is"]}, {"3": {"=lexical": ["bin"]}}, {"4\t0": {"ban": "listed"}})
+LEMMATIZER = Lemmatizer(RULES, LEMMAS)
 
 
 def tagger() -> ModelVersion:

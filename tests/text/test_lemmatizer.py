@@ -20,6 +20,7 @@ from service.text.lemmatizer import (
     ODDS,
     RANKS,
     RULES_TRIED,
+    LemmaFile,
     LemmaLexicon,
     Lemmatizer,
     casing,
@@ -233,10 +234,12 @@ def test_variants_of_a_form_have_its_lemma() -> None:
     """Canonically equivalent ones, and those with other apostrophes, by the dictionary, the lexicon and rules."""
     lemmatizer = Lemmatizer(
         ["lower", "=avoir", "lower|end-1+"],
-        "abcdeéno's",
-        {"avoir": ["d’eues"]},
-        {"NOUN": {"=été": ["l’été"]}},
-        {"PRON\t_": {"L'": "le", "n’": "ne"}},
+        LemmaFile(
+            "abcdeéno's",
+            {"avoir": ["d’eues"]},
+            {"NOUN": {"=été": ["l’été"]}},
+            {"PRON\t_": {"L'": "le", "n’": "ne"}},
+        ),
     )
     assert lemmatizer.lemma("L’", "PRON", "_", [0]) == "le"
     assert lemmatizer.lemma("n'", "PRON", "_", [0]) == lemmatizer.lemma("n’", "PRON", "_", [0]) == "ne"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.text.lemmatizer import Lemmatizer
+from service.text.lemmatizer import LemmaFile, Lemmatizer
 from service.text.packed_words import packed, unpacked
 from training.models.lemmatizer import LearnedLemmatizer
 
@@ -33,7 +33,7 @@ def test_other_content_is_refused(content):
     "forms", ["0boxes\n3ing", ["boxes", "boxing"]], ids=["packed", "a list, as versions had before"]
 )
 def test_a_lexicon_is_read_from_packed_words_and_from_a_list(forms):
-    lemmatizer = Lemmatizer([], lexicon={"NOUN": {"=box": forms}})
+    lemmatizer = Lemmatizer([], LemmaFile("", {}, {"NOUN": {"=box": forms}}, {}))
     assert [lemmatizer.choose(form, "NOUN", []) for form in ("boxes", "boxing", "box")] == ["box", "box", "box"]
     assert lemmatizer.choose("boxed", "NOUN", []) == "boxed"
 

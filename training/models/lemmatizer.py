@@ -40,9 +40,7 @@ class LearnedLemmatizer(Lemmatizer):
     """A lemmatizer, and what its file will contain."""
 
     def __init__(self, labels: Sequence[str], content: LemmaFile) -> None:
-        super().__init__(
-            labels, content.characters, content.irregular, content.lexicon, content.dictionary, content.weights
-        )
+        super().__init__(labels, content)
         self._labels = labels
         self._content = content
 
