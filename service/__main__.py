@@ -21,6 +21,7 @@ from service.telemetry import logs
 
 log = logging.getLogger("tagwerk")
 SERVING = ("serve", "fork-server")
+COMMANDS = {"annotate": annotation.run, "corrections": corrections.run, "keys": keys.run, "models": models.run}
 DESTINATION = "option_"  # before the name of an option in the parsed arguments
 
 
@@ -91,18 +92,12 @@ def warn_of_unknown_variables() -> None:
 
 def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Runs a parsed command."""
-    if parsed.command == "models":
-        return models.run(parsed, settings)
+    if parsed.command in COMMANDS:
+        return COMMANDS[parsed.command](parsed, settings)
     if parsed.command == "health":
         from service.commands import health
 
         return health.run(settings)
-    if parsed.command == "annotate":
-        return annotation.run(parsed, settings)
-    if parsed.command == "keys":
-        return keys.run(parsed, settings)
-    if parsed.command == "corrections":
-        return corrections.run(parsed, settings)
     if parsed.command == "serve":
         from service.process.supervisor import Supervisor
 
