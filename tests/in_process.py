@@ -27,7 +27,8 @@ def use_test_device(monkeypatch: pytest.MonkeyPatch, *, lemmas: bool = True) -> 
     def served(settings: Settings, *, every_model: bool = False) -> tuple[list[ModelVersion], dict[str, str]]:
         versions = [classifier(), tagger() if lemmas else without_lemmas("tagger"), repeater()]
         folders = [settings.model_store / version.key.name / version.key.version for version in versions]
-        return [replace(version, folder=folder) for version, folder in zip(versions, folders, strict=True)], {}
+        defaults = {str(version.manifest.task): version.key.name for version in versions}
+        return [replace(version, folder=folder) for version, folder in zip(versions, folders, strict=True)], defaults
 
     monkeypatch.setattr(command, "served", served)
     monkeypatch.setattr(in_process, "served", served)

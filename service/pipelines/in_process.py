@@ -147,23 +147,22 @@ async def open_async_pipelines(
 
 @asynccontextmanager
 async def start_pipelines(
-    settings: Settings, versions: Sequence[ModelVersion], defaults: Mapping[str, str] | None = None
+    settings: Settings, versions: Sequence[ModelVersion], defaults: Mapping[str, str]
 ) -> AsyncIterator[AsyncPipelines]:
     """Starts an engine for model versions in this process; closes it at the end.
 
-    `defaults` has the default model of each task; a task without one uses the first of its models. Raises
-    ConfigurationError, and ArtifactError if a version is refused.
+    `defaults` has the default model of each task. Raises ConfigurationError, and ArtifactError if a version is refused.
     """
     from service.engine.tensorflow_engine import make_engine
 
     settings = settings.model_copy(update=dict.fromkeys(UNBOUNDED, sys.maxsize))
     metrics = Metrics()
     catalog = Catalog(Dictionaries(settings, metrics))
-    names = set((defaults or {}).values())
+    names = set(defaults.values())
     engine = make_engine(settings, loading_order(versions, names), metrics, catalog.prepare)
 
     def update() -> None:
-        catalog.update(replace(state, default=not names or state.key.name in names) for state in engine.models())
+        catalog.update(replace(state, default=state.key.name in names) for state in engine.models())
 
     await engine.start(update)
     try:
