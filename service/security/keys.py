@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +52,7 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def find(keys: Sequence[Key], secret: str) -> Key | None:
+def find(keys: Iterable[Key], secret: str) -> Key | None:
     """Returns the key with this secret. Compares all keys, each in constant time."""
     wanted, found = digest(secret), None
     for key in keys:
@@ -129,12 +129,8 @@ class Authenticator:
         self._path = path
         self._rate_limiter = rate_limiter
         self._read = fingerprint(path)
-        self._use(read_keys(path))
+        self._keys = {client_of(key): key for key in read_keys(path)}
         self._failure = ""  # the reason why the file cannot be read
-
-    def _use(self, keys: tuple[Key, ...]) -> None:
-        self._keys = keys
-        self._clients = {client_of(key): key for key in keys}
 
     def admit(self, path: str, headers: Mapping[bytes, bytes]) -> Key | None:
         """Authenticates a request and counts it; returns its key for `release`, or None if it needs none.
@@ -146,7 +142,7 @@ class Authenticator:
         secret = _secret(headers)
         if secret is None:
             raise Unauthorized("the request has no API key: send it as Authorization: Bearer KEY")
-        key = find(self._keys, secret)
+        key = find(self._keys.values(), secret)
         if key is None:
             raise Unauthorized("the API key is not known")
         if (needed := scope_of(path)) not in key.scopes:
@@ -159,13 +155,13 @@ class Authenticator:
 
         Raises Unauthorized if the key has been removed from the file.
         """
-        if not any(known.sha256 == key.sha256 for known in self._keys):
+        if client_of(key) not in self._keys:
             raise Unauthorized("the key is not valid any more")
         return self._rate_limiter.take(key)
 
     def charge(self, client: int, tokens: int) -> Key | None:
         """Counts tokens that were computed for a key's owner; returns the key, None if it has been removed."""
-        key = self._clients.get(client)
+        key = self._keys.get(client)
         if key is not None:
             self._rate_limiter.charge(key, tokens)
         return key
@@ -180,7 +176,7 @@ class Authenticator:
         if found == self._read and not self._failure:
             return
         try:
-            self._use(read_keys(self._path))
+            self._keys = {client_of(key): key for key in read_keys(self._path)}
             self._read, failure = found, ""
         except ConfigurationError as error:
             failure = str(error)
