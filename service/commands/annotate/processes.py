@@ -195,7 +195,7 @@ class Processes:
             worker = await self._free.get()
             try:
                 if worker is None:
-                    contents = await self._annotate_here(encode, group)
+                    contents = await annotate_together(self._pipelines, encode, group, self._job)
                 else:
                     contents = await worker.annotate(encode, group, self._job)
             except BrokenProcessPool:
@@ -206,9 +206,6 @@ class Processes:
                 raise
             self._free.put_nowait(worker)
             return contents
-
-    async def _annotate_here(self, encode: Encode, group: Sequence[Chunk]) -> list[bytes]:
-        return await annotate_together(self._pipelines, encode, group, self._job)
 
     def _start_workers(self, size: int) -> None:
         """Starts as many processes as so many bytes are worth."""

@@ -54,12 +54,12 @@ def marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def use_workers(monkeypatch, marks) -> Callable[[str], None]:
     """Returns what has further processes start whatever the size, and this one wait until they are at work, or fail."""
-    here, left_out = Processes._annotate_here, Processes._leave_out
+    here, left_out = processes.annotate_together, Processes._leave_out
 
-    async def wait_first(self: Processes, *arguments: Any) -> list[bytes]:
+    async def wait_first(*arguments: Any) -> list[bytes]:
         while not any(marks.iterdir()):
             await asyncio.sleep(0.01)
-        return await here(self, *arguments)
+        return await here(*arguments)
 
     def leave_out(self: Processes, *arguments: Any) -> None:
         (marks / "left out").touch()
@@ -69,7 +69,7 @@ def use_workers(monkeypatch, marks) -> Callable[[str], None]:
         monkeypatch.setattr(processes, "WORTH", dict.fromkeys(WORTH, 1))
         monkeypatch.setattr(processes, "GROUP", 4)  # so that small files have groups for both
         monkeypatch.setattr(processes, "start", partial(start, marks, how))
-        monkeypatch.setattr(Processes, "_annotate_here", wait_first)
+        monkeypatch.setattr(processes, "annotate_together", wait_first)
         monkeypatch.setattr(Processes, "_leave_out", leave_out)
 
     return use
