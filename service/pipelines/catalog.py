@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -76,10 +76,8 @@ class Dictionaries:
 class Catalog:
     """The versions that this process has loaded: their states, tasks and tokenizers."""
 
-    def __init__(self, dictionaries: Dictionaries, draw: Callable[[], float] = random.random) -> None:
-        """`draw` returns numbers from 0 to 1, which distribute requests over versions."""
+    def __init__(self, dictionaries: Dictionaries) -> None:
         self._dictionaries = dictionaries
-        self._draw = draw
         self._states: dict[ModelKey, ModelState] = {}
         self._built: dict[ModelKey, tuple[AnyTask, Tokenizer]] = {}
         self._ready: list[AnyTask] = []  # by name, the newest version first
@@ -160,12 +158,7 @@ class Catalog:
             return tasks[0]
         tasks = [task for task in tasks if task.version.key.name == tasks[0].version.key.name]
         shares = [self._states[task.version.key].share for task in tasks]
-        left = self._draw() * sum(shares)
-        for task, share in zip(tasks, shares, strict=True):
-            left -= share
-            if left < 0:
-                return task
-        return tasks[0]
+        return random.choices(tasks, shares)[0] if any(shares) else tasks[0]
 
     def all(self, kind: type[T]) -> Sequence[T]:
         """Returns the ready tasks of a type, by model name, each model's newest version first."""
