@@ -106,7 +106,7 @@ class LemmaFile(msgspec.Struct, forbid_unknown_fields=True):
         lexicon: forms in lower case, see `service.text.packed_words`.
         dictionary: UPOS and tag with a tab between them, for the tag see `finer_column` -> form -> lemma; with ANY_TAG,
             of forms in lower case.
-        weights: of features, see `features`; by default the lexicon's lemma, or the first rule that fits, is taken.
+        weights: of what speaks for a candidate; by default the lexicon's lemma, or the first rule that fits, is taken.
     """
 
     characters: str
@@ -174,14 +174,22 @@ class Lemmatizer:
     def candidates(self, form: str, upos: str, rules: Sequence[int], odds: int) -> dict[str, Features]:
         """Returns the lemmas that a word may have by its rules and the lexicon, with what speaks for each."""
         form = normalize_form(form)
-        ranks: dict[str, int | None] = {}
-        for rank, id in enumerate(rules):
+        ranks: dict[str, int | None] = {}  # of the rule that makes a lemma, 0 for the most probable; None if none does
+        for place, id in enumerate(rules):
             if (lemma := self._apply(self._rules[id], form)) is not None:
-                ranks.setdefault(lemma, rank)
+                ranks.setdefault(lemma, place)
         if (listed := self._lexicon.find(form, upos)) is not None:
             ranks.setdefault(listed, None)
-        found = {lemma: features(lemma, form, upos, rank, odds) for lemma, rank in ranks.items()}
-        for lemma, own in found.items():
+        found: dict[str, Features] = {}
+        written = casing(form)
+        for lemma, rank in ranks.items():
+            own = found[lemma] = {}
+            if written in (FIRST, MIXED):  # a text in lower case or in capitals has no capitals of names
+                own[f"{upos} {written} {casing(lemma)}"] = 1.0
+            if rank is not None:
+                own[RANKS[rank]] = 1.0
+            if rank == 0:
+                own[ODDS] = odds
             own[KNOWN] = float(lemma.lower() in self._known)
             if listed is not None:
                 own[LISTED], own[LISTED_SO] = float(lemma.lower() == listed.lower()), float(lemma == listed)
@@ -245,23 +253,6 @@ def odds(probability: float) -> int:
     So few values occur that a cache can have them in its keys.
     """
     return int(ODDS_LIMITS.searchsorted(probability)) - MOST_ODDS
-
-
-def features(lemma: str, form: str, upos: str, rank: int | None, odds: int) -> Features:
-    """Returns the features of a lemma, but LISTED, LISTED_SO and KNOWN.
-
-    Args:
-        rank: of the rule that makes it, 0 for the most probable; None if none does.
-        odds: of the most probable rule.
-    """
-    found: Features = {}
-    if (written := casing(form)) in (FIRST, MIXED):  # a text in lower case or in capitals has no capitals of names
-        found[f"{upos} {written} {casing(lemma)}"] = 1.0
-    if rank is not None:
-        found[RANKS[rank]] = 1.0
-    if rank == 0:
-        found[ODDS] = odds
-    return found
 
 
 def total(features: Features, weights: Mapping[str, float]) -> float:
