@@ -61,12 +61,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"tagwerk {version('tagwerk')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    about = "serve the models in the model store"
     serve = commands.add_parser(
         "serve",
-        help=about,
+        help="serve the models in the model store",
         usage="%(prog)s [OPTION VALUE]...",
-        description=f"{about[0].upper()}{about[1:]}.",
+        description="Serve the models in the model store.",
         allow_abbrev=False,
     )
     add_options(serve)

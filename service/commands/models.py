@@ -27,7 +27,6 @@ CHECKED = (
 PINNED = (
     "{name} stays at version {version}, also when there are newer ones: tagwerk models use {name} follows the newest"
 )
-AWAITED = "it is not in the store yet"
 UNDECIDED = "{name} is the default for {task}, the first by name, as long as none is set: tagwerk models default MODEL"
 NOT_LOADED = "{name} is the default for {task}, and is not loaded: requests for {task} that name no model get 404"
 
@@ -140,7 +139,7 @@ def _standing(key: ModelKey, serving: Serving, refused: Mapping[ModelKey, str]) 
     if key in refused:
         return "refused", "", "", refused[key]
     if key in serving.awaited:
-        return "awaited", "", "", AWAITED
+        return "awaited", "", "", "it is not in the store yet"
     share = serving.shares.get(key)
     if share is None:
         return "not loaded", "", "", ""

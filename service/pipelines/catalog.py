@@ -97,7 +97,8 @@ class Catalog:
 
     def update(self, states: Iterable[ModelState]) -> None:
         """Sets the states of all versions. Ready versions have been prepared before."""
-        self._states = {state.key: state for state in sorted(states, key=_order)}
+        ordered = sorted(states, key=lambda state: (state.key.name, -int(state.key.version)))
+        self._states = {state.key: state for state in ordered}
         ready = [key for key, state in self._states.items() if state.state is State.READY]
         self._ready = [self._built[key][0] for key in ready]
         self._found = {}
@@ -186,7 +187,3 @@ class Catalog:
 def not_found(wanted: str, names: Iterable[str]) -> ModelNotFound:
     """Returns the error for a model that is not there; it lists the names of the models that are."""
     return ModelNotFound(f"no {wanted}; there is: {', '.join(dict.fromkeys(names)) or 'none'}")
-
-
-def _order(state: ModelState) -> tuple[str, int]:
-    return state.key.name, -int(state.key.version)

@@ -17,7 +17,6 @@ OutputFormat = Literal["conllu", "jsonl", "csv", "parquet"]
 TEXT_COLUMN = "text"
 LONGEST_LINE = 2**24  # characters of a line, at most
 STANDARD = Path("-")  # standard input, or standard output
-_LARGEST_N_BEST = 5  # as in /tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tokenized", action="store_true", help="texts are sentences of tokens separated by spaces")
     about = "write the N texts that are most worth correcting instead: as CoNLL-U of a tagger, as CSV of a classifier"
     add("--uncertain", type=int, metavar="N", help=about)
-    numbers = range(1, _LARGEST_N_BEST + 1)
     about = "tags for each token, in jsonl: 1 by default"
-    add("--n-best", type=int, choices=numbers, default=1, metavar="N", help=about)
+    add("--n-best", type=int, choices=range(1, 6), default=1, metavar="N", help=about)  # 5 at most, as in /tag
     about = "end at the first bad row; by default they go into OUTPUT.rejected.jsonl"
     add("--strict", action="store_true", help=about)
     about = "exit with 0 even if more than 1 %% of the rows are left out"
