@@ -2,7 +2,8 @@
 
 The first word of "in plaats van" or of "De Witte Zwaan" has the part of speech of the whole, ADP or PROPN, in the
 feature ExtPos. Train, which is made of older annotations, has it in one of three, and Alpino's parts nowhere. Which
-words belong together is read from a treebank with the relations of the same sentences.
+words belong together is read from a treebank with the relations of the same sentences. "zowel" is a conjunction in dev,
+in train an adverb.
 """
 
 from collections import defaultdict
@@ -66,12 +67,16 @@ def marked(trees: Sequence[Tree], older: Iterable[str]) -> list[Tree]:
 
 
 def _marked(tree: Tree, groups: Iterable[_Group]) -> tuple[Word, ...]:
-    words = list(tree.words)
+    words = [word._replace(upos="CCONJ") if _is_adverbial_both(word) else word for word in tree.words]
     for relation, members in groups:
         first = members[0]
         if external := _external(relation, [words[i].form for i in members], {words[i].upos for i in members}):
             words[first] = with_attributes(words[first], {**attributes(words[first]), EXTERNAL: external})
     return tuple(words)
+
+
+def _is_adverbial_both(word: Word) -> bool:
+    return word.upos == "ADV" and word.form.lower() == "zowel"
 
 
 def _external(relation: str, forms: Sequence[str], tags: set[str]) -> str:

@@ -57,3 +57,8 @@ def test_each_expression_is_listed_once_in_lower_case():
     listed = [expression for some in EXPRESSIONS.values() for expression in some.split("; ")]
     assert len(set(listed)) == len(listed)
     assert all(expression == expression.lower().strip() and " " in expression for expression in listed)
+
+
+def test_both_is_a_conjunction():
+    trees = [Tree((Word(form, upos, "_", "_", "zowel"),)) for form, upos in (("Zowel", "ADV"), ("zowel", "PRON"))]
+    assert [tree.words[0].upos for tree in marked(trees, [])] == ["CCONJ", "PRON"]
