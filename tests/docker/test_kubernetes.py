@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -197,12 +196,6 @@ def test_wrong_values_are_refused(folder, values, named):
     assert done.returncode != 0
     assert named in done.stderr
     assert not (folder / "wrong.yaml").exists()
-
-
-def test_the_chart_has_the_version_of_the_service():
-    (chart,) = read(DOCKER / "chart" / "Chart.yaml")
-    project = tomllib.loads((DOCKER.parent / "pyproject.toml").read_text())["project"]
-    assert chart["version"] == chart["appVersion"] == project["version"]
 
 
 def test_it_scales_on_a_metric_that_exists_and_all_select_the_same_pods():
