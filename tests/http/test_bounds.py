@@ -171,16 +171,6 @@ async def test_what_arrives_after_the_last_answer_is_not_handled():
         connection.connection_lost(None)
 
 
-async def test_a_request_that_is_refused_by_its_head_is_counted_once():
-    context = made_context()
-    connection, wire = connect(context)
-    connection.data_received(b"GET / HTTP/1.1\r\n\r\n")  # without Host
-    assert wire.statuses() == [400]
-    labels = {"route": "unmatched", "status": "400"}
-    assert context.metrics.registry.get_sample_value("tagwerk_requests_total", labels) == 1
-    connection.connection_lost(None)
-
-
 async def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch):
     seconds = made_context().settings.receive_timeout_seconds
     least = int(LEAST_BYTES_PER_SECOND * seconds)

@@ -152,6 +152,7 @@ def test_a_request_that_does_not_arrive_is_not_waited_for(strict_context, strict
     ("nonsense", "route"),
     [
         (bytes(100), "unmatched"),
+        (b"GET / HTTP/1.1\r\n\r\n", "unmatched"),
         (b"GET /livez HTTP/1.1\r\nHost x\r\n\r\n", "unmatched"),
         (CLASSIFY + b"Content-Length: five\r\n\r\n", "unmatched"),
         (CLASSIFY + b"Transfer-Encoding: chunked\r\n\r\nfive\r\n", "/classify"),
