@@ -132,10 +132,13 @@ async def test_a_service_that_fails_gets_few_more_requests(monkeypatch: pytest.M
     assert 40 + FULL <= len(script.times) <= 40 + FULL + 40 * 0.2
 
 
-async def test_an_invalid_request_is_sent_once() -> None:
-    script = Script(lambda: problem(422))
+@pytest.mark.parametrize(
+    ("status", "error"), [(422, Refused), (504, DeadlineExceeded)], ids=["an invalid request", "a deadline missed"]
+)
+async def test_what_no_repetition_would_help_is_sent_once(status: int, error: type[Exception]) -> None:
+    script = Script(lambda: problem(status))
     async with serving(script) as client:
-        with pytest.raises(Refused, match="422 A test: as told"):
+        with pytest.raises(error, match=f"{status} A test: as told"):
             await client.classify("a")
     assert len(script.times) == 1
 
@@ -169,14 +172,6 @@ async def test_a_server_without_http_is_unavailable() -> None:
     async with server, AsyncClient(f"http://127.0.0.1:{port}", timeout_seconds=1) as client:
         with pytest.raises((Unavailable, DeadlineExceeded), match="cannot be reached"):
             await client.classify("a")
-
-
-async def test_a_deadline_that_the_service_has_missed_is_not_tried_again() -> None:
-    script = Script(lambda: problem(504))
-    async with serving(script) as client:
-        with pytest.raises(DeadlineExceeded, match="504"):
-            await client.classify("a")
-    assert len(script.times) == 1
 
 
 async def test_the_error_names_the_address_where_no_service_listens() -> None:
