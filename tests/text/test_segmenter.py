@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from service.text.languages import named_tokenizer
 from service.text.learned_tokenizer import LearnedTokenizer, in_case_of
-from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features
+from service.text.segmenter import Classifier, PossibleEnds, Segmenter
 from service.text.slices import finish
 from service.text.tokenizer import Token
 from training.run.version_folder import write_segmenter
@@ -135,12 +135,6 @@ def test_what_would_not_be_read_is_not_written(tmp_path):
 def test_a_file_that_is_wrong_says_so(content: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Segmenter.parse(json.dumps(content).encode())
-
-
-def test_each_place_between_two_characters_of_a_chunk_has_features() -> None:
-    chunk, ruled = "c'est-à-dire" * 3, frozenset({2, 14})
-    whole = list(boundary_features(chunk, ruled))
-    assert len(whole) == len(chunk) - 1
 
 
 def test_a_sentence_may_end_anywhere_but_before_a_small_letter_after_one_space() -> None:
