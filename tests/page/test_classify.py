@@ -44,9 +44,6 @@ def test_tokens_are_shaded_by_what_they_contribute(page):
         if page.locator(f"#classify mark.{kind}").count()
     }
     assert styles == {kind: {"for": "solid", "against": "dashed"}[kind] for kind in styles}, "and a pattern"
-    first = page.locator("#classify .largest li").first.inner_text()
-    assert heaviest["text"] in first
-    assert sign in first
 
 
 def number(shown: str) -> float:
