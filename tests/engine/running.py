@@ -21,7 +21,7 @@ from tests.fakes import Device, version_of
 SAMPLING = Sampling(temperature=1.0, top_k=0, top_p=1.0, seed=1)
 SETTINGS = Settings(batch_sizes=(1, 2, 4), slots=2, max_items=8, max_queue_tokens=512)
 TAGGER, LM = ModelKey("tagger", "1"), ModelKey("lm", "1")
-STEP_SECONDS = 1 / 32
+STEP_SECONDS = 1 / 32  # exact in binary
 
 
 class EqualSteps(ModelLoading):

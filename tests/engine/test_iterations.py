@@ -14,13 +14,12 @@ from service.errors import DeadlineExceeded
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey
-from tests.engine.running import LM, SETTINGS, prompt, request, turns
+from tests.engine.running import LM, SETTINGS, STEP_SECONDS, prompt, request, turns
 from tests.engine.test_engine import Ended
 from tests.fakes import Clock, Device, version_of
 
 # Requests take their deadlines from the real clock, which starts at 0 with the machine; a bench has its own clock.
 NO_DEADLINE = 1e9
-STEP_SECONDS = 1 / 32  # exact in binary
 
 
 class Bench(Device):

@@ -20,10 +20,9 @@ from service.engine.loader import Generator, ModelLoading, Sequences, loading_or
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, State
-from tests.engine.running import LM, SETTINGS, TAGGER, make_engine, prompt, request, rows_of, turns, until
+from tests.engine.running import LM, SETTINGS, STEP_SECONDS, TAGGER, make_engine, prompt, request, rows_of, turns, until
 from tests.fakes import Clock, Device, Repeater, version_of
 
-STEP_SECONDS = 1 / 32  # exact in binary
 VERSIONS = {
     "tagger-en": version_of("tagger-en"),
     "a-tagger-en": version_of("a-tagger-en"),

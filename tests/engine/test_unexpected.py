@@ -101,13 +101,14 @@ async def test_an_error_of_an_iteration_ends_the_engine_with_everything_answered
     assert critical[0].exc_info
 
 
-async def test_an_error_of_on_done_for_failed_requests_does_not_keep_the_others_waiting(monkeypatch, device, made):
-    def fail(requests: Sequence[EngineRequest]) -> None:
-        raise ValueError("answer")
+def fail_to_answer(requests: Sequence[EngineRequest]) -> None:
+    raise ValueError("answer")
 
+
+async def test_an_error_of_on_done_for_failed_requests_does_not_keep_the_others_waiting(monkeypatch, device, made):
     ended = Ended()
     held = await hold(device, made)
-    for on_done in (fail, ended):
+    for on_done in (fail_to_answer, ended):
         made.submit(request([1]), on_done)
     text = asyncio.create_task(anext(made.generate(prompt(1))))
     await turns()
@@ -121,11 +122,8 @@ async def test_an_error_of_on_done_for_failed_requests_does_not_keep_the_others_
 
 
 async def test_an_error_of_on_done_for_expired_requests_ends_the_engine(device, made):
-    def fail(requests: Sequence[EngineRequest]) -> None:
-        raise ValueError("answer")
-
     held = await hold(device, made)
-    made.submit(request([1], seconds=0.01), fail)
+    made.submit(request([1], seconds=0.01), fail_to_answer)
     with pytest.raises(EngineUnavailable):
         await held
     assert made.failed.is_set()
