@@ -25,7 +25,7 @@ from service.security.rate_limiter import RateLimiter
 from tests.fakes import Clock
 from tests.http.scene import scene
 from tests.http.test_problems import check
-from tests.http.wire import no_hold
+from tests.http.wire import body_part, no_hold, receiving
 
 HEADERS = {"content-type": MEDIA_TYPE}
 LINE = b'{"text": "fine"}\n'
@@ -33,7 +33,7 @@ LINE = b'{"text": "fine"}\n'
 
 async def split(chunks: Iterable[bytes], limit: int) -> list[bytes]:
     """Returns the lines of a body that arrives in chunks."""
-    messages = [request(chunk, more=True) for chunk in chunks] + [request(b"")]
+    messages = [body_part(chunk, more=True) for chunk in chunks] + [body_part(b"")]
     source = LineInput(receiving(*messages), limit, 10, lambda: 0.0, no_hold)
     return [line async for line in source.lines()]
 
@@ -52,19 +52,6 @@ async def test_a_line_over_the_limit_ends_the_stream_and_blank_bytes_are_none():
     assert await split([b"\n" * 65_536, b" " * 65_536] * 10 + [LINE], 1000) == [LINE[:-1]]
 
 
-def receiving(*messages: dict[str, Any]) -> Any:
-    waiting = list(messages)
-
-    async def receive() -> dict[str, Any]:
-        return waiting.pop(0)
-
-    return receive
-
-
-def request(body: bytes, more: bool = False) -> dict[str, Any]:
-    return {"type": "http.request", "body": body, "more_body": more}
-
-
 async def turns_while(work: Any) -> int:
     """Returns how often the event loop went round while something was done."""
     turns, working = 0, asyncio.create_task(work)
@@ -77,9 +64,8 @@ async def turns_while(work: Any) -> int:
 
 async def test_others_have_their_turn_after_each_piece_that_a_gzipped_body_unzips_to():
     pieces = 50
-    body = Body(
-        {b"content-encoding": b"gzip"}, receiving(request(gzip.compress(b"\n" * PIECE_BYTES * pieces))), 10**8, no_hold
-    )
+    arrives = body_part(gzip.compress(b"\n" * PIECE_BYTES * pieces))
+    body = Body({b"content-encoding": b"gzip"}, receiving(arrives), 10**8, no_hold)
     body.limit = None
 
     async def read() -> None:
@@ -95,7 +81,7 @@ async def test_a_gzipped_stream_unzips_to_no_more_than_a_documented_ratio():
 
     async def read(limit: int) -> None:
         nonlocal received
-        body = Body({b"content-encoding": b"gzip"}, receiving(request(zipped)), limit, no_hold)
+        body = Body({b"content-encoding": b"gzip"}, receiving(body_part(zipped)), limit, no_hold)
         body.limit = None
         while True:
             message = await body.receive()
@@ -188,7 +174,7 @@ async def test_a_stream_may_wait_for_its_answers_but_not_in_the_middle_of_a_line
         await read(nothing)
     assert looks == [0.0, 0.0, 0.0, 1.0]
     looks.clear()
-    messages = [request(b'{"te', more=True)]
+    messages = [body_part(b'{"te', more=True)]
 
     async def half_a_line() -> Any:
         return messages.pop() if messages else await never()
@@ -201,11 +187,11 @@ async def test_a_stream_may_wait_for_its_answers_but_not_in_the_middle_of_a_line
 @pytest.mark.parametrize("chunk", [LINE, b"\n", b"{"], ids=["a line", "a blank line", "a part"])
 async def test_what_arrives_while_the_event_loop_stands_still_is_read_before_a_timeout(chunk):
     timeout_seconds = 0.2
-    messages = [request(LINE, more=True)]
+    messages = [body_part(LINE, more=True)]
     changed = asyncio.Event()
 
     def arrive() -> None:
-        messages.append(request(chunk, more=chunk != LINE))
+        messages.append(body_part(chunk, more=chunk != LINE))
         changed.set()
 
     async def receive() -> Any:
@@ -271,7 +257,7 @@ async def test_blank_bytes_give_a_stream_no_more_time(blank, monkeypatch):
 
     async def always_blank() -> Any:
         await asyncio.sleep(0)
-        return request(blank, more=True)
+        return body_part(blank, more=True)
 
     with pytest.raises(NotReceived):
         await anext(LineInput(always_blank, 1_000_000, 60.0, lambda: 60.0, no_hold).lines())

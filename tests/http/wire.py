@@ -104,6 +104,21 @@ def no_hold(size: int) -> None:
     """Takes what is held, and does nothing with it."""
 
 
+def receiving(*messages: dict[str, Any]) -> Any:
+    """Returns what an application calls for the messages of a request."""
+    waiting = list(messages)
+
+    async def receive() -> dict[str, Any]:
+        return waiting.pop(0)
+
+    return receive
+
+
+def body_part(body: bytes, more: bool = False) -> dict[str, Any]:
+    """Returns a part of the body of a request."""
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
 async def turns(count: int = 20) -> None:
     """Lets the event loop turn."""
     for _ in range(count):
