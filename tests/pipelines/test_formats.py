@@ -2,19 +2,16 @@
 
 import unicodedata
 from collections.abc import Callable
-from functools import cache
 from itertools import product
 
 import pytest
 
-from service.artifact.manifest import ModelVersion
 from service.pipelines.formats import write_conllu
 from service.pipelines.tagging import TaggedText, joined_tokens, split_texts
-from service.store.registry import load_version
 from service.tasks.tagging import Tag
 from service.text.languages import make_tokenizer
 from service.text.slices import finish
-from tests.conftest import STORE
+from tests.pipelines.test_tagging import tagger
 from tests.pipelines.ud_validity import check
 
 ODD = [
@@ -51,12 +48,6 @@ CHANGES: list[Callable[[str], str]] = [
     lambda text: text[::-1],
     lambda text: f"A plain one.\n{text}\nAnd another.",
 ]
-
-
-@cache
-def tagger(name: str) -> ModelVersion:
-    (folder,) = (STORE / name).iterdir()
-    return load_version(folder, whole=False)
 
 
 def tagged(name: str, texts: list[str]) -> list[TaggedText]:

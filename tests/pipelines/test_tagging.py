@@ -1,6 +1,7 @@
 """What the network of a shipped tagger reads of texts."""
 
 import unicodedata
+from functools import cache
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ TEXTS = {
 }
 
 
+@cache
 def tagger(name: str) -> ModelVersion:
     """Returns the version of a shipped tagger."""
     (folder,) = (STORE / name).iterdir()
