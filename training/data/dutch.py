@@ -55,7 +55,7 @@ _Group = tuple[str, tuple[int, ...]]  # the relation, and the words from the fir
 
 
 def marked(trees: Sequence[Tree], older: Iterable[str]) -> list[Tree]:
-    """Returns sentences with ExtPos where a fixed expression or a name of several words begins.
+    """Returns sentences with ExtPos where a fixed expression or a name of several words begins, and "zowel" corrected.
 
     Dates, and names all of whose words are PROPN, have none. Sentences that no text has stay as they are.
 
@@ -67,7 +67,7 @@ def marked(trees: Sequence[Tree], older: Iterable[str]) -> list[Tree]:
 
 
 def _marked(tree: Tree, groups: Iterable[_Group]) -> tuple[Word, ...]:
-    words = [word._replace(upos="CCONJ") if _is_adverbial_both(word) else word for word in tree.words]
+    words = list(map(_with_conjunction, tree.words))
     for relation, members in groups:
         first = members[0]
         if external := _external(relation, [words[i].form for i in members], {words[i].upos for i in members}):
@@ -75,8 +75,8 @@ def _marked(tree: Tree, groups: Iterable[_Group]) -> tuple[Word, ...]:
     return tuple(words)
 
 
-def _is_adverbial_both(word: Word) -> bool:
-    return word.upos == "ADV" and word.form.lower() == "zowel"
+def _with_conjunction(word: Word) -> Word:
+    return word._replace(upos="CCONJ") if word.upos == "ADV" and word.form.lower() == "zowel" else word
 
 
 def _external(relation: str, forms: Sequence[str], tags: set[str]) -> str:

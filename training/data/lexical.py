@@ -11,21 +11,17 @@ from dataclasses import replace
 
 from training.data.treebank import Tree, Word, attributes, with_attributes
 
-OF_FORM = ("AdvType", "Degree")  # of the form alone
-OF_LEMMA = (
-    "NumForm",
-    "NumType",
-    "Poss",
-    "PronType",
-    "PrepCase",
-    "PunctSide",
-    "PunctType",
-)  # of the lemma, if it is rare
+OF_FORM = ("AdvType", "Degree")  # features that forms of a lemma may have in different ways
+OF_LEMMA = ("NumForm", "NumType", "Poss", "PronType", "PrepCase", "PunctSide", "PunctType")  # that all its forms share
 LEAST = 3  # words of a form or lemma in the treebank's own sentences, all of which agree
 
 
 def corrected(trees: Sequence[Tree], native: Sequence[Tree]) -> list[Tree]:
-    """Returns sentences with other features. native: sentences of the treebank itself."""
+    """Returns sentences with the features that a form always has, or, where that is rare, its lemma.
+
+    Args:
+        native: sentences of the treebank itself, which say what is always so.
+    """
     counts: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     for tree in native:
         for word in tree.words:

@@ -3,8 +3,8 @@
 Dev and test give a participle its own basic form as the lemma, "ändrad", where train has the verb, "ändra", in two of
 five; and a compound or a negation that is no form of a verb, "barncentrerad", "obetald", is an adjective without
 VerbForm and Tense there. Adjectives that are the same with nouns of both genders, "intressant", have no gender, in
-train most often one. A dash from one to another, "8 - 21", "make - maka", is a symbol, in train most often
-punctuation.
+train most often one. A dash from one number, name or time to another, "8 - 21", "maj - juni", is a symbol, in train
+most often punctuation.
 """
 
 import re
@@ -19,8 +19,8 @@ PREFIXES = set(  # of verbs, and "nu" of "nuvarande"
 )
 ADJECTIVE = "ADJ"
 DASHES, SYMBOL = ("-", "–"), "SYM"
-FROM_ONE_TO_ANOTHER = "NUM", "PROPN"  # between two of which a dash is a symbol
-TIMES = set(  # so are nouns of which there is one on each side
+BESIDE_SYMBOL = "NUM", "PROPN"  # a dash between two words of one of these is a symbol
+TIMES = set(  # and one between two of these nouns
     "januari februari mars april maj juni juli augusti september oktober november december "
     "måndag tisdag onsdag torsdag fredag lördag söndag".split()
 )
@@ -34,7 +34,7 @@ _SHORTEST = 5  # letters of the participle in a compound
 
 
 def corrected(trees: Sequence[Tree], lemmas: Mapping[str, str]) -> list[Tree]:
-    """Returns sentences with other lemmas and features of participles.
+    """Returns sentences whose adjectives, participles and dashes are as in dev and test.
 
     Args:
         lemmas: of forms in lower case, of which the infinitives of verbs and most of their participles are there.
@@ -51,7 +51,7 @@ def _dash(words: Sequence[Word], i: int) -> Word:
     if word.form not in DASHES or not 0 < i < len(words) - 1:
         return word
     before, after = words[i - 1], words[i + 1]
-    alike = before.upos == after.upos in FROM_ONE_TO_ANOTHER
+    alike = before.upos == after.upos in BESIDE_SYMBOL
     return word._replace(upos=SYMBOL) if alike or TIMES.issuperset((before.lemma, after.lemma)) else word
 
 

@@ -43,5 +43,5 @@ def test_what_is_rare_or_varies_in_the_treebank_or_has_another_part_of_speech_ch
 
 
 def test_features_that_depend_on_the_sentence_stay():
-    him, her = word("le", "PRON", "Case=Dat|PronType=Prs"), word("le", "PRON", "Case=Acc|PronType=Prs")
-    assert one(her, *[him] * LEAST) == her.feats
+    dative, accusative = (word("le", "PRON", f"Case={case}|PronType=Prs") for case in ("Dat", "Acc"))
+    assert one(accusative, *[dative] * LEAST) == accusative.feats
