@@ -42,7 +42,7 @@ RULES_TRIED = len(RANKS)  # of a word, the most probable first
 NEXT_RULES = tuple(f"{LEMMA}_id_{rank}" for rank in range(2, RULES_TRIED + 1))  # outputs of a tagger's step
 SEPARATOR = "\t"  # between UPOS and the finer tag in the file
 ANY_TAG = "*"  # in place of the finer tag
-# UPOS -> label of a rule -> the forms, packed, whose lemma it makes; versions of before have a list of them
+# UPOS -> label of a rule -> the forms whose lemma it makes, packed, or as a list in older versions
 Lexicon = Mapping[str, Mapping[str, str | Sequence[str]]]
 
 
