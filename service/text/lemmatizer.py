@@ -7,7 +7,7 @@ weights (`training.models.lemma_weights`).
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, Self
 
@@ -27,6 +27,7 @@ CASINGS: dict[str, Callable[[str], str]] = {
 IRREGULAR = "="
 JOINED = "joined"  # the rule that "12,000" is 12000
 _LABEL = re.compile(rf"({'|'.join(CASINGS)})(?:\|start-(\d+)\+([^|]*))?(?:\|end-(\d+)\+(.*))?", re.DOTALL)
+_STRETCHED = re.compile(r"([^\W\d_A-ZÀ-Þ])\1{2,}")  # a letter that is no capital, three times or more
 LEMMA = "lemma"  # a tagger's head of lemma rules
 Features = dict[str, float]  # name -> value
 
@@ -156,8 +157,16 @@ class Lemmatizer:
         return self.choose(form, upos, rules, odds) if found is None else found
 
     def find(self, form: str, upos: str, tag: str) -> str | None:
-        """Returns the lemma of a word by the dictionary; None if it lacks the word with these tags."""
+        """Returns the lemma of a word by the dictionary; None if it lacks the word with these tags.
+
+        A stretched word that it lacks, such as "soooo" or "goood", has the lemma of the word that is meant.
+        """
         form = normalize_form(form)
+        return self._find(form, upos, tag) or next(
+            filter(None, (self._find(meant, upos, tag) for meant in _unstretched(form))), None
+        )
+
+    def _find(self, form: str, upos: str, tag: str) -> str | None:
         found = self._dictionary.get((upos, tag), {}).get(form)
         return found or self._dictionary.get((upos, ANY_TAG), {}).get(form.lower())
 
@@ -268,6 +277,16 @@ def casing(text: str) -> str:
     if text[1:] == lower[1:]:
         return FIRST
     return UPPER if text == text.upper() else MIXED
+
+
+def _unstretched(form: str) -> Iterator[str]:
+    """Yields a word with two letters, then with one, wherever it has the same three times or more.
+
+    Capitals stay ("XVIIIe"), and so does a word of one letter alone ("www").
+    """
+    if _STRETCHED.search(form) and len(set(form)) > 1:
+        yield _STRETCHED.sub(r"\1\1", form)
+        yield _STRETCHED.sub(r"\1", form)
 
 
 def _digest(upos: str, form: str) -> bytes:

@@ -63,6 +63,17 @@ def test_the_dictionary_is_before_the_lexicon_and_that_before_rules() -> None:
     assert learned().lemma("boxes", "NOUN", "NN", [S]) == "boxe", "and with the tag that it has there"
 
 
+def test_a_stretched_word_has_the_lemma_of_the_word_that_is_meant() -> None:
+    adverb, noun = ("ADV", "RB"), ("NOUN", "NN")
+    words = [("so", *adverb), ("too", *adverb), ("comment", *noun), ("ww", *noun), ("XVIIe", *noun), ("sooo", *noun)]
+    lemmatizer = learn_lemmatizer([(TaggedWord(*word), word[0]) for word in words], LABELS)
+    stretched = [("soooo", adverb), ("Soooo", adverb), ("tooo", adverb), ("commment", noun)]
+    assert [lemmatizer.find(form, *tags) for form, tags in stretched] == ["so", None, "too", "comment"]
+    others = [("www", noun), ("XVIIIe", noun), ("comment", adverb), ("soon", adverb), ("cooom", noun)]
+    assert [lemmatizer.find(form, *tags) for form, tags in others] == [None] * 5
+    assert lemmatizer.find("sooo", *noun) == "sooo", "a word of the treebank is as it is there"
+
+
 def test_words_of_a_part_of_speech_are_told_apart_by_xpos_or_else_by_features() -> None:
     features = ("_", "Number=Plur")
     assert finer_column({"upos": ("NOUN", "VERB"), "xpos": ("NN", "NNS"), "feats": features}) == "xpos"
