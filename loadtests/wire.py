@@ -19,6 +19,7 @@ class Exchange:
     complete: int = 0  # answers that came whole
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)  # of all answers, names in lower case
     closed: bool = False  # the service closed the connection
+    says_close: bool = False  # the last answer has "Connection: close"
     malformed: str = ""  # why what came back is not HTTP
     received: int = 0  # bytes
 
@@ -51,6 +52,7 @@ class Reader:
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
+        self.exchange.says_close = not self._parser.should_keep_alive()
         self.exchange.complete += self._parser.get_status_code() >= 200
 
 

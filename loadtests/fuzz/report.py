@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from loadtests.fuzz.play import Outcome
 from loadtests.neighbour import Sample
+from loadtests.wire import Exchange
 
 MOST_SECONDS = 0.25  # that the neighbour may wait
 MOST_SUSPECTS = 8  # cases that are shown for a wait
@@ -21,10 +22,18 @@ def fault_of(outcome: Outcome) -> str | None:
         return f"the answer is not HTTP: {seen.malformed}"
     if wrong := [status for status in seen.statuses if status >= 500 and status not in ALLOWED]:
         return f"answered {wrong[0]}"
-    if outcome.case.must_answer and seen.complete < outcome.case.answers:
+    if outcome.case.must_answer and seen.complete < outcome.case.answers and not _ended(seen):
         how = "the connection was closed" if seen.closed else f"nothing more came in {outcome.case.seconds:g} s"
         return f"{seen.complete} of {outcome.case.answers} answers came whole, then {how}"
     return None
+
+
+def _ended(seen: Exchange) -> bool:
+    """Returns whether the last answer came whole and said that the connection ends, so that the rest is sent anew.
+
+    The service does so where another process has fewer connections; a request that it cannot read has a 400.
+    """
+    return seen.closed and 0 < seen.complete == len(seen.statuses) and seen.says_close and seen.statuses[-1] != 400
 
 
 def stalls(samples: Iterable[Sample], outcomes: Sequence[Outcome]) -> list[str]:

@@ -23,6 +23,9 @@ def outcome(*statuses: int, must_answer: bool = True, answers: int = 1, began: f
         (outcome(200, 502, answers=2), "answered 502"),
         (outcome(), "0 of 1 answers came whole, then nothing"),
         (outcome(200, answers=2, closed=True), "1 of 2 answers came whole, then the connection was closed"),
+        (outcome(200, answers=2, closed=True, says_close=True), None),
+        (outcome(400, answers=2, closed=True, says_close=True), "1 of 2 answers came whole"),
+        (outcome(answers=2, closed=True, says_close=True), "0 of 2 answers came whole"),
         (outcome(200, malformed="bad"), "not HTTP: bad"),
     ],
 )
