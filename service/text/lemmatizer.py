@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 import msgspec
 import numpy as np
 
-from service.text.normalization import are_normal, normalize_each, normalize_form
+from service.text.normalization import SUBSTITUTES, are_normal, normalize_each, normalize_form
 from service.text.packed_words import unpacked
 
 LOWER, KEEP, FIRST, UPPER, MIXED = "lower", "keep", "first", "upper", "mixed"
@@ -28,6 +28,7 @@ IRREGULAR = "="
 JOINED = "joined"  # the rule that "12,000" is 12000
 _LABEL = re.compile(rf"({'|'.join(CASINGS)})(?:\|start-(\d+)\+([^|]*))?(?:\|end-(\d+)\+(.*))?", re.DOTALL)
 _STRETCHED = re.compile(r"([^\W\d_A-ZÀ-Þ])\1{2,}")  # a letter that is no capital, three times or more
+_KEYBOARD = str.maketrans(SUBSTITUTES)
 LEMMA = "lemma"  # a tagger's head of lemma rules
 Features = dict[str, float]  # name -> value
 
@@ -159,12 +160,12 @@ class Lemmatizer:
     def find(self, form: str, upos: str, tag: str) -> str | None:
         """Returns the lemma of a word by the dictionary; None if it lacks the word with these tags.
 
-        A stretched word that it lacks, such as "soooo" or "goood", has the lemma of the word that is meant.
+        A word that it lacks as it is written may be there in other characters, see `_other_spellings`.
         """
         form = normalize_form(form)
-        return self._find(form, upos, tag) or next(
-            filter(None, (self._find(meant, upos, tag) for meant in _unstretched(form))), None
-        )
+        if (found := self._find(form, upos, tag)) is not None:
+            return found
+        return next(filter(None, (self._find(other, upos, tag) for other in _other_spellings(form))), None)
 
     def _find(self, form: str, upos: str, tag: str) -> str | None:
         found = self._dictionary.get((upos, tag), {}).get(form)
@@ -279,11 +280,19 @@ def casing(text: str) -> str:
     return UPPER if text == text.upper() else MIXED
 
 
-def _unstretched(form: str) -> Iterator[str]:
-    """Yields a word with two letters, then with one, wherever it has the same three times or more.
+def _other_spellings(form: str) -> Iterator[str]:
+    """Yields how else a word may be written.
 
-    Capitals stay ("XVIIIe"), and so does a word of one letter alone ("www").
+    With the quotes and dashes of a keyboard; a word in lower case or in capitals with a capital at its start, or in
+    lower case; a stretched word, such as "soooo" or "commment", with two letters, then with one, wherever it has the
+    same three times or more, but for capitals ("XVIIIe") and words of one letter alone ("www").
     """
+    yield form.translate(_KEYBOARD)
+    written = casing(form)
+    if written in (LOWER, UPPER):
+        yield CASINGS[FIRST](form)
+    if written == UPPER:
+        yield form.lower()
     if _STRETCHED.search(form) and len(set(form)) > 1:
         yield _STRETCHED.sub(r"\1\1", form)
         yield _STRETCHED.sub(r"\1", form)

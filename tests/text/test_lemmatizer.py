@@ -63,15 +63,25 @@ def test_the_dictionary_is_before_the_lexicon_and_that_before_rules() -> None:
     assert learned().lemma("boxes", "NOUN", "NN", [S]) == "boxe", "and with the tag that it has there"
 
 
-def test_a_stretched_word_has_the_lemma_of_the_word_that_is_meant() -> None:
-    adverb, noun = ("ADV", "RB"), ("NOUN", "NN")
-    words = [("so", *adverb), ("too", *adverb), ("comment", *noun), ("ww", *noun), ("XVIIe", *noun), ("sooo", *noun)]
-    lemmatizer = learn_lemmatizer([(TaggedWord(*word), word[0]) for word in words], LABELS)
-    stretched = [("soooo", adverb), ("Soooo", adverb), ("tooo", adverb), ("commment", noun)]
-    assert [lemmatizer.find(form, *tags) for form, tags in stretched] == ["so", None, "too", "comment"]
-    others = [("www", noun), ("XVIIIe", noun), ("comment", adverb), ("soon", adverb), ("cooom", noun)]
-    assert [lemmatizer.find(form, *tags) for form, tags in others] == [None] * 5
-    assert lemmatizer.find("sooo", *noun) == "sooo", "a word of the treebank is as it is there"
+@pytest.mark.parametrize(
+    ("form", "upos", "lemma"),
+    [
+        ("soooo", "ADV", "so"),
+        ("tooo", "ADV", "too"),
+        ("commment", "NOUN", "comment"),
+        ("sooo", "NOUN", "sooo"),  # as it is in the treebank
+        ("haus", "NOUN", "Haus"),
+        ("HAUS", "NOUN", "Haus"),
+        ("COMMENT", "NOUN", "comment"),
+        ("”", "PUNCT", '"'),
+        *((form, "NOUN", None) for form in ("www", "XVIIIe", "cooom", "Comment", "so")),
+        *((form, "ADV", None) for form in ("comment", "Soooo", "soon")),
+    ],
+)
+def test_a_word_that_the_dictionary_lacks_may_be_there_in_other_characters(form, upos, lemma) -> None:
+    forms = {"ADV": ("so", "too"), "NOUN": ("comment", "ww", "XVIIe", "sooo", "Haus"), "PUNCT": ('"',)}
+    words = [(TaggedWord(form, upos, "_"), form) for upos, of_upos in forms.items() for form in of_upos]
+    assert learn_lemmatizer(words, LABELS).find(form, upos, "_") == lemma
 
 
 def test_words_of_a_part_of_speech_are_told_apart_by_xpos_or_else_by_features() -> None:

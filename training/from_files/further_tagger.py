@@ -33,8 +33,7 @@ from training.from_files.splits import divided
 from training.metrics.predictions import Predictions
 from training.metrics.scores import LEMMA_RULES, percent, percentages
 from training.models.tagger import TaggerSizes
-from training.recipes import TAUGHT, load_recipe
-from training.recipes._taught_taggers import TaughtTaggingRecipe
+from training.recipes import load_recipe, recipe_names
 from training.run.versions import load_endpoint
 from training.tasks.base import Predict, predict_all
 from training.tasks.lemma_labels import words_with_lemmas
@@ -176,8 +175,8 @@ def _on_its_corpus(base: BaseVersion, options: Options) -> ContinuedTagging:
 
     Of the features that train has most often, those that the version lacks take the place of others.
     """
-    made = load_recipe(base.manifest.recipe) if base.manifest.recipe in TAUGHT else None
-    if not isinstance(made, TaughtTaggingRecipe):
+    made = load_recipe(base.manifest.recipe) if base.manifest.recipe in recipe_names() else None
+    if not isinstance(made, TaggingRecipe):
         raise ConfigurationError(f"--from {options.base} without --data; right: --data FILE, with corrections")
     splits, sources = made.parts()
     limits = f"{made.limits} Goes on from {base.name}, which has learned from the teacher."

@@ -1,12 +1,11 @@
 """Taggers of further languages, taught by a multilingual transformer that labels sentences to read aloud."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from service.artifact.manifest import DataSource
 from service.text.languages import tokenizer_name
-from service.text.vocabulary import Vocabulary
-from training.data import corpora, dutch, genders, german, lexical, lexicon, swedish, treebank
+from training.data import corpora, danish, dutch, genders, german, lexical, lexicon, swedish, treebank
 from training.data.catalogue import CORPORA
 from training.data.related import COLUMNS, Convention
 from training.data.splits import without_overlap
@@ -14,7 +13,7 @@ from training.data.treebank import NOTHING, Tree
 from training.models.segmenter import SENTENCES, TOKENS
 from training.models.tagger import TaggerSizes
 from training.tasks.recipe import TeacherSettings
-from training.tasks.tagging import Tagging, TaggingRecipe
+from training.tasks.tagging import TaggingRecipe
 
 TOGETHER = ("ancora", "bosque", "ddt", "gsd_de", "gsd_fr", "lassysmall", "markit", "sequoia", "talbanken")
 TUNED = (
@@ -40,14 +39,12 @@ class TaughtTaggingRecipe(TaggingRecipe):
         of_dev: sentences at the start of dev that are learned from, where train is mapped; dev is the rest. Features
             that words have wherever they stand are corrected by them in train (`training.data.lexical`).
         native: how often each of them, and of the sentences of `related`, is read in an epoch.
-        corrected: whether train is corrected by `training.data.german` or `swedish`.
+        corrected: whether train is corrected by `training.data.danish`, `german` or `swedish`.
         expressions: the corpus of an older version of the treebank, which says which words of train are a fixed
             expression or a name (`training.data.dutch`).
         related: the corpus of another treebank of the language, which is learned from as far as this one could have its
             tags (`training.data.related`).
         related_columns: what is learned from it.
-        written: how often each sentence of the parts of the treebank that was written for this project is read in an
-            epoch.
     """
 
     of_dev: int = 0
@@ -56,19 +53,9 @@ class TaughtTaggingRecipe(TaggingRecipe):
     expressions: str = ""
     related: str = ""
     related_columns: tuple[str, ...] = COLUMNS
-    written: Mapping[str, int] = field(default_factory=dict)
-
-    def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> Tagging:
-        splits, sources = self.parts(measured=bool(vocabularies))
-        return Tagging(self, splits, sources, vocabularies)
 
     def parts(self, *, measured: bool = False) -> tuple[dict[str, list[Tree]], tuple[DataSource, ...]]:
-        """Returns train, dev and test, and where they are from.
-
-        Args:
-            measured: whether a version is only measured. It has its labels, so that train is not corrected, which takes
-                a lexicon, and other treebanks are not read.
-        """
+        """As of other taggers; of a version that is measured, train is not corrected, which takes a lexicon."""
         read = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
         splits, _ = without_overlap(read, lambda tree: tree.forms)
         sources = corpora.sources(self.corpus)
@@ -77,8 +64,8 @@ class TaughtTaggingRecipe(TaggingRecipe):
             splits["train"] = lexical.corrected(splits["train"], learned)
         learned *= self.native
         if self.corrected and not measured:
-            splits["train"], source = CORRECTED[self.language](splits["train"], learned)
-            sources = (*sources, source)
+            splits["train"], further = CORRECTED[self.language](splits["train"], learned)
+            sources = (*sources, *further)
         if self.expressions and not measured:
             splits["train"] = dutch.marked(splits["train"], [corpora.read(self.expressions, "train")])
             sources = (*sources, *corpora.sources(self.expressions))
@@ -87,9 +74,9 @@ class TaughtTaggingRecipe(TaggingRecipe):
             splits["train"] += self._compatible(splits) * self.native
             sources = (*sources, *corpora.sources(self.related))
         if not measured:
-            for part, times in self.written.items():
-                splits["train"] += list(treebank.read(corpora.read(f"written_{self.language}", part))) * times
-                sources = (*sources, *corpora.sources(f"written_{self.language}/{part}"))
+            written, further = self.written_sentences()
+            splits["train"] += written
+            sources = (*sources, *further)
         return {split: [_without_xpos(tree) for tree in trees] for split, trees in splits.items()}, sources
 
     def _compatible(self, splits: Mapping[str, Sequence[Tree]]) -> list[Tree]:
@@ -102,17 +89,24 @@ class TaughtTaggingRecipe(TaggingRecipe):
         return Convention(splits["train"]).compatible(others, self.related_columns)
 
 
-def _german(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], DataSource]:
+Corrected = tuple[list[Tree], tuple[DataSource, ...]]
+
+
+def _danish(train: Sequence[Tree], native: Sequence[Tree]) -> Corrected:
+    return danish.corrected(train), ()
+
+
+def _german(train: Sequence[Tree], native: Sequence[Tree]) -> Corrected:
     words = genders.lexicon()
-    return german.corrected(train, native, words), words.source
+    return german.corrected(train, native, words), (words.source,)
 
 
-def _swedish(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], DataSource]:
+def _swedish(train: Sequence[Tree], native: Sequence[Tree]) -> Corrected:
     lemmas, source = lexicon.forms_of_spacy("sv")
-    return swedish.corrected(train, lemmas), source
+    return swedish.corrected(train, lemmas), (source,)
 
 
-CORRECTED = {"de": _german, "sv": _swedish}
+CORRECTED = {"da": _danish, "de": _german, "sv": _swedish}
 
 
 def _without_xpos(tree: Tree) -> Tree:
@@ -197,6 +191,7 @@ RECIPES = {
             "99.23 % of UPOS, 99.32 of features, 100.00 of lemmas",
             of_dev=451,
             native=3,
+            corrected=True,
         ),
         _recipe(
             "de",

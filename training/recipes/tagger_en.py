@@ -24,6 +24,7 @@ recipe = TaggingRecipe(
         count=3, unlabelled_tokens=6_600_000, further_text=("masc", "goemotions", "common_voice", "dialogue")
     ),
     distillation_tokens=1_100_000,
+    written={"everyday": 5, "prose": 3},
     word_count=5,
     batch_tokens=800,
     learning_rate=2.3e-3,

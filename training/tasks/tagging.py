@@ -76,6 +76,8 @@ class TaggingRecipe(Recipe):
         restyled_text: the share of the distillation set's sentences that each epoch reads so and not as they are, with
             the teacher's answers to the sentence as it is.
         chosen_by: the metric on dev that selects the best epoch.
+        written: how often each sentence of the parts of the treebank that was written for this project in this language
+            is read in an epoch.
         common_sizes: whether the model is exported with the sizes of `training.models.common_sizes`, so that a service
             compiles it together with others; further labels than these, the rarest, are not learned.
     """
@@ -94,12 +96,37 @@ class TaggingRecipe(Recipe):
     lemminflect: bool = False
     spacy_lemmas: bool = False
     distillation_tokens: int = 0
+    written: Mapping[str, int] = field(default_factory=dict)
     common_sizes: bool = False
     sizes: Any = field(default_factory=TaggerSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Tagging":
+        splits, sources = self.parts(measured=bool(vocabularies))
+        return Tagging(self, splits, sources, vocabularies)
+
+    def parts(self, *, measured: bool = False) -> tuple[dict[str, list[treebank.Tree]], tuple[DataSource, ...]]:
+        """Returns train, dev and test, and where they are from.
+
+        Args:
+            measured: whether a version is only measured: what it has learned from beside its treebank is not read.
+        """
         splits = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
-        return Tagging(self, splits, corpora.sources(self.corpus), vocabularies)
+        sources = corpora.sources(self.corpus)
+        if not measured:
+            written, further = self.written_sentences()
+            splits["train"] += written
+            sources = (*sources, *further)
+        return splits, sources
+
+    def written_sentences(self) -> tuple[list[treebank.Tree], tuple[DataSource, ...]]:
+        """Returns the sentences that were written for this project, as often as they are read, and their origin."""
+        corpus = f"written_{self.language}"
+        trees = [
+            tree
+            for part, times in self.written.items()
+            for tree in list(treebank.read(corpora.read(corpus, part))) * times
+        ]
+        return trees, tuple(source for part in self.written for source in corpora.sources(f"{corpus}/{part}"))
 
 
 class Tagging(ServedTask):

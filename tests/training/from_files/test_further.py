@@ -101,6 +101,25 @@ def test_a_tagger_goes_on_with_its_corpus_and_with_features_that_it_lacks(monkey
     assert (heads[0][:, place] == heads[1][:, labels.index("Degree=Pos")]).all(), "it starts as what it is most like"
 
 
+def test_the_english_tagger_goes_on_with_its_treebank_and_the_sentences_that_were_written(monkeypatch):
+    rows = {
+        ("ewt", "train"): [0, 1, 2],
+        ("ewt", "dev"): [3],
+        ("ewt", "test"): [4],
+        ("written_en", "everyday"): [5],
+        ("written_en", "prose"): [6],
+    }
+    monkeypatch.setattr(corpora, "read", lambda *part: conllu(map(sentence, rows[part])))
+    monkeypatch.setattr(corpora, "sources", lambda corpus: (SOURCE.model_copy(update={"name": corpus}),))
+    options = Options(name="tagger-en", language="en", files={}, base="tagger-en")
+    task = read_task(options, STORE, Console(quiet=True))
+    own, written = BaseVersion(STORE, "tagger-en", "tag"), task.recipe.written
+    expected = [0, 1, 2, *[5] * written["everyday"], *[6] * written["prose"]]
+    assert [example.source for example in task.examples("train")] == [sentence(i).forms for i in expected]
+    assert task.labels["xpos"] == own.manifest.labels["xpos"]
+    assert [source.name for source in task.data[-2:]] == ["written_en/everyday", "written_en/prose"]
+
+
 def test_features_of_corrections_take_the_place_of_the_rarest_that_these_have_not():
     assert with_new(tuple("abcdefgh"), tuple("hxbyz")) == tuple("xyabcdeh")
     assert with_new(tuple("xyabcdeh"), tuple("z")) == tuple("zxyabcde"), "none that earlier corrections brought"
