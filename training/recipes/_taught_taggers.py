@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from service.artifact.manifest import DataSource
 from service.text.languages import tokenizer_name
-from training.data import corpora, danish, dutch, genders, german, lexical, lexicon, swedish, treebank
+from training.data import corpora, danish, dutch, genders, german, german_clauses, lexical, lexicon, swedish, treebank
 from training.data.catalogue import CORPORA
 from training.data.related import COLUMNS, Convention
 from training.data.splits import without_overlap
@@ -98,7 +98,7 @@ def _danish(train: Sequence[Tree], native: Sequence[Tree]) -> Corrected:
 
 def _german(train: Sequence[Tree], native: Sequence[Tree]) -> Corrected:
     words = genders.lexicon()
-    return german.corrected(train, native, words), (words.source,)
+    return german_clauses.corrected(german.corrected(train, native, words)), (words.source,)
 
 
 def _swedish(train: Sequence[Tree], native: Sequence[Tree]) -> Corrected:
