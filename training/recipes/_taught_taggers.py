@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from service.artifact.manifest import DataSource
 from service.text.languages import tokenizer_name
-from training.data import corpora, danish, dutch, genders, german, german_clauses, lexical, lexicon, swedish, treebank
+from training.data import corpora, dutch, genders, german, german_clauses, lexical, lexicon, swedish, treebank
 from training.data.catalogue import CORPORA
 from training.data.related import COLUMNS, Convention
 from training.data.splits import without_overlap
@@ -39,7 +39,7 @@ class TaughtTaggingRecipe(TaggingRecipe):
         of_dev: sentences at the start of dev that are learned from, where train is mapped; dev is the rest. Features
             that words have wherever they stand are corrected by them in train (`training.data.lexical`).
         native: how often each of them, and of the sentences of `related`, is read in an epoch.
-        corrected: whether train is corrected by `training.data.danish`, `german` or `swedish`.
+        corrected: whether train is corrected by `training.data.german` and `german_clauses`, or `swedish`.
         expressions: the corpus of an older version of the treebank, which says which words of train are a fixed
             expression or a name (`training.data.dutch`).
         related: the corpus of another treebank of the language, which is learned from as far as this one could have its
@@ -64,8 +64,8 @@ class TaughtTaggingRecipe(TaggingRecipe):
             splits["train"] = lexical.corrected(splits["train"], learned)
         learned *= self.native
         if self.corrected and not measured:
-            splits["train"], further = CORRECTED[self.language](splits["train"], learned)
-            sources = (*sources, *further)
+            splits["train"], source = CORRECTED[self.language](splits["train"], learned)
+            sources = (*sources, source)
         if self.expressions and not measured:
             splits["train"] = dutch.marked(splits["train"], [corpora.read(self.expressions, "train")])
             sources = (*sources, *corpora.sources(self.expressions))
@@ -89,24 +89,17 @@ class TaughtTaggingRecipe(TaggingRecipe):
         return Convention(splits["train"]).compatible(others, self.related_columns)
 
 
-Corrected = tuple[list[Tree], tuple[DataSource, ...]]
-
-
-def _danish(train: Sequence[Tree], native: Sequence[Tree]) -> Corrected:
-    return danish.corrected(train), ()
-
-
-def _german(train: Sequence[Tree], native: Sequence[Tree]) -> Corrected:
+def _german(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], DataSource]:
     words = genders.lexicon()
-    return german_clauses.corrected(german.corrected(train, native, words)), (words.source,)
+    return german_clauses.corrected(german.corrected(train, native, words)), words.source
 
 
-def _swedish(train: Sequence[Tree], native: Sequence[Tree]) -> Corrected:
+def _swedish(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], DataSource]:
     lemmas, source = lexicon.forms_of_spacy("sv")
-    return swedish.corrected(train, lemmas), (source,)
+    return swedish.corrected(train, lemmas), source
 
 
-CORRECTED = {"da": _danish, "de": _german, "sv": _swedish}
+CORRECTED = {"de": _german, "sv": _swedish}
 
 
 def _without_xpos(tree: Tree) -> Tree:
@@ -191,7 +184,6 @@ RECIPES = {
             "99.23 % of UPOS, 99.32 of features, 100.00 of lemmas",
             of_dev=451,
             native=3,
-            corrected=True,
         ),
         _recipe(
             "de",
