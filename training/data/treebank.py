@@ -129,7 +129,7 @@ def _has_space_after(line: str) -> bool:
 
 def attributes(word: Word) -> dict[str, str]:
     """Returns the features of a word by their names."""
-    return {} if word.feats in (NOTHING, UNLABELLED) else dict(one.split("=", 1) for one in word.feats.split("|"))
+    return {} if word.feats == NOTHING else dict(one.split("=", 1) for one in word.feats.split("|"))
 
 
 def with_attributes(word: Word, attributes: Mapping[str, str]) -> Word:

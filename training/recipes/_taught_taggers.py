@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from service.artifact.manifest import DataSource
 from service.text.languages import tokenizer_name
-from training.data import corpora, dutch, genders, german, german_clauses, lexical, lexicon, swedish, treebank
+from training.data import corpora, dutch, genders, german, lexical, lexicon, swedish, treebank
 from training.data.catalogue import CORPORA
 from training.data.related import COLUMNS, Convention
 from training.data.splits import without_overlap
@@ -39,7 +39,7 @@ class TaughtTaggingRecipe(TaggingRecipe):
         of_dev: sentences at the start of dev that are learned from, where train is mapped; dev is the rest. Features
             that words have wherever they stand are corrected by them in train (`training.data.lexical`).
         native: how often each of them, and of the sentences of `related`, is read in an epoch.
-        corrected: whether train is corrected by `training.data.german` and `german_clauses`, or `swedish`.
+        corrected: whether train is corrected by `training.data.german` or `swedish`.
         expressions: the corpus of an older version of the treebank, which says which words of train are a fixed
             expression or a name (`training.data.dutch`).
         related: the corpus of another treebank of the language, which is learned from as far as this one could have its
@@ -91,7 +91,7 @@ class TaughtTaggingRecipe(TaggingRecipe):
 
 def _german(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], DataSource]:
     words = genders.lexicon()
-    return german_clauses.corrected(german.corrected(train, native, words)), words.source
+    return german.corrected(train, native, words), words.source
 
 
 def _swedish(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], DataSource]:
