@@ -27,6 +27,7 @@ CASINGS: dict[str, Callable[[str], str]] = {
 IRREGULAR = "="
 JOINED = "joined"  # the rule that "12,000" is 12000
 _LABEL = re.compile(rf"({'|'.join(CASINGS)})(?:\|start-(\d+)\+([^|]*))?(?:\|end-(\d+)\+(.*))?", re.DOTALL)
+LONGEST = 60  # characters of a word that is looked up in other spellings
 _STRETCHED = re.compile(r"([^\W\d_A-ZÀ-Þ])\1{2,}")  # a letter that is no capital, three times or more
 _KEYBOARD = str.maketrans(SUBSTITUTES)
 LEMMA = "lemma"  # a tagger's head of lemma rules
@@ -287,6 +288,8 @@ def _other_spellings(form: str) -> Iterator[str]:
     lower case; a stretched word, such as "soooo" or "commment", with two letters, then with one, wherever it has the
     same three times or more, but for capitals ("XVIIIe") and words of one letter alone ("www").
     """
+    if len(form) > LONGEST:
+        return
     yield form.translate(_KEYBOARD)
     written = casing(form)
     if written in (LOWER, UPPER):

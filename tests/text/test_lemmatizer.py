@@ -75,7 +75,7 @@ def test_the_dictionary_is_before_the_lexicon_and_that_before_rules() -> None:
         ("COMMENT", "NOUN", "comment"),
         ("”", "PUNCT", '"'),
         *((form, "NOUN", None) for form in ("www", "XVIIIe", "cooom", "Comment", "so")),
-        *((form, "ADV", None) for form in ("comment", "Soooo", "soon")),
+        *((form, "ADV", None) for form in ("comment", "Soooo", "soon", "s" + 60 * "o")),
     ],
 )
 def test_a_word_that_the_dictionary_lacks_may_be_there_in_other_characters(form, upos, lemma) -> None:

@@ -120,7 +120,7 @@ def test_the_commands_of_the_page_do_what_it_says(run, store, capsys, monkeypatc
         done.append((program, arguments))
     assert len(done) == len([line for line in COMMANDS if "tagwerk" in line.split("/")[0]])
     newest = {name: max(int(path.name) for path in (store / name).iterdir()) for name in ("tagger-en", "sentiment-en")}
-    assert newest == {"tagger-en": 15, "sentiment-en": 11}
+    assert newest == {"tagger-en": 17, "sentiment-en": 11}
     old, new = (read_manifest(store / "tagger-en" / version) for version in ("16", "17"))
     assert new.data[-1].name == "plain.txt"
     assert (new.labels, new.length_buckets) == (old.labels, old.length_buckets)
