@@ -103,6 +103,9 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         return Supervisor(settings, open_socket(settings.host, settings.port)).run()
 
     gc.disable()  # a fifth of what the imports take; server processes enable it
+    from service.text.spacy_subset import import_without_commands
+
+    import_without_commands()
     from service.process.fork_server import Inherited
     from service.process.server_process import run_fork_server
 

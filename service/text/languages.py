@@ -1,10 +1,11 @@
 """Makes tokenizers by their names in manifests: "spacy-" and the language, such as "spacy-fr"."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
+from itertools import groupby
 
 from spacy.lang import char_classes
 from spacy.util import get_lang_class
@@ -63,13 +64,22 @@ def _european_letters() -> Iterator[None]:
     """Leaves out the letters of other scripts in the patterns of a language that spaCy imports in the block.
 
     French words with hyphens are matched by 83 patterns. With 105,000 letters, most of them Chinese and Korean, in each
-    of their classes, they take 2.5 s to compile.
+    of their classes, they take 2.5 s to compile, with ranges of European ones 0.3 s.
     """
     before = {name: getattr(char_classes, name) for name in ("ALPHA", "ALPHA_LOWER")}
     for name, letters in before.items():
-        setattr(char_classes, name, "".join(map(re.escape, filter(re.compile(f"[{letters}]").match, EUROPEAN))))
+        setattr(char_classes, name, _ranges(filter(re.compile(f"[{letters}]").match, EUROPEAN)))
     try:
         yield
     finally:
         for name, letters in before.items():
             setattr(char_classes, name, letters)
+
+
+def _ranges(letters: Iterable[str]) -> str:
+    """Returns sorted letters as the content of a class in a regular expression: "abcx" as "a-cx"."""
+    codes = enumerate(map(ord, letters))
+    groups = (list(group) for _, group in groupby(codes, lambda numbered: numbered[1] - numbered[0]))
+    return "".join(
+        chr(group[0][1]) if len(group) == 1 else f"{chr(group[0][1])}-{chr(group[-1][1])}" for group in groups
+    )
