@@ -75,13 +75,23 @@ class LemmaRule(NamedTuple):
         """Whether the lemma is the form, but for upper and lower case, or for commas."""
         return not (self.cut_start or self.put_start or self.cut_end or self.put_end)
 
+    @property
+    def _capitalizes(self) -> bool:
+        return len(self.put_start) == self.cut_start and self.put_start != self.put_start.lower()
+
     def apply(self, form: str) -> str | None:
-        """Returns the lemma; None if the form is too short, or has no letter, or is no number with commas."""
+        """Returns the lemma; None if the rule does not fit the form.
+
+        It does not if the form is too short, or has no letter, or is no number with commas, or begins with other letters
+        than those in whose place the rule puts as many with capitals: "americans" is American, "israelians" no Asraelian.
+        """
         if self.casing == JOINED:
             joined = form.replace(",", "")
             return joined if joined != form and joined.replace(".", "").isdecimal() else None
         text = form if self.casing == KEEP else form.lower()
         kept = text[self.cut_start : max(0, len(text) - self.cut_end)]
+        if self._capitalizes and text[: self.cut_start].lower() != self.put_start.lower():
+            return None
         if not kept or ((self.put_start or self.put_end) and not any(map(str.isalpha, kept))):
             return None
         return CASINGS[self.casing](f"{self.put_start}{kept}{self.put_end}")

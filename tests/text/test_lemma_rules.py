@@ -126,6 +126,11 @@ def test_a_rule_is_applied_to_other_forms(label: str, form: str, lemma: str | No
     assert rule.apply(form) == lemma
 
 
+def test_a_capital_at_the_start_is_put_in_place_of_its_own_letter_alone() -> None:
+    rule = parse_rule("keep|start-1+A|end-1+")
+    assert [rule.apply(form) for form in ("americans", "Americans", "israelians")] == ["American", "American", None]
+
+
 @pytest.mark.parametrize(
     ("form", "lemma"), [("12,000", "12000"), ("12000", None), ("a,b", None), (",", None), ("1,2a", None), ("½,1", None)]
 )
