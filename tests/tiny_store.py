@@ -25,7 +25,7 @@ def export_untrained(store: Path, *tasks: ServedTask) -> None:
     Services check the goldens of what they load: the exporter's own check, half of its time, is left out.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_check", lambda folder: None)
+        patch.setattr(export, "check_version", lambda folder: None)
         for task in tasks:
             keras.utils.set_random_seed(task.recipe.seed)
             export.export(task, task.network(), [], store)

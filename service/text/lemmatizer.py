@@ -1,32 +1,22 @@
 """The lemmas of tagged words: of the words of a treebank, of a lexicon, or by the rules that a tagger gives a word.
 
 Most words occur in the treebank with the same tags; the dictionary has their lemmas. Of others, the tagger says
-which rules may make their lemma (`LemmaRule`). The candidates are the lemmas by its most probable rules, and the one
-that a lexicon lists. Each has features, and the one with the highest sum of their weights is taken. Training learns the
-weights (`training.models.lemma_weights`).
+which rules may make their lemma (`lemma_rules`). The candidates are the lemmas by its most probable rules, and the one
+that a lexicon lists (`lemma_lexicon`). Each has features, and the one with the highest sum of their weights is taken.
+Training learns the weights (`training.models.lemma_weights`).
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from hashlib import blake2b
-from typing import NamedTuple, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Self
 
 import msgspec
 import numpy as np
 
+from service.text.lemma_lexicon import LemmaLexicon
+from service.text.lemma_rules import CASINGS, FIRST, LOWER, MIXED, UPPER, LemmaRule, casing, parse_rule
 from service.text.normalization import SUBSTITUTES, are_normal, normalize_each, normalize_form
-from service.text.packed_words import unpacked
 
-LOWER, KEEP, FIRST, UPPER, MIXED = "lower", "keep", "first", "upper", "mixed"
-CASINGS: dict[str, Callable[[str], str]] = {
-    LOWER: str.lower,
-    KEEP: str,  # the characters of the form as they are
-    FIRST: lambda text: text[:1].upper() + text[1:].lower(),
-    UPPER: str.upper,
-}
-IRREGULAR = "="
-JOINED = "joined"  # the rule that "12,000" is 12000
-_LABEL = re.compile(rf"({'|'.join(CASINGS)})(?:\|start-(\d+)\+([^|]*))?(?:\|end-(\d+)\+(.*))?", re.DOTALL)
 LONGEST = 60  # characters of a word that is looked up in other spellings
 _STRETCHED = re.compile(r"([^\W\d_A-ZÀ-Þ])\1{2,}")  # a letter that is no capital, three times or more
 _KEYBOARD = str.maketrans(SUBSTITUTES)
@@ -45,68 +35,6 @@ RULES_TRIED = len(RANKS)  # of a word, the most probable first
 NEXT_RULES = tuple(f"{LEMMA}_id_{rank}" for rank in range(2, RULES_TRIED + 1))  # outputs of a tagger's step
 SEPARATOR = "\t"  # between UPOS and the finer tag in the file
 ANY_TAG = "*"  # in place of the finer tag
-# UPOS -> label of a rule -> the forms whose lemma it makes, packed, or as a list in older versions
-Lexicon = Mapping[str, Mapping[str, str | Sequence[str]]]
-
-
-class LemmaRule(NamedTuple):
-    """How the lemma of a word is made of its form, so that a lemma is one more label of a word.
-
-    The casing of the lemma, or JOINED, which leaves out the commas of a number; and what is cut from and put to both
-    ends of the form, around the longest part that form and lemma have in common, as in UDPipe 2 (Straka, Straková and
-    Hajič 2019). Where they have nothing in common, the lemma itself is the rule, an irregular one.
-
-    Its label is "lower|start-2+un|end-1+y"; an end that stays is left out, and "first" is a casing alone.
-    """
-
-    casing: str
-    cut_start: int = 0
-    put_start: str = ""
-    cut_end: int = 0
-    put_end: str = ""
-
-    def __str__(self) -> str:
-        start = f"|start-{self.cut_start}+{self.put_start}" if self.cut_start or self.put_start else ""
-        end = f"|end-{self.cut_end}+{self.put_end}" if self.cut_end or self.put_end else ""
-        return f"{self.casing}{start}{end}"
-
-    @property
-    def keeps_characters(self) -> bool:
-        """Whether the lemma is the form, but for upper and lower case, or for commas."""
-        return not (self.cut_start or self.put_start or self.cut_end or self.put_end)
-
-    @property
-    def _capitalizes(self) -> bool:
-        return len(self.put_start) == self.cut_start and self.put_start != self.put_start.lower()
-
-    def apply(self, form: str) -> str | None:
-        """Returns the lemma; None if the rule does not fit the form.
-
-        It does not if the form is too short, or has no letter, or is no number with commas, or begins with other letters
-        than those in whose place the rule puts as many with capitals: "americans" is American, "israelians" no Asraelian.
-        """
-        if self.casing == JOINED:
-            joined = form.replace(",", "")
-            return joined if joined != form and joined.replace(".", "").isdecimal() else None
-        text = form if self.casing == KEEP else form.lower()
-        kept = text[self.cut_start : max(0, len(text) - self.cut_end)]
-        if self._capitalizes and text[: self.cut_start].lower() != self.put_start.lower():
-            return None
-        if not kept or ((self.put_start or self.put_end) and not any(map(str.isalpha, kept))):
-            return None
-        return CASINGS[self.casing](f"{self.put_start}{kept}{self.put_end}")
-
-
-def parse_rule(label: str) -> LemmaRule | str:
-    """Parses a label: returns its rule, or the lemma that an irregular one is. Raises ValueError."""
-    if label == JOINED:
-        return LemmaRule(JOINED)
-    if label.startswith(IRREGULAR):
-        return label.removeprefix(IRREGULAR)
-    if not (found := _LABEL.fullmatch(label)):
-        raise ValueError(f"no lemma rule is {label[:60]!r}; one is 'lower|end-3+y', 'first' or '=be'")
-    casing, cut_start, put_start, cut_end, put_end = found.groups(default="")
-    return LemmaRule(casing, int(cut_start or 0), put_start, int(cut_end or 0), put_end)
 
 
 class LemmaFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -227,47 +155,6 @@ class Lemmatizer:
         return rule.apply(form) if allowed else None
 
 
-class LemmaLexicon:
-    """Finds the lemma of a word as a part of speech: by a hash of each word, and the rule that makes its lemma.
-
-    A word takes 12 bytes; as strings, the 200 000 words of a lexicon of French took 40 MB in each process. That two of
-    so many words have the same hash of 64 bits has a probability of one in a billion.
-    """
-
-    def __init__(self, lexicon: Lexicon) -> None:
-        """Raises ValueError if a label is no rule, or forms are not packed as they should be."""
-        numbers: dict[str, int] = {}
-        digests: list[bytes] = []
-        rules: list[int] = []
-        for upos, by_rule in lexicon.items():
-            for label, forms in by_rule.items():
-                words = normalize_each(list(unpacked(forms)) if isinstance(forms, str) else forms)
-                digests += [_digest(upos, form) for form in words]
-                rules += [numbers.setdefault(label, len(numbers))] * len(words)
-        hashes = np.frombuffer(b"".join(digests), ">i8").astype(np.int64)
-        order = np.argsort(hashes, kind="stable")
-        self._hashes = hashes[order]
-        self._numbers = np.array(rules, np.int32)[order]
-        self._rules = [parse_rule(label) for label in numbers]
-
-    def find(self, form: str, upos: str) -> str | None:
-        """Returns the lemma of a form in its normal form; None if it is not listed as that part of speech.
-
-        Lexicons list auxiliaries as verbs.
-        """
-        found = self._find(form, upos)
-        return self._find(form, "VERB") if found is None and upos == "AUX" else found
-
-    def _find(self, form: str, upos: str) -> str | None:
-        lower = form.lower()
-        wanted = int.from_bytes(_digest(upos, lower), "big", signed=True)
-        place = int(self._hashes.searchsorted(wanted))
-        if place == len(self._hashes) or self._hashes[place] != wanted:
-            return None
-        rule = self._rules[self._numbers[place]]
-        return rule if isinstance(rule, str) else rule.apply(lower)
-
-
 def odds(probability: float) -> int:
     """Returns the logarithm of the odds of a probability, to the next integer, from -MOST_ODDS to MOST_ODDS.
 
@@ -279,16 +166,6 @@ def odds(probability: float) -> int:
 def total(features: Features, weights: Mapping[str, float]) -> float:
     """Returns the sum of weighted features; those that have no weight do not count."""
     return sum(weights.get(name, 0.0) * value for name, value in features.items())
-
-
-def casing(text: str) -> str:
-    """Returns how a word is written: "lower", "upper", "first" for a capital at its start alone, or "mixed"."""
-    lower = text.lower()
-    if text == lower:
-        return LOWER
-    if text[1:] == lower[1:]:
-        return FIRST
-    return UPPER if text == text.upper() else MIXED
 
 
 def _other_spellings(form: str) -> Iterator[str]:
@@ -309,11 +186,6 @@ def _other_spellings(form: str) -> Iterator[str]:
     if _STRETCHED.search(form) and len(set(form)) > 1:
         yield _STRETCHED.sub(r"\1\1", form)
         yield _STRETCHED.sub(r"\1", form)
-
-
-def _digest(upos: str, form: str) -> bytes:
-    """Returns 64 bits that are the same in every process, which a lexicon may be sent to; Python's `hash` differs."""
-    return blake2b(f"{upos} {form}".encode(), digest_size=8).digest()
 
 
 def _by_normal_form(lemmas: Mapping[str, str]) -> dict[str, str]:

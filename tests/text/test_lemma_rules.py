@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.text.lemmatizer import CASINGS, JOINED, LemmaRule, parse_rule
+from service.text.lemma_rules import CASINGS, JOINED, LemmaRule, parse_rule
 from training.models.lemmatizer import labels_of
 
 FORMS = st.one_of(
@@ -127,7 +127,7 @@ def test_a_rule_is_applied_to_other_forms(label: str, form: str, lemma: str | No
 
 
 def test_a_capital_at_the_start_is_put_in_place_of_its_own_letter_alone() -> None:
-    rule = parse_rule("keep|start-1+A|end-1+")
+    (rule,) = regular(["keep|start-1+A|end-1+"])
     assert [rule.apply(form) for form in ("americans", "Americans", "israelians")] == ["American", "American", None]
 
 

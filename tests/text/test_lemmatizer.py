@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.text.lemma_lexicon import LemmaLexicon
+from service.text.lemma_rules import casing
 from service.text.lemmatizer import (
     KNOWN,
     LISTED,
@@ -21,9 +23,7 @@ from service.text.lemmatizer import (
     RANKS,
     RULES_TRIED,
     LemmaFile,
-    LemmaLexicon,
     Lemmatizer,
-    casing,
     finer_column,
     odds,
 )

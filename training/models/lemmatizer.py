@@ -10,18 +10,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.text.lemmatizer import (
-    CASINGS,
-    IRREGULAR,
-    JOINED,
-    KEEP,
-    SEPARATOR,
-    LemmaFile,
-    LemmaRule,
-    Lemmatizer,
-    Lexicon,
-    parse_rule,
-)
+from service.text.lemma_lexicon import Lexicon
+from service.text.lemma_rules import CASINGS, IRREGULAR, JOINED, KEEP, LemmaRule, parse_rule
+from service.text.lemmatizer import SEPARATOR, LemmaFile, Lemmatizer
 from service.text.normalization import normalize_form
 from service.text.packed_words import packed
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from service.artifact.manifest import DataSource
 from service.text.languages import tokenizer_name
 from training.data import corpora, dutch, genders, german, lexical, lexicon, swedish, treebank
 from training.data.catalogue import CORPORA
@@ -13,7 +12,7 @@ from training.data.treebank import NOTHING, Tree
 from training.models.segmenter import SENTENCES, TOKENS
 from training.models.tagger import TaggerSizes
 from training.tasks.recipe import TeacherSettings
-from training.tasks.tagging import TaggingRecipe
+from training.tasks.tagging import Sources, TaggingRecipe
 
 TOGETHER = ("ancora", "bosque", "ddt", "gsd_de", "gsd_fr", "lassysmall", "markit", "sequoia", "talbanken")
 TUNED = (
@@ -27,6 +26,8 @@ MAPPED = (
     "so as well, {} agree with the treebank."
 )
 
+DUTCH = "nl"
+OLDER_DUTCH = "lassysmall_2017"  # the same sentences, with the relations that mark expressions and names
 WRITTEN = {"everyday": 15, "prose": 5}
 RELATED = "It has also learned from {}, as far as its own treebank could have the tags."
 
@@ -39,9 +40,7 @@ class TaughtTaggingRecipe(TaggingRecipe):
         of_dev: sentences at the start of dev that are learned from, where train is mapped; dev is the rest. Features
             that words have wherever they stand are corrected by them in train (`training.data.lexical`).
         native: how often each of them, and of the sentences of `related`, is read in an epoch.
-        corrected: whether train is corrected by `training.data.german` or `swedish`.
-        expressions: the corpus of an older version of the treebank, which says which words of train are a fixed
-            expression or a name (`training.data.dutch`).
+        corrected: whether train is corrected as CORRECTED says for the language.
         related: the corpus of another treebank of the language, which is learned from as far as this one could have its
             tags (`training.data.related`).
         related_columns: what is learned from it.
@@ -50,56 +49,61 @@ class TaughtTaggingRecipe(TaggingRecipe):
     of_dev: int = 0
     native: int = 1
     corrected: bool = False
-    expressions: str = ""
     related: str = ""
     related_columns: tuple[str, ...] = COLUMNS
 
-    def parts(self, *, measured: bool = False) -> tuple[dict[str, list[Tree]], tuple[DataSource, ...]]:
-        """As of other taggers; of a version that is measured, train is not corrected, which takes a lexicon."""
-        read = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
-        splits, _ = without_overlap(read, lambda tree: tree.forms)
-        sources = corpora.sources(self.corpus)
-        learned, splits["dev"] = splits["dev"][: self.of_dev], splits["dev"][self.of_dev :]
+    def parts(self, *, measured: bool = False) -> tuple[dict[str, list[Tree]], Sources]:
+        """As of other taggers, without XPOS."""
+        splits, sources = super().parts(measured=measured)
+        return {split: [_without_xpos(tree) for tree in trees] for split, trees in splits.items()}, sources
+
+    def prepared(self, splits: dict[str, list[Tree]], *, measured: bool) -> tuple[dict[str, list[Tree]], Sources]:
+        """Returns the parts, with what is learned from of dev and of the other treebank.
+
+        Of a version that is measured, train is not corrected, which takes a lexicon.
+        """
+        splits, _ = without_overlap(splits, lambda tree: tree.forms)
+        sources: Sources = ()
+        train, learned = splits["train"], splits["dev"][: self.of_dev]
+        splits["dev"] = splits["dev"][self.of_dev :]
         if learned and not measured:
-            splits["train"] = lexical.corrected(splits["train"], learned)
+            train = lexical.corrected(train, learned)
         learned *= self.native
         if self.corrected and not measured:
-            splits["train"], source = CORRECTED[self.language](splits["train"], learned)
-            sources = (*sources, source)
-        if self.expressions and not measured:
-            splits["train"] = dutch.marked(splits["train"], [corpora.read(self.expressions, "train")])
-            sources = (*sources, *corpora.sources(self.expressions))
-        splits["train"] += learned
+            train, sources = CORRECTED[self.language](train, learned)
+        splits["train"] = train + learned
         if self.related and not measured:
             splits["train"] += self._compatible(splits) * self.native
             sources = (*sources, *corpora.sources(self.related))
-        if not measured:
-            written, further = self.written_sentences()
-            splits["train"] += written
-            sources = (*sources, *further)
-        return {split: [_without_xpos(tree) for tree in trees] for split, trees in splits.items()}, sources
+        return splits, sources
 
     def _compatible(self, splits: Mapping[str, Sequence[Tree]]) -> list[Tree]:
         """Returns the sentences of the other treebank that dev and test lack, with the tags that are learned."""
         measured = {tree.forms for split in ("dev", "test") for tree in splits[split]}
         texts = [corpora.read(self.related, file) for file in CORPORA[self.related].files]
         others = [tree for text in texts for tree in treebank.read(text) if tree.forms not in measured]
-        if self.expressions:
+        if self.language == DUTCH:
             others = dutch.marked(others, texts)
         return Convention(splits["train"]).compatible(others, self.related_columns)
 
 
-def _german(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], DataSource]:
+def _german(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], Sources]:
     words = genders.lexicon()
-    return german.corrected(train, native, words), words.source
+    return german.corrected(train, native, words), (words.source,)
 
 
-def _swedish(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], DataSource]:
+def _dutch(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], Sources]:
+    return dutch.marked(train, [corpora.read(OLDER_DUTCH, "train")]), corpora.sources(OLDER_DUTCH)
+
+
+def _swedish(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree], Sources]:
     lemmas, source = lexicon.forms_of_spacy("sv")
-    return swedish.corrected(train, lemmas), source
+    return swedish.corrected(train, lemmas), (source,)
 
 
-CORRECTED = {"de": _german, "sv": _swedish}
+# What a train part that is mapped has otherwise than dev and test, by language: from train and the treebank's own
+# sentences, each as often as it is read, to train as corrected, and what that takes besides.
+CORRECTED = {"de": _german, DUTCH: _dutch, "sv": _swedish}
 
 
 def _without_xpos(tree: Tree) -> Tree:
@@ -115,7 +119,6 @@ def _recipe(
     of_dev: int = 0,
     native: int = 1,
     corrected: bool = False,
-    expressions: str = "",
     related: str = "",
     related_columns: tuple[str, ...] = COLUMNS,
     spacy_lemmas: bool = True,
@@ -133,7 +136,6 @@ def _recipe(
         of_dev=of_dev,
         native=native,
         corrected=corrected,
-        expressions=expressions,
         related=related,
         related_columns=related_columns,
         written=WRITTEN,
@@ -214,7 +216,7 @@ RECIPES = {
             "97.52 % of UPOS, 97.49 of features, 94.01 of lemmas",
             of_dev=1388,
             native=2,
-            expressions="lassysmall_2017",
+            corrected=True,
             related="alpino",
         ),
         _recipe("pt", "Portuguese", "bosque", "news of Portugal and Brazil", spacy_lemmas=False),

@@ -1,10 +1,8 @@
 """Exports a model version: SavedModel, vocabularies, goldens, model card and manifest, checked before the rename."""
 
-import json
 import platform
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,21 +13,15 @@ import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from service.artifact import manifest as artifact
-from service.artifact.manifest import CONFIDENCE_BINS, Golden, Manifest, Metric, Reference
+from service.artifact.manifest import CONFIDENCE_BINS, Manifest, Metric, Reference
 from service.backend.tensorflow_private import reproducible_names
-from service.errors import ArtifactError, quantity
 from service.text.vocabulary import PAD, UNK
-from training.data.dataset import Example, collate
 from training.run import version_folder
+from training.run.goldens import check_version, golden_of
 from training.run.loop import on_arrays
-from training.run.versions import load_endpoint
+from training.run.model_card import model_card
 from training.tasks.base import Predict, Recipe, ServedTask
 from training.tasks.parts import Part
-
-TOLERANCES: dict[artifact.Precision, float] = {  # between a golden and the exported model, absolute and relative
-    "float32": 1e-5,
-    "int8": 0.01,  # where tanh differs in its last digit, a state may be rounded to another integer
-}
 
 
 def export(task: ServedTask, model: keras.Model, metrics: Iterable[Metric], store: Path, command: str = "") -> Path:
@@ -50,7 +42,7 @@ def export(task: ServedTask, model: keras.Model, metrics: Iterable[Metric], stor
             version_folder.write_vocabulary(folder / f"{name}.json", vocabulary)
         if task.lemmatizer is not None:
             task.lemmatizer.write(folder / artifact.LEMMAS)
-        version_folder.write_goldens(folder, (_golden(task, model, example) for example in task.goldens()))
+        version_folder.write_goldens(folder, (golden_of(task, model, example) for example in task.goldens()))
         manifest = Manifest(
             name=recipe.name,
             version=version,
@@ -101,7 +93,7 @@ def export_again(task: ServedTask, model: keras.Model, folder: Path, measured: I
         if task.lemmatizer is not None:
             task.lemmatizer.write(new / artifact.LEMMAS)
         if (precision, _table(endpoints)) != (manifest.precision, _table(manifest.endpoints)):
-            version_folder.write_goldens(new, (_golden(task, model, example) for example in task.goldens()))
+            version_folder.write_goldens(new, (golden_of(task, model, example) for example in task.goldens()))
         found = {(metric.split, metric.name): metric for metric in (*manifest.metrics, *measured)}
         changes = {
             "version": version,
@@ -146,12 +138,12 @@ def _write_rest(task: ServedTask, model: keras.Model, folder: Path, manifest: Ma
         version_folder.write_segmenter(folder / artifact.SEGMENTER, task.segmenter)
     version_folder.write_reference(folder, reference(task, predict))
     _describe(task, folder, manifest)
-    _check(folder)
+    check_version(folder)
 
 
 def _describe(task: ServedTask, folder: Path, manifest: Manifest) -> None:
     """Writes the model card, and the manifest with the checksums of all files that are there."""
-    (folder / artifact.MODEL_CARD).write_text(_model_card(task, manifest), encoding="utf-8")
+    (folder / artifact.MODEL_CARD).write_text(model_card(task, manifest), encoding="utf-8")
     version_folder.write_manifest(folder, manifest.model_copy(update={"files": version_folder.checksums(folder)}))
 
 
@@ -236,101 +228,3 @@ def _signature(endpoint: artifact.Endpoint) -> dict[str, Any]:
         name: tf.TensorSpec([axis if isinstance(axis, int) else None for axis in spec.axes], spec.dtype, name=name)
         for name, spec in endpoint.inputs.items()
     }
-
-
-def _golden(task: ServedTask, model: keras.Model, example: Example) -> Golden:
-    """Computes the outputs of one example with Keras, eagerly and in a batch of its own."""
-    outputs = task.predict(model, collate([example]).inputs)
-    return Golden(
-        source=example.source,
-        inputs={name: array.tolist() for name, array in example.inputs.items()},
-        outputs={name: np.round(output.numpy()[0].astype(float), 6).tolist() for name, output in outputs.items()},
-    )
-
-
-def _check(folder: Path) -> None:
-    """Reads a version back as the service does, and compares its goldens, run one by one and, by XLA, as a batch."""
-    manifest = artifact.read_manifest(folder)
-    artifact.verify_files(folder, manifest)
-    artifact.read_vocabularies(folder, manifest)
-    name = manifest.endpoint_name
-    goldens = list(artifact.read_goldens(folder))
-    loaded = load_endpoint(folder, name)
-    for golden in goldens:
-        _compare([golden], loaded, manifest, "loaded back")
-    compiled = load_endpoint(folder, name, jit_compile=True)  # for each shape again: seconds
-    _compare(goldens, compiled, manifest, "compiled by XLA")
-
-
-def _compare(goldens: Sequence[Golden], predict: Predict, manifest: Manifest, what: str) -> None:
-    """Runs goldens as one batch. Raises ArtifactError if an output is not what training computed."""
-    inputs, tolerance = manifest.endpoint.inputs, TOLERANCES[manifest.precision]
-    examples = [
-        Example(
-            golden.source,
-            {n: np.array(golden.inputs[n], spec.dtype) for n, spec in inputs.items() if n in golden.inputs},
-        )
-        for golden in goldens
-    ]
-    outputs = predict(collate(examples).inputs)
-    for row, golden in enumerate(goldens):
-        for output, values in golden.outputs.items():
-            expected, computed = np.asarray(values), outputs[output][row]
-            if expected.ndim:
-                computed = computed[: len(expected)]  # without padding
-            if not np.allclose(computed, expected, rtol=tolerance, atol=tolerance):
-                raise ArtifactError(f"{manifest.name}, {what}, gives another {output} for {golden.source!r}")
-
-
-def _linked(address: str) -> str:
-    """Returns an address as Markdown has a link; other texts, such as "part of the project", as they are."""
-    return f"<{address}>" if "://" in address else address
-
-
-def _model_card(task: ServedTask, manifest: Manifest) -> str:
-    settings = json.dumps(asdict(task.recipe), indent=2, ensure_ascii=False)
-    data = "\n".join(f"- {d.name}, {d.licence}: {_linked(d.address)}, sha256 `{d.sha256}`" for d in manifest.data)
-    metrics = "\n".join(f"| {m.split} | {m.name} | {m.value:g} {m.unit} |" for m in manifest.metrics)
-    labels = "\n".join(f"- {name}: {quantity(len(labels), 'label')}" for name, labels in manifest.labels.items())
-    vocabularies = "\n".join(
-        f"- {name}: {len(vocabulary):,} ids{', lower case' if vocabulary.lowercase else ''}"
-        for name, vocabulary in task.vocabularies.items()
-    )
-    frameworks = ", ".join(f"{name} {version}" for name, version in manifest.frameworks.items())
-    also_read = " and what the teacher has read" if task.recipe.teacher else " alone"
-    return f"""# {manifest.name}, version {manifest.version}
-
-{manifest.description}. Language: {manifest.language}. Licence: {manifest.licence}. Products of states: \
-{manifest.precision}.
-
-## Figures
-
-| split | metric | value |
-| --- | --- | --- |
-{metrics}
-
-The epoch was chosen by {task.chosen_by} on dev; the run used the test split once, at its end.
-
-## Data
-
-{data}
-
-## Limits
-
-{task.recipe.limits}
-
-## How to make it again
-
-`{manifest.command}` with seed {manifest.seed}; {frameworks}.
-
-Vocabularies and labels, from the train split{also_read}:
-
-{vocabularies}
-{labels}
-
-Settings of the recipe:
-
-```json
-{settings}
-```
-"""

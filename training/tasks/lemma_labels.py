@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from service.text.lemmatizer import ANY_TAG, CASINGS, IRREGULAR, LOWER, RULES_TRIED
+from service.text.lemma_rules import CASINGS, IRREGULAR, LOWER
+from service.text.lemmatizer import ANY_TAG, RULES_TRIED
 from training.data.dataset import Array
 from training.data.lexicon import Lexicon
 from training.data.treebank import NOTHING, UNLABELLED, Tree, Word

@@ -52,6 +52,7 @@ UNSEEN = -2  # the target where a label does not occur in the train split: no pr
 BUCKETS = 16
 EMBEDDING_SCALE = 0.1
 GOLDEN_LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34)
+Sources = tuple[DataSource, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,21 +105,28 @@ class TaggingRecipe(Recipe):
         splits, sources = self.parts(measured=bool(vocabularies))
         return Tagging(self, splits, sources, vocabularies)
 
-    def parts(self, *, measured: bool = False) -> tuple[dict[str, list[treebank.Tree]], tuple[DataSource, ...]]:
+    def parts(self, *, measured: bool = False) -> tuple[dict[str, list[treebank.Tree]], Sources]:
         """Returns train, dev and test, and where they are from.
 
         Args:
             measured: whether a version is only measured: what it has learned from beside its treebank is not read.
         """
-        splits = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
-        sources = corpora.sources(self.corpus)
+        read = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
+        splits, prepared = self.prepared(read, measured=measured)
+        sources = (*corpora.sources(self.corpus), *prepared)
         if not measured:
             written, further = self.written_sentences()
             splits["train"] += written
             sources = (*sources, *further)
         return splits, sources
 
-    def written_sentences(self) -> tuple[list[treebank.Tree], tuple[DataSource, ...]]:
+    def prepared(
+        self, splits: dict[str, list[treebank.Tree]], *, measured: bool
+    ) -> tuple[dict[str, list[treebank.Tree]], Sources]:
+        """Returns the parts of the treebank as they are learned from and measured, and what that takes besides it."""
+        return splits, ()
+
+    def written_sentences(self) -> tuple[list[treebank.Tree], Sources]:
         """Returns the sentences that were written for this project, as often as they are read, and their origin."""
         corpus = f"written_{self.language}"
         trees = [

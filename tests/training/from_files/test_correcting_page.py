@@ -37,7 +37,7 @@ def store(made, monkeypatch):
 
     The tagger's tag of numbers is called INTJ, which the page's dictionary gives.
     """
-    monkeypatch.setattr(export, "_check", lambda folder: None)
+    monkeypatch.setattr(export, "check_version", lambda folder: None)
     monkeypatch.setattr(further_tagger, "LEAST_REHEARSED", 500)
     rows = [json.loads(row)["text"] for row in Path("topics.jsonl").read_text().splitlines()]
     Path("plain.txt").write_text("".join(f"{text}\n" for text in rows))

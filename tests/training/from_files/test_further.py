@@ -185,7 +185,7 @@ def test_a_classifier_goes_on_with_its_corpora_and_with_its_own_answers(monkeypa
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
 @pytest.mark.usefixtures("made")
 def test_a_classifier_learns_corrections(run, capsys, monkeypatch):
-    monkeypatch.setattr(export, "_check", lambda folder: None)
+    monkeypatch.setattr(export, "check_version", lambda folder: None)
     rows = map(json.loads, Path("topics.jsonl").read_text().splitlines())
     texts = {"law": "the team filed a claim", "sport": "a judge of the match", "other": "rain"}
     for name, labels in (("right", ("law", "sport")), ("wrong", ("law", "sport", "other"))):

@@ -36,7 +36,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Tagging, ke
     for sentences in (23, 9):
         task, store = task_of(sentences), tmp_path_factory.mktemp("store")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(export, "_check", lambda folder: None)  # other tests check what is exported
+            patch.setattr(export, "check_version", lambda folder: None)  # other tests check what is exported
             patch.setattr(tensorflow_private, "_loaded", Counter())  # as in a process that exports one model
             keras.utils.clear_session()
             model = task.network()

@@ -22,7 +22,7 @@ from service.text.vocabulary import Vocabulary
 from tests.training.tiny import tagging, treebank
 from training.data.dataset import collate
 from training.data.treebank import Tree
-from training.run import evaluate, export, version_folder, versions
+from training.run import evaluate, export, goldens, model_card, version_folder, versions
 from training.run.loop import make_predict, round_weights
 from training.run.readings import READINGS
 from training.tasks.tagging import Tagging
@@ -115,7 +115,7 @@ def test_a_version_that_is_exported_again_gives_what_it_gave(exported, tmp_path)
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the check of what is exported out: it takes half of the time, and the first export is checked."""
-    monkeypatch.setattr(export, "_check", lambda folder: None)
+    monkeypatch.setattr(export, "check_version", lambda folder: None)
 
 
 @pytest.fixture(scope="module")
@@ -183,19 +183,19 @@ def test_the_model_card_says_what_it_was_made_of(exported):
         assert part in card
     assert "tagwerk-train train tagger-tiny" in card
     assert "<https://example.org/tiny>" in card, "a link"
-    assert export._linked("part of the project") == "part of the project", "no link"
+    assert model_card._linked("part of the project") == "part of the project", "no link"
 
 
 def test_a_model_that_does_not_give_its_goldens_is_not_exported(exported, tmp_path, monkeypatch):
     task, model, _ = exported
-    golden_of = export._golden
+    golden_of = goldens.golden_of
 
     def wrong(*given: Any) -> Any:
         golden = golden_of(*given)
         golden.outputs["upos"][0][0] += 1e-3
         return golden
 
-    monkeypatch.setattr(export, "_golden", wrong)
+    monkeypatch.setattr(export, "golden_of", wrong)
     with pytest.raises(ArtifactError, match="another upos"):
         export.export(task, model, [], tmp_path)
     assert list((tmp_path / task.recipe.name).iterdir()) == []
@@ -214,9 +214,9 @@ def test_a_model_that_computes_another_answer_in_one_way_alone_is_not_exported(e
 
         return predict
 
-    monkeypatch.setattr(export, "load_endpoint", load)
+    monkeypatch.setattr(goldens, "load_endpoint", load)
     with pytest.raises(ArtifactError, match=f"{how}, gives another upos"):
-        export._check(exported[2])
+        goldens.check_version(exported[2])
 
 
 def test_evaluation_reads_the_exported_model_alone(exported, tmp_path, monkeypatch):

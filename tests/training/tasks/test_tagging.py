@@ -42,7 +42,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Learned:
     task = tiny.tagging(splits=tiny.treebank_with_lemmas(), epochs=40, word_dropout=0.0, schedule="constant")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "better", lambda *_: True)  # the tags of earlier epochs are as good, not the rules
-        patch.setattr(export, "_check", lambda folder: None)  # a test below compares what is served
+        patch.setattr(export, "check_version", lambda folder: None)  # a test below compares what is served
         model = tiny.trained(task, folder / "runs")
         metrics = task.evaluate(make_predict(task, model), "dev")
         return task, model, export.export(task, model, metrics, folder / "store")
