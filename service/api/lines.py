@@ -191,7 +191,7 @@ class LinesResponse(Response):
                 task.add_done_callback(self._tasks.discard)
                 under_way.put_nowait((task, place))
                 started += size
-                if started >= TURN_BYTES:  # a chunk may hold a window full of lines, each of which does work at once
+                if started >= TURN_BYTES:  # a chunk may hold a window full of lines, and each does work at once
                     await asyncio.sleep(0)
                     started = 0
         finally:

@@ -82,7 +82,7 @@ class Language(BaseModel):
 
 
 class LanguageList(BaseModel):
-    """The languages that texts can be tagged in, and those that can be identified."""
+    """The languages that texts can be tagged in, and the languages that can be identified."""
 
     languages: list[Language] = Field(description="Those that are served.")
     identified: list[str] = Field(description="Those that `auto` tells apart.", examples=[["da", "de", "en", "fr"]])
@@ -118,7 +118,7 @@ async def models(request: Request) -> ModelList:
 
 @router.get("/languages", operation_id="list_languages", summary="Languages", responses=responses(*READ))
 async def languages(request: Request) -> LanguageList:
-    """Lists the languages of the taggers that are ready, and those that texts are identified as."""
+    """Lists the languages of the taggers that are ready, and the languages that texts are identified as."""
     context = context_of(request)
     defaults = {state.key.name for state in context.catalog.states if state.default}
     found = {(task.version.manifest.language, task.version.key.name) for task in context.catalog.all(Tagging)}

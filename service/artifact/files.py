@@ -133,7 +133,7 @@ def verified_copy(folder: Path, checksums: Mapping[str, str]) -> Iterator[Path]:
 def private_folder() -> Iterator[Path]:
     """Yields a temporary folder that its user alone can read, and removes it after the block. Raises OSError.
 
-    It is locked meanwhile: those that are not are of processes that were killed, and are removed.
+    It is locked meanwhile: copies without a lock are left by processes that were killed, and are removed.
     """
     for left in Path(tempfile.gettempdir()).glob(f"{COPY}*"):
         with suppress(OSError):  # it is another user's, or is gone

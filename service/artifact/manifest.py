@@ -91,7 +91,7 @@ class Manifest(FileModel):
     """The description of a model version.
 
     `lengths` counts the training sequences by length in tokens; `length_buckets` are the best lengths to pad them to.
-    Both are empty for a language model. `precision` is that of the products of a network's states by its weights.
+    Both are empty for a language model. `precision` is the number format in which states are multiplied by weights.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Signs model versions: an Ed25519 signature of the manifest, which has the checksums of all other files.
 
-A SavedModel is a program: TensorFlow executes its operations, some of which read and write files. If versions come from
-other parties, the service can be restricted to trusted signers; it checks the signature before TensorFlow reads
+A SavedModel is a program: TensorFlow executes its operations, and some of them read and write files. If versions come
+from other parties, the service can be restricted to trusted signers; it checks the signature before TensorFlow reads
 anything.
 """
 

@@ -36,7 +36,7 @@ class TensorFlowBackend:
         self._graphs = Graphs()
         # Threads inherit the priority of the thread that starts them, and models may be loaded at a low one. Lowering a
         # function to XLA's operations starts the threads that run steps now; the first compilation, when a model is
-        # loaded, starts those that compile.
+        # loaded, starts the threads that compile.
         with tf.device(self._device):
             lower = tf.function(lambda x: x + 1.0, jit_compile=True, autograph=False).experimental_get_compiler_ir
             lower(tf.zeros([2]))(stage="hlo")

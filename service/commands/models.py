@@ -1,4 +1,4 @@
-"""The command `tagwerk models`: lists the versions in the store, and selects those that serve."""
+"""The command `tagwerk models`: lists the versions in the store, and selects which of them serve."""
 
 import argparse
 import re

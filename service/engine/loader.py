@@ -62,7 +62,7 @@ class ModelLoading:
     Attributes:
         prepare: called with each version while it is compiled, in another thread; an error refuses the version.
         on_progress: called in the loading thread before each version, and after each of its executables, with the
-            number of those that are compiled.
+            number of executables that are compiled.
         on_unread: called before a version is refused for a fault of the machine, such as a full disk.
         low_priority: whether to load at low priority, so that a process that serves meanwhile is not slowed down.
         cache: of executables: of several processes that share it, one compiles a model, and the others read it.
@@ -153,7 +153,7 @@ class ModelLoading:
         grid = Grid(settings.batch_sizes, manifest.length_buckets)
         executables = self._compile(model.warm_up(grid.batch_sizes, grid.capacity), version)
         if (same := (manifest.graph, grid.capacity)) not in self._step_times:
-            # Other processes, such as those that compile at the same start, do not change the processor time of a step.
+            # Other processes, such as one that compiles at the same start, do not change the processor time of a step.
             clock = self.clock if backend.overlaps else time.process_time
             measured: dict[tuple[int, int], float] = {}
             for shape in product(grid.batch_sizes, (grid.lengths[0], grid.lengths[len(grid.lengths) // 2])):
@@ -204,7 +204,7 @@ def full_rows(specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> dict[s
 
 
 def lower_priority() -> None:
-    """Lowers the priority of this thread, which those that it starts inherit. On Linux niceness is per thread."""
+    """Lowers the priority of this thread; threads that it starts inherit it. On Linux niceness is per thread."""
     thread = threading.get_native_id()
     os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)  # 19 at most
 

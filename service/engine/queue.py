@@ -34,7 +34,7 @@ class EngineRequest:
         columns: the requests that were submitted together, this one among them.
         starts: start of each of its sequences in the values of `columns`.
         on_done: called when it is over, unless it is abandoned.
-        places: of the outputs of each sequence; of those that have none, None.
+        places: of the outputs of each sequence; None for a sequence without outputs.
         remaining: sequences without outputs.
         owner: of the caller's choice; what the request belongs to.
         dropped: whether none of it runs any more.
@@ -104,7 +104,7 @@ class Queue:
     starves: later arrivals get later turns.
 
     Attributes:
-        tokens_per_second: the device's throughput, for Retry-After; at first that of a slow processor.
+        tokens_per_second: the device's throughput, for Retry-After; at first a slow processor's.
         clients: those with something waiting, by their numbers.
     """
 
@@ -162,7 +162,7 @@ class Queue:
                 self._leave(request, waiting, request.tokens)
 
     def take(self, popped: Iterable[QueuedSequence]) -> list[QueuedSequence]:
-        """Removes popped sequences from the queue; returns them, but for those of requests that are dropped."""
+        """Removes popped sequences from the queue; returns them, without the sequences of dropped requests."""
         taken: list[QueuedSequence] = []
         for sequence in popped:
             request, _, length = sequence

@@ -52,11 +52,11 @@ class Grid:
 class StepTimes:
     """Models the seconds of a step (B, T), T its longest sequence: for each B, a line over T.
 
-    A batch that takes less than that lowers all lines alike; one that takes more says how busy the device is, not what
-    a step costs.
+    A batch that takes less time than that lowers all lines alike; a batch that takes more says how busy the device is,
+    not what a step costs.
 
     Attributes:
-        lines: by B: fixed seconds, and seconds per iteration of the step's loop, of which there are T.
+        lines: by B: fixed seconds, and seconds per iteration of the step's loop, which has T iterations.
     """
 
     lines: dict[int, tuple[float, float]]
@@ -197,7 +197,7 @@ class Scheduler:
         """Returns the model that runs next: of the client with the least tokens served, that with least device time.
 
         A model that has batches planned takes part, whosever they are: their turn had come. The others accumulate no
-        credit: their device time is raised to the least of those that take part.
+        credit: their device time is raised to the least among the models that take part.
         """
         first = self.queue.heads()
         for key, model in self._models.items():
@@ -246,7 +246,7 @@ class Scheduler:
 def cut(lengths: Sequence[int], batch_sizes: Sequence[int], seconds: StepTimes) -> list[int]:
     """Cuts sequences, whose lengths rise, into batches that take the least time; returns where each batch starts.
 
-    Each batch is full, but for the first, whose last rows may be filler.
+    Each batch is full, except the first, whose last rows may be filler.
     """
     lines = [(rows, *seconds.lines[rows]) for rows in batch_sizes]
     costs, starts = [0.0], [0]  # of the first n sequences: their least seconds, and the start of their last batch

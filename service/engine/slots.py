@@ -68,7 +68,7 @@ class Slots:
         self._max_waiting = max_waiting
         self._max_waiting_tokens = max_waiting_tokens
         self._tokens_per_second = 1000.0  # a slow processor's, until steps are measured
-        # At least 2: on a processor, XLA's matrix product of one row is forty times slower than that of two.
+        # At least 2: on a processor, XLA's matrix product of one row is forty times slower than of two.
         self._sizes = [*(2**i for i in range(1, 10) if 2**i < slots), max(slots, 2)]
 
     @property

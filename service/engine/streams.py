@@ -29,7 +29,7 @@ class Streams:
     Attributes:
         models: the language models that are loaded.
         texts: what is generated, and where the tokens go; None is the end.
-        steps: those that run.
+        steps: the steps that run.
     """
 
     def __init__(self, metrics: Metrics, clock: Callable[[], float], wake: Callable[[], None]) -> None:

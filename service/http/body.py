@@ -111,7 +111,7 @@ class Body:
 async def content_of(receive: Receive, limit: int) -> bytes:
     """Receives a whole body of at most `limit` bytes. Raises ClientGone.
 
-    Faster than Starlette's, which uses two generators. A body in several messages is collected in memory of its own,
+    Faster than Starlette's, which uses two generators. A body in several messages is collected in its own memory,
     which returns to the system at once, also when the body is refused; pieces on the heap would leave it fragmented.
     """
     content: mmap | None = None

@@ -50,7 +50,7 @@ class ClientMemory:
         self._total = total
 
     def _drop(self, total: int, now: float) -> int:
-        """Drops the slowest clients until the others fit, last those that wait for the service; returns the sum."""
+        """Drops the slowest clients until the others fit, clients that wait for the service last; returns the sum."""
         holding: list[tuple[bool, float, int, BoundedProtocol]] = []
         for client, mark in self.clients.items():
             if mark is not None:

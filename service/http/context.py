@@ -155,9 +155,9 @@ def parse_timeout(header: bytes | None, settings: Settings) -> float:
 
 
 def pipeline_run(request: Request, timing: Timing | None = None) -> PipelineRun:
-    """Returns the pipeline run for a request, or for a line of it, which has a timing of its own.
+    """Returns the pipeline run for a request, or for a line of it, which has its own timing.
 
-    The middleware ends a request's run, the caller that of a line.
+    The middleware ends a request's run, the caller a line's run.
 
     Raises InvalidInput for an invalid timeout header.
     """

@@ -30,7 +30,7 @@ T = TypeVar("T", Tagging, Sentiment, TextGeneration)
 class Dictionaries:
     """Gives tasks the dictionaries of their models, `<model>.tsv` in the folder of the settings, if they name one.
 
-    A file that is not valid changes nothing: what was read before stays. One that is removed ends its replacements.
+    A file that is not valid changes nothing: what was read before stays. If a file is removed, its replacements end.
 
     Attributes:
         folder: None if there is none.

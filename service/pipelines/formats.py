@@ -1,8 +1,8 @@
 """Encodes typed results as JSON and as CoNLL-U, in pieces.
 
-The JSON is that of Pydantic in less than half of the time: no schema model is built for a response; tests compare the
-output with the schemas. Encoding in pieces avoids one object for the whole response, which would block the event loop
-and take several times the memory of the JSON.
+The JSON is the same as Pydantic's in less than half of the time: no schema model is built for a response; tests compare
+the output with the schemas. Encoding in pieces avoids one object for the whole response, which would block the event
+loop and take several times the memory of the JSON.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

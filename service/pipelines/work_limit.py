@@ -32,7 +32,7 @@ class WorkLimit:
         self._most = most
         self.in_progress = 0
         self._of_client: Counter[int] = Counter()  # characters in progress of each client
-        self._waiting: dict[int, deque[Place]] = {}  # by client; the one that was served last is last
+        self._waiting: dict[int, deque[Place]] = {}  # by client; the client that was served last is last
 
     def enter(self, client: int, size: int, begin: Callable[[], object]) -> Place:
         """Has `begin` called, at once or later; returns the place, to be given up by `leave` in any case."""

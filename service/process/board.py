@@ -1,7 +1,7 @@
 """What the processes of a service share in memory: their states, numbers of connections, and versions of models.
 
 One anonymous file, which all processes map. Each of them has a slot: numbers that are read often, and a status record.
-The supervisor has a record of its own, with the versions to load and to serve. Each record is written by one process
+The supervisor has its own record, with the versions to load and to serve. Each record is written by one process
 alone: a sequence number that is odd while it is written tells readers to try again (a seqlock).
 """
 

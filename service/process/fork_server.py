@@ -27,7 +27,7 @@ log = logging.getLogger("tagwerk.supervisor")
 EXIT_NOT_FORKED = 71  # EX_OSERR of sysexits.h
 PR_SET_CHILD_SUBREAPER = 36
 MADV_DONTNEED = 4
-# In /proc/self/smaps, the addresses of a file's mapping that is not writable and has no page of its own.
+# In /proc/self/smaps, the addresses of a file's mapping that is not writable, and no page of which was changed.
 UNCHANGED_LIBRARY = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) .-.. .* /.*\n(?:\w+:.*\n)*?Anonymous: +0 kB$", re.MULTILINE)
 PID = struct.Struct("=i")  # or an error number, below 0
 FORKED = struct.Struct("=Bi")  # the number of a slot, and the process id; or an error number, below 0

@@ -13,7 +13,7 @@ GENERATION_0_PER_1 = 4  # collections of generation 0 per collection of generati
 NEVER = 2**31 - 1
 FULL_COLLECTION_SECONDS = 10.0
 LATEST = 6  # of those times, for a process that is never idle
-ARENAS = 2  # heaps shared by the threads; glibc's default is eight per core, each with free memory of its own
+ARENAS = 2  # heaps shared by the threads; glibc's default is eight per core, each with its own free memory
 M_ARENA_MAX = -8  # of malloc.h
 
 

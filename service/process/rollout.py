@@ -25,7 +25,7 @@ log = logging.getLogger("tagwerk.supervisor")
 STALLED_TICKS = 5.0 / TICK_SECONDS  # without a heartbeat, after which a process is killed
 NO_PROGRESS_TICKS = 120.0 / TICK_SECONDS  # of a start, after which the process is killed
 MOST_FAILURES = 3  # deaths in a row at a version, before it is refused
-# From the start of a process to that of another in its place; doubled with each death in a row until one is loaded.
+# Between the start of a process and the start of its successor; doubled with each death in a row until one is loaded.
 PAUSE_SECONDS = 1.0
 MOST_DOUBLINGS = 5
 
@@ -104,7 +104,7 @@ class Rollout:
         elif outdated and all_loaded and len(self.processes) == usual and not self.ending:
             if not self._rolling_out:
                 new = ", ".join(sorted(map(str, wanted - self._served()))) or "the versions that all are to serve"
-                log.info("%s: a process loads beside those that serve", new)
+                log.info("%s: a process loads beside the processes that serve", new)
             self._rolling_out = True
             self._start_processes(1)
         elif len(self.processes) > usual and all_loaded:
@@ -168,7 +168,7 @@ class Rollout:
         self._metrics.restarts.labels("server").inc()
         self.processes.remove(process)
         self._clean_up(process.number)
-        # Once a process has been ready, settings that are wrong are a file that is away, such as that of the keys.
+        # Once a process has been ready, settings that are wrong mean that a file is away, such as the file of keys.
         if status in (EXIT_MACHINE, ConfigurationError.EXIT_STATUS) or process.child.pid is None:
             self._pause()
         elif not process.loaded:

@@ -38,12 +38,12 @@ class Supervisor:
         self._signals = 0
         self._ready = False
         stops = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # that of nohup
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
             stops.append(signal.SIGHUP)
         for name in stops:
             signal.signal(name, self._on_signal)
         # The children inherit this. Otherwise a terminal with `stty tostop` stops them at their first log line, since
-        # each has a process group of its own.
+        # each has its own process group.
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="tagwerk-"))  # readable by the service's user only
@@ -126,7 +126,7 @@ class Supervisor:
         remove_gauges(self._metrics_folder, str(number))
 
     def _stop(self) -> int:
-        """Stops the server processes, which drain, and kills those that do not end; returns the exit status."""
+        """Stops the server processes, which drain, and kills processes that do not end; returns the exit status."""
         log.info("%s: stopping; the processes drain", self._signal.name)
         self._listening.close()  # the processes hold duplicates; the last of them closes it
         self._fork_server.close()

@@ -1,7 +1,7 @@
 """Corrections of models' answers, in the files MODEL.1.jsonl, MODEL.2.jsonl and so on; the last is appended to.
 
-Several processes append, each a whole line of JSON in one write under a lock. One that is killed within the write
-leaves a line without an end, which readers skip; the next correction begins a line of its own.
+Several processes append, each a whole line of JSON in one write under a lock. A process that is killed within the write
+leaves a line without an end, which readers skip; the next correction begins a new line.
 """
 
 import errno
@@ -22,7 +22,7 @@ _NAME = re.compile(r"(.+)\.([1-9][0-9]*)\.jsonl")
 
 
 class CorrectedToken(FileModel):
-    """A token and its offsets in code points, with the tags that are right: the model's own, but for those in `was`."""
+    """A token and its offsets in code points, with the tags that are right: the model's own, except those in `was`."""
 
     text: str
     start: int

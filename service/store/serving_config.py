@@ -71,7 +71,7 @@ def serving_path(settings: Settings) -> Path:
 
 
 def read_serving(settings: Settings) -> ServingConfig:
-    """Reads the serving config; where there is no file, that of the model store, or an empty one.
+    """Reads the serving config; where there is no file, the model store's, or an empty one.
 
     Raises ConfigurationError.
     """

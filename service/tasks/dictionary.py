@@ -1,6 +1,6 @@
 """What a dictionary of a model changes in its answers: tags that it replaces, or words that a classifier ignores.
 
-A file has an entry per line, with tabs between its cells; those that are empty, at the end also missing, change
+A file has an entry per line, with tabs between its cells; cells that are empty, at the end also missing, change
 nothing. Lines that begin with "# " are comments.
 
 ```

@@ -25,7 +25,7 @@ class Classification:
     """The most probable label, and the probability of each.
 
     Attributes:
-        score: the probability of "positive" less that of "negative", -1 to 1; None unless both are labels.
+        score: the probability of "positive" minus the probability of "negative", -1 to 1; None unless both are labels.
     """
 
     label: str
@@ -107,6 +107,6 @@ class Sentiment:
         contributions = np.repeat(weights, lengths) * outputs[CONTRIBUTIONS][:, k]
         baseline = float(np.dot(outputs["baseline"][:, k], weights))
         score = baseline + float(contributions.sum())
-        if not tokens:  # a blank text's input token is none of its own
+        if not tokens:  # a blank text's input token is not one of its tokens
             contributions, baseline = contributions[:0], score
         return Explanation(label, round(score, 6), round(baseline, 6), contributions.astype(float).round(6).tolist())

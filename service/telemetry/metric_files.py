@@ -36,7 +36,7 @@ class ProcessMetrics(Collector):
     """Collects memory, processor time and file descriptors of processes, each labelled with its kind and id."""
 
     def __init__(self, processes: Mapping[str, str]) -> None:
-        """`processes` has the kind of each process by its id. Those that have ended are omitted."""
+        """`processes` has the kind of each process by its id. Processes that have ended are omitted."""
         self._processes = processes
 
     def collect(self) -> Iterator[Metric]:

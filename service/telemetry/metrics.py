@@ -59,7 +59,7 @@ class Metrics:
         self._gauge("build_info", "Versions.", "livemax", *build_info()).labels(**build_info()).set(1)
         self._durations: defaultdict[tuple[str, int], list[float]] = defaultdict(list)  # seconds, by route and status
         self._tokenize_durations: defaultdict[str, list[float]] = defaultdict(list)
-        self._texts = Counts[tuple[ModelKey, bool]]()  # all, and those that are cut
+        self._texts = Counts[tuple[ModelKey, bool]]()  # all texts, and the texts that are cut
         self.on_flush: list[Callable[[], None]] = []
         self._flushes_soon = False
         self._writing = asyncio.Lock()  # an exposition
@@ -75,7 +75,7 @@ class Metrics:
         self.inference_duration = histogram("inference_duration_seconds", about, FINE, "model", "bucket")
         self.batch_size = histogram("batch_size", "Sequences in a batch.", SIZES, "model")
         self.batch_cells = counter("batch_cells", "Cells [B, T] of batches that ran.", "model")
-        about = "Cells of those that were padding; over batch_cells, the padding waste."
+        about = "Cells of batches that were padding; over batch_cells, the padding waste."
         self.padding_cells = counter("padding_cells", about, "model")
         self.queue_entries = gauge("queue_entries", "Sequences that wait.", "livesum")
         self.queue_tokens = gauge("queue_tokens", "Tokens that wait.", "livesum")

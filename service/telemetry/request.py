@@ -55,7 +55,7 @@ class Timing:
 
 
 class RequestIds(NamedTuple):
-    """A request's id, and that of its trace if it has a `traceparent` header."""
+    """A request's id, and its trace's id if it has a `traceparent` header."""
 
     request: str
     trace: str | None = None
@@ -65,7 +65,7 @@ class RequestIds(NamedTuple):
 
 
 def ids_from(headers: Mapping[bytes, bytes]) -> RequestIds:
-    """Returns the request's id, and that of its trace by `traceparent` (W3C Trace Context) unless that is malformed.
+    """Returns the request's id, and its trace's id by `traceparent` (W3C Trace Context) unless that is malformed.
 
     Generates a request id if the request has none.
     """

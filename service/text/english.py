@@ -125,7 +125,7 @@ _MORE = {
     "I.": ("I", "."),  # the end of a sentence; other capitals with a full stop are initials
     **{f"'{t}{verb}": (f"'{t}", verb) for t in "tT" for verb in ("is", "was", "were", "will", "would")},
 }
-READ_AS = {"'t": "it"}  # a word that the treebank lacks, and the one that it stands for
+READ_AS = {"'t": "it"}  # a word that the treebank lacks, and the word that it stands for
 # spaCy splits "id" and "wed" as contractions, which they are not; and it keeps "and/or", which is three tokens.
 _NOT_EXCEPTIONS = ("id", "Id", "wed", "Wed", "and/or")
 

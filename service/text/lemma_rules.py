@@ -39,7 +39,7 @@ class LemmaRule(NamedTuple):
 
     @property
     def keeps_characters(self) -> bool:
-        """Whether the lemma is the form, but for upper and lower case, or for commas."""
+        """Whether the lemma is the form, except for upper and lower case, or for commas."""
         return not (self.cut_start or self.put_start or self.cut_end or self.put_end)
 
     @property

@@ -25,7 +25,7 @@ Features = dict[str, float]  # name -> value
 
 RANKS = ("rule 1", "rule 2", "rule 3")  # the lemma is by the most probable rule that makes it, the next, the third
 ODDS = "odds"  # of the most probable rule, of a lemma that is by this rule
-LISTED = "listed"  # the lexicon lists the lemma for the word, but for upper and lower case
+LISTED = "listed"  # the lexicon lists the lemma for the word, except for upper and lower case
 LISTED_SO = "listed so"  # the lexicon lists it as it is written
 KNOWN = "known"  # the lemma is one of the treebank's
 PLAIN = {LISTED_SO: 100.0} | dict(zip(RANKS, (3.0, 2.0, 1.0), strict=True))  # weights, where none are learned
@@ -164,7 +164,7 @@ def odds(probability: float) -> int:
 
 
 def total(features: Features, weights: Mapping[str, float]) -> float:
-    """Returns the sum of weighted features; those that have no weight do not count."""
+    """Returns the sum of weighted features; features without a weight do not count."""
     return sum(weights.get(name, 0.0) * value for name, value in features.items())
 
 
@@ -173,7 +173,7 @@ def _other_spellings(form: str) -> Iterator[str]:
 
     With the quotes and dashes of a keyboard; a word in lower case or in capitals with a capital at its start, or in
     lower case; a stretched word, such as "soooo" or "commment", with two letters, then with one, wherever it has the
-    same three times or more, but for capitals ("XVIIIe") and words of one letter alone ("www").
+    same three times or more, except for capitals ("XVIIIe") and words of one letter alone ("www").
     """
     if len(form) > LONGEST:
         return

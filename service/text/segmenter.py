@@ -48,7 +48,7 @@ class Segmenter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         continuations: whether such a split lies within a multiword token, as in "do|n't".
         ends: whether a sentence ends between two tokens.
         multiwords: tokens in lower case whose words are not parts of them: "du" consists of "de" and "le".
-        choices: of those that are one word elsewhere, whether they are several words here.
+        choices: of words that are one word elsewhere, whether they are several words here.
         endings: of other tokens in lower case that are several words, "-lhe" or "ándose", and what they become: the end
             of the first word, and further words, ("", "lhe") or ("ando", "se").
         abbreviations: in lower case, with the full stop that they keep, and whether a sentence may end after them.
@@ -95,7 +95,7 @@ class Segmenter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 def boundary_features(chunk: str, ruled: frozenset[int]) -> Iterator[list[str]]:
-    """Yields the features of each boundary between the characters of a chunk; `ruled` are those that the rules draw."""
+    """Yields the features of each boundary between the characters of a chunk; `ruled` are the rules' boundaries."""
     padded = _PADDING + chunk + _PADDING
     lower = padded.lower() if len(padded.lower()) == len(padded) else padded
     kinds = "".join(map(_kind, padded))
@@ -125,7 +125,7 @@ class PossibleEnds:
     """The places between the tokens of a text where a sentence may end, and their features.
 
     Attributes:
-        indices: of the tokens after these places, but for the first token, which always begins a sentence.
+        indices: of the tokens after these places, without the first token, which always begins a sentence.
     """
 
     def __init__(self, text: str, tokens: Sequence[Token], ruled: Collection[int]) -> None:

@@ -155,7 +155,7 @@ def test_a_new_version_is_loaded_by_one_process_after_the_other_and_then_switche
         here.look()
         assert len(here.serving) == processes
         assert (here.swaps("done"), here.swaps("refused"), here.restarts()) == (1, 0, 0)
-        assert caplog.text.count("victim/2: a process loads beside those that serve") == 1
+        assert caplog.text.count("victim/2: a process loads beside the processes that serve") == 1
         assert caplog.text.count("all processes serve healthy/1, victim/2") == 1
 
 
@@ -203,7 +203,7 @@ def test_a_store_that_changes_again_ends_what_loads_and_what_is_loaded_is_replac
         second = here.start_one()
         assert set(second.to_load) == keys("healthy/1", "victim/3")
         assert f"{first.name}, which was loading, is ended: the store has changed again" in caplog.text
-        assert "victim/3: a process loads beside those that serve" in caplog.text
+        assert "victim/3: a process loads beside the processes that serve" in caplog.text
         second.load()
         assert here.leaving() is here.started[0]
         write_version(store, "victim")

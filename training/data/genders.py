@@ -1,7 +1,7 @@
-"""Corrects the genders of German nouns by a lexicon, and those of their articles and adjectives by the noun.
+"""Corrects the genders of German nouns by a lexicon, and of their articles and adjectives by the noun.
 
 The train part of GSD that is published with UniMorph tags gives a noun another gender than most of its occurrences have
-in 13 words of 100, dev and test in 3. The lexicon is that of the German Wiktionary in the package german-nouns.
+in 13 words of 100, dev and test in 3. The lexicon is the German Wiktionary's, in the package german-nouns.
 """
 
 import csv
@@ -31,7 +31,7 @@ class Lexicon:
     source: DataSource
 
     def genders(self, upos: str, lemma: str) -> set[str]:
-        """Returns the genders that a word may have; of a noun that is not listed, those of its longest last part."""
+        """Returns the genders that a word may have; of a noun that is not listed, its longest last part's."""
         listed = self.found[upos]
         if lemma in listed or upos == NAME:
             return listed.get(lemma, set())
@@ -54,7 +54,7 @@ def corrected(trees: Sequence[Tree], native: Iterable[Tree], words: Lexicon) -> 
     """Returns sentences with other genders.
 
     Args:
-        native: sentences with right genders, each of which counts as many times as it stands here.
+        native: sentences with right genders; each counts as many times as it stands here.
     """
     counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for tree in (*trees, *native):

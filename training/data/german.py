@@ -1,7 +1,7 @@
 """Corrects the German train part, whose features are made of published UniMorph tags.
 
 Unlike dev and test, it has possessives that are articles, articles with a gender in the plural, ordinals and
-superlatives that are plain adjectives, and in 18 of 100 finite verbs another tense than that of the form. A name in a
+superlatives that are plain adjectives, and in 18 of 100 finite verbs another tense than the form has. A name in a
 list, or behind a noun or a name, has the case of the whole, where dev and test have the nominative: features of names
 are not learned from it. Most of its abbreviations of adverbs, "z.B.", are verbs; some conjunctions at the start of a
 sentence and prepositions in names have another part of speech; and "wie" before a noun, a conjunction in dev, is a
@@ -42,7 +42,7 @@ def corrected(trees: Sequence[Tree], native: Sequence[Tree], words: Lexicon) -> 
     """Returns sentences with other features.
 
     Args:
-        native: sentences of the treebank itself, each of which counts as many times as it stands here.
+        native: sentences of the treebank itself; each counts as many times as it stands here.
         words: the genders of nouns.
     """
     constant = _constant_features(native)
@@ -69,7 +69,7 @@ def _corrected(words: Sequence[Word], i: int, constant: Mapping[str, Mapping[str
 
 
 def _constant_features(native: Iterable[Tree]) -> Mapping[str, Mapping[str, str]]:
-    """Returns the features that all forms of a determiner have, by its stem: those of most occurrences."""
+    """Returns the features that all forms of a determiner have, by its stem: the most frequent ones."""
     counts: defaultdict[str, Counter[tuple[tuple[str, str], ...]]] = defaultdict(Counter)
     for tree in native:
         for word in tree.words:

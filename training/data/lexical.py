@@ -1,4 +1,4 @@
-"""Corrects a mapped train part's features that a word has wherever it stands, such as that of an ordinal.
+"""Corrects a mapped train part's features that a word has wherever it stands, such as the number type of an ordinal.
 
 The mapping learns them from a few hundred sentences, and what it is made from may be older than a convention: Spanish
 "últimas" is an ordinal in dev and test, and "1997" an adverbial noun, which most of train is not.
@@ -13,7 +13,7 @@ from training.data.treebank import Tree, Word, attributes, with_attributes
 
 OF_FORM = ("AdvType", "Degree")  # features that forms of a lemma may have in different ways
 OF_LEMMA = ("NumForm", "NumType", "Poss", "PronType", "PrepCase", "PunctSide", "PunctType")  # that all its forms share
-LEAST = 3  # words of a form or lemma in the treebank's own sentences, all of which agree
+LEAST = 3  # words of a form or lemma in the treebank's own sentences, which all agree
 
 
 def corrected(trees: Sequence[Tree], native: Sequence[Tree]) -> list[Tree]:

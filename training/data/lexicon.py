@@ -94,7 +94,7 @@ def of_spacy(language: str) -> Lexicon:
 def lemmas_of_spacy(language: str, part_of_speech: Callable[[Sequence[str]], Sequence[str]]) -> Lexicon:
     """Returns the words of spacy-lookups-data with their lemmas.
 
-    part_of_speech: returns that of each form, for a language of which the package says none.
+    part_of_speech: returns each form's part of speech, for a language where the package says none.
 
     Raises ConfigurationError where it is not installed or lacks the language.
     """

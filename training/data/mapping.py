@@ -177,7 +177,7 @@ class Perceptron:
         return np.array([self._columns[feature] for feature in row if feature in self._columns], int)
 
     def predict(self, row: Iterable[str], allowed: Sequence[Attributes] | None = None) -> Attributes:
-        """Returns the attributes of an example that are not absent: the best, or the best of those that are allowed."""
+        """Returns the attributes of an example that are not absent: the best, or the best allowed ones."""
         scores = self._weights[self._known(row)].sum(0)
         if allowed:
             return max(

@@ -15,7 +15,7 @@ class Convention:
     """The tags, features and lemmas that the words of a treebank have.
 
     Args:
-        trees: its sentences, each of which counts as many times as it stands here.
+        trees: its sentences; each counts as many times as it stands here.
     """
 
     def __init__(self, trees: Iterable[Tree]) -> None:
@@ -60,5 +60,5 @@ def _form(word: Word, column: str) -> tuple[str, ...]:
 
 
 def _tag(word: Word, column: str) -> tuple[str, ...]:
-    """Returns a tag of a column, but for UPOS with the UPOS that it stands with."""
+    """Returns a tag of a column; of another than UPOS with the UPOS that it stands with."""
     return (column, word.upos) if column == "upos" else (column, word.upos, getattr(word, column))

@@ -1,7 +1,7 @@
 """Spanish verbs with pronouns, written as one word: "dime", "dígaselo", "llámenme", "vámonos", "decírselo".
 
-News has hardly any imperatives, so those of everyday verbs are made, with an accent where the stress comes to stand
-before the last two syllables, and few verbs with two pronouns.
+News has hardly any imperatives, so imperatives of everyday verbs are made, with an accent where the stress comes to
+stand before the last two syllables, and few verbs with two pronouns.
 """
 
 import re
@@ -35,7 +35,7 @@ _ACCENTS = str.maketrans("aeiou", "áéíóú")
 def endings() -> dict[str, tuple[str, ...]]:
     """Returns the ends of infinitives and gerunds with two pronouns, and what stands there without the accent.
 
-    Those that are longer than a tokenizer reads are left out.
+    Endings that are longer than a tokenizer reads are left out.
     """
     stems = {"ár": "ar", "ér": "er", "ír": "ir", "ándo": "ando", "iéndo": "iendo", "yéndo": "yendo"}
     found = {accented + "".join(two): (stem, *two) for (accented, stem), two in product(stems.items(), TWO)}

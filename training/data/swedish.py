@@ -25,7 +25,7 @@ TIMES = set(  # and one between two of these nouns
     "måndag tisdag onsdag torsdag fredag lördag söndag".split()
 )
 _BASIC = re.compile("(d|t|en|nde)$")  # the end of a participle's basic form
-_ENDINGS = {  # of other forms, of those that end alike the longest first
+_ENDINGS = {  # of other forms, longer endings before shorter ones that they end with
     ending: basic
     for ending, _, basic in (pair.partition(":") for pair in "nna:nnen na:en et:en ade:ad at:ad da:d ta:t".split())
 }
@@ -37,7 +37,7 @@ def corrected(trees: Sequence[Tree], lemmas: Mapping[str, str]) -> list[Tree]:
     """Returns sentences whose adjectives, participles and dashes are as in dev and test.
 
     Args:
-        lemmas: of forms in lower case, of which the infinitives of verbs and most of their participles are there.
+        lemmas: of forms in lower case, among them the infinitives of verbs and most of their participles.
     """
     return [
         replace(tree, words=tuple(_corrected(_dash(tree.words, i), lemmas) for i in range(len(tree.words))))

@@ -74,7 +74,7 @@ def _parts(word: TaggedWord, contractions: Contractions) -> Sequence[TaggedWord]
 def tokens(forms: Sequence[str], text: str) -> tuple[SurfaceToken, ...] | None:
     """Returns the tokens of a text, given its words: a multiword token where letters of two words meet.
 
-    Returns None where the words are not those of the text.
+    Returns None where the words differ from the text.
     """
     found: list[SurfaceToken] = []
     place = i = 0

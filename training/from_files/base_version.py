@@ -116,7 +116,7 @@ class BaseVersion:
 
 
 def move_back(model: keras.Model, before: keras.Model, moved: float) -> None:
-    """Moves the weights of a network back towards those that it had before, which keeps more than it costs.
+    """Moves the weights of a network back towards what they were before, which keeps more than it costs.
 
     Wortsman et al. (2022), Robust fine-tuning of zero-shot models.
 

@@ -31,7 +31,7 @@ from training.teachers import unlabelled
 
 MOST_UNLABELLED = 3_500_000  # words of plain text
 POSITIONS = 4000  # in a batch, including padding
-MOVED = 0.5  # of the way from the weights of the version to those of the best epoch
+MOVED = 0.5  # of the way from the weights of the version to the best epoch's
 SETTINGS: dict[str, Any] = {
     "epochs": 2,
     "batch_tokens": 4800,
@@ -47,7 +47,7 @@ class ContinuedSentiment(Sentiment):
 
     Args:
         base: the version.
-        text: plain sentences of which it learns what the version answers, beside those of train.
+        text: plain sentences, beside those of train, for which it learns the version's answers.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ LEAST_REHEARSED = 1000  # texts
 MOST_REPEATED = 4  # times that a corrected text is in an epoch, where there are few
 LEAST_ANSWERED = 30  # texts
 EPOCHS, QUICK_EPOCHS = 4, 2
-MOVED = 0.75  # of the way from the weights of the version to those that the best epoch has
+MOVED = 0.75  # of the way from the weights of the version to the best epoch's
 SETTINGS: dict[str, Any] = {"learning_rate": 3e-4, "warmup": 0.1, "averaging": 0.99, "balanced": False}
 SAME = "the same answer as before, on other texts"
 
@@ -123,7 +123,7 @@ class FurtherClassification(Classification):
         )
 
     def _example(self, text: Text) -> Example:
-        """Returns an example whose class is one of those of the text's label."""
+        """Returns an example whose class is one of the classes of the text's label."""
         found = super()._example(text._replace(class_id=int(self.label_of_class.argmax(axis=0)[text.class_id])))
         return replace(found, targets=found.targets | {"shares": self._shares[text.class_id]})
 

@@ -1,4 +1,4 @@
-"""The labels of a tagger that goes on from a version: those that it keeps, and those that corrections bring."""
+"""The labels of a tagger that goes on from a version: what it keeps, and what corrections bring."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,13 +8,13 @@ from rich.console import Console
 from training.data.treebank import NOTHING, UNLABELLED, Tree
 from training.tasks.tagging import HEADS
 
-# Of the words of a column, those that have a tag which the version has; otherwise its tags are of another kind.
+# The share of a column's words that have a tag of the version; with fewer, its tags are of another kind.
 LEAST_KNOWN = 0.5
-MOST_NEW = 0.25  # of the features that a version has, at most, are replaced by those of corrections
+MOST_NEW = 0.25  # of the features that a version has, at most, are replaced by features of corrections
 
 
 def replaced(own: Sequence[str], frequent: Sequence[str]) -> tuple[str, ...]:
-    """Returns the labels of a head, those that are not frequent enough replaced by others. frequent: the first most."""
+    """Returns the labels of a head; rare ones are replaced by others. frequent: the most frequent first."""
     kept = frequent[: len(own)]
     new = iter([label for label in kept if label not in own])
     return tuple(label if label in kept else next(new, label) for label in own)

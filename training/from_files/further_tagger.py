@@ -118,7 +118,7 @@ class FurtherTagging(ContinuedTagging):
         return percentages({names[head]: percent(given.right) for head, given in found.items()}, split)
 
     def evaluate_text(self, predict: Predict, split: str) -> tuple[Metric, ...]:
-        """Measures nothing: the tokenizer is that of the version."""
+        """Measures nothing: the tokenizer is the version's."""
         return ()
 
 
@@ -173,7 +173,7 @@ def read_task(options: Options, store: Path, console: Console) -> ContinuedTaggi
 def _on_its_corpus(base: BaseVersion, options: Options) -> ContinuedTagging:
     """Returns the task of learning from the corpus of the version's recipe, as the recipe reads it now.
 
-    Of the features that train has most often, those that the version lacks take the place of others.
+    Features that train has often and the version lacks take the place of others.
     """
     made = load_recipe(base.manifest.recipe) if base.manifest.recipe in recipe_names() else None
     if not isinstance(made, TaggingRecipe):
@@ -214,7 +214,7 @@ def answers(
 
     Args:
         characters: the most characters of a word that are read.
-        learned: the labels of each head, whose numbers the answers are; those that the version has not get nothing.
+        learned: the labels of each head, whose numbers the answers are; labels that the version lacks get nothing.
     """
     labels = base.manifest.labels
     columns = {
@@ -231,7 +231,7 @@ def answers(
     ]
     found: list[dict[str, Array]] = [{}] * len(examples)
     for i, outputs in predict_all(load_endpoint(base.folder, base.manifest.endpoint_name), examples, EVALUATION_TOKENS):
-        # A last column, of zeros, is that of the labels that the version has not.
+        # The last column, of zeros, is for labels that the version lacks.
         padded = {head: np.pad(output[: len(examples[i])], ((0, 0), (0, 1))) for head, output in outputs.items()}
         rows = {head: output[:, columns[head]] for head, output in padded.items()}
         best = {head: np.argsort(-row, kind="stable")[:, :TEACHER_LABELS] for head, row in rows.items()}

@@ -2,7 +2,7 @@
 
 The tokenizer's spans of characters are compared with the treebank's: F1 is `2 right / (treebank + system)`. A multiword
 token ("don't") is one token and several words. A word is right that has the same span and form, small and capital
-letters being equal; those that are not parts of the text ("de" and "le" of "du") have the span of their token. The
+letters being equal; words that are not parts of the text ("de" and "le" of "du") have the span of their token. The
 shared task aligns words within a multiword token, which is the same unless it has a word twice.
 
 Zeman et al. (2018), CoNLL 2018 Shared Task: Multilingual Parsing from Raw Text to Universal Dependencies.
@@ -35,7 +35,7 @@ class Scores:
 
 
 def score(gold: Sequence[Sentence], system: Sequence[Sentence]) -> Scores:
-    """Compares the sentences of a system with those of the treebank, on the same text."""
+    """Compares the sentences of a system with the treebank's, on the same text."""
     return Scores(
         tokens=_f1(_tokens(gold), _tokens(system)),
         sentences=_f1({(s.start, s.end) for s in gold}, {(s.start, s.end) for s in system}),

@@ -20,7 +20,7 @@ class AddedScores:
         heads: K of all heads, in the order of the logits.
 
     Attributes:
-        size: N, of the scores of a word; those of a linear model come first.
+        size: N, of the scores of a word; a linear model's come first.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ def common_labels(labels: Mapping[str, int]) -> dict[str, int]:
 
 
 def common_buckets(buckets: Sequence[int]) -> tuple[int, ...]:
-    """Returns length buckets of which the last one, the longest sentence that a step reads, is LONGEST."""
+    """Returns length buckets; the last, the longest sentence that a step reads, is LONGEST."""
     return (*(bucket for bucket in buckets[:-1] if bucket < LONGEST), LONGEST)
 
 

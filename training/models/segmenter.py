@@ -122,9 +122,10 @@ def _with_other_terminators(trees: Sequence[Tree]) -> Iterator[Tree]:
 
 
 def _kept(abbreviations: Mapping[str, bool], split: Split) -> dict[str, bool]:
-    """Returns the abbreviations that a treebank does not split; a sentence may also end after those that end one there.
+    """Returns the abbreviations that a treebank does not split, and whether a sentence may end after each.
 
-    Those after which a sentence may end are not to be split at its end, either. Numbers count together.
+    It may where the treebank has one that ends so. Such abbreviations are not to be split at the end of a sentence,
+    either. Numbers count together.
     """
     whole, apart, last = Counter[str](), Counter[tuple[str, bool]](), set[str]()
     for pieces in split.sentences:

@@ -20,7 +20,7 @@ class WordClasses(keras.layers.Layer):  # type: ignore[misc]
     """Embeds the class of each word: all that a lexicon says that it may be, such as noun or verb.
 
     The class is computed from the ids of the characters, so that the network has no further inputs: their hash is
-    searched among those of the lexicon's words.
+    searched among the hashes of the lexicon's words.
 
     Args:
         keys: the hashes of the lexicon's words, rising, int32, shape [N].

@@ -1,6 +1,6 @@
 """Recipes of the models that are served.
 
-A module defines `recipe`: `tagger_en.py` is `tagger-en`. `_taught_taggers.py` has those of TAUGHT.
+A module defines `recipe`: `tagger_en.py` is `tagger-en`. `_taught_taggers.py` has the recipes of TAUGHT.
 """
 
 import importlib

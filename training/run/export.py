@@ -73,7 +73,7 @@ def export(task: ServedTask, model: keras.Model, metrics: Iterable[Metric], stor
 def export_again(task: ServedTask, model: keras.Model, folder: Path, measured: Iterable[Metric] = ()) -> Path:
     """Exports a version again, as the next one, with the signatures of the present exporter.
 
-    Vocabularies and metrics are those of the old version, except the metrics that are `measured`; so are the goldens if
+    Vocabularies and metrics are the old version's, except the metrics that are `measured`; so are the goldens if
     both compute with the same precision. The segmenter is the task's. Raises ArtifactError if the new one does not
     compute the goldens.
 
@@ -112,7 +112,7 @@ def export_copy(task: ServedTask, folder: Path, measured: Iterable[Metric]) -> P
     Its network is copied.
 
     Args:
-        measured: metrics, which replace those of the old version.
+        measured: metrics, which replace the old version's.
 
     Returns:
         The folder of the new version.

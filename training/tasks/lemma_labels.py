@@ -92,7 +92,7 @@ def exceptions(
 def irregular(
     lemmatizer: LearnedLemmatizer, lemmas: Mapping[str, Mapping[str, str]]
 ) -> Iterator[tuple[TaggedWord, str]]:
-    """Yields the words of a lexicon, but for names, whose rule few others of their UPOS have: "fled" of "flee".
+    """Yields the words of a lexicon, except names, whose rule few others of their UPOS have: "fled" of "flee".
 
     In a sentence, a regular rule is often more probable. Words that the dictionary has with this UPOS are left out.
     Arguments as of `exceptions`.
@@ -111,7 +111,7 @@ def irregular(
 
 
 def _names(words: Sequence[Word]) -> frozenset[str]:
-    """Returns the parts of speech whose words with capitals keep them in their lemmas, but for one in twenty."""
+    """Returns the parts of speech whose words with capitals keep them in their lemmas, except one in twenty."""
     capitals: Counter[str] = Counter()
     kept: Counter[str] = Counter()
     for word in words:

@@ -1,4 +1,4 @@
-"""The lemma rules of words in another case, of which the teacher has given those of the words as they are."""
+"""The lemma rules of words in another case; the teacher has given the rules of the words as they are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -22,7 +22,7 @@ class Lemmas(Protocol):
 
 
 class RewrittenRules:
-    """Finds the rules that make the same lemmas of words in another case, and keeps those that it has found.
+    """Finds the rules that make the same lemmas of words in another case, and keeps what it has found.
 
     Args:
         finer: the head with the finer tags, by which the dictionary tells words of a part of speech apart.

@@ -265,7 +265,7 @@ class Sentiment(Classification):
 
 
 def _texts(splits: Mapping[str, Trees], corpus: int, longest: int) -> dict[str, list[Text]]:
-    """Returns the texts of each split. Leaves texts of dev and test out of train, and cuts those of train."""
+    """Returns the texts of each split. Leaves texts of dev and test out of train, and cuts long texts of train."""
     found = {
         split: [Text(tree[-1].tokens, tree[-1].grade, corpus) for tree in trees] for split, trees in splits.items()
     }

@@ -1,4 +1,4 @@
-"""The lemmas of tagged words, and what a lemmatizer learns of those that it does not find."""
+"""The lemmas of tagged words, and what a lemmatizer learns of lemmas that it does not find."""
 
 from collections.abc import Iterable, Mapping
 
@@ -35,7 +35,7 @@ def with_exceptions(
 ) -> LearnedLemmatizer:
     """Returns the lemmatizer with the lemmas of a lexicon that the network, with a word alone, does not surely find.
 
-    Those of irregular words are in its dictionary.
+    The lemmas of irregular words are in its dictionary.
 
     Args:
         lemmas: by form and UPOS.

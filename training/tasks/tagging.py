@@ -143,8 +143,8 @@ class Tagging(ServedTask):
     Args:
         splits: the sentences of train, dev and test, in the order of their text.
         lexicon: what words may be.
-        labels: by head, of a version that training goes on from; by default those of the train split.
-        distillation: what is learned from beside the train split; by default that of the recipe's teacher, if any.
+        labels: by head, of a version that training goes on from; by default the train split's.
+        distillation: what is learned from beside the train split; by default the recipe's teacher's set, if any.
 
     Raises:
         ConfigurationError: if the recipe's `chosen_by` is no metric of these columns, or its sizes have a linear model
@@ -335,12 +335,12 @@ class Tagging(ServedTask):
         self.lemmatizer = with_exceptions(self.lemmatizer, lemmas, self._read_alone(predict, list(lemmas), LEMMA))
 
     def _upos_alone(self, predict: Predict, forms: Sequence[str]) -> list[str]:
-        """Returns the most probable UPOS of words, each of which the network reads alone."""
+        """Returns the most probable UPOS of words; the network reads each alone."""
         read = self._read_alone(predict, forms, "upos")
         return [self.labels["upos"][read[form].argmax()] for form in forms]
 
     def _read_alone(self, predict: Predict, forms: Sequence[str], head: str) -> dict[str, Array]:
-        """Returns the probabilities of a head for words, each of which the network reads alone, shape [K]."""
+        """Returns the probabilities of a head for words, shape [K]; the network reads each alone."""
         examples = [Example((form,), self.inputs((form,))) for form in forms]
         return {forms[i]: outputs[head][0] for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS)}
 

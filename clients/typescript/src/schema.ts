@@ -116,7 +116,7 @@ export interface paths {
         };
         /**
          * Languages
-         * @description Lists the languages of the taggers that are ready, and those that texts are identified as.
+         * @description Lists the languages of the taggers that are ready, and the languages that texts are identified as.
          */
         get: operations["list_languages"];
         put?: never;
@@ -1266,7 +1266,7 @@ export interface components {
         };
         /**
          * LanguageList
-         * @description The languages that texts can be tagged in, and those that can be identified.
+         * @description The languages that texts can be tagged in, and the languages that can be identified.
          */
         LanguageList: {
             /**

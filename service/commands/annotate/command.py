@@ -54,7 +54,7 @@ class ProgressDisplay:
     """Shows one file's progress. A context manager."""
 
     def __init__(self, console: Console, name: str, size: int | None, output: Output | StandardOutput) -> None:
-        """`name` is that of the input, and `size` its bytes, if known."""
+        """`name` is the input's name, and `size` its bytes, if known."""
         self._console = console
         self._name = name
         self._output = output
@@ -149,7 +149,7 @@ class Annotator:
     Of several versions, the first is the default.
 
     Attributes:
-        processes: those that annotate.
+        processes: that annotate.
     """
 
     def __init__(self, settings: Settings, versions: Sequence[ModelVersion], job: Job, console: Console) -> None:

@@ -42,7 +42,7 @@ Encode = Callable[[Any, Sequence[Any], Chunk, Job], bytes]
 def tag_conllu(model: ModelVersion, texts: Sequence[TaggedText], chunk: Chunk, job: Job) -> bytes:
     """Encodes each row as a document, with the number of its line as its id; a blank one has no sentence.
 
-    Sentences of CoNLL-U stay as they are but for lemmas and tags.
+    Sentences of CoNLL-U stay as they are, except for lemmas and tags.
     """
     is_first = chunk.start == Position()
     if not any(row.block for row in chunk.rows):

@@ -44,13 +44,13 @@ class Output:
     """
 
     def __init__(self, path: Path, manifest: Manifest, finisher: Callable[[Path, Path], None] | None = None) -> None:
-        """`manifest` is that of a run which begins; `finisher` makes the output of the complete partial file."""
+        """`manifest` describes a run that begins; `finisher` makes the output of the complete partial file."""
         self.manifest = manifest
         self._path = path
         self._place = working_copy(path)
         self._finisher = finisher
         self._partial, self._rejected, self._manifest, self._made, self._scratch = companions(self._place)
-        self._files: list[FileIO] = []  # the partial file, and that of bad rows
+        self._files: list[FileIO] = []  # the partial file, and the file of bad rows
         self._closing = ExitStack()
         self._kept = -math.inf  # the moment of the last checkpoint
         self._finished = False

@@ -1,8 +1,8 @@
 """The processes that annotate: this one, and others where the input is large enough.
 
 This process reads chunks and writes their annotations in order, so outputs, manifests and the positions to resume from
-do not depend on the number of processes. The others only get groups of chunks and return their annotations: one that
-dies loses nothing, since its groups are annotated again by those that are left.
+do not depend on the number of processes. The others only get groups of chunks and return their annotations: a process
+that dies loses nothing, since its groups are annotated again by the others.
 """
 
 import asyncio

@@ -75,7 +75,7 @@ def format_of(name: str, head: bytes, job: Job) -> InputFormat:
 
 
 class Lines(Reader):
-    """Plain text, each line of which is a row; Parquet keeps it."""
+    """Plain text, a row per line; Parquet keeps it."""
 
     def __init__(self, file: BufferedIOBase, head: bytes, name: str, job: Job) -> None:
         if job.text_column != TEXT_COLUMN:

@@ -89,7 +89,7 @@ def read_manifest(path: Path) -> Manifest | None:
 
 
 def facts(versions: Sequence[ModelVersion], job: Job) -> dict[str, str]:
-    """Returns what determines the bytes of outputs, but for the inputs.
+    """Returns what determines the bytes of outputs, besides the inputs.
 
     Excluded are the longest text, which only decides whether there is an output, and device, threads and batch sizes,
     which affect at most the last digits of probabilities.

@@ -132,7 +132,7 @@ class Reader:
         self._file, self._job = file, job
 
     def read(self) -> Row:
-        """Reads a row. Raises StopIteration; BadRow for one that is invalid, which has been read, too."""
+        """Reads a row. Raises StopIteration; BadRow if the row is invalid, which has been read, too."""
         raise NotImplementedError
 
     def read_line(self, longest: int = LONGEST_LINE, advice: str = "cut it") -> str:

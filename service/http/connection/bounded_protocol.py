@@ -57,7 +57,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._tail = b""  # the last bytes that are parsed, where an empty line may have begun
         self._got_body = False  # in this part
         self._bodiless_bytes = 0  # in parts after the head that had no body data, such as trailers
-        self._streams_body = False  # the handler of the request in progress has times of its own for its body
+        self._streams_body = False  # the handler of the request in progress limits the time of its body itself
         self._since = self.loop.time()  # when the arriving request began; without one, when the connection became idle
         self._unread = False  # the client left answers unread at the last check
         self._reads_since = self._since  # since when the bytes that the client reads are counted
@@ -280,7 +280,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # Times
 
     def disable_receive_timeout(self) -> None:
-        """Disables the receive timeout until the request is answered: its handler has times of its own for the body."""
+        """Disables the receive timeout until the request is answered: its handler limits the body's time itself."""
         self._streams_body = True
 
     def idle_since(self) -> float | None:
