@@ -124,7 +124,8 @@ def fork_on_request(requests: socket.socket) -> int | None:
 
     Returns None in this one, once the supervisor has died.
     """
-    # Garbage collection in a child would write to the shared memory. One before would find less than it takes, 0.2 s.
+    # Garbage collection in a child would write to the shared memory. It is not collected before: that takes 0.2 s, and
+    # finds 2,000 objects.
     gc.freeze()
     release_library_pages()
     while number := requests.recv(1):
