@@ -7,21 +7,27 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from service.commands import corrections, keys, models
-from service.commands.annotate import job as annotation
+from service import commands
 from service.errors import ConfigurationError, TagwerkError
 from service.files import silence_standard_output
-from service.process.acceptor import open_socket
 from service.settings import Settings, load_settings, unknown_variables, variable
 from service.telemetry import logs
 
 log = logging.getLogger("tagwerk")
 SERVING = ("serve", "fork-server")
-COMMANDS = {"annotate": annotation.run, "corrections": corrections.run, "keys": keys.run, "models": models.run}
+# The module that adds the arguments of a command and runs it, imported for that command alone; what the command does.
+COMMANDS = {
+    "annotate": ("annotate.job", "tag or classify the texts of files, without a server"),
+    "models": ("models", "list and verify the models in the store, select the versions that serve"),
+    "keys": ("keys", "list, add and remove the keys in TAGWERK_API_KEYS_FILE"),
+    "corrections": ("corrections", "list, count and export the corrections in TAGWERK_FEEDBACK_DIR"),
+}
 DESTINATION = "option_"  # before the name of an option in the parsed arguments
 
 
@@ -60,8 +66,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"tagwerk {version('tagwerk')}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser(
+    added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = added.add_parser(
         "serve",
         help="serve the models in the model store",
         usage="%(prog)s [OPTION VALUE]...",
@@ -69,18 +75,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     add_options(serve)
-    commands.add_parser("health", help="check whether the service at TAGWERK_HOST and TAGWERK_PORT is ready")
-    annotate = commands.add_parser("annotate", help="tag or classify the texts of files, without a server")
-    annotation.add_arguments(annotate)
-    models.add_parser(commands)
-    keys.add_parser(commands)
-    corrections.add_parser(commands)
-    fork_server = commands.add_parser("fork-server")  # started by the supervisor alone
+    added.add_parser("health", help="check whether the service at TAGWERK_HOST and TAGWERK_PORT is ready")
+    given = sys.argv[1:] if arguments is None else arguments
+    for name, (_, about) in COMMANDS.items():
+        command = added.add_parser(name, help=about)
+        if name in given[:1]:
+            module_of(name).add_arguments(command)
+    fork_server = added.add_parser("fork-server")  # started by the supervisor alone
     fork_server.add_argument("files", type=int, nargs=5)
-    parsed = parser.parse_args(arguments)
-    if parsed.command == "annotate":
-        annotation.check(annotate, parsed)
-    return parsed
+    return parser.parse_args(given)
 
 
 def warn_of_unknown_variables() -> None:
@@ -92,12 +95,14 @@ def warn_of_unknown_variables() -> None:
 def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Runs a parsed command."""
     if parsed.command in COMMANDS:
-        return COMMANDS[parsed.command](parsed, settings)
+        status: int = module_of(parsed.command).run(parsed, settings)
+        return status
     if parsed.command == "health":
         from service.commands import health
 
         return health.run(settings)
     if parsed.command == "serve":
+        from service.process.acceptor import open_socket
         from service.process.supervisor import Supervisor
 
         return Supervisor(settings, open_socket(settings.host, settings.port)).run()
@@ -111,6 +116,11 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
 
     *files, requests = parsed.files
     return run_fork_server(settings, socket.socket(fileno=requests), Inherited(*files))
+
+
+def module_of(command: str) -> Any:
+    """Imports the module of a command."""
+    return import_module(f"{commands.__name__}.{COMMANDS[command][0]}")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -58,8 +58,8 @@ class TensorFlowGenerationModel:
             cells = tf.TensorSpec([None, packing.width], tf.int32)
             self._run = compiled(run, tf.TensorSpec(self._state.shape, tf.float32), cells)
         numbers = sorted({rows for rows, _ in shapes})
-        yield from on_all_cores([partial(self._compile, rows) for rows in numbers], self._step.fill)
         self._shapes = shapes
+        return on_all_cores([partial(self._compile, rows) for rows in numbers], self._step.fill)
 
     def _compile(self, rows: int) -> None:
         with on_device(self._device):

@@ -51,7 +51,10 @@ class TensorFlowSequenceModel:
         self._scores = dict(zip(heads, map(slice, starts, ends), strict=False))  # of each head, among the logits
 
     def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[None]:
-        """Compiles the steps, see `service.backend.base`. Raises ConfigurationError for batches that are too large."""
+        """Traces the steps, then compiles them, see `service.backend.base`.
+
+        Raises ConfigurationError for batches that are too large.
+        """
         batch_sizes = list(batch_sizes)
         if (cache := self._step.cache) is not None:
             cache.check_batch(max(batch_sizes) * capacity)
@@ -64,10 +67,10 @@ class TensorFlowSequenceModel:
             self._trace()
         work: list[Callable[[], None]] = [partial(self._compile, b) for b in batch_sizes]
         if self._step.explain:
-            work.append(self._compile_explanation)
+            work.insert(0, self._compile_explanation)
         if cache is not None:
-            work.append(cache.warm_up)
-        yield from on_all_cores(work, self._step.fill)
+            work.insert(0, cache.warm_up)  # what takes longest comes first, so that all cores end at the same time
+        return on_all_cores(work, self._step.fill)
 
     def _trace(self) -> None:
         cells = tf.TensorSpec([None, self._packing.width], tf.int32)

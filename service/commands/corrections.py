@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -25,9 +24,8 @@ LONGEST_SHOWN = 60  # characters of a text
 MOST_SHOWN = 10  # kinds of changes
 
 
-def add_parser(commands: Any) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser = commands.add_parser("corrections", help="list, count and export the corrections in TAGWERK_FEEDBACK_DIR")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listed = actions.add_parser("list", help="list the corrections, the latest of each text")
     stats = actions.add_parser("stats", help="count the corrections, and what is corrected most")

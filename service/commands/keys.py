@@ -2,16 +2,14 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from service.errors import ConfigurationError, quantity
 from service.security.keys import add_key, read_keys, remove_key
 from service.settings import Settings
 
 
-def add_parser(commands: Any) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser = commands.add_parser("keys", help="list, add and remove the keys in TAGWERK_API_KEYS_FILE")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     actions.add_parser("list", help="list the keys (the default)")
     add = actions.add_parser("add", help="add a key, and print it; it is not stored elsewhere")

@@ -4,7 +4,6 @@ import argparse
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -31,11 +30,8 @@ UNDECIDED = "{name} is the default for {task}, the first by name, as long as non
 NOT_LOADED = "{name} is the default for {task}, and is not loaded: requests for {task} that name no model get 404"
 
 
-def add_parser(commands: Any) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser = commands.add_parser(
-        "models", help="list and verify the models in the store, select the versions that serve"
-    )
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     actions.add_parser("list", help="list the versions, and verify their files (the default)")
     use = actions.add_parser("use", help="serve a version, even if there are newer ones")

@@ -63,6 +63,7 @@ class Job:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments to a parser. Those of the same name as a field of `Job` are that."""
+    parser.set_defaults(error=parser.error)
     parser.epilog = "An interrupted run resumes where it stopped when the same command is given again."
     add = parser.add_argument
     add(
@@ -130,7 +131,7 @@ def _delimiter(text: str) -> str:
     return character
 
 
-def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
+def check(parsed: argparse.Namespace) -> None:
     """Exits with a message if the arguments do not go together."""
     task, form, to_stdout = parsed.task, parsed.form, parsed.output == "-" or not (parsed.output or parsed.files)
     for is_wrong, message in (
@@ -147,11 +148,12 @@ def check(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
         (parsed.uncertain is not None and parsed.uncertain < 1, "--uncertain is at least 1"),
     ):
         if is_wrong:
-            parser.error(message)
+            parsed.error(message)
 
 
 def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Annotates files; returns the exit status. Raises TagwerkError."""
+    check(parsed)
     from service.commands.annotate.command import annotate
     from service.commands.annotate.remote import path_of
 
