@@ -8,12 +8,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from service.backend.tensorflow_private import TracedFunction
 from service.errors import MACHINE_ERRORS, DeviceFailed
 
 
-def compiled(function: Callable[..., Any], *specs: Any) -> Any:
-    """Traces a function for tensor specs. XLA compiles it at the first call."""
-    return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)
+def compiled(function: Callable[..., dict[str, Any]], *specs: Any) -> TracedFunction:
+    """Traces a function from tensors of these specs to tensors by name. XLA compiles it when it is called."""
+    return TracedFunction(tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs))
 
 
 def on_all_cores(work: Iterable[Callable[[], None]], beside: Callable[[], None] = lambda: None) -> Iterator[None]:

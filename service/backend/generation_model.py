@@ -15,12 +15,13 @@ from service.backend.base import GENERATION_INPUTS, Fetch
 from service.backend.compiling import compiled, on_all_cores, on_device
 from service.backend.graphs import Signature
 from service.backend.steps import Packing, make_step
-from service.backend.tensorflow_private import reproducible_names
+from service.backend.tensorflow_private import TracedFunction, reproducible_names
 from service.errors import DeviceFailed
 from service.text.vocabulary import RESERVED
 from service.types import Array, Tensors
 
 TOP = 5  # most probable tokens whose probabilities are returned
+STATES = "states"  # the output of a step with the states of all slots
 SAMPLED = ("ids", "logprobs", "top_ids", "top_logprobs")
 
 
@@ -34,7 +35,7 @@ class TensorFlowGenerationModel:
         self._state: Any = None  # [slots + 1, state size]: the last row belongs to filler rows
         self._shapes: set[tuple[int, int]] = set()
         self._packing: Packing
-        self._run: Any
+        self._run: TracedFunction
         self._step = make_step(device, manifest, signatures)
 
     def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[None]:
@@ -42,13 +43,13 @@ class TensorFlowGenerationModel:
         shapes = set(shapes)
         self._packing = packing = Packing(GENERATION_INPUTS, max(t for _, t in shapes))
 
-        def run(state: Any, cells: Any) -> tuple[Any, dict[str, Any]]:
+        def run(state: Any, cells: Any) -> dict[str, Any]:
             inputs = packing.unpack(cells)
             slots, ids, lengths, fresh = (inputs.pop(name) for name in ("slots", "ids", "lengths", "fresh"))
             before = tf.where(fresh[:, None], 0.0, tf.gather(state, slots))
             outputs = self._step.compute(ids=ids, lengths=lengths, state=before)
             state = tf.tensor_scatter_nd_update(state, slots[:, None], outputs["state"])
-            return state, sample(outputs["logits"], **inputs)
+            return sample(outputs["logits"], **inputs) | {STATES: state}
 
         with (
             tf.device(self._device),
@@ -70,7 +71,8 @@ class TensorFlowGenerationModel:
         if inputs["ids"].shape not in self._shapes:
             raise DeviceFailed(f"the shape {inputs['ids'].shape} is not one that was compiled")
         with on_device(self._device):
-            self._state, outputs = self._run(self._state, tf.constant(self._packing.pack(inputs)))
+            outputs = self._run(self._state, tf.constant(self._packing.pack(inputs)))
+            self._state = outputs[STATES]
 
         def fetch() -> dict[str, Array]:
             with on_device(self._device):

@@ -12,11 +12,12 @@ from service.backend.base import Fetch
 from service.backend.compiling import compiled, device_failed, on_all_cores, on_device, system_error
 from service.backend.graphs import Signature
 from service.backend.steps import Packing, make_step
-from service.backend.tensorflow_private import reproducible_names
+from service.backend.tensorflow_private import TracedFunction, reproducible_names
 from service.errors import DeviceFailed
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.types import Array, Tensors
 
+BEST = "best"  # the output of the step with the best labels of all heads
 PARTS = ("_id", "_probability")  # default outputs of a head: its best label per token
 
 
@@ -41,8 +42,8 @@ class TensorFlowSequenceModel:
         self.timed_outputs = frozenset(self._best).union(timed, *self._candidates.values())
         self._step = make_step(device, manifest, signatures)
         self._packing: Packing
-        self._run: Any
-        self._explain: Any
+        self._run: TracedFunction
+        self._explain: TracedFunction
         self._read: dict[str, tf.TensorSpec] = {}  # outputs of the step that explanations are computed from
         self._concatenated = any(spec.axes[0] == POSITIONS for spec in self._step.outputs.values())
         sizes = [manifest.endpoint.outputs[head].axes[2] for head in heads]
@@ -75,24 +76,24 @@ class TensorFlowSequenceModel:
     def _trace(self) -> None:
         cells = tf.TensorSpec([None, self._packing.width], tf.int32)
 
-        def run(cells: Any) -> tuple[Any, dict[str, Any]]:
+        def run(cells: Any) -> dict[str, Any]:
             """Returns the labels of all heads, stacked  # [N, B, T] or [N, positions] int32, and the other outputs."""
             outputs = dict(self._step.compute(**self._packing.unpack(cells)))
             best = [tf.bitcast(outputs.pop(name), tf.int32) for name in self._best]
-            return tf.stack(best) if best else cells[:0], outputs
+            return outputs | ({BEST: tf.stack(best)} if best else {})
 
         self._run = compiled(run, cells)
         if (explain := self._step.explain) is None:
             return
 
-        def explained(cells: Any, read: dict[str, Any]) -> dict[str, Any]:
-            return explain(**self._packing.unpack(cells), **read)
+        def explained(cells: Any, *read: Any) -> dict[str, Any]:
+            return explain(**self._packing.unpack(cells), **dict(zip(self._read, read, strict=True)))
 
         sizes = {"B": 1, "T": self._capacity}
         for name in self._step.read:
             axes = self._step.outputs[name].axes
             self._read[name] = tf.TensorSpec([a if isinstance(a, int) else sizes[a] for a in axes], tf.float32)
-        self._explain = compiled(explained, tf.TensorSpec([1, self._packing.width], tf.int32), self._read)
+        self._explain = compiled(explained, tf.TensorSpec([1, self._packing.width], tf.int32), *self._read.values())
 
     def _compile(self, b: int) -> None:
         with on_device(self._device):
@@ -101,8 +102,8 @@ class TensorFlowSequenceModel:
 
     def _compile_explanation(self) -> None:
         with on_device(self._device):
-            read = {name: tf.zeros(spec.shape) for name, spec in self._read.items()}
-            self._explain(tf.ones([1, self._packing.width], tf.int32), read)
+            read = (tf.zeros(spec.shape) for spec in self._read.values())
+            self._explain(tf.ones([1, self._packing.width], tf.int32), *read)
 
     def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
         """Starts a batch of a compiled size; see `service.backend.base`."""
@@ -113,7 +114,7 @@ class TensorFlowSequenceModel:
             with tf.device(self._device):
                 cache = self._step.cache
                 cells = self._packing.pack(inputs if cache is None else cache.prepare(inputs))
-                best, outputs = self._run(tf.constant(cells))
+                outputs = self._run(tf.constant(cells))
         except tf.errors.OpError as error:
             raise device_failed(error) from system_error(error)
 
@@ -121,7 +122,7 @@ class TensorFlowSequenceModel:
             try:
                 found: dict[str, Array] = {}
                 if self._best:
-                    labels = best.numpy()[:, self._real(inputs["lengths"])]  # [N, tokens] int32
+                    labels = outputs[BEST].numpy()[:, self._real(inputs["lengths"])]  # [N, tokens] int32
                     for name, values in zip(self._best, labels, strict=True):
                         found[name] = values.view(np.float32) if name in self._floats else values
                 if PROBABILITIES in outputs:
@@ -163,12 +164,12 @@ class TensorFlowSequenceModel:
 
     def _explanations(self, cells: Array, outputs: dict[str, Any], lengths: Array) -> dict[str, Array]:
         """Returns explanations, computed row by row, so that they do not depend on the batch."""
-        read = {name: outputs[name].numpy() for name in self._read}
+        read = [outputs[name].numpy() for name in self._read]
         found: dict[str, list[Array]] = {}
         with tf.device(self._device):
             for i, length in enumerate(lengths.tolist()):
-                of_row = {name: tf.constant(values[i : i + 1]) for name, values in read.items()}
-                for name, values in self._explain(tf.constant(cells[i : i + 1]), of_row).items():
+                of_row = (tf.constant(values[i : i + 1]) for values in read)
+                for name, values in self._explain(tf.constant(cells[i : i + 1]), *of_row).items():
                     row = values.numpy()
                     found.setdefault(name, []).append(row[0, :length] if name in self.timed_outputs else row)
         return {name: np.concatenate(rows) for name, rows in found.items()}

@@ -1,11 +1,13 @@
 """The private interfaces of TensorFlow that the service uses: what a new version changes fails here, by its name."""
 
+import gc
+
 import tensorflow as tf
 from tensorflow.core.framework.function_pb2 import FunctionDef
 from tensorflow.python.eager import context
 from tensorflow.python.framework import ops
 
-from service.backend.tensorflow_private import register_function, reproducible_names
+from service.backend.tensorflow_private import TracedFunction, register_function, reproducible_names
 
 
 def traced() -> str:
@@ -33,3 +35,17 @@ def test_a_registered_function_is_called_by_its_name():
     register_function(function)
     (found,) = tf.raw_ops.PartitionedCall(args=[], Tout=[tf.float32], f="registered_by_a_test")
     assert found.numpy() == 2.0
+
+
+def test_a_traced_function_is_called_with_its_inputs_in_their_order_and_what_it_has_captured():
+    factor = tf.Variable(3.0)
+    number = tf.TensorSpec([], tf.float32)
+    function = tf.function(lambda a, b: {"y": a - b, "x": a * factor}, autograph=False)
+    traced = function.get_concrete_function(number, number)
+    call = TracedFunction(traced)
+    del function, traced  # nothing else refers to it
+    gc.collect()
+    first = call(tf.constant(5.0), tf.constant(1.0))
+    assert {name: value.numpy() for name, value in first.items()} == {"x": 15, "y": 4}
+    factor.assign(4.0)
+    assert call(tf.constant(5.0), tf.constant(1.0))["x"].numpy() == 20

@@ -25,7 +25,7 @@ class Projection:
             self.sizes.append(len(cells))
             return read(cells)
 
-        self.cache._read = counted
+        self.cache._read = counted  # type: ignore[assignment]
 
     def project(self, word_ids, char_ids):
         rows = [word_ids + tf.reduce_sum(char_ids, 1), 10 * word_ids]
