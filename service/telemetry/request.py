@@ -133,9 +133,9 @@ class RequestRecorder:
             }
             return self._encoder.encode({name: value for name, value in line.items() if value is not None})
         notes = timing.notes
-        words = f"{moment(ended)} INFO {LOGGER}: {method} {route} {status} {round(seconds * 1000, 3):g} ms; "
+        words = f"{moment(ended)} INFO {LOGGER}: {method} {route} {status} {seconds * 1000:.3f} ms; "
         for name, stage in timing.stages.items():
-            words += f"{name} {round(stage * 1000, 3):g}; "
+            words += f"{name} {stage * 1000:.3f}; "
         if "model" in notes:
             number, tokens = notes.get("sequences", 0), notes.get("tokens", 0)
             words += f"{notes['model']}, {number} sequence{'s' * (number != 1)}, {tokens} token{'s' * (tokens != 1)}; "

@@ -58,7 +58,7 @@ async def test_json_has_a_line_for_each_request_with_its_ids_and_times_and_witho
 
 async def test_for_people_it_is_a_line_too(capfd):
     judged, generated, unknown = await logged(capfd)
-    assert re.match(r"[\d:.TZ-]+ INFO tagwerk.request: POST /classify 200 [\d.e-]+ ms; tokenize ", judged)
+    assert re.match(r"[\d:.TZ-]+ INFO tagwerk.request: POST /classify 200 \d+\.\d{3} ms; tokenize \d+\.\d{3}; queue ", judged)
     assert judged.endswith(f"classifier/1, 2 sequences, 4 tokens; request mine-7, trace {TRACE}")
     assert "POST /generate 200" in generated
     assert "GET unmatched 404" in unknown
