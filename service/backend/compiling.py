@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from service.backend.priority import give_way, may_give_way
 from service.backend.tensorflow_private import TracedFunction
 from service.errors import MACHINE_ERRORS, DeviceFailed
 
@@ -18,8 +19,11 @@ def compiled(function: Callable[..., dict[str, Any]], *specs: Any) -> TracedFunc
 
 
 def on_all_cores(work: Iterable[Callable[[], None]], beside: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Runs functions in parallel, one per core; yields after each of `work`. Then all are done."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    """Runs functions in parallel, one per core; yields after each of `work`. Then all are done.
+
+    For their priority see `service.backend.priority`.
+    """
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=give_way if may_give_way() else None) as pool:
         uncounted = pool.submit(beside)
         futures = [pool.submit(call) for call in work]
         try:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 from service.artifact.manifest import ModelVersion, TensorSpec
 from service.backend.base import Backend, GenerationModel, SequenceModel
 from service.backend.cache import NO_CACHE, ExecutableCache
+from service.backend.priority import lower_priority
 from service.engine.observed import Observed
 from service.engine.scheduler import Grid, StepTimes
 from service.engine.slots import Slots
@@ -30,7 +30,6 @@ TASKS = ("tag", "classify", "generate")  # in the order in which their default m
 MAX_WAITING_STREAMS = 256
 # Of a prompt, per generation step. More read long prompts in fewer steps, and delay the texts that are being written.
 PREFILL_TOKENS = 32
-NICENESS = 10  # added: a tenth of the time of a thread of normal priority, if both are busy on one core
 TIMINGS = 3  # measurements per step; the minimum counts
 
 
@@ -201,12 +200,6 @@ def full_rows(specs: Mapping[str, TensorSpec], shape: tuple[int, int]) -> dict[s
         sizes = [axis for axis in spec.axes[2:] if isinstance(axis, int)]
         inputs[name] = np.zeros((b, t, *sizes), spec.dtype)
     return inputs | {"lengths": np.full(b, t, np.int32)}
-
-
-def lower_priority() -> None:
-    """Lowers the priority of this thread; threads that it starts inherit it. On Linux niceness is per thread."""
-    thread = threading.get_native_id()
-    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)  # 19 at most
 
 
 def loading_order(versions: Collection[ModelVersion], defaults: Collection[str]) -> list[ModelVersion]:

@@ -208,20 +208,6 @@ def test_models_are_loaded_at_low_priority_after_the_device_is_there(monkeypatch
     assert list(dict.fromkeys(events)) == ["device", "low", TAGGER, LM]
 
 
-def test_a_low_priority_is_that_of_its_thread_alone():
-    def run() -> None:
-        loader.lower_priority()
-        low.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-
-    low: list[int] = []
-    usual = os.getpriority(os.PRIO_PROCESS, 0)
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    assert low == [min(usual + loader.NICENESS, 19)]
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == usual
-
-
 @pytest.mark.parametrize("during", [TAGGER, LM], ids=["the first", "the last"])
 def test_loading_that_is_stopped_compiles_nothing_more_and_is_not_ready(during, caplog):
     def on_progress(key: ModelKey, compiled: int) -> None:

@@ -39,6 +39,7 @@ async def test_json_has_a_line_for_each_request_with_its_ids_and_times_and_witho
     stages = judged.pop("stages")
     assert set(stages) == {"tokenize", "queue", "inference"}
     assert judged.pop("ms") >= sum(stages.values())
+    assert judged.pop("batch") in (1, 2), "how sequences are cut into batches depends on the times of steps"
     assert judged == {
         "level": "info",
         "logger": "tagwerk.request",
@@ -50,7 +51,6 @@ async def test_json_has_a_line_for_each_request_with_its_ids_and_times_and_witho
         "model": "classifier/1",
         "sequences": 2,
         "tokens": 4,
-        "batch": 2,
     }
     assert (generated["model"], generated["sequences"], generated["tokens"]) == ("lm/1", 2, 10)
     assert (unknown["route"], unknown["status"], unknown.get("model")) == ("unmatched", 404, None)
@@ -58,7 +58,7 @@ async def test_json_has_a_line_for_each_request_with_its_ids_and_times_and_witho
 
 async def test_for_people_it_is_a_line_too(capfd):
     judged, generated, unknown = await logged(capfd)
-    assert re.match(r"[\d:.TZ-]+ INFO tagwerk.request: POST /classify 200 \d+\.\d{3} ms; tokenize \d+\.\d{3}; queue ", judged)
+    assert re.match(r"\S+Z INFO tagwerk.request: POST /classify 200 \d+\.\d{3} ms; tokenize \d+\.\d{3}; queue ", judged)
     assert judged.endswith(f"classifier/1, 2 sequences, 4 tokens; request mine-7, trace {TRACE}")
     assert "POST /generate 200" in generated
     assert "GET unmatched 404" in unknown
