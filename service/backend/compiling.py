@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from service.backend.priority import give_way, may_give_way
+from service.backend.priority import start_of_compilation
 from service.backend.tensorflow_private import TracedFunction
 from service.errors import MACHINE_ERRORS, DeviceFailed
 
@@ -23,7 +23,7 @@ def on_all_cores(work: Iterable[Callable[[], None]], beside: Callable[[], None] 
 
     For their priority see `service.backend.priority`.
     """
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=give_way if may_give_way() else None) as pool:
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)), initializer=start_of_compilation()) as pool:
         uncounted = pool.submit(beside)
         futures = [pool.submit(call) for call in work]
         try:

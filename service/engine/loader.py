@@ -15,7 +15,7 @@ import numpy as np
 from service.artifact.manifest import ModelVersion, TensorSpec
 from service.backend.base import Backend, GenerationModel, SequenceModel
 from service.backend.cache import NO_CACHE, ExecutableCache
-from service.backend.priority import lower_priority
+from service.backend.priority import Priority, set_priority
 from service.engine.observed import Observed
 from service.engine.scheduler import Grid, StepTimes
 from service.engine.slots import Slots
@@ -63,7 +63,7 @@ class ModelLoading:
         on_progress: called in the loading thread before each version, and after each of its executables, with the
             number of executables that are compiled.
         on_unread: called before a version is refused for a fault of the machine, such as a full disk.
-        low_priority: whether to load at low priority, so that a process that serves meanwhile is not slowed down.
+        priority: of what loads and compiles, so that a process that serves meanwhile is not slowed down.
         cache: of executables: of several processes that share it, one compiles a model, and the others read it.
         stopped: whether to load no more.
         in_event_loop: runs a step that is measured, and waits for it.
@@ -77,7 +77,7 @@ class ModelLoading:
     prepare: Callable[[ModelVersion], object] = lambda version: None
     on_progress: Callable[[ModelKey, int], object] = lambda key, compiled: None
     on_unread: Callable[[ModelKey, str], object] = lambda key, reason: None
-    low_priority: bool = False
+    priority: Priority = Priority.USUAL
     cache: ExecutableCache = NO_CACHE
     stopped: Callable[[], bool] = lambda: False
     in_event_loop: Callable[[Callable[[], float]], float] = lambda measure: measure()
@@ -92,8 +92,7 @@ class ModelLoading:
         """
         self.stopped, started = stopped, self.clock()
         backend = self.make_backend()
-        if self.low_priority:
-            lower_priority()
+        set_priority(self.priority)
         waiting = {version.key: version for version in self.versions}
         served: list[str] = []
         while waiting and not stopped():

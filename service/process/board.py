@@ -54,6 +54,7 @@ class ServiceStatus(msgspec.Struct, frozen=True):
         refused: the versions that are refused; one of them may still serve as its files were before.
         defaults: names of the models that serve requests for their task without a model name.
         about: the task and the description of each version, by its name and version.
+        hurried: whether a process that loads has a share of the processor even if others need all of it.
     """
 
     load: tuple[tuple[ModelKey, float], ...] = ()
@@ -61,6 +62,7 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     refused: tuple[Refused, ...] = ()
     defaults: tuple[str, ...] = ()
     about: dict[str, tuple[str | None, str | None]] = {}
+    hurried: bool = False
 
 
 class Record(Generic[T]):

@@ -71,7 +71,7 @@ class ForkServer:
             arguments = [*self._command, str(inherited.fileno())]
             # A new process group: otherwise Ctrl-C in a terminal reaches the children directly, besides the
             # supervisor's own signal. Not a new session: Linux may share processors equally between sessions
-            # (sched_autogroup_enabled), whatever the niceness of their threads, see `service.engine.loader`.
+            # (sched_autogroup_enabled), whatever the niceness of their threads, see `service.backend.priority`.
             try:
                 self._process = subprocess.Popen(
                     arguments,

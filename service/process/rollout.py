@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import msgspec
+
 from service.errors import ConfigurationError
 from service.process.board import Board, ServiceStatus
 from service.process.store_watch import StoreWatch
@@ -62,7 +64,7 @@ class Rollout:
         self._failures: Counter[ModelKey] = Counter()
         self._deaths = 0  # in a row, without any process that has loaded all versions meanwhile
         self._start_at = 0.0  # not before this time
-        self._rolling_out = False
+        self._rolling_out = self._hurried = False
         self._loaded_once = False  # a process has been ready: its settings are right
         self._published = ServiceStatus()
         self.processes: list[SupervisedProcess] = []
@@ -111,7 +113,7 @@ class Rollout:
             # First a process that could not load a version.
             self._retire(min(outdated, key=lambda process: len(process.serves)) if outdated else self.processes[-1])
         elif self._rolling_out and all_loaded and not self.ending:
-            self._rolling_out = False
+            self._rolling_out = self._hurried = False
             self._metrics.swaps.labels("done").inc()
             log.info("all processes serve %s", ", ".join(sorted(map(str, wanted))))
 
@@ -155,6 +157,7 @@ class Rollout:
             process.kill()
         elif process.ticks_without_progress >= NO_PROGRESS_TICKS:
             log.error("%s has made no progress for 120 s while it loads: it is killed", process.child.name)
+            self._hurried = True  # it may have had no processor
             process.kill()
         elif just_loaded:
             self._loaded_once = True
@@ -236,7 +239,7 @@ class Rollout:
         self._store.refuse(key, reason)
         self._deaths = 0  # their cause is gone
         if self._rolling_out:
-            self._rolling_out = False
+            self._rolling_out = self._hurried = False
             self._metrics.swaps.labels("refused").inc()
         shares = {wanted: share for wanted, share in self._wanted.shares.items() if wanted != key}
         self._wanted = replace(self._wanted, shares=shares, refused={**self._wanted.refused, key: reason})
@@ -278,6 +281,7 @@ class Rollout:
             refused=tuple(wanted.refused.items()),
             defaults=tuple(sorted(set(wanted.defaults.values()))),
             about={str(key): about for key, about in wanted.about.items()},
+            hurried=self._hurried,
         )
         if status != self._published:
             before, self._published = self._published, status
@@ -285,7 +289,7 @@ class Rollout:
                 self._board.service.write(status)
             except ValueError as error:
                 log.error("%s: the reasons why versions are refused are left out", error)
-                self._board.service.write(ServiceStatus(status.load, status.shares, defaults=status.defaults))
+                self._board.service.write(msgspec.structs.replace(status, refused=(), about={}))
             if serving and status.shares != before.shares:
                 shown = ", ".join(f"{key} {share:.0%}" for key, share in sorted(status.shares, key=lambda s: str(s[0])))
                 log.info("serves %s", shown)

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from service.artifact.manifest import ModelVersion
+from service.backend.priority import Priority
 from service.engine.loader import loading_order
 from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
@@ -145,11 +146,13 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
     own = settings.of_process(settings.processes)
     metrics = Metrics("server", record=str(number))
     catalog = Catalog(Dictionaries(settings, metrics))
-    gives_way = loads_at_low_priority(board.slots, number, settings.processes)
-    if gives_way and not any(slot.ready for slot in board.slots):  # a start: another process takes the first
+    priority = loading_priority(board.slots, number, settings.processes, service.hurried)
+    if priority is Priority.LOW and not any(
+        slot.ready for slot in board.slots
+    ):  # a start: another process takes the first
         versions = [*versions[1:2], *versions[:1], *versions[2:]]
     notes = {"on_progress": group.note_loading, "on_unread": group.note_unread}
-    engine = make_engine(own, versions, metrics, catalog.prepare, low_priority=gives_way, **notes)
+    engine = make_engine(own, versions, metrics, catalog.prepare, priority=priority, **notes)
     keys = Path(settings.api_keys_file) if settings.api_keys_file else None
     authenticator = Authenticator(keys, RateLimiter(files.rate_limiter, number)) if keys is not None else None
     context = Context(own, metrics, engine, catalog, authenticator, group)
@@ -162,14 +165,18 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
     return status
 
 
-def loads_at_low_priority(slots: Sequence[Slot], number: int, processes: int) -> bool:
-    """Returns whether the process of a slot loads at low priority.
+def loading_priority(slots: Sequence[Slot], number: int, processes: int, hurried: bool) -> Priority:
+    """Returns the priority at which the process of a slot loads.
 
-    It does if as many processes serve as there should be, and if none serves and one of a slot before it is loading:
-    so at a start the first has all cores, and serves sooner. A process that replaces a dead one is in a hurry.
+    It is the lowest if as many processes serve as there should be, unless it is `hurried`; and low if none serves and
+    one of a slot before it is loading: so at a start the first has all cores, and serves sooner. A process that
+    replaces a dead one is in a hurry.
     """
     ready = sum(slot.ready for slot in slots)
-    return ready >= processes or (not ready and any(slot.state is State.STARTING for slot in slots[:number]))
+    if ready >= processes:
+        return Priority.LOW if hurried else Priority.LOWEST
+    first = ready or all(slot.state is not State.STARTING for slot in slots[:number])
+    return Priority.USUAL if first else Priority.LOW
 
 
 def read_versions(settings: Settings, keys: Iterable[ModelKey], slot: Slot) -> tuple[list[ModelVersion], list[Refused]]:

@@ -2,19 +2,22 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 
-from service.backend import priority
 from service.backend.compiling import on_all_cores
+from service.backend.priority import NICENESS, Priority, set_priority
 
-Priority = tuple[int, int]  # a scheduling policy, and a niceness
+Found = tuple[int, int]  # a scheduling policy, and a niceness
 
 
-def own_priority() -> Priority:
+def own() -> Found:
     return os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+USUAL = own()
+LOW = USUAL[0], min(USUAL[1] + NICENESS, 19)
 
 
 def in_thread(run: Callable[[], None]) -> None:
@@ -24,61 +27,37 @@ def in_thread(run: Callable[[], None]) -> None:
     thread.join()
 
 
-@pytest.fixture
-def usual() -> Priority:
-    return own_priority()
+def loaded(priority: Priority) -> tuple[Found, Found, Found]:
+    """Returns the priority of a thread that loads, and of those that it starts: to prepare, and to compile."""
 
-
-@pytest.fixture
-def low(usual: Priority) -> Priority:
-    return usual[0], min(usual[1] + priority.NICENESS, 19)
-
-
-@pytest.fixture
-def compiled(monkeypatch):
-    """Returns the priority at which something is compiled, by what processors are idle, after a thread has loaded."""
-
-    def measured(idle: float, *, is_low: bool = True) -> Priority:
-        def run() -> None:
-            if is_low:
-                priority.lower_priority()
-            list(on_all_cores([lambda: found.append(own_priority())]))
-
-        found: list[Priority] = []
-        began = time.monotonic()
-        monkeypatch.setattr(priority, "idle_seconds", lambda: idle * (time.monotonic() - began))
-        in_thread(run)
-        return found[0]
-
-    return measured
-
-
-def test_a_low_priority_is_that_of_its_thread_alone(usual, low):
     def run() -> None:
-        priority.lower_priority()
-        found.append(own_priority())
+        set_priority(priority)
+        found.append(own())
+        in_thread(lambda: found.append(own()))
+        list(on_all_cores([lambda: found.append(own())]))
 
-    found: list[Priority] = []
+    found: list[Found] = []
     in_thread(run)
-    assert (found, own_priority()) == ([low], usual)
+    loads, prepares, compiles = found
+    return loads, prepares, compiles
 
 
-def test_threads_that_compile_give_way_to_all_others_while_processors_are_idle(compiled, usual, low):
-    assert compiled(idle=0.5) == (os.SCHED_IDLE, low[1])
-    assert compiled(idle=0.1) == low, "they would wait for ever"
-    assert compiled(idle=0.5, is_low=False) == usual, "nobody is to be given way to"
+def test_what_is_compiled_at_the_lowest_priority_gives_way_to_all_others_and_the_rest_has_its_share():
+    assert loaded(Priority.LOWEST) == (LOW, LOW, (os.SCHED_IDLE, LOW[1]))
+    assert loaded(Priority.LOW) == (LOW, LOW, LOW)
+    assert loaded(Priority.USUAL) == (USUAL, USUAL, USUAL)
+    assert own() == USUAL, "a priority is that of its thread alone"
 
 
-def test_where_the_system_does_not_allow_it_they_have_the_low_priority(compiled, low, monkeypatch):
+def test_where_the_system_does_not_allow_it_what_is_compiled_has_its_share(monkeypatch):
     def refuse(*arguments: object) -> None:
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
-    assert compiled(idle=0.5) == low
+    assert loaded(Priority.LOWEST) == (LOW, LOW, LOW)
 
 
-def test_the_time_that_processors_are_idle_is_read_from_the_system():
-    before = priority.idle_seconds()
-    assert before > 0
-    threading.Event().wait(0.05)
-    assert priority.idle_seconds() >= before
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch):
+    """Compiles in one thread."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})

@@ -14,6 +14,7 @@ import pytest
 
 from service.artifact.manifest import Manifest, ModelVersion
 from service.backend.cache import NO_CACHE, ExecutableCache
+from service.backend.priority import Priority
 from service.engine import loader
 from service.engine.engine import Engine
 from service.engine.loader import Generator, ModelLoading, Sequences, loading_order
@@ -200,12 +201,12 @@ def test_a_wrong_setting_that_shows_while_a_model_loads_ends_the_loading(monkeyp
 
 def test_models_are_loaded_at_low_priority_after_the_device_is_there(monkeypatch):
     bench, events = Bench(), list[object]()
-    monkeypatch.setattr(loader, "lower_priority", lambda: events.append("low"))
+    monkeypatch.setattr(loader, "set_priority", events.append)
     bench.loading.make_backend = lambda: events.append("device") or bench  # type: ignore[func-returns-value]
     bench.loading.on_progress = lambda key, compiled: events.append(key)
-    bench.loading.low_priority = True
+    bench.loading.priority = Priority.LOW
     bench.run()
-    assert list(dict.fromkeys(events)) == ["device", "low", TAGGER, LM]
+    assert list(dict.fromkeys(events)) == ["device", Priority.LOW, TAGGER, LM]
 
 
 @pytest.mark.parametrize("during", [TAGGER, LM], ids=["the first", "the last"])

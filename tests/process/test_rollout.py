@@ -122,9 +122,24 @@ def test_a_process_that_makes_no_progress_while_it_loads_is_killed(store, caplog
         assert here.started[0].status == -9
         assert "process 1 has made no progress for 120 s while it loads" in caplog.text
         again = here.start_one()
+        assert here.board.service.read().hurried, "it may have had no processor"
         again.load()
         here.tick(240 * SECOND)
         assert again.status is None, "one that is loaded has nothing to load"
+
+
+def test_a_rollout_is_hurried_once_its_process_has_made_no_progress_until_all_serve_what_is_new(store):
+    with serving(store, 2) as here:
+        write_version(store, "victim")
+        loading = here.start_one()
+        assert not here.board.service.read().hurried
+        here.tick(121 * SECOND)
+        assert loading.status == -9
+        for _ in range(2):
+            here.start_one().load()
+            assert here.board.service.read().hurried
+        here.until(lambda: not here.board.service.read().hurried)
+        assert len(here.running) == 2
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])

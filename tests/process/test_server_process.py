@@ -16,6 +16,7 @@ from typing import Any, cast
 import pytest
 
 from service.artifact.manifest import ModelVersion
+from service.backend.priority import Priority
 from service.process import server_process
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, ServiceStatus
 from service.process.server import ORPHAN_SECONDS, Server
@@ -250,25 +251,32 @@ def test_a_forked_process_has_a_log_and_a_folder_of_its_own_and_says_if_the_mach
 
 
 @pytest.mark.parametrize(
-    ("states", "number", "low"),
+    ("states", "number", "priority"),
     [
-        ("STARTING STARTING", 0, False),  # a start
-        ("STARTING STARTING", 1, True),
-        ("READY STARTING", 1, False),  # replaces one that has died
-        ("STARTING READY", 0, False),
-        ("READY READY STARTING", 2, True),  # loads new versions beside as many as there should be
-        ("STARTING DRAINING", 0, False),
+        ("STARTING STARTING", 0, Priority.USUAL),  # a start
+        ("STARTING STARTING", 1, Priority.LOW),
+        ("READY STARTING", 1, Priority.USUAL),  # replaces one that has died
+        ("STARTING READY", 0, Priority.USUAL),
+        ("READY READY STARTING", 2, Priority.LOWEST),  # loads new versions beside as many as there should be
+        ("STARTING DRAINING", 0, Priority.USUAL),
     ],
 )
-def test_at_a_start_the_first_process_has_all_cores_and_new_versions_are_loaded_at_low_priority(states, number, low):
+def test_at_a_start_the_first_process_has_all_cores_and_new_versions_give_way(states, number, priority):
     board = Board(3)
     for slot, state in zip(board.slots, states.split(), strict=False):
         slot.state = State[state]
-    assert server_process.loads_at_low_priority(board.slots, number, processes=2) is low
+    assert server_process.loading_priority(board.slots, number, processes=2, hurried=False) is priority
+    hurried = Priority.LOW if priority is Priority.LOWEST else priority
+    assert server_process.loading_priority(board.slots, number, processes=2, hurried=True) is hurried
 
 
-@pytest.mark.parametrize(("number", "ready", "order", "low"), [(0, 0, "abcd", 0), (1, 0, "bacd", 1), (2, 2, "abcd", 1)])
-def test_at_a_start_the_other_processes_begin_with_the_second_version(monkeypatch, tmp_path, number, ready, order, low):
+@pytest.mark.parametrize(
+    ("number", "ready", "order", "wanted"),
+    [(0, 0, "abcd", Priority.USUAL), (1, 0, "bacd", Priority.LOW), (2, 2, "abcd", Priority.LOWEST)],
+)
+def test_at_a_start_the_other_processes_begin_with_the_second_version(
+    monkeypatch, tmp_path, number, ready, order, wanted
+):
     settings = Settings(model_store=tmp_path, processes=2)
     board = Board(settings.processes + SPARE_SLOTS)
     for name in "abcd":
@@ -277,8 +285,8 @@ def test_at_a_start_the_other_processes_begin_with_the_second_version(monkeypatc
     for slot in board.slots[: number + 1]:
         slot.state = State.READY if slot in board.slots[:ready] else State.STARTING
 
-    def make_engine(own: Settings, versions: list[ModelVersion], *rest: object, low_priority: bool, **more: Any):
-        assert ("".join(version.key.name for version in versions), low_priority) == (order, low)
+    def make_engine(own: Settings, versions: list[ModelVersion], *rest: object, priority: Priority, **more: Any):
+        assert ("".join(version.key.name for version in versions), priority) == (order, wanted)
         more["on_progress"](versions[0].key, 0)
         raise InterruptedError
 
