@@ -92,6 +92,23 @@ class Ragged:
             first, start = first + count, end
 
 
+def pad(sequences: Ragged, shape: tuple[int, int]) -> dict[str, Array]:
+    """Pads N sequences, at most B, with zeros to the shape (B, T); returns inputs [B, T, ...], and lengths [B] int32.
+
+    Filler rows, the last ones, are all padding and have length 1: a row of length 0 would have no last step.
+    """
+    b, t = shape
+    rows = len(sequences.lengths)
+    real = np.arange(t, dtype=np.int32) < sequences.lengths[:, None]  # [N, T]
+    inputs: dict[str, Array] = {}
+    for name, values in sequences.values.items():
+        inputs[name] = np.zeros((b, t, *values.shape[1:]), values.dtype)
+        inputs[name][:rows][real] = values
+    inputs["lengths"] = np.ones(b, np.int32)
+    inputs["lengths"][:rows] = sequences.lengths
+    return inputs
+
+
 class Outputs(NamedTuple):
     """The outputs of N sequences, without padding.
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from service.artifact.manifest import TensorSpec
-from service.engine.batches import pad
-from service.types import Array, Ragged, Tensors
+from service.types import Array, Ragged, Tensors, pad
 
 
 class Padded(NamedTuple):

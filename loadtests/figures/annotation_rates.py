@@ -21,7 +21,6 @@ from service.commands.annotate.job import Job
 from service.commands.annotate.processes import Processes, for_files
 from service.commands.annotate.rows import Chunk, Position, Row
 from service.commands.annotate.source import CHUNK_ROWS
-from service.engine.batches import pad
 from service.engine.scheduler import Grid
 from service.settings import Settings, load_settings
 from service.store.serving import served
@@ -29,7 +28,7 @@ from service.tasks.tagging import Tagging
 from service.text.languages import ENGLISH, named_tokenizer
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.types import Array, Ragged
+from service.types import Array, Ragged, pad
 
 
 def endless_chunks(seconds: float) -> Iterator[Chunk]:

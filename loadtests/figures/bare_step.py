@@ -11,13 +11,13 @@ from statistics import median
 
 from loadtests.text import endless_text
 from service.backend.saved_model import TensorFlowBackend
-from service.engine.batches import pad
 from service.engine.scheduler import Grid
 from service.settings import load_settings
 from service.store.serving import served
 from service.tasks.tagging import Tagging
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
+from service.types import pad
 
 
 def main() -> None:

@@ -19,10 +19,9 @@ from loadtests.peers.cuts import Cuts, Shape
 from loadtests.peers.texts import grid_for, version_for
 from service.artifact.manifest import ModelVersion
 from service.backend.cache import ExecutableCache
-from service.engine.batches import pad
 from service.engine.scheduler import Grid
 from service.settings import load_settings
-from service.types import Array, Ragged, Tensors
+from service.types import Array, Ragged, Tensors, pad
 
 TIMED_RUNS = 5
 DISTINCT = 0.7  # of the words of a batch, where step times are measured

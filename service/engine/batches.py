@@ -12,7 +12,7 @@ from service.engine.queue import EngineRequest, Place, QueuedSequence
 from service.engine.scheduler import Batch, Scheduler
 from service.errors import DeviceFailed, InternalError, TagwerkError
 from service.telemetry.metrics import Metrics
-from service.types import Array, ModelKey, Outputs, Ragged, Tensors
+from service.types import Array, ModelKey, Outputs, Ragged, Tensors, pad
 
 log = logging.getLogger("tagwerk.engine")
 
@@ -104,23 +104,6 @@ def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
     for name in places[0][0]:
         joined[name] = np.concatenate([values[name][start:end] for values, start, end in places])
     return Ragged(np.array(lengths, np.int32), joined)
-
-
-def pad(sequences: Ragged, shape: tuple[int, int]) -> dict[str, Array]:
-    """Pads N sequences, at most B, with zeros to the shape (B, T); returns inputs [B, T, ...], and lengths [B] int32.
-
-    Filler rows, the last ones, are all padding and have length 1: a row of length 0 would have no last step.
-    """
-    b, t = shape
-    rows = len(sequences.lengths)
-    real = np.arange(t, dtype=np.int32) < sequences.lengths[:, None]  # [N, T]
-    inputs: dict[str, Array] = {}
-    for name, values in sequences.values.items():
-        inputs[name] = np.zeros((b, t, *values.shape[1:]), values.dtype)
-        inputs[name][:rows][real] = values
-    inputs["lengths"] = np.ones(b, np.int32)
-    inputs["lengths"][:rows] = sequences.lengths
-    return inputs
 
 
 def without_filler(outputs: Tensors, batch: Batch, timed: frozenset[str]) -> Outputs:

@@ -22,7 +22,7 @@ from service.engine.slots import Slots
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, TagwerkError, is_machine_fault, quantity
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import Array, ModelKey
+from service.types import Array, ModelKey, Ragged, pad
 
 log = logging.getLogger("tagwerk.engine")
 
@@ -59,7 +59,8 @@ class ModelLoading:
     """Loads the versions of a process, one after another, in their order; see `loading_order`.
 
     Attributes:
-        prepare: called with each version while it is compiled, in another thread; an error refuses the version.
+        prepare: called with each version while it is compiled, in another thread; an error refuses the version. Returns
+            sequences that are run before it serves beside others, so that their words are in its table.
         on_progress: called in the loading thread before each version, and after each of its executables, with the
             number of executables that are compiled.
         on_unread: called before a version is refused for a fault of the machine, such as a full disk.
@@ -74,7 +75,7 @@ class ModelLoading:
     make_backend: Callable[[], Backend]
     metrics: Metrics
     clock: Callable[[], float] = time.monotonic
-    prepare: Callable[[ModelVersion], object] = lambda version: None
+    prepare: Callable[[ModelVersion], Ragged | None] = lambda version: None
     on_progress: Callable[[ModelKey, int], object] = lambda key, compiled: None
     on_unread: Callable[[ModelKey, str], object] = lambda key, reason: None
     priority: Priority = Priority.USUAL
@@ -146,10 +147,10 @@ class ModelLoading:
             generator = backend.load_generation_model(version.folder, manifest)
             slots = Slots(settings.slots, PREFILL_TOKENS, MAX_WAITING_STREAMS, settings.max_queue_tokens)
             compiling = generator.warm_up(settings.slots, slots.shapes)
-            return Generator(generator, slots), self._compile(compiling, version)
+            return Generator(generator, slots), self._compile(compiling, version)[0]
         model = backend.load_sequence_model(version.folder, manifest)
         grid = Grid(settings.batch_sizes, manifest.length_buckets)
-        executables = self._compile(model.warm_up(grid.batch_sizes, grid.capacity), version)
+        executables, first = self._compile(model.warm_up(grid.batch_sizes, grid.capacity), version)
         if (same := (manifest.graph, grid.capacity)) not in self._step_times:
             # Other processes, such as one that compiles at the same start, do not change the processor time of a step.
             clock = self.clock if backend.overlaps else time.process_time
@@ -158,10 +159,21 @@ class ModelLoading:
                 if not self.stopped():
                     measured[shape] = self._seconds_of_step(version, model, shape, clock)
             self._step_times[same] = StepTimes.fit(measured)
+        if first is not None and self.priority is not Priority.USUAL:  # otherwise it is wanted as soon as possible
+            self._run(model, first, grid.batch_sizes[-1])
         return Sequences(model, grid, self._step_times[same], Observed(version, self.metrics)), executables
 
-    def _compile(self, compiling: Iterable[None], version: ModelVersion) -> int:
-        """Compiles, and prepares the version meanwhile; counts and times each executable. Returns their number."""
+    def _run(self, model: SequenceModel, sequences: Ragged, rows: int) -> None:
+        """Runs sequences in batches of a number of rows."""
+        for batch in sequences.split([rows] * -(-len(sequences) // rows)):
+            if not self.stopped():
+                model.start(pad(batch, (rows, int(batch.lengths.max()))))()
+
+    def _compile(self, compiling: Iterable[None], version: ModelVersion) -> tuple[int, Ragged | None]:
+        """Compiles, and prepares the version meanwhile; counts and times each executable.
+
+        Returns their number, and what `prepare` has returned.
+        """
         key, count, started = version.key, 0, self.clock()
         with ThreadPoolExecutor(1) as beside:
             prepared = beside.submit(self.prepare, version)
@@ -174,8 +186,7 @@ class ModelLoading:
                 self.on_progress(key, count)
                 if self.stopped():
                     break
-        prepared.result()
-        return count
+        return count, prepared.result()
 
     def _seconds_of_step(
         self, version: ModelVersion, model: SequenceModel, shape: tuple[int, int], clock: Callable[[], float]

@@ -18,6 +18,7 @@ from service.engine.loader import ModelLoading
 from service.errors import ConfigurationError, install
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
+from service.types import Ragged
 
 BACKEND = f"{backend.__name__}.saved_model"
 
@@ -48,7 +49,7 @@ def make_engine(
     settings: Settings,
     versions: Sequence[ModelVersion],
     metrics: Metrics,
-    prepare: Callable[[ModelVersion], object],
+    prepare: Callable[[ModelVersion], Ragged | None],
     **more: Any,
 ) -> Engine:
     """Returns a TensorFlow engine, not started; for `prepare` and what else there may be see `ModelLoading`.

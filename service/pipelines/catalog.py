@@ -19,7 +19,7 @@ from service.tasks.tagging import Tagging
 from service.telemetry.metrics import Metrics
 from service.text.languages import make_tokenizer, primary
 from service.text.tokenizer import Tokenizer
-from service.types import ModelKey, ModelState, State
+from service.types import ModelKey, ModelState, Ragged, State
 
 log = logging.getLogger("tagwerk.server")
 CHECK_SECONDS = 1.0  # between checks whether a file has changed
@@ -83,11 +83,15 @@ class Catalog:
         self._ready: list[AnyTask] = []  # by name, the newest version first
         self._found: dict[tuple[type, str | None], Any] = {}  # cache of what `find` returns every time
 
-    def prepare(self, version: ModelVersion) -> None:
-        """Builds a version's task and tokenizer. May be called from any thread. Raises ArtifactError, among others."""
+    def prepare(self, version: ModelVersion) -> Ragged | None:
+        """Builds a version's task and tokenizer; returns the most frequent words of a tagger.
+
+        May be called from any thread. Raises ArtifactError, among others.
+        """
         task = make_task(version)
         self._dictionaries.update([task])
         self._built[version.key] = task, make_tokenizer(version.manifest.tokenizer, version.segmenter)
+        return task.frequent_words() if isinstance(task, Tagging) else None
 
     async def watch_dictionaries(self) -> None:
         """Reads dictionaries again when they change, for ever; returns at once if there is no folder of them."""

@@ -12,13 +12,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from service.artifact.manifest import ModelVersion
-from service.backend.priority import Priority
+from service.backend.priority import Priority, set_priority
 from service.engine.loader import loading_order
 from service.engine.tensorflow_engine import import_tensorflow, make_engine
 from service.errors import ArtifactError, ConfigurationError
@@ -137,7 +139,9 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
     board = Board(settings.processes + SPARE_SLOTS, files.board)
     slot = board.slots[number]
     service = board.service.read()
-    versions, unread = read_versions(settings, [key for key, _ in service.load], slot)
+    priority = loading_priority(board.slots, number, settings.processes, service.hurried)
+    with ThreadPoolExecutor(1, "reading", partial(set_priority, priority)) as reading:
+        versions, unread = reading.submit(read_versions, settings, [key for key, _ in service.load], slot).result()
     if unread and not versions:
         log.error("the model store cannot be read: %s", unread[0][1])
         return EXIT_MACHINE
@@ -146,10 +150,8 @@ def run_server(settings: Settings, number: int, files: Inherited) -> int:
     own = settings.of_process(settings.processes)
     metrics = Metrics("server", record=str(number))
     catalog = Catalog(Dictionaries(settings, metrics))
-    priority = loading_priority(board.slots, number, settings.processes, service.hurried)
-    if priority is Priority.LOW and not any(
-        slot.ready for slot in board.slots
-    ):  # a start: another process takes the first
+    starts = not any(slot.ready for slot in board.slots)
+    if starts and priority is Priority.LOW:  # another process takes the first
         versions = [*versions[1:2], *versions[:1], *versions[2:]]
     notes = {"on_progress": group.note_loading, "on_unread": group.note_unread}
     engine = make_engine(own, versions, metrics, catalog.prepare, priority=priority, **notes)

@@ -4,8 +4,10 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 from service.artifact.manifest import Task
+from service.backend.priority import Priority, set_priority
 from service.errors import ConfigurationError, NotPossible
 from service.files import fingerprint
 from service.settings import Settings
@@ -39,7 +41,8 @@ class StoreWatch:
             self.found = self._resolve()
         except OSError as error:
             raise ConfigurationError(f"the model store {place} cannot be read: {error}") from error
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        # Verifying a new version takes a second of a processor, and requests need it more.
+        self._thread = ThreadPoolExecutor(1, "store", partial(set_priority, Priority.LOW))
         self._polling: Future[Serving] | None = None
         self._polled = time.monotonic()
         self._written = fingerprint(serving_path(settings))

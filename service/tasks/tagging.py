@@ -15,7 +15,7 @@ from service.text.english import READ_AS
 from service.text.languages import ENGLISH
 from service.text.lemmatizer import LEMMA, MOST_ODDS, NEXT_RULES, ODDS_LIMITS, finer_column
 from service.text.normalization import normalize
-from service.text.slices import SENTENCES_AT_ONCE, Sliced
+from service.text.slices import SENTENCES_AT_ONCE, Sliced, finish
 from service.text.symbols import is_symbol
 from service.text.tokenizer import Token
 from service.text.vocabulary import encode_characters
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SYMBOL = "SYM"  # the UPOS of emoji and currencies
 TOKENS_AT_ONCE = 64  # encoded per slice
+FREQUENT_WORDS = 4096  # of English text 85 %; a processor reads them in a quarter of a second
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
 CACHED_LEMMAS = 10_000  # of the dictionary, and as many of rules: at most 14 MB
 LONGEST_CACHED = 32  # characters
@@ -101,6 +102,11 @@ class Tagging:
         self._finer_id = f"{self._finer}_id"
         self._cached_lemma = lru_cache(CACHED_LEMMAS)(self._lemma)
         self._cached_choice = lru_cache(CACHED_LEMMAS)(self._choice)
+
+    def frequent_words(self) -> Ragged:
+        """Returns the inputs of the most frequent words of what the model has learned, as long sequences."""
+        words = self.version.vocabularies["words"].entries[:FREQUENT_WORDS]
+        return finish(self.encode([words[i : i + self.longest] for i in range(0, len(words), self.longest)]))
 
     def encode(self, sentences: Iterable[Sequence[str]]) -> Sliced[Ragged]:
         """Returns the inputs of sentences: word_ids [T], char_ids [T, C]; long sentences in windows."""

@@ -15,7 +15,6 @@ from service.backend.base import GenerationModel, SequenceModel
 from service.backend.cache import ExecutableCache
 from service.backend.saved_model import TOLERANCES, TensorFlowBackend, choose_device, run_golden
 from service.backend.steps import WordCache
-from service.engine.batches import pad
 from service.engine.loader import full_rows
 from service.engine.requests import Generation, Sampling
 from service.engine.slots import Slots, Stream
@@ -26,7 +25,7 @@ from service.tasks.tagging import Tag, Tagging, windows
 from service.text.lemmatizer import NEXT_RULES
 from service.text.slices import finish
 from service.text.spacy_tokenizer import SpacyTokenizer
-from service.types import Array, ModelKey, Ragged
+from service.types import Array, ModelKey, Ragged, pad
 from tests.batches import padded, rows_of
 from tests.conftest import STORE
 from training.run.version_folder import checksums

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service.artifact.manifest import Manifest, ModelVersion
@@ -20,7 +21,7 @@ from service.engine.engine import Engine
 from service.engine.loader import Generator, ModelLoading, Sequences, loading_order
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey, State
+from service.types import ModelKey, Ragged, State
 from tests.engine.running import LM, SETTINGS, STEP_SECONDS, TAGGER, make_engine, prompt, request, rows_of, turns, until
 from tests.fakes import Clock, Device, Repeater, version_of
 
@@ -207,6 +208,18 @@ def test_models_are_loaded_at_low_priority_after_the_device_is_there(monkeypatch
     bench.loading.priority = Priority.LOW
     bench.run()
     assert list(dict.fromkeys(events)) == ["device", Priority.LOW, TAGGER, LM]
+
+
+@pytest.mark.parametrize(("priority", "steps"), [(Priority.USUAL, []), (Priority.LOW, [(4, 3), (4, 2)])])
+def test_what_is_prepared_is_run_before_a_version_serves_beside_others(monkeypatch, priority, steps):
+    words = Ragged.of([{"ids": np.ones(length, np.int32)} for length in (3, 1, 1, 1, 2)])
+    monkeypatch.setattr(loader, "set_priority", lambda priority: None)
+    usual, bench = (Bench(version_of("tagger")) for _ in range(2))
+    bench.loading.priority, bench.loading.prepare = priority, lambda version: words
+    usual.run()
+    bench.run()
+    assert bench.shapes[len(usual.shapes) :] == steps
+    assert list(bench.loaded) == [TAGGER]
 
 
 @pytest.mark.parametrize("during", [TAGGER, LM], ids=["the first", "the last"])

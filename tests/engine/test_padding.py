@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.artifact.manifest import TensorSpec
-from service.engine.batches import pad
 from service.engine.loader import full_rows
 from service.engine.scheduler import Grid
-from service.types import Ragged
+from service.types import Ragged, pad
 
 SPECS = {
     "ids": TensorSpec(dtype="int32", axes=("B", "T")),

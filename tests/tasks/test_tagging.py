@@ -147,6 +147,16 @@ def test_a_lemma_is_looked_up_once_unless_its_form_is_long(monkeypatch):
     assert (lemmas("bins"), asked) == (["bin"], ["bins"]), "it has been forgotten"
 
 
+def test_frequent_words_are_the_first_ones_of_the_vocabulary_as_long_sequences(monkeypatch):
+    monkeypatch.setattr(tagging, "FREQUENT_WORDS", 20)
+    found = Tagging(tagger(), longest=8).frequent_words()
+    wanted = finish(Tagging(tagger(), longest=20).encode([[str(number) for number in range(20)]]))
+    assert found.lengths.tolist() == [8, 8, 4]
+    assert {name: values.tolist() for name, values in found.values.items()} == {
+        name: values.tolist() for name, values in wanted.values.items()
+    }
+
+
 def test_lemma_rules_are_no_candidates():
     task = lemmatizing_tagger()
     assert not {name for name in task.candidate_outputs if name.startswith(LEMMA)}

@@ -14,7 +14,6 @@ import pytest
 from service.artifact import manifest as artifact
 from service.artifact.manifest import Metric
 from service.backend.saved_model import TensorFlowBackend
-from service.engine.batches import pad
 from service.engine.scheduler import Grid
 from service.store.registry import load_version
 from service.tasks.tagging import Tagging as ServedTagging
@@ -22,6 +21,7 @@ from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.segmenter import Segmenter
 from service.text.slices import finish
 from service.text.tokenizer import Token
+from service.types import pad
 from tests.training import tiny
 from training.data.dataset import IGNORED
 from training.data.lexicon import Lexicon
