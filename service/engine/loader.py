@@ -51,6 +51,8 @@ class Generator:
     slots: Slots
 
 
+Encode = Callable[[], Ragged]
+Prepare = Callable[[ModelVersion], Encode | None]
 OnLoaded = Callable[[ModelKey, Sequences | Generator, bool], object]  # the last says whether the device `overlaps`
 
 
@@ -59,8 +61,9 @@ class ModelLoading:
     """Loads the versions of a process, one after another, in their order; see `loading_order`.
 
     Attributes:
-        prepare: called with each version while it is compiled, in another thread; an error refuses the version. Returns
-            sequences that are run before it serves beside others, so that their words are in its table.
+        prepare: called with each version while it is compiled, in another thread; an error refuses the version. May
+            return what encodes sequences that are run before it serves beside others, so that their words are in its
+            table.
         on_progress: called in the loading thread before each version, and after each of its executables, with the
             number of executables that are compiled.
         on_unread: called before a version is refused for a fault of the machine, such as a full disk.
@@ -75,7 +78,7 @@ class ModelLoading:
     make_backend: Callable[[], Backend]
     metrics: Metrics
     clock: Callable[[], float] = time.monotonic
-    prepare: Callable[[ModelVersion], Ragged | None] = lambda version: None
+    prepare: Prepare = lambda version: None
     on_progress: Callable[[ModelKey, int], object] = lambda key, compiled: None
     on_unread: Callable[[ModelKey, str], object] = lambda key, reason: None
     priority: Priority = Priority.USUAL
@@ -150,7 +153,7 @@ class ModelLoading:
             return Generator(generator, slots), self._compile(compiling, version)[0]
         model = backend.load_sequence_model(version.folder, manifest)
         grid = Grid(settings.batch_sizes, manifest.length_buckets)
-        executables, first = self._compile(model.warm_up(grid.batch_sizes, grid.capacity), version)
+        executables, encode = self._compile(model.warm_up(grid.batch_sizes, grid.capacity), version)
         if (same := (manifest.graph, grid.capacity)) not in self._step_times:
             # Other processes, such as one that compiles at the same start, do not change the processor time of a step.
             clock = self.clock if backend.overlaps else time.process_time
@@ -159,8 +162,8 @@ class ModelLoading:
                 if not self.stopped():
                     measured[shape] = self._seconds_of_step(version, model, shape, clock)
             self._step_times[same] = StepTimes.fit(measured)
-        if first is not None and self.priority is not Priority.USUAL:  # otherwise it is wanted as soon as possible
-            self._run(model, first, grid.batch_sizes[-1])
+        if encode is not None and self.priority is not Priority.USUAL:  # otherwise it is wanted as soon as possible
+            self._run(model, encode(), grid.batch_sizes[-1])
         return Sequences(model, grid, self._step_times[same], Observed(version, self.metrics)), executables
 
     def _run(self, model: SequenceModel, sequences: Ragged, rows: int) -> None:
@@ -169,7 +172,7 @@ class ModelLoading:
             if not self.stopped():
                 model.start(pad(batch, (rows, int(batch.lengths.max()))))()
 
-    def _compile(self, compiling: Iterable[None], version: ModelVersion) -> tuple[int, Ragged | None]:
+    def _compile(self, compiling: Iterable[None], version: ModelVersion) -> tuple[int, Encode | None]:
         """Compiles, and prepares the version meanwhile; counts and times each executable.
 
         Returns their number, and what `prepare` has returned.

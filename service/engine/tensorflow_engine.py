@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +14,10 @@ from service.backend.base import Backend
 from service.backend.cache import ExecutableCache
 from service.backend.tensorflow_subset import import_subset
 from service.engine.engine import Engine
-from service.engine.loader import ModelLoading
+from service.engine.loader import ModelLoading, Prepare
 from service.errors import ConfigurationError, install
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import Ragged
 
 BACKEND = f"{backend.__name__}.saved_model"
 
@@ -49,7 +48,7 @@ def make_engine(
     settings: Settings,
     versions: Sequence[ModelVersion],
     metrics: Metrics,
-    prepare: Callable[[ModelVersion], Ragged | None],
+    prepare: Prepare,
     **more: Any,
 ) -> Engine:
     """Returns a TensorFlow engine, not started; for `prepare` and what else there may be see `ModelLoading`.

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -83,15 +83,15 @@ class Catalog:
         self._ready: list[AnyTask] = []  # by name, the newest version first
         self._found: dict[tuple[type, str | None], Any] = {}  # cache of what `find` returns every time
 
-    def prepare(self, version: ModelVersion) -> Ragged | None:
-        """Builds a version's task and tokenizer; returns the most frequent words of a tagger.
+    def prepare(self, version: ModelVersion) -> Callable[[], Ragged] | None:
+        """Builds a version's task and tokenizer; returns what encodes the most frequent words of a tagger.
 
         May be called from any thread. Raises ArtifactError, among others.
         """
         task = make_task(version)
         self._dictionaries.update([task])
         self._built[version.key] = task, make_tokenizer(version.manifest.tokenizer, version.segmenter)
-        return task.frequent_words() if isinstance(task, Tagging) else None
+        return task.frequent_words if isinstance(task, Tagging) else None
 
     async def watch_dictionaries(self) -> None:
         """Reads dictionaries again when they change, for ever; returns at once if there is no folder of them."""

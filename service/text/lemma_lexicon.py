@@ -25,9 +25,10 @@ class LemmaLexicon:
         for upos, by_rule in lexicon.items():
             seed = hash_word(f"{upos} ")
             for label, forms in by_rule.items():
-                contents.append(forms if isinstance(forms, str) else packed(forms))
-                seeds.append(seed)
-                rules.append(numbers.setdefault(label, len(numbers)))
+                if forms:
+                    contents.append(forms if isinstance(forms, str) else packed(forms))
+                    seeds.append(seed)
+                    rules.append(numbers.setdefault(label, len(numbers)))
         if not are_normal(contents):
             contents = [packed(normalize_each(list(unpacked(content)))) for content in contents]
         found, counts = hashes(contents, seeds)

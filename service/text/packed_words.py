@@ -50,7 +50,7 @@ def hash_word(word: str, seed: int = NO_HASH) -> int:
 def hashes(contents: Sequence[str], seeds: Sequence[int]) -> tuple[Array, Array]:
     """Returns the hash of each packed word, with its content's seed, and the number of words of each content.
 
-    Takes a tenth of the time of unpacking each. Raises ValueError if `packed` cannot have made a content.
+    Takes a third of the time of hashing each word by itself. Raises ValueError if `packed` cannot have made a content.
     """
     text = "".join(f"{content}\n" for content in contents)
     counts = np.array([content.count("\n") + 1 for content in contents], np.int64)

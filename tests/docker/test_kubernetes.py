@@ -14,6 +14,7 @@ import yaml
 
 from service.__main__ import parse
 from service.api.app import create_app
+from service.commands.annotate.job import check
 from service.settings import Settings, unknown_variables
 from service.telemetry.metrics import Metrics
 from tests.conftest import ROOT
@@ -273,6 +274,7 @@ def test_the_job_reads_and_writes_its_volumes():
     program, *command = container["command"]
     assert program == "tagwerk"
     parsed = parse([*command, *(argument.replace("$(JOB_COMPLETION_INDEX)", "0") for argument in container["args"])])
+    check(parsed)
     claims: dict[str, Any] = {path: volume.get("persistentVolumeClaim") for path, volume in mounts(JOB_POD).items()}
     (folder,) = parsed.files
     assert claims[str(folder)]["readOnly"] is True

@@ -215,7 +215,7 @@ def test_what_is_prepared_is_run_before_a_version_serves_beside_others(monkeypat
     words = Ragged.of([{"ids": np.ones(length, np.int32)} for length in (3, 1, 1, 1, 2)])
     monkeypatch.setattr(loader, "set_priority", lambda priority: None)
     usual, bench = (Bench(version_of("tagger")) for _ in range(2))
-    bench.loading.priority, bench.loading.prepare = priority, lambda version: words
+    bench.loading.priority, bench.loading.prepare = priority, lambda version: lambda: words
     usual.run()
     bench.run()
     assert bench.shapes[len(usual.shapes) :] == steps

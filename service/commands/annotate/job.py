@@ -153,10 +153,10 @@ def check(parsed: argparse.Namespace) -> None:
 
 def run(parsed: argparse.Namespace, settings: Settings) -> int:
     """Annotates files; returns the exit status. Raises TagwerkError."""
-    check(parsed)
     from service.commands.annotate.command import annotate
     from service.commands.annotate.remote import path_of
 
+    check(parsed)
     output: str | None = parsed.output
     options = {name: value for name, value in vars(parsed).items() if name in Job.__slots__}
     options |= {
