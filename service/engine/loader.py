@@ -163,11 +163,11 @@ class ModelLoading:
                     measured[shape] = self._seconds_of_step(version, model, shape, clock)
             self._step_times[same] = StepTimes.fit(measured)
         if encode is not None and self.priority is not Priority.USUAL:  # otherwise it is wanted as soon as possible
-            self._run(model, encode(), grid.batch_sizes[-1])
+            self._read_words(model, encode(), grid.batch_sizes[-1])
         return Sequences(model, grid, self._step_times[same], Observed(version, self.metrics)), executables
 
-    def _run(self, model: SequenceModel, sequences: Ragged, rows: int) -> None:
-        """Runs sequences in batches of a number of rows."""
+    def _read_words(self, model: SequenceModel, sequences: Ragged, rows: int) -> None:
+        """Runs sequences in batches of a number of rows: then their words are in the model's table."""
         for batch in sequences.split([rows] * -(-len(sequences) // rows)):
             if not self.stopped():
                 model.start(pad(batch, (rows, int(batch.lengths.max()))))()
