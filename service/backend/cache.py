@@ -24,6 +24,7 @@ log = logging.getLogger("tagwerk.engine")
 
 LEAST_BYTES = 64 * 2**20  # of room for executables
 EXECUTABLES, CHECKSUM = "*.pb", ".sha256"  # files of executables, and what their checksums' names end with
+MODULE = ".mlir"  # what the name of the file ends with that has a StableHLO module
 TABLES = ".npz"  # what the name of the file ends with that has a model's tables
 CHECKED = ".checked"  # what the name of the file ends with that says that a model's goldens came out right
 PAUSE_SECONDS = 0.05  # between attempts to lock a model
@@ -119,6 +120,23 @@ class ExecutableCache:
         with suppress(OSError):  # then they are computed again at the next start
             write_whole(path, content.getvalue())
         return tables
+
+    def module(self, key: str, make: Callable[[], str]) -> str:
+        """Returns a StableHLO module as made before, on such a processor with this TensorFlow, or makes it.
+
+        The file's first line is the checksum of the rest.
+        """
+        if self._folder is None:
+            return make()
+        path = self._file_of(key, MODULE)
+        with suppress(OSError, UnicodeDecodeError):
+            checksum, _, module = path.read_text().partition("\n")
+            if checksum == hashlib.sha256(module.encode()).hexdigest():
+                return module
+        module = make()
+        with suppress(OSError):  # then it is made again at the next start
+            write_whole(path, f"{hashlib.sha256(module.encode()).hexdigest()}\n{module}")
+        return module
 
     def _file_of(self, model: str, ending: str) -> Path:
         return self.place / f"{hashlib.sha256(model.encode()).hexdigest()}{ending}"

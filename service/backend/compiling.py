@@ -1,21 +1,57 @@
 """Compiles functions with XLA, and runs them on a device."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
+from service.backend.cache import NO_CACHE, ExecutableCache
 from service.backend.priority import start_of_compilation
-from service.backend.tensorflow_private import TracedFunction
+from service.backend.stablehlo import from_module, to_module
+from service.backend.tensorflow_private import TracedFunction, names_from, reproducible_names
 from service.errors import MACHINE_ERRORS, DeviceFailed
 
 
-def compiled(function: Callable[..., dict[str, Any]], *specs: Any) -> TracedFunction:
-    """Traces a function from tensors of these specs to tensors by name. XLA compiles it when it is called."""
-    return TracedFunction(tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs))
+class Compiler:
+    """Traces the functions of a model, and compiles them with XLA for a device.
+
+    On a processor each is compiled from a StableHLO module, which the cache keeps beside the executable.
+
+    Attributes:
+        device: TensorFlow's name of it.
+    """
+
+    def __init__(self, device: str, cache: ExecutableCache = NO_CACHE, graph: str = "", model: str = "") -> None:
+        """`graph` is the same for models whose functions are the same; see `reproducible_names`."""
+        self.device = device
+        self._cache = cache
+        self._graph = graph
+        self._model = model
+
+    def trace(self, part: str, function: Callable[..., dict[str, Any]], *specs: Any) -> TracedFunction:
+        """Traces a function from tensors of these specs to tensors by name. `part`: which one of the graph."""
+        with tf.device(self.device), reproducible_names(f"{self._graph} {part}", self._model):
+            return TracedFunction(
+                tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)
+            )
+
+    def compile(self, function: TracedFunction, *inputs: Any) -> TracedFunction:
+        """Returns a function that is compiled for the shapes of these inputs. Raises DeviceFailed."""
+        with on_device(self.device):
+            if self.device.startswith("/CPU"):
+                shapes = [values.shape.as_list() for values in inputs]
+                key = function.definition() + f" {self._graph} {shapes}".encode()
+                make = partial(to_module, function, inputs)
+                if module := self._cache.module(hashlib.sha256(key).hexdigest(), make):
+                    with names_from(f"{function.name} {shapes}"):
+                        function = from_module(module, function, inputs)
+            function(*inputs)
+        return function
 
 
 def on_all_cores(work: Iterable[Callable[[], None]], beside: Callable[[], None] = lambda: None) -> Iterator[None]:

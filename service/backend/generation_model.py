@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from service.artifact.manifest import Manifest
 from service.backend.base import GENERATION_INPUTS, Fetch
-from service.backend.compiling import compiled, on_all_cores, on_device
+from service.backend.compiling import Compiler, on_all_cores, on_device
 from service.backend.graphs import Signature
 from service.backend.steps import Packing, make_step
-from service.backend.tensorflow_private import TracedFunction, reproducible_names
+from service.backend.tensorflow_private import TracedFunction
 from service.errors import DeviceFailed
 from service.text.vocabulary import RESERVED
 from service.types import Array, Tensors
@@ -28,15 +28,17 @@ SAMPLED = ("ids", "logprobs", "top_ids", "top_logprobs")
 class TensorFlowGenerationModel:
     """A language model whose state stays on the device. One executable per number of rows serves all lengths."""
 
-    def __init__(self, device: str, manifest: Manifest, signatures: Mapping[str, Signature]) -> None:
-        self._device = device
+    def __init__(self, compiler: Compiler, manifest: Manifest, signatures: Mapping[str, Signature]) -> None:
+        self._compiler = compiler
+        self._device = compiler.device
         self._manifest = manifest
         self._state_size = manifest.endpoint.inputs["state"].axes[1]
         self._state: Any = None  # [slots + 1, state size]: the last row belongs to filler rows
         self._shapes: set[tuple[int, int]] = set()
         self._packing: Packing
-        self._run: TracedFunction
-        self._step = make_step(device, manifest, signatures)
+        self._traced: TracedFunction
+        self._runs: dict[int, TracedFunction] = {}  # by rows
+        self._step = make_step(compiler, manifest, signatures)
 
     def warm_up(self, slots: int, shapes: Iterable[tuple[int, int]]) -> Iterator[None]:
         """Allocates the states of the slots, compiles a step for each shape; yields after each executable."""
@@ -51,27 +53,25 @@ class TensorFlowGenerationModel:
             state = tf.tensor_scatter_nd_update(state, slots[:, None], outputs["state"])
             return sample(outputs["logits"], **inputs) | {STATES: state}
 
-        with (
-            tf.device(self._device),
-            reproducible_names(f"{self._manifest.graph} {slots} {sorted(shapes)}", str(self._manifest.key)),
-        ):
+        with tf.device(self._device):
             self._state = tf.zeros([slots + 1, self._state_size])
-            cells = tf.TensorSpec([None, packing.width], tf.int32)
-            self._run = compiled(run, tf.TensorSpec(self._state.shape, tf.float32), cells)
+        state, cells = tf.TensorSpec(self._state.shape, tf.float32), tf.TensorSpec([None, packing.width], tf.int32)
+        self._traced = self._compiler.trace(f"{slots} {sorted(shapes)}", run, state, cells)
         numbers = sorted({rows for rows, _ in shapes})
         self._shapes = shapes
         return on_all_cores([partial(self._compile, rows) for rows in numbers], self._step.fill)
 
     def _compile(self, rows: int) -> None:
-        with on_device(self._device):
-            self._run(self._state, tf.zeros([rows, self._packing.width], tf.int32))
+        cells = tf.zeros([rows, self._packing.width], tf.int32)
+        self._runs[rows] = self._compiler.compile(self._traced, self._state, cells)
 
     def start(self, inputs: Tensors, logprobs: bool = False) -> Fetch:
         """Starts to read tokens into slots' states, and to sample one per row; see `service.backend.base`."""
         if inputs["ids"].shape not in self._shapes:
             raise DeviceFailed(f"the shape {inputs['ids'].shape} is not one that was compiled")
         with on_device(self._device):
-            outputs = self._run(self._state, tf.constant(self._packing.pack(inputs)))
+            run = self._runs[len(inputs["ids"])]
+            outputs = run(self._state, tf.constant(self._packing.pack(inputs)))
             self._state = outputs[STATES]
 
         def fetch() -> dict[str, Array]:

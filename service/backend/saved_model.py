@@ -9,7 +9,7 @@ import tensorflow as tf
 from service.artifact.files import verified_copy
 from service.artifact.manifest import GOLDENS, SAVED_MODEL, Endpoint, Golden, Manifest, Precision, read_goldens
 from service.backend.cache import NO_CACHE, ExecutableCache
-from service.backend.compiling import system_error
+from service.backend.compiling import Compiler, system_error
 from service.backend.generation_model import TensorFlowGenerationModel
 from service.backend.graphs import Graphs, Signature
 from service.backend.sequence_model import TensorFlowSequenceModel
@@ -56,11 +56,14 @@ class TensorFlowBackend:
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> TensorFlowSequenceModel:
         """Loads a tagger or classifier, and checks its goldens. Raises ArtifactError."""
-        return TensorFlowSequenceModel(self._device, manifest, self._load(folder, manifest))
+        return TensorFlowSequenceModel(self._compiler(manifest), manifest, self._load(folder, manifest))
 
     def load_generation_model(self, folder: Path, manifest: Manifest) -> TensorFlowGenerationModel:
         """Loads a language model, and checks its goldens. Raises ArtifactError."""
-        return TensorFlowGenerationModel(self._device, manifest, self._load(folder, manifest))
+        return TensorFlowGenerationModel(self._compiler(manifest), manifest, self._load(folder, manifest))
+
+    def _compiler(self, manifest: Manifest) -> Compiler:
+        return Compiler(self._device, self._cache, manifest.graph, str(manifest.key))
 
     def _load(self, folder: Path, manifest: Manifest) -> dict[str, Signature]:
         wanted = {n: c for n, c in manifest.files.items() if n == GOLDENS or n.startswith(f"{SAVED_MODEL}/")}

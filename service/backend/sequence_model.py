@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from service.artifact.manifest import CANDIDATES, POSITIONS, PROBABILITIES, Manifest
 from service.backend.base import Fetch
-from service.backend.compiling import compiled, device_failed, on_all_cores, on_device, system_error
+from service.backend.compiling import Compiler, device_failed, on_all_cores, system_error
 from service.backend.graphs import Signature
-from service.backend.steps import Packing, make_step
-from service.backend.tensorflow_private import TracedFunction, reproducible_names
+from service.backend.steps import EXPLAIN, Packing, make_step
+from service.backend.tensorflow_private import TracedFunction
 from service.errors import DeviceFailed
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.types import Array, Tensors
@@ -28,10 +28,10 @@ class TensorFlowSequenceModel:
     few labels of each head, computed after the step, and explanations, which have their own executable.
     """
 
-    def __init__(self, device: str, manifest: Manifest, signatures: Mapping[str, Signature]) -> None:
-        self._device = device
+    def __init__(self, compiler: Compiler, manifest: Manifest, signatures: Mapping[str, Signature]) -> None:
+        self._compiler = compiler
+        self._device = compiler.device
         self._manifest = manifest
-        self._batch_sizes: set[int] = set()
         self._capacity = 0
         heads = manifest.heads
         timed = [name for name, spec in manifest.endpoint.outputs.items() if spec.axes[:2] == ("B", "T")]
@@ -40,9 +40,10 @@ class TensorFlowSequenceModel:
         self._floats = frozenset(f"{head}{PARTS[1]}" for head in heads)
         self._candidates = manifest.candidate_outputs
         self.timed_outputs = frozenset(self._best).union(timed, *self._candidates.values())
-        self._step = make_step(device, manifest, signatures)
+        self._step = make_step(compiler, manifest, signatures)
         self._packing: Packing
-        self._run: TracedFunction
+        self._traced: TracedFunction
+        self._runs: dict[int, TracedFunction] = {}  # by batch size
         self._explain: TracedFunction
         self._read: dict[str, tf.TensorSpec] = {}  # outputs of the step that explanations are computed from
         self._concatenated = any(spec.axes[0] == POSITIONS for spec in self._step.outputs.values())
@@ -61,11 +62,7 @@ class TensorFlowSequenceModel:
             cache.check_batch(max(batch_sizes) * capacity)
         self._capacity = capacity
         self._packing = Packing({name: (spec.dtype, spec.axes) for name, spec in self._step.inputs.items()}, capacity)
-        with (
-            tf.device(self._device),
-            reproducible_names(f"{self._manifest.graph} {capacity} {self._best}", str(self._manifest.key)),
-        ):
-            self._trace()
+        self._trace()
         work: list[Callable[[], None]] = [partial(self._compile, b) for b in batch_sizes]
         if self._step.explain:
             work.insert(0, self._compile_explanation)
@@ -82,7 +79,8 @@ class TensorFlowSequenceModel:
             best = [tf.bitcast(outputs.pop(name), tf.int32) for name in self._best]
             return outputs | ({BEST: tf.stack(best)} if best else {})
 
-        self._run = compiled(run, cells)
+        part = f"{self._capacity} {self._best}"
+        self._traced = self._compiler.trace(part, run, cells)
         if (explain := self._step.explain) is None:
             return
 
@@ -93,28 +91,26 @@ class TensorFlowSequenceModel:
         for name in self._step.read:
             axes = self._step.outputs[name].axes
             self._read[name] = tf.TensorSpec([a if isinstance(a, int) else sizes[a] for a in axes], tf.float32)
-        self._explain = compiled(explained, tf.TensorSpec([1, self._packing.width], tf.int32), *self._read.values())
+        cells = tf.TensorSpec([1, self._packing.width], tf.int32)
+        self._explain = self._compiler.trace(f"{part} {EXPLAIN}", explained, cells, *self._read.values())
 
     def _compile(self, b: int) -> None:
-        with on_device(self._device):
-            self._run(tf.ones([b, self._packing.width], tf.int32))
-        self._batch_sizes.add(b)
+        self._runs[b] = self._compiler.compile(self._traced, tf.ones([b, self._packing.width], tf.int32))
 
     def _compile_explanation(self) -> None:
-        with on_device(self._device):
-            read = (tf.zeros(spec.shape) for spec in self._read.values())
-            self._explain(tf.ones([1, self._packing.width], tf.int32), *read)
+        read = (tf.zeros(spec.shape) for spec in self._read.values())
+        self._explain = self._compiler.compile(self._explain, tf.ones([1, self._packing.width], tf.int32), *read)
 
     def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
         """Starts a batch of a compiled size; see `service.backend.base`."""
         b, t = inputs["word_ids"].shape
-        if b not in self._batch_sizes or t > self._capacity:
+        if b not in self._runs or t > self._capacity:
             raise DeviceFailed(f"no step was compiled that takes the shape ({b}, {t})")
         try:
             with tf.device(self._device):
                 cache = self._step.cache
                 cells = self._packing.pack(inputs if cache is None else cache.prepare(inputs))
-                outputs = self._run(tf.constant(cells))
+                outputs = self._runs[b](tf.constant(cells))
         except tf.errors.OpError as error:
             raise device_failed(error) from system_error(error)
 

@@ -24,9 +24,9 @@ import numpy as np
 import tensorflow as tf
 
 from service.artifact.manifest import Endpoint, Manifest, TensorSpec
-from service.backend.compiling import compiled, on_device
+from service.backend.compiling import Compiler, on_device
 from service.backend.graphs import Signature
-from service.backend.tensorflow_private import reproducible_names
+from service.backend.tensorflow_private import TracedFunction
 from service.errors import ConfigurationError
 from service.types import Array, Tensors
 
@@ -85,11 +85,13 @@ class WordCache:
         tables: the rows of each output of the projection, by its name  # [W, …].
     """
 
-    def __init__(self, project: Callable[..., dict[str, Any]], endpoint: Endpoint) -> None:
+    def __init__(self, compiler: Compiler, project: Callable[..., dict[str, Any]], endpoint: Endpoint) -> None:
         """`project` computes `endpoint`: inputs [W] or [W, n] int32 -> outputs, each [W, n]."""
         self._widths = {name: spec.axes[1] if spec.axes[1:] else 1 for name, spec in endpoint.inputs.items()}
         self._rows: dict[bytes, int] = {}
+        self._compiler = compiler
         self.tables = empty_tables(endpoint, {"W": CACHED_WORDS + MANY_WORDS})
+        self._reads: dict[int, TracedFunction] = {}  # by the number of words
         self._most = FEW_WORDS  # words of a call, where there are more than a few
 
         def read(cells: Any) -> dict[str, Any]:
@@ -98,7 +100,7 @@ class WordCache:
             return project(**inputs)
 
         self._cells_of_word = sum(cast(list[int], list(self._widths.values())))
-        self._read = compiled(read, tf.TensorSpec([None, self._cells_of_word], tf.int32))
+        self._traced = compiler.trace("read", read, tf.TensorSpec([None, self._cells_of_word], tf.int32))
 
     def prepare(self, inputs: Tensors) -> Tensors:
         """Adds the rows of new words to the table; returns the indices of all  # rows [B, T] int32."""
@@ -122,6 +124,8 @@ class WordCache:
     def warm_up(self) -> None:
         """Compiles the projection of few words, and of many; that is used if a word's row is the same in both."""
         some = np.random.default_rng(0).integers(0, 9, (MANY_WORDS, self._cells_of_word), np.int32)
+        for size in (FEW_WORDS, MANY_WORDS):
+            self._reads[size] = self._compiler.compile(self._traced, tf.constant(some[:size]))
         few, many = (self._project(some, size) for size in (FEW_WORDS, MANY_WORDS))
         same = all(rows.numpy().tobytes() == many[name].numpy().tobytes() for name, rows in few.items())
         self._most = MANY_WORDS if same else FEW_WORDS
@@ -132,8 +136,11 @@ class WordCache:
         for start in range(0, len(cells), size):
             part = np.zeros((size, self._cells_of_word), np.int32)
             part[: len(cells) - start] = cells[start : start + size]
-            calls.append(self._read(tf.constant(part)))
+            calls.append(self._read(part))
         return calls[0] if len(calls) == 1 else {k: tf.concat([rows[k] for rows in calls], axis=0) for k in calls[0]}
+
+    def _read(self, cells: Array) -> dict[str, Any]:
+        return self._reads[len(cells)](tf.constant(cells))
 
     def _add(self, missing: set[bytes], wanted: set[bytes]) -> None:
         if len(self._rows) + len(missing) > CACHED_WORDS:  # clears the table, which is rare
@@ -181,14 +188,14 @@ class Step:
     read: frozenset[str] = frozenset()
 
 
-def make_step(device: str, manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
+def make_step(compiler: Compiler, manifest: Manifest, signatures: Mapping[str, Signature]) -> Step:
     """Returns the step of a model's endpoint; its table is on the device."""
     name = f"{manifest.endpoint_name}_from_table"
     project, endpoint, run = manifest.endpoints[PROJECT], manifest.endpoints[name], signatures[name]
     names = {"projected": "table"}  # of an output of the projection as an input of the step
     inputs = {key: spec for key, spec in endpoint.inputs.items() if key not in ("table", *project.outputs)}
-    with tf.device(device), reproducible_names(f"{manifest.graph} read", str(manifest.key)):
-        cache = WordCache(signatures[PROJECT], project) if project.inputs else None
+    with tf.device(compiler.device):
+        cache = WordCache(compiler, signatures[PROJECT], project) if project.inputs else None
         tables = empty_tables(project, {}) if cache is None else cache.tables
 
     def compute(**given: Any) -> dict[str, Any]:
@@ -196,7 +203,7 @@ def make_step(device: str, manifest: Manifest, signatures: Mapping[str, Signatur
 
     def fill() -> None:
         if cache is None:
-            with on_device(device):
+            with on_device(compiler.device):
                 for name, values in signatures[PROJECT]().items():
                     tables[name].assign(values)
 

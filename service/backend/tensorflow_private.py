@@ -1,22 +1,26 @@
 """What is used of TensorFlow's private interfaces: how it numbers names, its registry of functions, how it calls one,
-and its reader of checkpoints.
+converts one to XLA's operations and calls those, and its reader of checkpoints.
 
 pyproject.toml bounds TensorFlow's version; `tests/backend/test_tensorflow_private.py` names what a new one breaks.
 """
 
 import itertools
+import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_call_module
 from tensorflow.core.framework.function_pb2 import FunctionDef
 from tensorflow.python.eager import context
 from tensorflow.python.framework import ops
+from tensorflow.python.ops.gen_resource_variable_ops import read_variable_op
 from tensorflow.python.training.py_checkpoint_reader import NewCheckpointReader
 
 _loaded: Counter[tuple[str, str]] = Counter()
+_naming = threading.Lock()
 
 
 @contextmanager
@@ -30,13 +34,21 @@ def reproducible_names(graph: str, model: str) -> Iterator[None]:
     TensorFlow keeps what has failed.
     """
     key = graph, model
-    numbers = itertools.count(zlib.crc32(f"{graph} {_loaded[key]}".encode()) << 20)
     _loaded[key] += 1
-    usual, ops.uid = ops.uid, lambda: next(numbers)
-    try:
+    with names_from(f"{graph} {_loaded[key]}"):
         yield
-    finally:
-        ops.uid = usual
+
+
+@contextmanager
+def names_from(text: str) -> Iterator[None]:
+    """Numbers names created in the block by a text."""
+    numbers = itertools.count(zlib.crc32(text.encode()) << 20)
+    with _naming:  # threads that compile name functions, too
+        usual, ops.uid = ops.uid, lambda: next(numbers)
+        try:
+            yield
+        finally:
+            ops.uid = usual
 
 
 def register_function(function: FunctionDef) -> None:
@@ -52,18 +64,50 @@ class TracedFunction:
 
     Attributes:
         name: by which TensorFlow calls it.
+        captured: its inputs that are not given at a call, the handles of variables.
+        outputs: their names, in TensorFlow's order.
+        types: of the outputs.
     """
 
     def __init__(self, function: Any) -> None:
         """`function` is a ConcreteFunction that returns a dictionary."""
         self._function = function  # TensorFlow forgets a function that nothing refers to
         self.name = function.name
-        self._captured = function.captured_inputs
-        self._outputs = sorted(function.structured_outputs)  # as TensorFlow orders them
+        self.captured: Sequence[Any] = function.captured_inputs
+        self.outputs = sorted(function.structured_outputs)
+        self.types = [function.structured_outputs[name].dtype for name in self.outputs]
 
     def __call__(self, *inputs: Any) -> dict[str, Any]:
-        found = context.context().call_function(self.name, [*inputs, *self._captured], len(self._outputs))
-        return dict(zip(self._outputs, found, strict=True))
+        found = context.context().call_function(self.name, [*inputs, *self.captured], len(self.outputs))
+        return dict(zip(self.outputs, found, strict=True))
+
+    def definition(self) -> bytes:
+        """Returns the function as TensorFlow stores it; those that it calls are there by name."""
+        definition: bytes = self._function.function_def.SerializeToString(deterministic=True)
+        return definition
+
+
+def compiler_ir(function: TracedFunction, specs: Sequence[Any], stage: str) -> str:
+    """Returns what XLA makes of a function on the processor, for inputs of these shapes, at a stage of compilation."""
+    found: bytes = context.context().get_compiler_ir(
+        device_name="/job:localhost/replica:0/task:0/device:CPU:0",
+        platform_name=None,
+        function_name=function.name,
+        flat_args=list(specs),
+        captured_inputs=function.captured,
+        stage=stage,
+    )
+    return found.decode()
+
+
+def call_module(module: str, inputs: Sequence[Any], types: Sequence[Any]) -> Any:
+    """Returns the outputs of a StableHLO module on the processor; to be traced. types: of the outputs."""
+    return xla_call_module(inputs, version=10, module=module, Sout=[None] * len(types), Tout=types, platforms=["CPU"])
+
+
+def read_variable(handle: Any) -> Any:
+    """Returns the value of the variable with this handle; to be traced."""
+    return read_variable_op(handle, handle._handle_data.shape_and_type[0].dtype)
 
 
 def read_checkpoint(path: str) -> Any:

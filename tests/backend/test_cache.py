@@ -57,6 +57,41 @@ def test_tables_are_computed_where_there_is_no_folder_or_it_cannot_be_written(tm
         assert executables.tables("a model", lambda: {"projected": np.zeros(2)})["projected"].shape == (2,)
 
 
+@pytest.mark.parametrize(
+    ("damage", "made"),
+    [
+        (lambda path: None, 1),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), 2),
+        (lambda path: path.write_bytes(path.read_bytes().replace(b"add", b"sub")), 2),
+        (lambda path: path.write_bytes(b"\xff\xfe"), 2),
+        (lambda path: path.write_bytes(b""), 2),
+        (lambda path: path.unlink(), 2),
+    ],
+    ids=["whole", "truncated", "changed", "no text", "empty", "removed"],
+)
+def test_a_module_is_made_once_unless_its_file_is_damaged(tmp_path, damage, made):
+    module = "module {\n" + "%0 = stablehlo.add %a, %b\n" * 100 + "}\n"
+    calls = []
+
+    def make() -> str:
+        calls.append(1)
+        return module
+
+    executables = ExecutableCache(tmp_path)
+    executables.place.mkdir()
+    assert executables.module("0" * 64, lambda: "another") == "another"
+    assert executables.module("1" * 64, make) == module
+    damage(max(executables.place.iterdir(), key=lambda path: path.stat().st_size))
+    assert ExecutableCache(tmp_path).module("1" * 64, make) == module
+    assert len(calls) == made
+
+
+def test_a_module_is_made_where_there_is_no_folder_or_it_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    for executables in (NO_CACHE, ExecutableCache(tmp_path / "file")):
+        assert executables.module("0" * 64, lambda: "module {}") == "module {}"
+
+
 def never() -> bool:
     return False
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from service.artifact.manifest import CANDIDATES, Manifest, ModelVersion, read_goldens, read_manifest
 from service.backend.base import GenerationModel, SequenceModel
 from service.backend.cache import ExecutableCache
+from service.backend.compiling import Compiler
 from service.backend.saved_model import TOLERANCES, TensorFlowBackend, choose_device, run_golden
 from service.backend.steps import WordCache
 from service.engine.loader import full_rows
@@ -115,7 +116,7 @@ def test_what_is_cached_of_a_word_is_the_same_to_the_bit_whatever_else_was_new()
     loaded = tf.saved_model.load(str(version.folder / "saved_model"))  # owns the weights
     project = loaded.signatures["project"]
     crowd = padded([example(version, 40, rng) for _ in range(8)], version.manifest.endpoint.inputs, (8, 40)).inputs
-    caches = [WordCache(project, version.manifest.endpoints["project"]) for _ in range(2)]
+    caches = [WordCache(Compiler("/CPU:0"), project, version.manifest.endpoints["project"]) for _ in range(2)]
     for words in caches:
         words.warm_up()
     for row in (3, 0, 7):  # the first memory meets them in small groups, the other all at once
@@ -170,7 +171,7 @@ def test_models_of_one_graph_run_with_the_executables_of_the_first_and_give_thei
     for version in map(newest, ("tagger-sv", "tagger-da")):
         model = backend.load_sequence_model(version.folder, version.manifest)
         list(model.warm_up([1], version.manifest.length_buckets[-1]))
-        functions.append((version.manifest.graph, model._run.name))  # TensorFlow compiles a name once
+        functions.append((version.manifest.graph, model._runs[1].name))  # TensorFlow compiles a name once
         for golden in read_goldens(version.folder):
             example = {name: np.asarray(value, np.int32) for name, value in golden.inputs.items()}
             (output,) = outputs_in(version, model, [example], 1)

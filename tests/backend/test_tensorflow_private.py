@@ -7,7 +7,14 @@ from tensorflow.core.framework.function_pb2 import FunctionDef
 from tensorflow.python.eager import context
 from tensorflow.python.framework import ops
 
-from service.backend.tensorflow_private import TracedFunction, register_function, reproducible_names
+from service.backend.tensorflow_private import (
+    TracedFunction,
+    call_module,
+    compiler_ir,
+    read_variable,
+    register_function,
+    reproducible_names,
+)
 
 
 def traced() -> str:
@@ -49,3 +56,18 @@ def test_a_traced_function_is_called_with_its_inputs_in_their_order_and_what_it_
     assert {name: value.numpy() for name, value in first.items()} == {"x": 15, "y": 4}
     factor.assign(4.0)
     assert call(tf.constant(5.0), tf.constant(1.0))["x"].numpy() == 20
+
+
+def test_a_function_is_converted_to_a_module_that_is_called_with_its_inputs_and_then_its_variables():
+    factor = tf.Variable([3.0])
+    traced = tf.function(lambda x: {"y": x * factor}, jit_compile=True, autograph=False)
+    function = TracedFunction(traced.get_concrete_function(tf.TensorSpec([None], tf.float32)))
+    module = compiler_ir(function, [tf.TensorSpec([1], tf.float32)], "stablehlo")
+    assert "stablehlo.multiply" in module
+
+    def call(x):
+        return call_module(module, [x, *map(read_variable, function.captured)], function.types)
+
+    (found,) = tf.function(call, jit_compile=True, autograph=False)(tf.constant([5.0]))
+    assert (found.numpy().tolist(), found.dtype) == ([15.0], tf.float32)
+    assert function.definition() == function.definition()

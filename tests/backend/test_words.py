@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from service.artifact.manifest import Endpoint, TensorSpec
 from service.backend import steps
+from service.backend.compiling import Compiler
 from service.backend.steps import FEW_WORDS, MANY_WORDS, WordCache
 from service.errors import ConfigurationError
 
@@ -17,7 +18,8 @@ class Projection:
     """Reads words of an id and three characters: their sum, and ten times their id. Notes what it reads."""
 
     def __init__(self) -> None:
-        self.cache = WordCache(self.project, ENDPOINT)
+        self.cache = WordCache(Compiler("/CPU:0"), self.project, ENDPOINT)
+        self.cache.warm_up()
         read = self.cache._read
         self.sizes: list[int] = []
 
@@ -25,7 +27,7 @@ class Projection:
             self.sizes.append(len(cells))
             return read(cells)
 
-        self.cache._read = counted  # type: ignore[assignment]
+        self.cache._read = counted  # type: ignore[method-assign]
 
     def project(self, word_ids, char_ids):
         rows = [word_ids + tf.reduce_sum(char_ids, 1), 10 * word_ids]
