@@ -22,7 +22,7 @@ from service.engine.slots import Slots
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, TagwerkError, is_machine_fault, quantity
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import Array, ModelKey, Ragged, pad
+from service.types import Array, ModelKey, Ragged, Tensors, pad
 
 log = logging.getLogger("tagwerk.engine")
 
@@ -51,8 +51,8 @@ class Generator:
     slots: Slots
 
 
-Encode = Callable[[], Ragged]
-Prepare = Callable[[ModelVersion], Encode | None]
+WarmUp = Callable[[Callable[[Ragged], Tensors]], Iterable[None]]
+Prepare = Callable[[ModelVersion], WarmUp | None]
 OnLoaded = Callable[[ModelKey, Sequences | Generator, bool], object]  # the last says whether the device `overlaps`
 
 
@@ -62,8 +62,7 @@ class ModelLoading:
 
     Attributes:
         prepare: called with each version while it is compiled, in another thread; an error refuses the version. May
-            return what encodes sequences that are run before it serves beside others, so that their words are in its
-            table.
+            return what fills the caches of the version, before it serves beside others, by running some sequences.
         on_progress: called in the loading thread before each version, and after each of its executables, with the
             number of executables that are compiled.
         on_unread: called before a version is refused for a fault of the machine, such as a full disk.
@@ -153,7 +152,7 @@ class ModelLoading:
             return Generator(generator, slots), self._compile(compiling, version)[0]
         model = backend.load_sequence_model(version.folder, manifest)
         grid = Grid(settings.batch_sizes, manifest.length_buckets)
-        executables, encode = self._compile(model.warm_up(grid.batch_sizes, grid.capacity), version)
+        executables, warm_up = self._compile(model.warm_up(grid.batch_sizes, grid.capacity), version)
         if (same := (manifest.graph, grid.capacity)) not in self._step_times:
             # Other processes, such as one that compiles at the same start, do not change the processor time of a step.
             clock = self.clock if backend.overlaps else time.process_time
@@ -162,17 +161,14 @@ class ModelLoading:
                 if not self.stopped():
                     measured[shape] = self._seconds_of_step(version, model, shape, clock)
             self._step_times[same] = StepTimes.fit(measured)
-        if encode is not None and self.priority is not Priority.USUAL:  # otherwise it is wanted as soon as possible
-            self._read_words(model, encode(), grid.batch_sizes[-1])
+        if warm_up is not None and self.priority is not Priority.USUAL:  # otherwise it is wanted as soon as possible
+            shape = grid.batch_sizes[0], grid.capacity
+            for _ in warm_up(lambda sequence: model.start(pad(sequence, shape))()):
+                if self.stopped():
+                    break
         return Sequences(model, grid, self._step_times[same], Observed(version, self.metrics)), executables
 
-    def _read_words(self, model: SequenceModel, sequences: Ragged, rows: int) -> None:
-        """Runs sequences in batches of a number of rows: then their words are in the model's table."""
-        for batch in sequences.split([rows] * -(-len(sequences) // rows)):
-            if not self.stopped():
-                model.start(pad(batch, (rows, int(batch.lengths.max()))))()
-
-    def _compile(self, compiling: Iterable[None], version: ModelVersion) -> tuple[int, Encode | None]:
+    def _compile(self, compiling: Iterable[None], version: ModelVersion) -> tuple[int, WarmUp | None]:
         """Compiles, and prepares the version meanwhile; counts and times each executable.
 
         Returns their number, and what `prepare` has returned.

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from service.artifact.manifest import ModelVersion
+from service.engine.loader import WarmUp
 from service.errors import ConfigurationError, EngineUnavailable, ModelNotFound
 from service.files import fingerprint
 from service.settings import Settings
@@ -19,7 +21,7 @@ from service.tasks.tagging import Tagging
 from service.telemetry.metrics import Metrics
 from service.text.languages import make_tokenizer, primary
 from service.text.tokenizer import Tokenizer
-from service.types import ModelKey, ModelState, Ragged, State
+from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk.server")
 CHECK_SECONDS = 1.0  # between checks whether a file has changed
@@ -83,15 +85,16 @@ class Catalog:
         self._ready: list[AnyTask] = []  # by name, the newest version first
         self._found: dict[tuple[type, str | None], Any] = {}  # cache of what `find` returns every time
 
-    def prepare(self, version: ModelVersion) -> Callable[[], Ragged] | None:
-        """Builds a version's task and tokenizer; returns what encodes the most frequent words of a tagger.
+    def prepare(self, version: ModelVersion) -> WarmUp | None:
+        """Builds a version's task and tokenizer; returns what fills the caches of a tagger.
 
         May be called from any thread. Raises ArtifactError, among others.
         """
         task = make_task(version)
         self._dictionaries.update([task])
-        self._built[version.key] = task, make_tokenizer(version.manifest.tokenizer, version.segmenter)
-        return task.frequent_words if isinstance(task, Tagging) else None
+        tokenizer = make_tokenizer(version.manifest.tokenizer, version.segmenter)
+        self._built[version.key] = task, tokenizer
+        return partial(task.warm_up, tokenizer) if isinstance(task, Tagging) else None
 
     async def watch_dictionaries(self) -> None:
         """Reads dictionaries again when they change, for ever; returns at once if there is no folder of them."""

@@ -1,6 +1,6 @@
 """Part-of-speech tagging: encodes tokens as ids, decodes label ids to tags and lemmas."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise, repeat
@@ -17,7 +17,7 @@ from service.text.lemmatizer import LEMMA, MOST_ODDS, NEXT_RULES, ODDS_LIMITS, f
 from service.text.normalization import normalize
 from service.text.slices import SENTENCES_AT_ONCE, Sliced, finish
 from service.text.symbols import is_symbol
-from service.text.tokenizer import Token
+from service.text.tokenizer import Token, Tokenizer
 from service.text.vocabulary import encode_characters
 from service.types import Array, Ragged, Tensors
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SYMBOL = "SYM"  # the UPOS of emoji and currencies
 TOKENS_AT_ONCE = 64  # encoded per slice
-FREQUENT_WORDS = 4096  # of English text 85 %; a processor reads them in a quarter of a second
+FREQUENT_WORDS = 4096  # of English text 85 %; a processor tags them in a second
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
 CACHED_LEMMAS = 10_000  # of the dictionary, and as many of rules: at most 14 MB
 LONGEST_CACHED = 32  # characters
@@ -103,10 +103,19 @@ class Tagging:
         self._cached_lemma = lru_cache(CACHED_LEMMAS)(self._lemma)
         self._cached_choice = lru_cache(CACHED_LEMMAS)(self._choice)
 
-    def frequent_words(self) -> Ragged:
-        """Returns the inputs of the most frequent words of what the model has learned, as long sequences."""
+    def warm_up(self, tokenizer: Tokenizer, infer: Callable[[Ragged], Tensors]) -> Iterator[None]:
+        """Tags the most frequent words that the model has learned, so that caches have them; yields after some words.
+
+        infer: runs one sequence.
+        """
         words = self.version.vocabularies["words"].entries[:FREQUENT_WORDS]
-        return finish(self.encode([words[i : i + self.longest] for i in range(0, len(words), self.longest)]))
+        for start in range(0, len(words), self.longest):
+            sentences = tokenizer.sentences(" ".join(words[start : start + self.longest]))
+            tokens = list(chain.from_iterable(sentence.tokens for sentence in sentences))[: self.longest]
+            if tokens:
+                outputs = infer(finish(self.encode([list(map(text_of, tokens))])))
+                finish(self.decode([tokens], outputs, lemmas=True))
+            yield
 
     def encode(self, sentences: Iterable[Sequence[str]]) -> Sliced[Ragged]:
         """Returns the inputs of sentences: word_ids [T], char_ids [T, C]; long sentences in windows."""

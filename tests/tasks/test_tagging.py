@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from service.artifact.manifest import Endpoint, ModelVersion, TensorSpec
 from service.tasks import tagging
 from service.tasks.tagging import LONGEST_CACHED, Tagging, kept_of, windows
+from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
 from service.text.slices import finish
 from service.text.tokenizer import Token
 from service.text.vocabulary import Vocabulary
-from service.types import Array
+from service.types import Array, Ragged
 from tests.fakes import version_of
 
 RULES = ("lower", "upper", "lower|end-1+", "=be", "lower|end-2+y")
@@ -147,14 +148,19 @@ def test_a_lemma_is_looked_up_once_unless_its_form_is_long(monkeypatch):
     assert (lemmas("bins"), asked) == (["bin"], ["bins"]), "it has been forgotten"
 
 
-def test_frequent_words_are_the_first_ones_of_the_vocabulary_as_long_sequences(monkeypatch):
+def test_frequent_words_are_tagged_so_that_caches_have_them(monkeypatch):
     monkeypatch.setattr(tagging, "FREQUENT_WORDS", 20)
-    found = Tagging(tagger(), longest=8).frequent_words()
-    wanted = finish(Tagging(tagger(), longest=20).encode([[str(number) for number in range(20)]]))
-    assert found.lengths.tolist() == [8, 8, 4]
-    assert {name: values.tolist() for name, values in found.values.items()} == {
-        name: values.tolist() for name, values in wanted.values.items()
-    }
+    task, tokenizer = lemmatizing_tagger(), make_tokenizer("spacy-en", None)
+    read = []
+
+    def infer(sequence: Ragged) -> dict[str, Array]:
+        read.append(sequence.values["word_ids"].tolist())
+        zeros = np.zeros(len(read[-1]), np.int32)
+        return outputs_of(zeros, zeros, zeros, zeros)
+
+    assert [len(read) for _ in task.warm_up(tokenizer, infer)] == [1, 2, 3]
+    assert read == [[*range(2, 10)], [*range(10, 18)], [*range(18, 22)]], "after padding and unknown words"
+    assert (task._cached_encode.cache_info().currsize, task._cached_lemma.cache_info().currsize) == (20, 20)
 
 
 def test_lemma_rules_are_no_candidates():
