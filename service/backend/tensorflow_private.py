@@ -41,10 +41,12 @@ def reproducible_names(graph: str, model: str) -> Iterator[None]:
 
 @contextmanager
 def names_from(text: str) -> Iterator[None]:
-    """Numbers names created in the block by a text."""
-    numbers = itertools.count(zlib.crc32(text.encode()) << 20)
-    with _naming:  # threads that compile name functions, too
-        usual, ops.uid = ops.uid, lambda: next(numbers)
+    """Numbers names that this thread creates in the block by a text. Blocks of several threads wait for each other."""
+    ops.get_default_graph()  # the first use of a thread makes a graph, which is numbered, too
+    numbers, thread = itertools.count(zlib.crc32(text.encode()) << 20), threading.get_ident()
+    with _naming:
+        usual = ops.uid
+        ops.uid = lambda: next(numbers) if threading.get_ident() == thread else usual()
         try:
             yield
         finally:

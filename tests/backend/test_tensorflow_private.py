@@ -1,6 +1,8 @@
 """The private interfaces of TensorFlow that the service uses: what a new version changes fails here, by its name."""
 
 import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import tensorflow as tf
 from tensorflow.core.framework.function_pb2 import FunctionDef
@@ -11,6 +13,7 @@ from service.backend.tensorflow_private import (
     TracedFunction,
     call_module,
     compiler_ir,
+    names_from,
     read_variable,
     register_function,
     reproducible_names,
@@ -25,13 +28,32 @@ def traced() -> str:
 
 def test_names_are_numbered_by_what_is_called_uid():
     assert isinstance(ops.uid(), int)
-    traced()  # the first function of a process takes more numbers
     with reproducible_names("a graph", "loaded twice"):
         first = traced()
     with reproducible_names("a graph", "of another"):
         assert traced() == first
     with reproducible_names("a graph", "loaded twice"):
         assert traced() != first
+
+
+def test_names_are_the_same_in_a_thread_that_has_traced_nothing_and_beside_others():
+    def named() -> list[str]:
+        with names_from("a text"):
+            return [traced() for _ in range(3)]
+
+    stop = threading.Event()
+
+    def number() -> None:
+        while not stop.is_set():
+            ops.uid()
+
+    with ThreadPoolExecutor(4) as pool:
+        beside = pool.submit(number)
+        found = [pool.submit(named) for _ in range(6)]
+        names = {tuple(future.result()) for future in found}
+        stop.set()
+        beside.result()
+    assert names == {tuple(named())}
 
 
 def test_a_registered_function_is_called_by_its_name():
