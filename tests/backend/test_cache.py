@@ -26,7 +26,7 @@ def change(path: Path) -> None:
     path.write_bytes(content)
 
 
-DAMAGES = pytest.mark.parametrize(
+file_damages = pytest.mark.parametrize(
     ("damage", "made"),
     [
         (lambda path: None, 1),
@@ -40,7 +40,7 @@ DAMAGES = pytest.mark.parametrize(
 )
 
 
-@DAMAGES
+@file_damages
 def test_tables_are_computed_once_for_a_model_unless_their_file_is_damaged(tmp_path, damage, made):
     calls = []
 
@@ -67,7 +67,7 @@ def test_tables_are_computed_where_there_is_no_folder_or_it_cannot_be_written(tm
         assert executables.tables("a model", lambda: {"projected": np.zeros(2)})["projected"].shape == (2,)
 
 
-@DAMAGES
+@file_damages
 def test_a_module_is_made_once_unless_its_file_is_damaged(tmp_path, damage, made):
     module = "module {\n" + "%0 = stablehlo.add %a, %b\n" * 100 + "}\n"
     calls = []
