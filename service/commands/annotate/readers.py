@@ -40,6 +40,7 @@ _COMMENT = re.compile(r"#\s*(sent_id|newdoc id|newpar id)\s*=\s*(.*)")
 COMPRESSED = (".gz", ".bz2", ".xz")
 SUFFIXES: dict[str, InputFormat] = {".tab": "tsv", ".ndjson": "jsonl", ".json": "jsonl"}
 SUFFIXES |= {f".{form}": form for form in ("csv", "tsv", "jsonl", "conllu", "parquet")}
+_NUMBER = re.compile(r"\s*[-+.]?\d")
 _ARRAY = re.compile(r"\s*\[\s*\{")
 _PARQUET = re.compile(rb"PAR1[\x00-\x1f]")
 _OBJECT = re.compile(r"\s*\{")
@@ -159,7 +160,7 @@ class Table(Reader, Iterator[str]):
             cells = next(self._records)
             if cells and len(cells) != len(self._names):
                 raise self.error(self._miscounted(cells), line)
-            if self._takes_in_rows(self.row[1:]):
+            if self._takes_in_rows(cells, self.row[1:]):
                 raise self.error(f"a quote that takes in {len(self.row) - 1} lines that look like rows", line)
             if is_read_again and sum(one.content.count(b'"') for one in self.row) % 2:
                 raise self.error("a quote that is not closed, or was opened in an earlier line", line)
@@ -182,15 +183,20 @@ class Table(Reader, Iterator[str]):
             raise self.error(f"a quote that is not closed within {self._most:,} bytes", first)
         return self.read_line()
 
-    def _takes_in_rows(self, further: Sequence[RawLine]) -> bool:
-        """Returns whether all lines of a record but the first look like rows by their cells, and ten by their spaces.
+    def _takes_in_rows(self, cells: Sequence[str], further: Sequence[RawLine]) -> bool:
+        """Returns whether the further lines of a record look like rows of this table.
 
-        In a text, most delimiters have spaces behind them.
+        All have its number of cells, at least ten no spaces around delimiters (in a text, most delimiters have spaces
+        behind them), and at least half numbers in the same columns as the record, whose cells are `cells`.
         """
         read = (without_newline(one.content.decode(self._job.encoding)) for one in further)
         rows = [header_of(line, self.layout.csv["delimiter"]) for line in read]
-        dense = sum(cells == [cell.strip() for cell in cells] for cells in rows)
-        return len(self._names) > 1 and {*map(len, rows)} == {len(self._names)} and dense >= LOOK_LIKE_ROWS
+        if len(self._names) == 1 or {*map(len, rows)} != {len(self._names)}:
+            return False
+        numbers, *of_rows = ([bool(_NUMBER.match(cell)) for cell in row[:-1]] for row in (cells, *rows))
+        dense = sum(row == [cell.strip() for cell in row] for row in rows)
+        alike = of_rows.count(numbers)
+        return dense >= LOOK_LIKE_ROWS and 2 * alike >= len(rows)
 
     def _miscounted(self, cells: Sequence[str]) -> str:
         may_quote = self.layout.csv["quotechar"] is not None

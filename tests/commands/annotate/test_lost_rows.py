@@ -103,8 +103,13 @@ def test_a_quote_too_many_costs_one_row_and_what_is_right_behind_it_is_kept(tmp_
 
 @pytest.mark.parametrize(
     ("header", "row"),
-    [("id,text", '7,"' + "x, y\n" * 15 + 'z, 1"'), ("text,id", '"' + "x,y\n" * 15 + 'z,1",7')],
-    ids=["of prose", "of a table"],
+    [
+        ("id,text", '7,"' + "x, y\n" * 15 + 'z, 1"'),
+        ("text,id", '"' + "x,y\n" * 15 + 'z,1",7'),
+        ("id,text", '7,"' + "x,y\n" * 15 + 'z,1"'),
+        ("id,kind,text", '7,no,"' + "x,y,z\n" * 15 + 'z,1,2"'),
+    ],
+    ids=["of prose", "of a table", "of a table at the end", "of a wider table"],
 )
 def test_a_cell_with_as_many_delimiters_in_each_line_as_a_row_is_kept(tmp_path, header, row):
     _, (found,), rejected = parts(tmp_path / "a.csv", f"{header}\n{row}\n")
