@@ -141,14 +141,15 @@ def export_again(arguments: argparse.Namespace) -> None:
     """Exports the newest version of a model again with the present exporter, without training.
 
     Lemmas and tokenizer of a tagger that was made of files are learned of these: run it where its command was run.
+    Without them none of the files is needed. What keeps its precision is not measured again.
     """
     from rich.console import Console
 
     from service.artifact import manifest as artifact
-    from training.from_files.made_again import task_of_files
+    from training.from_files.made_again import task_of_files, task_of_version
     from training.recipes import recipe_names
     from training.run import readings
-    from training.run.export import export_again, export_copy
+    from training.run.export import export_again, export_copy, precision_of
     from training.run.loop import make_predict, round_weights, set_threads
     from training.run.versions import load_endpoint, newest_version, read_version, recipe_as_made, restore
     from training.tasks.tagging import Tagging
@@ -157,8 +158,11 @@ def export_again(arguments: argparse.Namespace) -> None:
     folder = newest_version(model_store(), arguments.name)
     manifest = artifact.read_manifest(folder)
     of_files = manifest.recipe not in recipe_names()
-    if of_files and manifest.task == "tag" and (arguments.lemmas or arguments.tokenizer):
-        task: ServedTask = task_of_files(model_store(), arguments.name, Console())
+    if of_files and manifest.task == "tag":
+        if arguments.lemmas or arguments.tokenizer:
+            task: ServedTask = task_of_files(model_store(), arguments.name, Console())
+        else:
+            task = task_of_version(model_store(), arguments.name)
     else:
         _, task = read_version(folder)
         task.recipe = recipe_as_made(task.recipe, folder)
@@ -181,9 +185,10 @@ def export_again(arguments: argparse.Namespace) -> None:
         return
     model = restore(task, folder)
     round_weights(task, model)
-    metrics = _measured(task, make_predict(task, model))
+    metrics = [] if precision_of(model) == manifest.precision else _measured(task, make_predict(task, model))
     print(f"written: {export_again(task, model, folder, metrics)}")
-    readings.record(arguments.name, metrics, Console())
+    if metrics:
+        readings.record(arguments.name, metrics, Console())
 
 
 def _measured(task: "ServedTask", predict: "Predict") -> list["Metric"]:

@@ -32,7 +32,7 @@ from service.types import Array, Tensors
 
 PROJECT = "project"  # the endpoint that computes rows of the table
 EXPLAIN = "explain"  # the endpoint that computes explanations from the outputs of the step
-# Words projected per call: fixed numbers, so that a word's row is always the same to the bit. One of many takes 0.4 of
+# Words projected per call: fixed numbers, so that a word's row is always the same to the bit. One of many takes half of
 # the time of one of few.
 FEW_WORDS, MANY_WORDS = 8, 32
 CACHED_WORDS = 16_384  # 2 kB each in a tagger of 256 units per direction whose products are integers

@@ -44,6 +44,10 @@ class Cell(keras.layers.Layer):  # type: ignore[misc]
         """Projects the inputs of one direction for its steps: [..., I] -> [..., G]."""
         raise NotImplementedError
 
+    def project_all(self, inputs: Tensor) -> Tensor:
+        """Projects inputs for the steps of all directions, side by side: [..., I] -> [..., D * G]."""
+        return ops.concatenate([self.project(inputs, direction) for direction in range(self.directions)], axis=-1)
+
     def step(self, x: Tensor, state: State) -> State:
         """Returns the state after one step. x: projected input, shape [D, B, G]."""
         raise NotImplementedError
@@ -114,6 +118,15 @@ class ReadingCell(Cell):
     def project(self, inputs: Tensor, direction: int) -> Tensor:
         scale = None if self.kernel_scale is None else self.kernel_scale[direction]
         return product(inputs, self.kernel[direction], scale, self._input_limit or 1.0) + self.bias[direction]
+
+    def project_all(self, inputs: Tensor) -> Tensor:
+        *places, size = ops.shape(inputs)
+        flat = ops.reshape(inputs, (-1, size))
+        # One product by [D, I, G]: for a product by the weights of each direction XLA copies them out first.
+        read = ops.broadcast_to(flat, (self.directions, *ops.shape(flat)))
+        projected = product(read, self.kernel, self.kernel_scale, self._input_limit or 1.0)  # [D, N, G]
+        sides = [projected[direction] + self.bias[direction] for direction in range(self.directions)]
+        return ops.reshape(ops.concatenate(sides, axis=-1), (*places, -1))
 
     def _weight(self, name: str, shape: tuple[int, ...], initializer: Callable[[], Any]) -> Any:
         """Adds a weight of shape [D, *shape], with an initializer per direction: one would repeat its values."""

@@ -31,7 +31,7 @@ def unroll_rows(
     """Computes `unroll_projected(cell, table[rows], lengths, state)`; looks up each input product at its step.
 
     Args:
-        table: input products, as `unroll.project` makes them, shape [W, D * G].
+        table: input products, as `Cell.project_all` makes them, shape [W, D * G].
         scales: of a table of integers, as `training.cells.integers.round_rows` makes them, shape [W, D].
         passed: number of columns behind the product of each direction, so that the table is [W, D * (G + passed)]. The
             cell does not read them; they are returned for each position.

@@ -43,15 +43,10 @@ def unroll_embedded(
     return _run(cell, [ops.take(rows, steps, axis=0) for rows in tables], lengths, state)
 
 
-def project(cell: Cell, inputs: Tensor) -> Tensor:
-    """Returns the input product of all directions, side by side: [..., I] -> [..., D * G]."""
-    return ops.concatenate([cell.project(inputs, direction) for direction in range(cell.directions)], axis=-1)
-
-
 def unroll_projected(
     cell: Cell, projected: Tensor, lengths: Tensor, state: State | None = None
 ) -> tuple[Tensor, State]:
-    """Runs `cell` over inputs that `project` has projected, shape [B, T, D * G].
+    """Runs `cell` over inputs that `Cell.project_all` has projected, shape [B, T, D * G].
 
     The products of inputs that recur, such as words, can be cached.
     """

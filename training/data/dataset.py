@@ -152,6 +152,8 @@ def cut_batches(order: Array, lengths: Sequence[int] | Array, batch_tokens: int)
 def of_lengths(examples: Sequence[Example], lengths: Sequence[int]) -> list[Example]:
     """Returns, for each length, the shortest example that is at least that long, or else the longest; each one once."""
     ordered = sorted(examples, key=len)
+    if not ordered:
+        return []
     chosen = {min(bisect_left(ordered, length, key=len), len(ordered) - 1) for length in lengths}
     return [ordered[i] for i in sorted(chosen)]
 

@@ -1,4 +1,4 @@
-"""Reads the files again that a tagger was made of, so that what it has learned beside its network is learned again."""
+"""Makes the task of a tagger that was made of files again: of these, or of the version alone."""
 
 import argparse
 import shlex
@@ -12,6 +12,7 @@ from service.errors import ConfigurationError
 from service.text.lemmatizer import LEMMA
 from training.from_files.base_version import BaseVersion
 from training.from_files.command import add_commands, options_of
+from training.from_files.further_tagger import ContinuedTagging
 from training.from_files.tagger import read_files
 from training.models.lemmatizer import LearnedLemmatizer
 from training.models.tagger import TaggerSizes
@@ -45,6 +46,16 @@ def task_of_files(store: Path, name: str, console: Console) -> Tagging:
     if LEMMA in manifest.labels:
         task.lemmatizer = LearnedLemmatizer.read(base.folder / artifact.LEMMAS, manifest.labels[LEMMA])
     return task
+
+
+def task_of_version(store: Path, name: str) -> Tagging:
+    """Returns the task of a tagger's newest version without the files that it was made of: it has no examples.
+
+    Raises ArtifactError.
+    """
+    base = BaseVersion(store, name, "tag")
+    recipe = base.recipe(TaggingRecipe, TaggerSizes)
+    return ContinuedTagging(recipe, {"train": [], "dev": [], "test": []}, base.manifest.data, base)
 
 
 def _arguments(version: str, command: str) -> argparse.Namespace:

@@ -61,13 +61,13 @@ class AddedScores:
 
     def beside_others(self, totals: Tensor, width: int) -> Tensor:
         """Returns totals at the columns of their heads in the logits, and 0 elsewhere: [..., width]."""
-        scored = self._split(totals)
-        columns = [
-            scored[name] if name in scored else ops.zeros((*ops.shape(totals)[:-1], units), totals.dtype)
-            for name, units in self._heads.items()
-        ]
-        found = ops.concatenate(columns, axis=-1)
-        return ops.pad(found, [(0, 0)] * (found.ndim - 1) + [(0, width - found.shape[-1])])
+        scored, start, found = self._split(totals), 0, []
+        for name, units in self._heads.items():
+            if name in scored:
+                sides = [(0, 0)] * (totals.ndim - 1) + [(start, width - start - units)]
+                found.append(ops.pad(scored[name], sides))
+            start += units
+        return sum(found)
 
     def _split(self, totals: Tensor) -> dict[str, Tensor]:
         ends = accumulate(self._columns.values())

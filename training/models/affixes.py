@@ -53,8 +53,9 @@ class Affixes(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, char_ids: Tensor) -> Tensor:
         """Embeds words: ids of their characters, [..., C] -> [..., width]."""
-        affixes = [self.table(rows) for rows in self.rows(char_ids)]
-        return ops.concatenate([*affixes, self.shapes(self.shape(char_ids))], axis=-1)
+        affixes = self.table(ops.stack(self.rows(char_ids), axis=-1))  # [..., PREFIXES + SUFFIXES, width]
+        joined = ops.reshape(affixes, (*ops.shape(char_ids)[:-1], -1))
+        return ops.concatenate([joined, self.shapes(self.shape(char_ids))], axis=-1)
 
     def in_lower_case(self, char_ids: Tensor) -> Tensor:
         """Returns the ids of the same characters in lower case: [...] -> [...]."""

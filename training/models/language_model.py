@@ -9,7 +9,7 @@ from keras import ops
 
 from training.cells import KINDS, Cell, Residual, State, Tensor
 from training.cells.served_loops import unroll_rows
-from training.cells.unroll import project, unroll, unroll_projected
+from training.cells.unroll import unroll, unroll_projected
 from training.models.layers import Head
 
 
@@ -85,7 +85,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
 
     def project(self) -> Tensor:
         """Returns the input product of every character, shape [V, G]."""
-        return project(self.cells[0], self.embedding)
+        return self.cells[0].project_all(self.embedding)
 
     def next_from_table(self, table: Tensor, ids: Tensor, lengths: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Computes `next` from the result of `project`, a table of shape [V, G]."""

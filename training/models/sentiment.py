@@ -9,7 +9,7 @@ from keras import ops
 from training.cells import GRU, Tensor
 from training.cells.integers import restore_rows, round_rows
 from training.cells.served_loops import narrow_product, over_positions, unroll_rows
-from training.cells.unroll import project, unroll, unroll_projected
+from training.cells.unroll import unroll, unroll_projected
 from training.models.layers import valid_positions
 
 LOWEST = -1.0  # of any output of a GRU
@@ -159,13 +159,13 @@ class Reader(keras.layers.Layer):  # type: ignore[misc]
     def read(self, embedded: Tensor, lengths: Tensor) -> Tensor:
         """Returns the outputs of the GRU, over products that are rounded as the service keeps them: [B, T, D * H]."""
         if self.rounded:
-            products = restore_rows(*round_rows(project(self.gru, embedded), self.gru.directions))
+            products = restore_rows(*round_rows(self.gru.project_all(embedded), self.gru.directions))
             return unroll_projected(self.gru, products, lengths)[0]
         return unroll(self.gru, embedded, lengths)[0]
 
     def project(self) -> Tensor:
         """Returns the input product of every word, shape [V, G]."""
-        return project(self.gru, self.embedding(ops.arange(self.embedding.input_dim)))
+        return self.gru.project_all(self.embedding(ops.arange(self.embedding.input_dim)))
 
     def shares(self, word_ids: Tensor, lengths: Tensor, valid: Tensor) -> Tensor:
         """Returns what each word adds to the logits, shape [B, T, K]."""

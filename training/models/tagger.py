@@ -11,7 +11,7 @@ from service.text.lemmatizer import LEMMA
 from training.cells import LSTM, Tensor
 from training.cells.integers import restore_rows, round_rows
 from training.cells.served_loops import per_position, unroll_rows
-from training.cells.unroll import project, unroll, unroll_projected
+from training.cells.unroll import unroll, unroll_projected
 from training.models.added_scores import AddedScores
 from training.models.affixes import Affixes
 from training.models.best_labels import best_labels
@@ -132,7 +132,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
         """
         spelling = self._spelling(char_ids)
         embedded = self._embedding(word_ids, spelling)
-        projected = project(self.word_lstm, embedded)
+        projected = self.word_lstm.project_all(embedded)
         added = self.scores.of_words(word_ids, embedded, spelling)
         if added is None:
             return projected

@@ -15,6 +15,7 @@ from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from service.artifact import manifest as artifact
 from service.artifact.manifest import CONFIDENCE_BINS, Manifest, Metric, Reference
 from service.backend.tensorflow_private import reproducible_names
+from service.errors import ConfigurationError
 from service.text.vocabulary import PAD, UNK
 from training.run import version_folder
 from training.run.goldens import check_version, golden_of
@@ -62,7 +63,7 @@ def export(task: ServedTask, model: keras.Model, metrics: Iterable[Metric], stor
             tokenizer=task.tokenizer,
             lengths=dict(sorted(task.lengths.items())),
             length_buckets=task.length_buckets,
-            precision=_precision(model),
+            precision=precision_of(model),
             frameworks={"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__},
             files={},
         )
@@ -75,7 +76,7 @@ def export_again(task: ServedTask, model: keras.Model, folder: Path, measured: I
 
     Vocabularies and metrics are the old version's, except the metrics that are `measured`; so are the goldens if
     both compute with the same precision. The segmenter is the task's. Raises ArtifactError if the new one does not
-    compute the goldens.
+    compute the goldens, ConfigurationError if the precision changes and the task has no examples.
 
     Args:
         model: of the old version, as it is to be exported.
@@ -84,16 +85,22 @@ def export_again(task: ServedTask, model: keras.Model, folder: Path, measured: I
         The folder of the new version.
     """
     manifest, store, model = artifact.read_manifest(folder), folder.parent.parent, task.served(model)
-    precision = _precision(model)
+    precision = precision_of(model)
     endpoints = _endpoints(task, model)
     with version_folder.new_version(store, manifest.name) as (new, version):
-        for name in (*manifest.vocabularies.values(), artifact.GOLDENS):
+        kept = [*manifest.vocabularies.values()]
+        if (precision, _table(endpoints)) == (manifest.precision, _table(manifest.endpoints)):
+            kept += [artifact.GOLDENS, artifact.REFERENCE]
+        elif examples := task.goldens():
+            version_folder.write_goldens(new, (golden_of(task, model, example) for example in examples))
+        else:
+            fault = f"{manifest.name} was made of files, in {manifest.precision}, and would be in {precision} now"
+            raise ConfigurationError(f"{fault}; right: train it again")
+        for name in kept:
             if (folder / name).exists():
                 shutil.copy(folder / name, new / name)
         if task.lemmatizer is not None:
             task.lemmatizer.write(new / artifact.LEMMAS)
-        if (precision, _table(endpoints)) != (manifest.precision, _table(manifest.endpoints)):
-            version_folder.write_goldens(new, (golden_of(task, model, example) for example in task.goldens()))
         found = {(metric.split, metric.name): metric for metric in (*manifest.metrics, *measured)}
         changes = {
             "version": version,
@@ -136,7 +143,8 @@ def _write_rest(task: ServedTask, model: keras.Model, folder: Path, manifest: Ma
     predict = _write_saved_model(task, model, folder / artifact.SAVED_MODEL)
     if task.segmenter is not None:
         version_folder.write_segmenter(folder / artifact.SEGMENTER, task.segmenter)
-    version_folder.write_reference(folder, reference(task, predict))
+    if not (folder / artifact.REFERENCE).exists() and task.goldens():
+        version_folder.write_reference(folder, reference(task, predict))
     _describe(task, folder, manifest)
     check_version(folder)
 
@@ -170,7 +178,8 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def _precision(model: keras.Model) -> artifact.Precision:
+def precision_of(model: keras.Model) -> artifact.Precision:
+    """Returns the precision of a network's products of states."""
     return "int8" if any(weight.name.endswith("kernel_scale") for weight in model.weights) else "float32"
 
 

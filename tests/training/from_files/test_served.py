@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from service.artifact.manifest import read_manifest
+from service.errors import ConfigurationError
 from tests.training.from_files.made import TEXT
 from tests.training.tiny import conllu, sentence, tagging, treebank
 from training.data.files import DataFileError
 from training.data.treebank import read
+from training.from_files.made_again import task_of_version
+from training.run.export import export_again
+from training.run.versions import restore
 from training.teachers.unlabelled import of_file, of_treebank
 
 
@@ -41,6 +45,7 @@ def test_models_of_files_are_compared(run, capsys):
 
 
 @pytest.mark.usefixtures("made")
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
 def test_what_a_tagger_learns_beside_its_network_is_learned_again_of_its_files(run, capsys):
     for version, what in (("2", "--tokenizer"), ("3", "--lemmas")):
         assert run("export-again", "tagger-xx", what) == 0
@@ -63,6 +68,17 @@ def test_what_a_tagger_learns_beside_its_network_is_learned_again_of_its_files(r
     Path("bank.conllu").unlink()
     assert run("export-again", "tagger-xx", "--tokenizer") == 1
     assert "bank.conllu" in capsys.readouterr().err
+    assert run("export-again", "tagger-xx") == 0, "the network needs none of the files"
+    old, new = (Path(f"model_store/tagger-xx/{number}") for number in ("3", "4"))
+    for name in ("goldens.jsonl", "reference.json", "tokenizer.json", "lemmas.json", "words.json"):
+        assert (new / name).read_bytes() == (old / name).read_bytes()
+    assert read_manifest(new).metrics == read_manifest(old).metrics
+    task = task_of_version(Path("model_store"), "tagger-xx")
+    model = restore(task, new)
+    model.round_weights()
+    with pytest.raises(ConfigurationError, match=r"in float32, and would be in int8 now; right: train it again"):
+        export_again(task, model, new)
+    assert not Path("model_store/tagger-xx/5").exists()
 
 
 def said(run: Callable[..., int], capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:
