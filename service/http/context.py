@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from fastapi import Request
 
 from service.errors import InvalidInput
 from service.http.client_memory import ClientMemory
-from service.http.connection.starts import Starts
+from service.http.connection.starts import MOST_AT_ONCE, MOST_FIRST, Starts
 from service.http.plain_requests import PlainRequests
 from service.pipelines.run import PipelineRun, Resources
 from service.security.keys import Authenticator, Key, client_of
@@ -62,7 +63,8 @@ class Context(Resources):
     client_memory: ClientMemory = field(init=False)
     recorder: RequestRecorder = field(init=False)
     plain: PlainRequests = field(init=False)
-    starts: Starts = field(init=False, default_factory=Starts)  # of requests that go through the application
+    starts: Starts = field(init=False, default_factory=partial(Starts, MOST_AT_ONCE))  # through the application
+    first_requests: Starts = field(init=False, default_factory=partial(Starts, MOST_FIRST))
 
     def __post_init__(self) -> None:
         Resources.__post_init__(self)  # `super()` does not work in a class with slots

@@ -2,7 +2,8 @@
 
 uvicorn does not limit: the time for a request to arrive, and for a client to read its response; the bytes of headers
 and trailers; what all clients together leave unread. It parses all pipelined requests at once; here each is parsed when
-those before it are answered, so that however many a client sends, others wait for one of them at most.
+those before it are answered, so that however many a client sends, others wait for one of them at most. Of the first
+requests of many new connections only some are parsed in an iteration of the event loop.
 """
 
 import asyncio
@@ -100,7 +101,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Called by asyncio."""
         self._received += len(data)
         self._ahead, self._parsed = self._ahead[self._parsed :] + data if self._ahead else data, 0
-        self._parse()
+        if self.answered:
+            self._parse()
+        elif not self._context.first_requests.add(self._parse):
+            self.flow.ahead = True
+            self.flow.pause_reading()
         if self._ahead:
             self._context.client_memory.grow(len(data))
 

@@ -1,32 +1,38 @@
-"""Bounds how many requests that go through the application begin in one iteration of the event loop."""
+"""Bounds how much of what clients send at once begins in one iteration of the event loop."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
-MOST_AT_ONCE = 16  # some 5 ms of documents; a client that others send so many beside waits for no more than that
+# Requests that go through the application, some 5 ms of documents: a client that others send so many beside waits for
+# no more than that.
+MOST_AT_ONCE = 16
+MOST_FIRST = 64  # first requests of connections that are parsed
 
 
 class Starts:
-    """Begins requests at once, as long as few begin in an iteration, otherwise in later iterations, in their order.
+    """Begins work at once, as long as little begins in an iteration, otherwise in later iterations, in its order.
 
-    Connections that are read in one iteration may be hundreds, and the tasks of all their requests would run in the
-    next one, before anything else is read.
+    Connections that are read in one iteration may be hundreds, and all that they send would be worked off before
+    anything else is read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """`most` begin in an iteration."""
+        self._most = most
         self._begun = 0  # in this iteration
         self._waiting: deque[Callable[[], object]] = deque()
 
-    def add(self, begin: Callable[[], object]) -> None:
-        """Calls `begin`, which makes the task of a request, now or soon."""
+    def add(self, begin: Callable[[], object]) -> bool:
+        """Calls `begin`, now or soon; returns whether it has called it."""
         self._waiting.append(begin)
         if self._begun == 0:
             asyncio.get_running_loop().call_soon(self._go_on)
         self._begin()
+        return not self._waiting
 
     def _begin(self) -> None:
-        while self._waiting and self._begun < MOST_AT_ONCE:
+        while self._waiting and self._begun < self._most:
             self._begun += 1
             self._waiting.popleft()()
 

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Receive, Scope, Send
 
 from service.api.app import create_app
-from service.http.connection.starts import MOST_AT_ONCE
+from service.http.connection.starts import MOST_AT_ONCE, MOST_FIRST
 from service.http.context import Context
 from service.http.problem import MAX_HEAD_BYTES
 from service.process.acceptor import BACKLOG
@@ -212,6 +212,34 @@ def test_requests_that_come_together_begin_in_order_a_few_in_each_turn_of_the_lo
         return [after - before for before, after in pairwise(counts)]
 
     assert [count for count in asyncio.run(test()) if count] == [MOST_AT_ONCE] * 8
+
+
+def test_first_requests_that_come_together_are_parsed_some_in_each_turn_and_others_at_once(context):
+    """So what known clients send is answered between those of new ones."""
+
+    async def test() -> list[int]:
+        config = configuration(create_app(context))
+        known, answer = connect(context, config=config)
+        known.data_received(LIVEZ)
+        await turns()
+        new = [connect(context, config=config) for _ in range(3 * MOST_FIRST)]
+        for connection, _ in new:
+            connection.data_received(LIVEZ)
+        known.data_received(LIVEZ)
+        assert known.cycle is not None
+        assert not known.cycle.response_complete, "its second request is parsed"
+        counts = [sum(connection.answered for connection, _ in new)]
+        while counts[-1] < len(new):
+            await asyncio.sleep(0)
+            counts.append(sum(connection.answered for connection, _ in new))
+        await turns()
+        assert answer.statuses() == [200, 200]
+        assert all(wire.statuses() == [200] for _, wire in new)
+        for connection, _ in (*new, (known, answer)):
+            connection.connection_lost(None)
+        return [counts[0], *(after - before for before, after in pairwise(counts) if after > before)]
+
+    assert asyncio.run(test()) == [MOST_FIRST] * 3
 
 
 def test_a_connection_on_which_nothing_comes_is_closed(strict_address):
