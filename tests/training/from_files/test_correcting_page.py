@@ -99,7 +99,7 @@ def test_the_commands_of_the_page_do_what_it_says(run, store, capsys, monkeypatc
                 if after.startswith("curl"):
                     curl = shlex.split(after.replace("localhost:8000", server.url).replace(XPOS, ""))
                     sent = json.loads(subprocess.run(curl, capture_output=True, check=True).stdout)
-                    assert (sent["model"], sent["version"]) == ("tagger-en", "16")
+                    assert (sent["model"], sent["version"]) == ("tagger-en", "17")
                 else:
                     answer = httpx.post(f"{server.url}/tag", json={"text": "the dog sees zum lol"}, timeout=60).json()
                     (tagged,) = answer["results"][0]["sentences"]
@@ -120,8 +120,8 @@ def test_the_commands_of_the_page_do_what_it_says(run, store, capsys, monkeypatc
         done.append((program, arguments))
     assert len(done) == len([line for line in COMMANDS if "tagwerk" in line.split("/")[0]])
     newest = {name: max(int(path.name) for path in (store / name).iterdir()) for name in ("tagger-en", "sentiment-en")}
-    assert newest == {"tagger-en": 17, "sentiment-en": 11}
-    old, new = (read_manifest(store / "tagger-en" / version) for version in ("16", "17"))
+    assert newest == {"tagger-en": 18, "sentiment-en": 11}
+    old, new = (read_manifest(store / "tagger-en" / version) for version in ("17", "18"))
     assert new.data[-1].name == "plain.txt"
     assert (new.labels, new.length_buckets) == (old.labels, old.length_buckets)
     for name in ("words.json", "characters.json", "tokenizer.json"):
