@@ -23,6 +23,9 @@ import httpx
 import hypothesis
 import pytest
 
+from service.backend.cache import XLA_FLAGS
+
+os.environ["XLA_FLAGS"] = XLA_FLAGS  # as the service sets it: XLA reads it once in a process
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 ROOT = Path(__file__).parents[1]
 STORE = Path(os.environ.get("TAGWERK_MODEL_STORE") or ROOT / "model_store")

@@ -48,7 +48,7 @@ STRINGS = [
     "犬" * 1000,
     "I'd've " * 200,
     "<script>",
-    "tagger-en/17",
+    "tagger-en/18",
     "../../etc/passwd",
     "NaN",
 ]

@@ -124,7 +124,7 @@ class Reading:
             words = {name: column if spec.axes[1:] else column[:, 0] for (name, spec), column in columns}
             tables = {"table" if name == "projected" else name: rows_ for name, rows_ in project(**words).items()}
             outputs = step(**tables, rows=rows, lengths=lengths)
-            return {name: value for name, value in outputs.items() if name != "logits"}
+            return {name: value for name, value in outputs.items() if name != "outputs"}
 
         self._width = sum(widths)
         self._compiled = tf.function(compute, jit_compile=True, autograph=False).get_concrete_function(

@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from loadtests.runtimes import onnx_steps, tensorflow_steps, torch_steps
 from loadtests.runtimes.weights import HEADS, batch_of, read_weights
+from service.backend.cache import NO_CACHE
 from service.types import Array
 
 SHAPES = ((1, 16), (4, 16), (8, 16), (16, 16), (64, 16), (32, 32))
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of each runtime")
     parser.add_argument("--seconds", type=float, default=8.0, help="for each shape")
     options = parser.parse_args()
+    NO_CACHE.configure()  # XLA's flags, as the service sets them
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     weights, folder = read_weights()
     runs = {

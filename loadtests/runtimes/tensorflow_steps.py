@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from loadtests.runtimes.weights import HEADS, Weights
 from service.artifact.manifest import SAVED_MODEL
+from service.backend.tensorflow_private import TracedFunction
 from service.types import Array, Tensors
 from training.cells import LSTM
 from training.cells.integers import round_rows
@@ -54,7 +55,7 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
     def whole(inputs: Any, lengths: Any) -> dict[str, Any]:
         b, t = tf.unstack(tf.shape(inputs)[:2])
         rows = tf.reshape(tf.range(b * t), [b, t])
-        return without_logits(best(*round_rows(product(inputs), DIRECTIONS), rows, lengths))
+        return without_states(best(*round_rows(product(inputs), DIRECTIONS), rows, lengths))
 
     inputs_spec = tf.TensorSpec([None, None, kernel.shape[0]], tf.float32)
     lengths_spec = tf.TensorSpec([None], tf.int32)
@@ -63,16 +64,17 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
     places: dict[int, Array] = {}  # of the batch that the table holds the products of
 
     def on_places(step: Callable[..., Any]) -> Run:
-        """Returns a step on one array, to one array besides logits, which stay on the device: as in the service."""
+        """Returns a step on one array, to one array besides the LSTM's outputs, which stay there: as in the service."""
         names: list[str] = []
 
-        def packed(cells: Any) -> tuple[Any, Any]:
-            outputs = step(cells[:, :-1], cells[:, -1])
-            logits = outputs.pop("logits")
-            names[:] = outputs
-            return tf.stack([tf.bitcast(values, tf.int32) for values in outputs.values()]), logits
+        def packed(cells: Any) -> dict[str, Any]:
+            found = step(cells[:, :-1], cells[:, -1])
+            outputs = found.pop("outputs")
+            names[:] = found
+            return {"best": tf.stack([tf.bitcast(values, tf.int32) for values in found.values()]), "outputs": outputs}
 
-        compiled = tf.function(packed, jit_compile=True).get_concrete_function(tf.TensorSpec([None, None], tf.int32))
+        function = tf.function(packed, jit_compile=True)
+        compiled = TracedFunction(function.get_concrete_function(tf.TensorSpec([None, None], tf.int32)))
 
         def run(batch: Tensors) -> dict[str, Array]:
             if id(batch) not in places:
@@ -85,8 +87,7 @@ def make(weights: Weights, folder: Any) -> dict[str, Run]:
                 places.clear()
                 places[id(batch)] = np.arange(b * t, dtype=np.int32).reshape(b, t)
             cells = np.concatenate([places[id(batch)], batch["lengths"][:, None]], axis=1)
-            found, _ = compiled(tf.constant(cells))
-            arrays = zip(names, found.numpy(), strict=True)
+            arrays = zip(names, compiled(tf.constant(cells))["best"].numpy(), strict=True)
             return {name: values.view(np.float32) if "probability" in name else values for name, values in arrays}
 
         return run
@@ -116,9 +117,9 @@ def in_floats(weights: Weights) -> Callable[..., dict[str, Any]]:
     return lambda table, rows, lengths: tagger.tag_from_table(table, rows, lengths, joined)
 
 
-def without_logits(outputs: dict[str, Any]) -> dict[str, Any]:
+def without_states(outputs: dict[str, Any]) -> dict[str, Any]:
     """Returns the outputs that are compared: the best label of each head, and its probability."""
-    return {name: values for name, values in outputs.items() if name != "logits"}
+    return {name: values for name, values in outputs.items() if name != "outputs"}
 
 
 def reference(weights: Weights) -> Run:

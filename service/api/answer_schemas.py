@@ -210,7 +210,7 @@ class GenerateAnswer(Answer):
     results: list[Generated] = Field(description="The results of each prompt, in order.")
 
 
-CONLLU_EXAMPLE = """# generator = tagwerk 0.2.0, tagger-en/17
+CONLLU_EXAMPLE = """# generator = tagwerk 0.2.0, tagger-en/18
 # newdoc id = 1
 # sent_id = 1-1
 # text = Don't!

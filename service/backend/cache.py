@@ -28,6 +28,9 @@ MODULE = ".mlir"  # what the name of the file ends with that has a StableHLO mod
 TABLES = ".npz"  # what the name of the file ends with that has a model's tables
 CHECKED = ".checked"  # what the name of the file ends with that says that a model's goldens came out right
 PAUSE_SECONDS = 0.05  # between attempts to lock a model
+# By default XLA orders what it compiles for several threads: loops are ready to run beside other operations, and are
+# handed to another thread, which takes longer than a small step.
+XLA_FLAGS = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
 
 
 class ExecutableCache:
@@ -47,14 +50,18 @@ class ExecutableCache:
     def place(self) -> Path:
         """The subfolder of the executables for this processor and TensorFlow."""
         assert self._folder is not None  # noqa: S101 (checked by the caller)
-        kind = hashlib.sha256(f"{_processor()} {tensorflow_version()}".encode()).hexdigest()[:16]
+        kind = hashlib.sha256(f"{_processor()} {tensorflow_version()} {XLA_FLAGS}".encode()).hexdigest()[:16]
         return self._folder.absolute() / kind
 
     def configure(self) -> None:
         """Configures TensorFlow, which must not have compiled anything yet, to read and write executables.
 
-        A folder that cannot be written, or has no room, is a warning, and nothing is cached.
+        A folder that cannot be written, or has no room, is a warning, and nothing is cached. XLA's flags of the
+        environment stand behind XLA_FLAGS, and outdo them.
         """
+        given = os.environ.get("XLA_FLAGS", "")
+        if XLA_FLAGS not in given:
+            os.environ["XLA_FLAGS"] = f"{XLA_FLAGS} {given}".strip()
         if self._folder is None:
             return
         place = self.place

@@ -11,7 +11,7 @@ from service.artifact.manifest import CANDIDATES, POSITIONS, PROBABILITIES, Mani
 from service.backend.base import Fetch
 from service.backend.compiling import Compiler, device_failed, on_all_cores, system_error
 from service.backend.graphs import Signature
-from service.backend.steps import EXPLAIN, Packing, make_step
+from service.backend.steps import LOGITS, Packing, make_step
 from service.backend.tensorflow_private import TracedFunction
 from service.errors import DeviceFailed
 from service.text.lemmatizer import LEMMA, NEXT_RULES
@@ -24,8 +24,7 @@ PARTS = ("_id", "_probability")  # default outputs of a head: its best label per
 class TensorFlowSequenceModel:
     """A tagger or classifier. A head returns each token's best label and its probability.
 
-    Other outputs, such as the probabilities of all labels, stay on the device until they are requested. So do the best
-    few labels of each head, computed after the step, and explanations, which have their own executable.
+    Further outputs, the logits of all labels and explanations, are computed on request, by an executable of their own.
     """
 
     def __init__(self, compiler: Compiler, manifest: Manifest, signatures: Mapping[str, Signature]) -> None:
@@ -44,8 +43,8 @@ class TensorFlowSequenceModel:
         self._packing: Packing
         self._traced: TracedFunction
         self._runs: dict[int, TracedFunction] = {}  # by batch size
-        self._explain: TracedFunction
-        self._read: dict[str, tf.TensorSpec] = {}  # outputs of the step that explanations are computed from
+        self._further: TracedFunction
+        self._read: dict[str, tf.TensorSpec] = {}  # outputs of the step that further outputs are computed from
         self._concatenated = any(spec.axes[0] == POSITIONS for spec in self._step.outputs.values())
         sizes = [manifest.endpoint.outputs[head].axes[2] for head in heads]
         starts = np.cumsum([0, *sizes]).tolist()
@@ -64,8 +63,8 @@ class TensorFlowSequenceModel:
         self._packing = Packing({name: (spec.dtype, spec.axes) for name, spec in self._step.inputs.items()}, capacity)
         self._trace()
         work: list[Callable[[], None]] = [partial(self._compile, b) for b in batch_sizes]
-        if self._step.explain:
-            work.insert(0, self._compile_explanation)
+        if self._step.further:
+            work.insert(0, self._compile_further)
         if cache is not None:
             work.insert(0, cache.warm_up)  # what takes longest comes first, so that all cores end at the same time
         return on_all_cores(work, self._step.fill)
@@ -81,36 +80,39 @@ class TensorFlowSequenceModel:
 
         part = f"{self._capacity} {self._best}"
         self._traced = self._compiler.trace(part, run, cells)
-        if (explain := self._step.explain) is None:
+        if (further := self._step.further) is None:
             return
 
-        def explained(cells: Any, *read: Any) -> dict[str, Any]:
-            return explain(**self._packing.unpack(cells), **dict(zip(self._read, read, strict=True)))
+        def computed(cells: Any, *read: Any) -> dict[str, Any]:
+            return further(**self._packing.unpack(cells), **dict(zip(self._read, read, strict=True)))
 
         sizes = {"B": 1, "T": self._capacity}
         for name in self._step.read:
-            axes = self._step.outputs[name].axes
-            self._read[name] = tf.TensorSpec([a if isinstance(a, int) else sizes[a] for a in axes], tf.float32)
+            spec = self._step.outputs[name]
+            self._read[name] = tf.TensorSpec([a if isinstance(a, int) else sizes[a] for a in spec.axes], spec.dtype)
         cells = tf.TensorSpec([1, self._packing.width], tf.int32)
-        self._explain = self._compiler.trace(f"{part} {EXPLAIN}", explained, cells, *self._read.values())
+        self._further = self._compiler.trace(f"{part} further", computed, cells, *self._read.values())
 
     def _compile(self, b: int) -> None:
         self._runs[b] = self._compiler.compile(self._traced, tf.ones([b, self._packing.width], tf.int32))
 
-    def _compile_explanation(self) -> None:
-        read = (tf.zeros(spec.shape) for spec in self._read.values())
-        self._explain = self._compiler.compile(self._explain, tf.ones([1, self._packing.width], tf.int32), *read)
+    def _compile_further(self) -> None:
+        read = (tf.zeros(spec.shape, spec.dtype) for spec in self._read.values())
+        self._further = self._compiler.compile(self._further, tf.ones([1, self._packing.width], tf.int32), *read)
 
     def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
         """Starts a batch of a compiled size; see `service.backend.base`."""
         b, t = inputs["word_ids"].shape
         if b not in self._runs or t > self._capacity:
             raise DeviceFailed(f"no step was compiled that takes the shape ({b}, {t})")
+        lengths = inputs["lengths"]
         try:
             with tf.device(self._device):
                 cache = self._step.cache
                 cells = self._packing.pack(inputs if cache is None else cache.prepare(inputs))
                 outputs = self._runs[b](tf.constant(cells))
+                # At once, for the cache may have other words at the next batch.
+                further = self._start_further(cells, outputs) if extra_outputs else []
         except tf.errors.OpError as error:
             raise device_failed(error) from system_error(error)
 
@@ -118,12 +120,18 @@ class TensorFlowSequenceModel:
             try:
                 found: dict[str, Array] = {}
                 if self._best:
-                    labels = outputs[BEST].numpy()[:, self._real(inputs["lengths"])]  # [N, tokens] int32
+                    labels = outputs[BEST].numpy()[:, self._real(lengths)]  # [N, tokens] int32
                     for name, values in zip(self._best, labels, strict=True):
                         found[name] = values.view(np.float32) if name in self._floats else values
                 if PROBABILITIES in outputs:
                     found[PROBABILITIES] = outputs[PROBABILITIES].numpy()
-                return found | self._extra(extra_outputs, found, outputs, cells, inputs["lengths"])
+                if not extra_outputs:
+                    return found
+                more = self._fetch_further(further, lengths)
+                if LOGITS in outputs:  # of versions whose step returns them
+                    more[LOGITS] = outputs[LOGITS].numpy()[self._real(lengths)]
+                more |= self._of_logits(extra_outputs, found, more)
+                return found | {name: values for name, values in more.items() if name in extra_outputs}
             except tf.errors.OpError as error:
                 raise device_failed(error) from system_error(error)
 
@@ -133,39 +141,37 @@ class TensorFlowSequenceModel:
         """Returns the index of the tokens among positions [positions] or [B, capacity]; the rest is padding."""
         return slice(lengths.sum()) if self._concatenated else np.arange(self._capacity) < lengths[:, None]
 
-    def _extra(
-        self,
-        extra_outputs: frozenset[str],
-        best: dict[str, Array],
-        outputs: dict[str, Any],
-        cells: Array,
-        lengths: Array,
-    ) -> dict[str, Array]:
-        """Returns the extra outputs: explanations, the probabilities of all labels, and the best labels.
+    def _start_further(self, cells: Array, outputs: dict[str, Any]) -> list[dict[str, Any]]:
+        """Returns the further outputs of each row, computed apart, so that they do not depend on the batch."""
+        if self._step.further is None:
+            return []
+        rows = [slice(i, i + 1) for i in range(len(cells))]
+        return [self._further(tf.constant(cells[row]), *(outputs[name][row] for name in self._read)) for row in rows]
 
-        The probabilities of all labels, and the best few, are computed by NumPy, whose exponential does not depend on a
-        number's position in an array; TensorFlow's does.
+    def _fetch_further(self, rows: list[dict[str, Any]], lengths: Array) -> dict[str, Array]:
+        """Returns the further outputs of all rows, one after the other; those with a time axis without padding."""
+        found: dict[str, list[Array]] = {}
+        for length, outputs in zip(lengths.tolist(), rows, strict=False):
+            for name, values in outputs.items():
+                row = values.numpy()
+                row = row[:length] if name == LOGITS else row[0, :length] if name in self.timed_outputs else row
+                found.setdefault(name, []).append(row)
+        return {name: np.concatenate(parts) for name, parts in found.items()}
+
+    def _of_logits(
+        self, extra_outputs: frozenset[str], best: dict[str, Array], more: dict[str, Array]
+    ) -> dict[str, Array]:
+        """Returns the probabilities of all labels, and the best labels, of the heads that are wanted.
+
+        They are computed by NumPy, whose exponential does not depend on a number's position in an array; TensorFlow's
+        does.
         """
         found: dict[str, Array] = {}
-        if extra_outputs & self._step.explained:
-            found |= self._explanations(cells, outputs, lengths)
         for head, (ids, probabilities) in self._candidates.items():
             if extra_outputs & {head, ids, probabilities}:
-                logits = outputs["logits"].numpy()[self._real(lengths)][:, self._scores[head]]  # [tokens, K]
+                logits = more[LOGITS][:, self._scores[head]]  # [tokens, K]
                 odds = np.exp(logits - logits.max(-1, keepdims=True))  # 1 of the best label
                 found[head] = odds * best[f"{head}_probability"][:, None]
                 top = tf.math.top_k(found[head], min(CANDIDATES, logits.shape[-1]))
                 found[probabilities], found[ids] = (values.numpy() for values in top)
-        return {name: values for name, values in found.items() if name in extra_outputs}
-
-    def _explanations(self, cells: Array, outputs: dict[str, Any], lengths: Array) -> dict[str, Array]:
-        """Returns explanations, computed row by row, so that they do not depend on the batch."""
-        read = [outputs[name].numpy() for name in self._read]
-        found: dict[str, list[Array]] = {}
-        with tf.device(self._device):
-            for i, length in enumerate(lengths.tolist()):
-                of_row = (tf.constant(values[i : i + 1]) for values in read)
-                for name, values in self._explain(tf.constant(cells[i : i + 1]), *of_row).items():
-                    row = values.numpy()
-                    found.setdefault(name, []).append(row[0, :length] if name in self.timed_outputs else row)
-        return {name: np.concatenate(rows) for name, rows in found.items()}
+        return found

@@ -31,7 +31,8 @@ from service.errors import ConfigurationError
 from service.types import Array, Tensors
 
 PROJECT = "project"  # the endpoint that computes rows of the table
-EXPLAIN = "explain"  # the endpoint that computes explanations from the outputs of the step
+LOGITS = "logits"  # the endpoint of a tagger that computes the logits of all labels from outputs of the step
+EXPLAIN = "explain"  # the endpoint of a classifier that computes explanations
 # Words projected per call: fixed numbers, so that a word's row is always the same to the bit. One of many takes half of
 # the time of one of few.
 FEW_WORDS, MANY_WORDS = 8, 32
@@ -175,7 +176,8 @@ class Step:
         inputs, outputs: of `compute`.
         fill: computes the table of a whole vocabulary. Raises DeviceFailed.
         cache: replaces the words of the endpoint's inputs by the rows of its table, for `compute`.
-        explain: computes the `explained` outputs from those of `outputs` that are in `read`, and `inputs`.
+        further: the endpoint that computes `further_outputs` on request, if there is one, from those of `outputs` that
+            are in `read`, and `inputs`.
     """
 
     inputs: Mapping[str, TensorSpec]
@@ -183,8 +185,8 @@ class Step:
     compute: Signature
     fill: Callable[[], None]
     cache: WordCache | None = None
-    explain: Signature | None = None
-    explained: frozenset[str] = frozenset()
+    further: Signature | None = None
+    further_outputs: frozenset[str] = frozenset()
     read: frozenset[str] = frozenset()
 
 
@@ -198,8 +200,10 @@ def make_step(compiler: Compiler, manifest: Manifest, signatures: Mapping[str, S
         cache = WordCache(compiler, signatures[PROJECT], project) if project.inputs else None
         tables = empty_tables(project, {}) if cache is None else cache.tables
 
-    def compute(**given: Any) -> dict[str, Any]:
-        return run(**{names.get(name, name): tf.convert_to_tensor(table) for name, table in tables.items()}, **given)
+    def with_tables(run: Signature, reads: Endpoint) -> Signature:
+        """Returns a function that reads the tables, where the endpoint does."""
+        read = {key: table for name, table in tables.items() if (key := names.get(name, name)) in reads.inputs}
+        return lambda **given: run(**{name: tf.convert_to_tensor(table) for name, table in read.items()}, **given)
 
     def fill() -> None:
         if cache is None:
@@ -207,8 +211,10 @@ def make_step(compiler: Compiler, manifest: Manifest, signatures: Mapping[str, S
                 for name, values in signatures[PROJECT]().items():
                     tables[name].assign(values)
 
-    step = Step(inputs, endpoint.outputs, compute, fill, cache)
-    if (explanation := manifest.endpoints.get(EXPLAIN)) is None:
-        return step
-    read = frozenset(explanation.inputs.keys() - inputs.keys())
-    return replace(step, explain=signatures[EXPLAIN], explained=frozenset(explanation.outputs), read=read)
+    step = Step(inputs, endpoint.outputs, with_tables(run, endpoint), fill, cache)
+    for name in manifest.endpoints.keys() & {LOGITS, EXPLAIN}:
+        further = manifest.endpoints[name]
+        read = frozenset(further.inputs.keys() & endpoint.outputs.keys())
+        compute = with_tables(signatures[name], further)
+        step = replace(step, further=compute, further_outputs=frozenset(further.outputs), read=read)
+    return step

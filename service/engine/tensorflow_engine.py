@@ -59,7 +59,6 @@ def make_engine(
 
     def make_backend() -> Backend:
         tensorflow = import_tensorflow()
-        cache.configure()
         made: Backend = tensorflow.TensorFlowBackend(settings.device, cache)
         return made
 

@@ -194,7 +194,16 @@ def test_an_error_in_the_block_is_not_one_of_the_locks(tmp_path, caplog):
 def flags(monkeypatch: pytest.MonkeyPatch) -> None:
     """Restores the variables that a cache sets."""
     monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_auto_jit=0")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/tmp")
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.mark.usefixtures("flags")
+@pytest.mark.parametrize("cached", [True, False])
+def test_flags_of_the_environment_stand_behind_those_of_the_service(cached, tmp_path):
+    for _ in range(2):
+        ExecutableCache(tmp_path if cached else None).configure()
+        assert os.environ["XLA_FLAGS"] == f"{cache.XLA_FLAGS} --xla_dump_to=/tmp"
 
 
 @pytest.mark.usefixtures("flags")

@@ -126,7 +126,8 @@ class ReadingCell(Cell):
         read = ops.broadcast_to(flat, (self.directions, *ops.shape(flat)))
         projected = product(read, self.kernel, self.kernel_scale, self._input_limit or 1.0)  # [D, N, G]
         sides = [projected[direction] + self.bias[direction] for direction in range(self.directions)]
-        return ops.reshape(ops.concatenate(sides, axis=-1), (*places, -1))
+        width = self.directions * self.bias.shape[-1]  # which a trace of open shapes would not find
+        return ops.reshape(ops.concatenate(sides, axis=-1), (*places, width))
 
     def _weight(self, name: str, shape: tuple[int, ...], initializer: Callable[[], Any]) -> Any:
         """Adds a weight of shape [D, *shape], with an initializer per direction: one would repeat its values."""

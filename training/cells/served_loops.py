@@ -4,11 +4,15 @@ Compiled for one capacity [B, T], such a step serves every length, and takes no 
 sequence gives is the same to the bit beside any others, in any row, and for any B: sums are taken in one order, since
 every product has either one row for each sequence, two at least, or the same number of rows. No gradient comes back
 from these loops: networks are trained with `training.cells.unroll`.
+
+What stands before a loop is kept to a few operations, and to a few arrays to start from: where more than nine are ready
+at once, XLA's executor hands half of them to another thread, and a small step waits longer for it than it computes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from training.cells import Cell, State, Tensor, integers
@@ -27,14 +31,14 @@ def unroll_rows(
     scales: Tensor | None = None,
     passed: int = 0,
     rounded: bool = False,
-) -> tuple[Tensor, State, Tensor | None]:
+) -> tuple[Tensor, State]:
     """Computes `unroll_projected(cell, table[rows], lengths, state)`; looks up each input product at its step.
 
     Args:
         table: input products, as `Cell.project_all` makes them, shape [W, D * G].
         scales: of a table of integers, as `training.cells.integers.round_rows` makes them, shape [W, D].
         passed: number of columns behind the product of each direction, so that the table is [W, D * (G + passed)]. The
-            cell does not read them; they are returned for each position.
+            cell does not read them.
         rounded: whether outputs are returned as `training.cells.integers.rounded` rounds them.
         rows: of the table, int32, shape [B, T].
         lengths: valid positions of each row, from the left, int32, shape [B].
@@ -43,14 +47,88 @@ def unroll_rows(
     Returns:
         outputs: [B, T, D * H], zero at padding; the forward direction's first.
         state: after the last valid position; of the second direction, after the first.
-        added: the columns that are passed, [B, T, D * passed], zero at padding; None if there are none.
+    """
+    batch, time = ops.shape(rows)
+    units = cell.state_sizes[0]
+    kind = "int8" if rounded else table.dtype if scales is None else "float32"
+
+    def collect(at: Tensor, valid: Tensor, outputs: Tensor, collected: Sequence[Tensor]) -> list[Tensor]:
+        (values,) = collected
+        shown = ops.where(valid, outputs, 0.0)
+        if rounded:
+            shown = integers.rounded(shown, cell.output_limit or 1.0)
+        for direction in range(cell.directions):
+            place = (0, at[direction], direction * units)
+            values = ops.slice_update(values, place, ops.expand_dims(shown[direction, : ops.shape(values)[0]], 1))
+        return [values]
+
+    start = [ops.zeros((batch, time, cell.directions * units), kind)]
+    (outputs,), state = _run(cell, table, rows, lengths, state, scales, passed, collect, start)
+    return outputs, state
+
+
+def pool_rows(
+    cell: Cell,
+    table: Tensor,
+    rows: Tensor,
+    lengths: Tensor,
+    beside: Callable[[Tensor], Tensor],
+    *,
+    scales: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Reduces the outputs of `unroll_rows` over each sequence, and sums what stands beside them.
+
+    Args:
+        beside: a position -> of each sequence, what is summed as well, [B, K].
+
+    For the other arguments see `unroll_rows`.
+
+    Returns:
+        The maximum and the sum of the outputs, each [B, D * H], and the other sum, [B, K].
+    """
+    batch = ops.shape(rows)[0]
+
+    def reduce(at: Tensor, valid: Tensor, outputs: Tensor, pooled: Sequence[Tensor]) -> list[Tensor]:
+        highest, total, others = pooled
+        return [
+            ops.where(valid, ops.maximum(highest, outputs), highest),
+            ops.where(valid, total + outputs, total),
+            others + ops.where(valid[0, :batch], beside(at[0]), 0.0),
+        ]
+
+    shape = (cell.directions, ops.maximum(batch, LEAST_ROWS), cell.state_sizes[0])
+    start = [ops.full(shape, -np.inf), ops.zeros(shape), ops.zeros((batch, beside(0).shape[-1]))]
+    (*pooled, others), _ = _run(cell, table, rows, lengths, None, scales, 0, reduce, start)
+    highest, total = (ops.concatenate([part[d, :batch] for d in range(cell.directions)], axis=-1) for part in pooled)
+    return highest, total, others
+
+
+def _run(
+    cell: Cell,
+    table: Tensor,
+    rows: Tensor,
+    lengths: Tensor,
+    state: State | None,
+    scales: Tensor | None,
+    passed: int,
+    update: Callable[[Tensor, Tensor, Tensor, Sequence[Tensor]], list[Tensor]],
+    found: list[Tensor],
+) -> tuple[list[Tensor], State]:
+    """Runs the steps over rows of a table, with at least LEAST_ROWS sequences; see `unroll_rows`.
+
+    Args:
+        update: the position that each direction reads, [D], whether it is valid, [D, B, 1], the outputs there,
+            [D, B, H], and what was found -> what is found.
+        found: before the first step.
+
+    Returns:
+        What is found after the last step, and the state, [D, B, size] each.
     """
     directions = cell.directions
-    batch, time = ops.shape(rows)
+    batch = ops.shape(rows)[0]
     products = ops.reshape(table, (-1, table.shape[-1] // directions))  # [W * D, G + passed]
-    gates = products.shape[-1] - passed
-    filled = ops.minimum(ops.arange(ops.maximum(batch, LEAST_ROWS)), batch - 1)  # a row alone is read twice
-    steps = directions * ops.transpose(ops.take(rows, filled, axis=0))  # [T, B]
+    filled = _filled(batch)
+    steps = by_position(rows, directions)
     of_direction = ops.reshape(ops.arange(directions), (-1, 1))
     ends = ops.reshape(ops.take(lengths, filled), (1, -1, 1))  # [1, B, 1]
     longest = ops.max(lengths)
@@ -61,131 +139,76 @@ def unroll_rows(
     else:
         state = tuple(ops.take(part, filled, axis=1) for part in state)
 
-    def step(t: Tensor, collected: list[Tensor], *state: Tensor) -> tuple[Any, ...]:
-        at = ops.stack([t, longest - 1 - t][:directions])  # [D]
+    def step(t: Tensor, found: list[Tensor], *state: Tensor) -> tuple[Any, ...]:
+        at = ops.stack([t, longest - (t + 1)][:directions])  # [D]
         places = ops.take(steps, at, axis=0) + of_direction  # [D, B]
-        x = ops.take(products, places, axis=0)  # [D, B, G]
+        x = ops.take(products, places, axis=0)[..., : products.shape[-1] - passed]  # [D, B, G]
         if scales is not None:
             x = ops.cast(x, kind) * ops.expand_dims(ops.take(ops.reshape(scales, (-1,)), places), -1)
         valid = ops.reshape(at, (-1, 1, 1)) < ends  # [D, B, 1]
-        after = cell.step(x[..., :gates], state)
-        shown = ops.where(valid, after[0], 0.0)
-        if rounded:
-            shown = integers.rounded(shown, cell.output_limit or 1.0)
-        parts = [shown, ops.where(valid, x[..., gates:], 0.0)] if passed else [shown]
-        for direction in range(directions):
-            for i, part in enumerate(parts):
-                place = (0, at[direction], direction * part.shape[-1])
-                here = ops.expand_dims(part[direction, : ops.shape(collected[i])[0]], 1)
-                collected[i] = ops.slice_update(collected[i], place, here)
-        return (t + 1, collected, *(ops.where(valid, new, old) for new, old in zip(after, state, strict=True)))
+        after = cell.step(x, state)
+        found = update(at, valid, after[0], found)
+        return (t + 1, found, *(ops.where(valid, new, old) for new, old in zip(after, state, strict=True)))
 
-    collected = [ops.zeros((batch, time, directions * cell.state_sizes[0]), "int8" if rounded else kind)]
-    if passed:
-        collected.append(ops.zeros((batch, time, directions * passed), kind))
-    start = (ops.zeros((), "int32"), collected, *state)
-    _, collected, *state = ops.while_loop(lambda t, *_: t < longest, step, start)
-    return collected[0], tuple(part[:, :batch] for part in state), collected[1] if passed else None
+    start = (ops.zeros((), "int32"), found, *state)
+    _, found, *state = ops.while_loop(lambda t, *_: t < longest, step, start)
+    return found, tuple(part[:, :batch] for part in state)
+
+
+def by_position(rows: Tensor, directions: int) -> Tensor:
+    """Returns the rows of a table of products, [W, D * G], as those of its directions, [W * D, G]: of the first.
+
+    Args:
+        rows: [B, T] int32.
+
+    Returns:
+        [T, B], B at least LEAST_ROWS.
+    """
+    return directions * ops.transpose(ops.take(rows, _filled(ops.shape(rows)[0]), axis=0))
+
+
+def _filled(batch: Tensor) -> Tensor:
+    """Returns which rows of a batch are read, LEAST_ROWS at least: a row alone is read twice."""
+    return ops.minimum(ops.arange(ops.maximum(batch, LEAST_ROWS)), batch - 1)
 
 
 def per_position(
-    compute: Callable[..., dict[str, Tensor]], inputs: Sequence[Tensor], lengths: Tensor
+    compute: Callable[[Tensor, Tensor], dict[str, Tensor]], rows: Tensor, lengths: Tensor
 ) -> dict[str, Tensor]:
     """Computes what depends on a position alone, for the valid positions of all sequences, one after the other.
 
     Args:
-        compute: tiles of the inputs, each [N, I] -> arrays by name, each [N, ...].
-        inputs: each [B, T, I].
+        compute: sequences and positions in them, both [N] int32 -> arrays of 32 bits and one shape by name, [N, ...].
+        rows: [B, T]; of the batch, for its shape alone.
         lengths: valid positions of each row, from the left, int32, shape [B].
 
     Returns:
         The arrays by name, each of shape [B * T, ...]; the first sum(lengths) rows are valid.
     """
-    flat = [ops.reshape(x, (-1, x.shape[-1])) for x in inputs]
-    ends = ops.cumsum(lengths)
-    like = compute(*[x[:TILE] for x in flat])  # for its names and shapes alone
-    places = ops.shape(flat[0])[0]
-    empty = [ops.zeros((places, *values.shape[1:]), values.dtype) for values in like.values()]
+    starts, total = ops.cumsum(lengths) - lengths, ops.sum(lengths)
+    zeros = ops.zeros((TILE,), "int32")
+    like = compute(zeros, zeros)  # for its names, shapes and types alone
+    rest = next(iter(like.values())).shape[1:]
+    collected = ops.zeros((len(like), ops.prod(ops.shape(rows)), *rest), "int32")  # one array, so that one is started
 
-    def step(first: Tensor, *outputs: Tensor) -> tuple[Tensor, ...]:
-        batch, time, _ = ops.shape(inputs[0])  # XLA uses only shapes that are set inside the loop
+    def step(first: Tensor, collected: Tensor) -> tuple[Tensor, Tensor]:
+        batch, time = ops.shape(rows)  # XLA uses only shapes that are set inside the loop
         tile = ops.minimum(TILE, batch * time)
         start = ops.minimum(first, batch * time - tile)
-        numbers = ops.minimum(start + ops.arange(tile), ends[-1] - 1)
-        rows = ops.sum(ops.cast(ops.expand_dims(numbers, 1) >= ends, "int32"), axis=1)
-        at = rows * time + numbers - ops.take(ends - lengths, rows)
-        found = compute(*[ops.take(x, at, axis=0) for x in flat])
-        updated = [
-            ops.slice_update(output, (start, *[0] * (len(values.shape) - 1)), values)
-            for output, values in zip(outputs, found.values(), strict=True)
-        ]
-        return (first + tile, *updated)
+        numbers = start + ops.arange(tile)
+        numbers = ops.where(numbers < total, numbers, 0)
+        sequences = ops.sum(ops.cast(ops.expand_dims(numbers, 1) >= starts, "int32"), axis=1) - 1
+        found = compute(sequences, numbers - ops.take(starts, sequences))
+        values = ops.stack([_view(values, "int32") for values in found.values()])
+        return first + tile, ops.slice_update(collected, (0, start, *[0] * len(rest)), values)
 
-    _, *outputs = ops.while_loop(lambda first, *_: first < ends[-1], step, (ops.zeros((), "int32"), *empty))
-    return dict(zip(like, outputs, strict=True))
+    _, collected = ops.while_loop(lambda first, _: first < total, step, (ops.zeros((), "int32"), collected))
+    return {name: _view(collected[i], values.dtype) for i, (name, values) in enumerate(like.items())}
 
 
-def over_positions(
-    compute: Callable[..., dict[str, Tensor]],
-    inputs: Sequence[Tensor],
-    lengths: Tensor,
-    joins: Mapping[str, tuple[float, Callable[[Tensor, Tensor], Tensor]]],
-) -> dict[str, Tensor]:
-    """Reduces each sequence over its positions: sums or maxima of what its tiles give.
-
-    Args:
-        compute: tiles of the inputs, each [N, ...], and which positions count  # [N, 1] bool
-            -> what the tile gives, by name  # each [O].
-        inputs: each [B, T, ...].
-        lengths: valid positions of each row, from the left  # [B] int32.
-        joins: by name, the result without any position, and what makes one of two results.
-
-    Returns:
-        The results by name  # each [B, O].
-    """
-    like = compute(*[x[0, :TILE] for x in inputs], ops.ones((1, 1), "bool"))  # for its names and shapes alone
-
-    def update(b: Tensor, places: Tensor, new: Tensor, tiles: Sequence[Tensor], results: list[Tensor]) -> list[Tensor]:
-        found = compute(*tiles, ops.expand_dims(new, 1))
-        return [
-            ops.slice_update(result, (b, 0), join(result[b], found[name])[None])
-            for (name, (_, join)), result in zip(joins.items(), results, strict=True)
-        ]
-
-    batch = ops.shape(inputs[0])[0]
-    empty = [ops.full((batch, *like[name].shape), start, like[name].dtype) for name, (start, _) in joins.items()]
-    return dict(zip(joins, _over_tiles(update, inputs, lengths, empty), strict=True))
-
-
-def _over_tiles(
-    update: Callable[[Tensor, Tensor, Tensor, Sequence[Tensor], list[Tensor]], list[Tensor]],
-    inputs: Sequence[Tensor],
-    lengths: Tensor,
-    results: list[Tensor],
-) -> list[Tensor]:
-    """Updates results with each tile of the inputs, row by row, up to the end of each row.
-
-    Args:
-        update: a row, the positions of a tile, which of them are new and valid, both of shape [tile], the tile of each
-            input, and the results so far -> the results after it.
-        inputs: each [B, T, ...].
-        lengths: valid positions of each row, from the left, int32, shape [B].
-    """
-    batch = ops.shape(inputs[0])[0]
-
-    def step(b: Tensor, t: Tensor, *results: Tensor) -> tuple[Tensor, ...]:
-        time = ops.shape(inputs[0])[1]  # XLA uses only shapes that are set inside the loop
-        tile = ops.minimum(TILE, time)
-        first = ops.minimum(t, time - tile)
-        tiles = [ops.slice(x, (b, first, *[0] * len(x.shape[2:])), (1, tile, *x.shape[2:]))[0] for x in inputs]
-        places = first + ops.arange(tile)
-        updated = update(b, places, (places >= t) & (places < lengths[b]), tiles, list(results))
-        goes_on = t + tile < lengths[b]
-        return (ops.where(goes_on, b, b + 1), ops.where(goes_on, t + tile, 0), *updated)
-
-    zero = ops.zeros((), "int32")
-    _, _, *results = ops.while_loop(lambda b, *_: b < batch, step, (zero, zero, *results))
-    return results
+def _view(values: Tensor, dtype: str) -> Tensor:
+    """Returns the same bits as another type of 32 bits. Keras needs to know how long the last axis is."""
+    return ops.squeeze(ops.view(ops.expand_dims(values, -1), dtype), -1)
 
 
 def narrow_product(x: Tensor, kernel: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ class LanguageModel(keras.Model):  # type: ignore[misc]
         """Computes `next` from the result of `project`, a table of shape [V, G]."""
         first, *others = zip(self.cells, self._layered(state), strict=True)
         cell, before = first
-        outputs, after, _ = unroll_rows(cell, table, ids, lengths, before)
+        outputs, after = unroll_rows(cell, table, ids, lengths, before)
         _, states = self._read_on((outputs, after), others, lengths, training=False)
         return self._scores(states), _flat(states)
 

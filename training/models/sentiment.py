@@ -1,5 +1,6 @@
 """A text classifier: the mean of a GRU over words and of a sum over words and pairs of words."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from keras import ops
 
 from training.cells import GRU, Tensor
 from training.cells.integers import restore_rows, round_rows
-from training.cells.served_loops import narrow_product, over_positions, unroll_rows
+from training.cells.served_loops import narrow_product, pool_rows, unroll_rows
 from training.cells.unroll import unroll, unroll_projected
 from training.models.layers import valid_positions
 
@@ -48,8 +49,7 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         super().__init__()
         self.reader = Reader(words, classes, sizes)
         self.word_pairs = WordPairs(words, classes, sizes.pairs, weighed=sizes.weighed)
-        self.outputs_size = sizes.directions * sizes.units
-        self.projected_size = GRU.gates * self.outputs_size
+        self.projected_size = GRU.gates * sizes.directions * sizes.units
         self.built = True
 
     def call(self, word_ids: Tensor, lengths: Tensor, training: bool = False) -> Tensor:
@@ -82,32 +82,18 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         valid = valid_positions(word_ids, lengths)
         return self._shares(self.reader.shares(word_ids, lengths, valid), word_ids, lengths, valid)
 
-    def from_table(
-        self, table: Tensor, word_ids: Tensor, lengths: Tensor, scales: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def from_table(self, table: Tensor, word_ids: Tensor, lengths: Tensor, scales: Tensor | None = None) -> Tensor:
         """Computes `call` from the result of `project`, a table of shape [V, G], with `scales` [V, D] if it is rounded.
 
         Returns:
-            logits: [M, B, K].
-            outputs: of the GRU, the input of `shares_of`, shape [B, T, D * H].
+            Logits, [M, B, K].
         """
-        outputs, *_ = unroll_rows(self.reader.gru, table, word_ids, lengths, scales=scales)
-        pairs = pair_ids(word_ids, self.word_pairs.rows)
-
-        def reduce(outputs: Tensor, words: Tensor, pairs: Tensor, valid: Tensor) -> dict[str, Tensor]:
-            scores = sum(self.word_pairs.look_up(words, pairs))
-            return {
-                "highest": ops.max(ops.where(valid, outputs, LOWEST), axis=0),
-                "total": ops.sum(ops.where(valid, outputs, 0.0), axis=0),
-                "pairs": ops.sum(ops.where(valid, scores, 0.0), axis=0),
-            }
-
-        joins = {"highest": (LOWEST, ops.maximum), "total": (0.0, ops.add), "pairs": (0.0, ops.add)}
-        found = over_positions(reduce, (outputs, word_ids, pairs), lengths, joins)
+        scores = self.word_pairs.scores_at(word_ids)
+        highest, total, pairs = pool_rows(self.reader.gru, table, word_ids, lengths, scores, scales=scales)
         counts = ops.cast(ops.expand_dims(lengths, 1), "float32")
-        pooled = ops.concatenate([found["highest"], found["total"] / counts], axis=-1)  # [B, 2 D H]
+        pooled = ops.concatenate([highest, total / counts], axis=-1)  # [B, 2 D H]
         read = narrow_product(pooled, self.reader.head.kernel) + self.reader.head.bias
-        return ops.stack([read, SCALE / ops.sqrt(counts) * found["pairs"] + self.word_pairs.bias]), outputs
+        return ops.stack([read, SCALE / ops.sqrt(counts) * pairs + self.word_pairs.bias])
 
     def round_weights(self) -> list[str]:
         """Turns the recurrent weights into integers; returns the names of weights that stay floats."""
@@ -117,8 +103,11 @@ class SentimentClassifier(keras.Model):  # type: ignore[misc]
         """Turns integers into floats again."""
         self.reader.gru.restore_weights()
 
-    def shares_of(self, outputs: Tensor, word_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes `shares` from the outputs of the GRU, shape [B, T, D * H]."""
+    def shares_from_table(
+        self, table: Tensor, word_ids: Tensor, lengths: Tensor, scales: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Computes `shares` from the result of `project`; for the arguments see `from_table`."""
+        outputs, _ = unroll_rows(self.reader.gru, table, word_ids, lengths, scales=scales)
         valid = valid_positions(word_ids, lengths)
         return self._shares(self.reader.shares_of(outputs, lengths, valid), word_ids, lengths, valid)
 
@@ -222,6 +211,11 @@ class WordPairs(keras.layers.Layer):  # type: ignore[misc]
         counts = ops.cast(ops.reshape(lengths, (-1, 1, 1)), words.dtype)
         scale = ops.where(valid, SCALE / ops.sqrt(counts), 0.0)
         return scale * words, scale * pairs
+
+    def scores_at(self, word_ids: Tensor) -> Callable[[Tensor], Tensor]:
+        """Returns what gives the score of the word at a position and of the pair that it ends, [B, K]."""
+        ids = ops.transpose(ops.stack([word_ids, pair_ids(word_ids, self.rows)]), (2, 0, 1))  # [T, 2, B]
+        return lambda position: sum(self.look_up(*ops.unstack(ops.take(ids, position, axis=0), 2)))
 
     def look_up(self, word_ids: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the scores of words and of pairs, by the rows of both tables: [...] and [...] -> each [..., K]."""

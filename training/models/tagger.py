@@ -1,6 +1,6 @@
 """A tagger: a BiLSTM over words, each an embedding, a BiLSTM over its characters, its affixes, and its class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -10,7 +10,7 @@ from keras import ops
 from service.text.lemmatizer import LEMMA
 from training.cells import LSTM, Tensor
 from training.cells.integers import restore_rows, round_rows
-from training.cells.served_loops import per_position, unroll_rows
+from training.cells.served_loops import by_position, per_position, unroll_rows
 from training.cells.unroll import unroll, unroll_projected
 from training.models.added_scores import AddedScores
 from training.models.affixes import Affixes
@@ -95,6 +95,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
         self.scores = AddedScores(self.linear, self.rules, self.scored, labels)
         self.passed = -(-self.scores.size // 2)  # scores of a word behind the product of each direction
         self.projected_size = 2 * (LSTM.gates * sizes.units + self.passed)
+        self.outputs_size = 2 * sizes.units
         self.built = True
 
     def call(
@@ -201,7 +202,7 @@ class Tagger(keras.Model):  # type: ignore[misc]
     def tag_from_table(
         self, table: Tensor, rows: Tensor, lengths: Tensor, head: Head, scales: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Returns the logits of all heads side by side, and the best label of each with its probability.
+        """Returns the best label of each head with its probability, and the outputs that they are computed from.
 
         Args:
             table: what `project` made of words, shape [W, G].
@@ -211,27 +212,63 @@ class Tagger(keras.Model):  # type: ignore[misc]
             scales: of a table that is rounded, shape [W, 2].
 
         Returns:
-            For all words, row after row (the first sum(lengths) are valid): `logits`, [B * T, S]; for each head
-            `<head>_id`, [B * T] int32, and `<head>_probability`, [B * T]; and for lemma rules what `next_best` returns.
+            For all words, row after row (the first sum(lengths) are valid): for each head `<head>_id`, [B * T] int32,
+            and `<head>_probability`, [B * T]; and for lemma rules what `next_best` returns. And `outputs` of the LSTM,
+            [B, T, 2 H], integers if its weights are.
         """
-        ends = np.cumsum([head.units for head in self.heads.values()]).tolist()
-
-        def score(outputs: Tensor, *added: Tensor) -> dict[str, Tensor]:
-            logits = head(outputs)
-            if added:
-                logits = logits + self.scores.beside_others(added[0], logits.shape[-1])
-            found = {"logits": logits}
-            for name, part in zip(self.heads, ops.split(logits, ends, axis=-1), strict=False):
-                found |= best_labels(name, part)
-            return found
-
+        ends = np.cumsum([part.units for part in self.heads.values()]).tolist()
         rounded = head.kernel_scale is not None
-        outputs, _, added = unroll_rows(
+        outputs, _ = unroll_rows(
             self.word_lstm, table, rows, lengths, scales=scales, passed=self.passed, rounded=rounded
         )
-        if added is None:
-            return per_position(score, [outputs], lengths)
-        return per_position(score, [outputs, self.scores.totals(added)], lengths)
+        logits = self._logits_at(table, rows, lengths, outputs, head, scales)
+
+        def best(sequences: Tensor, positions: Tensor) -> dict[str, Tensor]:
+            parts = ops.split(logits(sequences, positions), ends, axis=-1)
+            found = [best_labels(name, part) for name, part in zip(self.heads, parts, strict=False)]
+            return {name: values for labels in found for name, values in labels.items()}
+
+        return per_position(best, rows, lengths) | {"outputs": outputs}
+
+    def logits_from_outputs(
+        self, outputs: Tensor, table: Tensor, rows: Tensor, lengths: Tensor, head: Head, scales: Tensor | None = None
+    ) -> Tensor:
+        """Returns the logits of all heads side by side, of which `tag_from_table` gives the best labels: [B * T, S].
+
+        Args:
+            outputs: what `tag_from_table` returns, [B, T, 2 H]; its other arguments follow.
+        """
+        logits = self._logits_at(table, rows, lengths, outputs, head, scales)
+        return per_position(lambda *places: {"logits": logits(*places)}, rows, lengths)["logits"]
+
+    def _logits_at(
+        self, table: Tensor, rows: Tensor, lengths: Tensor, outputs: Tensor, head: Head, scales: Tensor | None
+    ) -> Callable[[Tensor, Tensor], Tensor]:
+        """Returns what computes logits, [N, S], of words by their sequences and positions, both [N]."""
+        directions = self.word_lstm.directions
+        products = ops.reshape(table, (-1, table.shape[-1] // directions))
+        flat = ops.reshape(outputs, (-1, outputs.shape[-1]))
+        words = by_position(rows, directions)  # as the LSTM reads them
+        around = np.arange(-1, 2) if self.linear else np.zeros(1, int)  # the words whose scores are added to a word
+
+        def logits(sequences: Tensor, positions: Tensor) -> Tensor:
+            found = head(ops.take(flat, sequences * ops.shape(rows)[1] + positions, axis=0))
+            if not self.scores.size:
+                return found
+            at = ops.expand_dims(positions, 1) + around  # [N, 1 or 3]
+            places = ops.clip(at, 0, ops.shape(rows)[1] - 1) * ops.shape(words)[1] + ops.expand_dims(sequences, 1)
+            lines = ops.expand_dims(ops.take(words, places), 2) + np.arange(directions)  # [N, 1 or 3, D]
+            added = ops.take(products, lines, axis=0)[..., products.shape[-1] - self.passed :]
+            if scales is not None:
+                added = ops.cast(added, found.dtype) * ops.expand_dims(ops.take(scales, lines), -1)
+            added = ops.reshape(added, (-1, len(around), directions * self.passed))
+            if len(around) > 1:  # those beyond the ends of the sequence add nothing
+                within = (at >= 0) & (at < ops.expand_dims(ops.take(lengths, sequences), 1))
+                added = ops.where(ops.expand_dims(within, 2), added, 0.0)
+            totals = self.scores.totals(added)[:, len(around) // 2]
+            return found + self.scores.beside_others(totals, found.shape[-1])
+
+        return logits
 
     def _spelling(self, char_ids: Tensor, forms: Tensor | None = None) -> tuple[Tensor, ...]:
         """Returns what is read of the characters of words: for the network, and for a linear model.

@@ -161,24 +161,20 @@ class Classification(ServedTask):
             return {}
 
         def run(**tensors: Tensor) -> Tensors:
-            logits, outputs = model.from_table(**tensors)
-            return {"probabilities": probabilities(logits, self.label_of_class), "outputs": outputs}
+            return {"probabilities": probabilities(model.from_table(**tensors), self.label_of_class)}
 
         def explain(**tensors: Tensor) -> Tensors:
-            classification = classify(*model.shares_of(**tensors), self.label_of_class)
+            classification = classify(*model.shares_from_table(**tensors), self.label_of_class)
             return {"contributions": classification.contributions, "baseline": classification.baseline}
 
-        inputs, answers = self.endpoint.inputs, self.endpoint.outputs
+        answers = self.endpoint.outputs
         rounded = model.reader.gru.directions if model.reader.rounded else None
-        table = table_specs("table", ("W", model.projected_size), rounded)
-        read = {"outputs": floats("B", "T", model.outputs_size)}
-        step = Endpoint(inputs=table | inputs, outputs={"probabilities": answers["probabilities"]} | read)
+        inputs = table_specs("table", ("W", model.projected_size), rounded) | self.endpoint.inputs
+        step = Endpoint(inputs=inputs, outputs={"probabilities": answers["probabilities"]})
         explained = {name: answers[name] for name in ("contributions", "baseline") if name in answers}
         rows = (len(self.vocabularies["words"]), model.projected_size)
         parts = {"project": projection(model.project, {}, rows, rounded), "classify_from_table": Part(step, run)}
-        return parts | (
-            {"explain": Part(Endpoint(inputs=read | inputs, outputs=explained), explain)} if explained else {}
-        )
+        return parts | ({"explain": Part(Endpoint(inputs=inputs, outputs=explained), explain)} if explained else {})
 
     def compact(self, model: keras.Model) -> None:
         if isinstance(model, SentimentClassifier):

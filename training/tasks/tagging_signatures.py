@@ -1,6 +1,6 @@
 """The tensors that a tagger reads and writes as the service calls it: whole, and in two parts."""
 
-from service.artifact.manifest import POSITIONS, Endpoint
+from service.artifact.manifest import POSITIONS, Endpoint, TensorSpec
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from training.cells import Tensor
 from training.models.tagger import Tagger
@@ -19,9 +19,8 @@ def tagging_endpoint(characters: int, labels: dict[str, int]) -> Endpoint:
 
 
 def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str, Part]:
-    """Returns the two parts that the service runs: the projection of words, and the step over projected words."""
+    """Returns the parts that the service runs: the projection of words, the step over projected words, all logits."""
     joined = model.joined_head()
-    logits = {"logits": floats(POSITIONS, joined.units)}
     best = {f"{head}_id": ints(POSITIONS) for head in endpoint.outputs}
     if LEMMA in endpoint.outputs:
         best |= {name: ints(POSITIONS) for name in NEXT_RULES}
@@ -33,9 +32,20 @@ def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str
         "lengths": endpoint.inputs["lengths"],
     }
 
+    kind = "int8" if model.rounded else "float32"
+    outputs = {"outputs": TensorSpec(dtype=kind, axes=("B", "T", model.outputs_size))}
+
     def run(**tensors: Tensor) -> Tensors:
         return model.tag_from_table(**tensors, head=joined)
 
-    step = Part(Endpoint(inputs=inputs, outputs=logits | best | confidence), run, tuple(joined.weights))
+    def score(**tensors: Tensor) -> Tensors:
+        return {"logits": model.logits_from_outputs(**tensors, head=joined)}
+
+    step = Part(Endpoint(inputs=inputs, outputs=best | confidence | outputs), run, tuple(joined.weights))
     words = {"word_ids": ints("W"), "char_ids": ints("W", characters)}
-    return {"project": projection(model.project, words, ("W", model.projected_size), rounded), "tag_from_table": step}
+    logits = Endpoint(inputs=outputs | inputs, outputs={"logits": floats(POSITIONS, joined.units)})
+    return {
+        "project": projection(model.project, words, ("W", model.projected_size), rounded),
+        "tag_from_table": step,
+        "logits": Part(logits, score),
+    }

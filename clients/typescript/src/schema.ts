@@ -2700,7 +2700,7 @@ export interface operations {
                      */
                     "application/json": components["schemas"]["TagAnswer"];
                     /**
-                     * @example # generator = tagwerk 0.2.0, tagger-en/17
+                     * @example # generator = tagwerk 0.2.0, tagger-en/18
                      *     # newdoc id = 1
                      *     # sent_id = 1-1
                      *     # text = Don't!

@@ -10,7 +10,7 @@ from keras import ops
 
 from tests.training.cells.numpy_cells import Array
 from training.cells import GRU, LSTM
-from training.cells.served_loops import TILE, over_positions, per_position, unroll_rows
+from training.cells.served_loops import TILE, per_position, pool_rows, unroll_rows
 from training.cells.unroll import unroll_projected
 
 WORDS, UNITS = 30, 6
@@ -44,7 +44,7 @@ def test_rows_of_a_table_give_what_their_products_give(cell):
     table = random(WORDS, cell.directions * cell.gates * UNITS)
 
     def read(table: Any, rows: Any, ends: Any) -> Any:
-        return unroll_rows(cell, table, rows, ends)[:2]
+        return unroll_rows(cell, table, rows, ends)
 
     def look_up(table: Any, rows: Any, ends: Any) -> Any:
         return unroll_projected(cell, ops.take(table, rows, axis=0), ends)
@@ -62,29 +62,39 @@ def test_rows_of_a_table_give_what_their_products_give(cell):
 
 
 @every_case
-def test_loops_over_positions_read_each_valid_one_once_and_no_padding(batch, time, lengths):
+def test_each_valid_position_is_computed_once_and_no_padding(batch, time, lengths):
     """At lengths that tiles do not divide, too, where the last tile overlaps the one before it."""
-    inputs, weights, ends = random(batch, time, 4), random(batch, time, 4, seed=1), np.array(lengths, np.int32)
+    inputs, ends = random(batch, time, 4), np.array(lengths, np.int32)
 
-    def twice(part: Any) -> dict[str, Any]:
-        return {"sum": ops.sum(part, axis=-1), "twice": 2 * part}
+    def compute(inputs: Any, ends: Any) -> Any:
+        def values(sequences: Any, positions: Any) -> dict[str, Any]:
+            part = ops.take(ops.reshape(inputs, (-1, 4)), sequences * ops.shape(inputs)[1] + positions, axis=0)
+            return {"sum": ops.sum(part, axis=-1), "twice": 2 * part[:, 1], "position": positions}
 
-    def joined(values: Any, weights: Any, valid: Any) -> dict[str, Any]:
-        return {
-            "sum": ops.sum(ops.where(valid, values * weights, 0.0), axis=0),
-            "highest": ops.max(ops.where(valid, values, -9.0), axis=0),
-        }
+        return per_position(values, inputs[..., 0], ends)
 
-    def compute(inputs: Any, weights: Any, ends: Any) -> Any:
-        joins = {"sum": (0.0, ops.add), "highest": (-9.0, ops.maximum)}
-        return per_position(twice, [inputs], ends), over_positions(joined, (inputs, weights), ends, joins)
-
-    each, found = as_served(compute)(inputs, weights, ends)
+    found = as_served(compute)(inputs, ends)
     valid = np.concatenate([inputs[row, :length] for row, length in enumerate(lengths)])
-    np.testing.assert_array_equal(each["twice"][: len(valid)], 2 * valid)
-    np.testing.assert_allclose(each["sum"][: len(valid)], valid.sum(-1), atol=1e-6)
-    assert each["twice"].shape == (batch * time, 4)
+    np.testing.assert_array_equal(found["twice"][: len(valid)], 2 * valid[:, 1])
+    np.testing.assert_allclose(found["sum"][: len(valid)], valid.sum(-1), atol=1e-6)
+    np.testing.assert_array_equal(found["position"][: len(valid)], np.concatenate([np.arange(n) for n in lengths]))
+    assert found["twice"].shape == (batch * time,)
+
+
+@every_case
+def test_outputs_are_pooled_over_valid_positions_alone(batch, time, lengths):
+    cell = GRU(5, UNITS, 2)
+    table, ends = random(WORDS, 2 * cell.gates * UNITS), np.array(lengths, np.int32)
+    beside = random(batch, time, 3, seed=2)
+    rows = np.random.default_rng(1).integers(0, WORDS, (batch, time)).astype("int32")
+
+    def pool(table: Any, rows: Any, ends: Any, beside: Any) -> Any:
+        return pool_rows(cell, table, rows, ends, lambda position: ops.take(beside, position, axis=1))
+
+    highest, total, others = as_served(pool)(table, rows, ends, beside)
+    outputs, _ = unroll_rows(cell, table, rows, ends)
     for row, length in enumerate(lengths):
-        products = inputs[row, :length] * weights[row, :length]
-        np.testing.assert_allclose(found["sum"][row], products.sum(axis=0), atol=1e-5)
-        np.testing.assert_array_equal(found["highest"][row], inputs[row, :length].max(axis=0))
+        valid = np.asarray(outputs)[row, :length]
+        np.testing.assert_allclose(highest[row], valid.max(axis=0), atol=1e-6)
+        np.testing.assert_allclose(total[row], valid.sum(axis=0), atol=1e-5)
+        np.testing.assert_allclose(others[row], beside[row, :length].sum(axis=0), atol=1e-5)

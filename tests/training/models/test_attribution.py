@@ -66,6 +66,6 @@ def test_contributions_are_the_same_alone_in_a_batch_and_in_served_parts():
     batch = dict(collate(examples).inputs)
     rows = np.asarray(parts["project"].compute()["projected"])
     cut = dict(parts["classify_from_table"].compute(table=rows, **batch))
-    cut |= parts["explain"].compute(outputs=cut.pop("outputs"), **batch)
+    cut |= parts["explain"].compute(table=rows, **batch)
     for name, values in together.items():
         np.testing.assert_allclose(np.asarray(cut[name]), np.asarray(values), atol=2e-5, err_msg=name)

@@ -72,7 +72,9 @@ def test_served_parts_give_the_logits_of_the_whole_network(lexicon):
     )
     assert table.shape == (b * t, model.projected_size)
     rows = np.arange(b * t, dtype=np.int32).reshape(b, t)
-    found = model.tag_from_table(table, rows, inputs["lengths"], model.joined_head())["logits"]
+    joined, lengths = model.joined_head(), inputs["lengths"]
+    tagged = model.tag_from_table(table, rows, lengths, joined)
+    found = model.logits_from_outputs(tagged["outputs"], table, rows, lengths, joined)
     expected = np.concatenate([whole[head] for head in model.heads], axis=-1)
     valid = np.concatenate([expected[row, :length] for row, length in enumerate(inputs["lengths"])])
     np.testing.assert_allclose(found[: len(valid), : expected.shape[-1]], valid, atol=1e-4)

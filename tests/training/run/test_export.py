@@ -13,18 +13,20 @@ import tensorflow as tf
 from rich.console import Console
 
 from service.artifact import manifest as artifact
-from service.artifact.manifest import Metric
-from service.backend.saved_model import check_goldens
+from service.artifact.manifest import Endpoint, Metric
+from service.backend.saved_model import TensorFlowBackend, check_goldens
 from service.errors import ArtifactError
+from service.store.registry import load_version
 from service.text.lemmatizer import LEMMA
 from service.text.segmenter import Segmenter
 from service.text.vocabulary import Vocabulary
-from tests.training.tiny import tagging, treebank
+from tests.training.tiny import sentiment, tagging, treebank
 from training.data.dataset import collate
 from training.data.treebank import Tree
 from training.run import evaluate, export, goldens, model_card, version_folder, versions
 from training.run.loop import make_predict, round_weights
 from training.run.readings import READINGS
+from training.tasks.parts import Part
 from training.tasks.tagging import Tagging
 
 
@@ -60,7 +62,8 @@ def test_a_version_is_complete(exported):
 
 def whole_and_in_parts(task: Tagging, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns what the whole endpoint and its parts make of the words of all goldens, one after the other."""
-    whole, project, tag = (versions.load_endpoint(folder, name) for name in ("tag", "project", "tag_from_table"))
+    names = ("tag", "project", "tag_from_table", "logits")
+    whole, project, tag, score = (versions.load_endpoint(folder, name) for name in names)
     inputs = dict(collate(task.goldens()).inputs)
     expected = {
         name: np.concatenate([row[:length] for row, length in zip(values, inputs["lengths"], strict=True)])
@@ -70,7 +73,9 @@ def whole_and_in_parts(task: Tagging, folder: Path) -> tuple[dict[str, Any], dic
     b, t = words["word_ids"].shape
     table = project({name: ids.reshape(b * t, *ids.shape[2:]) for name, ids in words.items()})
     table["table"] = table.pop("projected")
-    outputs = tag({**inputs, **table, "rows": np.arange(b * t, dtype=np.int32).reshape(b, t)})
+    inputs |= table | {"rows": np.arange(b * t, dtype=np.int32).reshape(b, t)}
+    outputs = tag(inputs)
+    outputs |= score({**inputs, "outputs": outputs.pop("outputs")})
     return expected, {name: values[: inputs["lengths"].sum()] for name, values in outputs.items()}
 
 
@@ -158,6 +163,56 @@ def test_the_service_accepts_goldens_within_the_tolerance_of_the_precision(in_in
                     check_goldens(tmp_path, of_precision, signature)
             else:
                 check_goldens(tmp_path, of_precision, signature)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_parts_of_a_classifier_in_integers_make_up_the_whole(tmp_path):
+    task = sentiment()
+    model = task.network()
+    rng = np.random.default_rng(1)
+    for weight in model.weights:
+        weight.assign(rng.normal(0, 0.3, weight.shape))
+    round_weights(task, model)
+    folder = export.export(task, model, [], tmp_path)
+    inputs = dict(collate(task.goldens()).inputs)
+    expected = versions.load_endpoint(folder, "classify")(inputs)
+    table = versions.load_endpoint(folder, "project")({})
+    inputs |= {"table": table["projected"], "scales": table["scales"]}
+    found = [versions.load_endpoint(folder, name)(inputs) for name in ("classify_from_table", "explain")]
+    for name, values in (found[0] | found[1]).items():
+        np.testing.assert_allclose(values, expected[name], atol=2e-5, err_msg=name)
+
+
+def with_logits_of_the_step(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Returns the parts of a tagger as they were before: the step returns the logits of all labels."""
+    step, logits = parts["tag_from_table"], parts["logits"]
+
+    def compute(**tensors: Any) -> dict[str, Any]:
+        found = dict(step.compute(**tensors))
+        return found | logits.compute(outputs=found.pop("outputs"), **tensors)
+
+    outputs = {name: spec for name, spec in step.endpoint.outputs.items() if name != "outputs"}
+    endpoint = Endpoint(inputs=step.endpoint.inputs, outputs=outputs | logits.endpoint.outputs)
+    return {"project": parts["project"], "tag_from_table": Part(endpoint, compute, step.variables)}
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_tagger_whose_step_returns_all_logits_gives_the_same_candidates(in_integers, tmp_path, monkeypatch):
+    task, model, folder = in_integers
+    monkeypatch.setattr(task, "parts", lambda model: with_logits_of_the_step(type(task).parts(task, model)))
+    folders = [folder, export.export(task, model, [], tmp_path)]
+    inputs = dict(collate(task.goldens()).inputs)
+    rows, length = inputs["word_ids"].shape
+    found = []
+    for version in map(load_version, folders):
+        assert ("logits" in version.manifest.endpoints) == (version.folder == folder)
+        backend = TensorFlowBackend("cpu").load_sequence_model(version.folder, version.manifest)
+        list(backend.warm_up([rows], length))
+        names = frozenset(name for pair in version.manifest.candidate_outputs.values() for name in pair)
+        found.append(backend.start(inputs, names | {*version.manifest.heads})())
+    assert found[0].keys() == found[1].keys()
+    for name, values in found[0].items():
+        np.testing.assert_array_equal(values, found[1][name], err_msg=name)
 
 
 @pytest.mark.usefixtures("unchecked")
