@@ -31,6 +31,7 @@ class TensorFlowBackend:
 
         `cache` knows the models whose goldens another start has run.
         """
+        cache.configure()
         self._device = choose_device(device)
         self._cache = cache
         self._graphs = Graphs()
