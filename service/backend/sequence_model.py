@@ -145,8 +145,9 @@ class TensorFlowSequenceModel:
         """Returns the further outputs of each row, computed apart, so that they do not depend on the batch."""
         if self._step.further is None:
             return []
-        rows = [slice(i, i + 1) for i in range(len(cells))]
-        return [self._further(tf.constant(cells[row]), *(outputs[name][row] for name in self._read)) for row in rows]
+        rows = [[tf.constant(row[None]) for row in cells]]
+        rows += [tf.split(outputs[name], len(cells)) for name in self._read]
+        return [self._further(*row) for row in zip(*rows, strict=True)]
 
     def _fetch_further(self, rows: list[dict[str, Any]], lengths: Array) -> dict[str, Array]:
         """Returns the further outputs of all rows, one after the other; those with a time axis without padding."""
