@@ -44,7 +44,7 @@ class TensorFlowSequenceModel:
         self._traced: TracedFunction
         self._runs: dict[int, TracedFunction] = {}  # by batch size
         self._further: TracedFunction
-        self._read: dict[str, tf.TensorSpec] = {}  # outputs of the step that further outputs are computed from
+        self._read: dict[str, tf.TensorSpec] = {}  # outputs of the step that further ones are computed from
         self._concatenated = any(spec.axes[0] == POSITIONS for spec in self._step.outputs.values())
         sizes = [manifest.endpoint.outputs[head].axes[2] for head in heads]
         starts = np.cumsum([0, *sizes]).tolist()

@@ -176,8 +176,8 @@ class Step:
         inputs, outputs: of `compute`.
         fill: computes the table of a whole vocabulary. Raises DeviceFailed.
         cache: replaces the words of the endpoint's inputs by the rows of its table, for `compute`.
-        further: the endpoint that computes `further_outputs` on request, if there is one, from those of `outputs` that
-            are in `read`, and `inputs`.
+        further: the endpoint that computes outputs on request, if there is one, from those of `outputs` that are in
+            `read`, and `inputs`.
     """
 
     inputs: Mapping[str, TensorSpec]
@@ -186,7 +186,6 @@ class Step:
     fill: Callable[[], None]
     cache: WordCache | None = None
     further: Signature | None = None
-    further_outputs: frozenset[str] = frozenset()
     read: frozenset[str] = frozenset()
 
 
@@ -215,6 +214,5 @@ def make_step(compiler: Compiler, manifest: Manifest, signatures: Mapping[str, S
     for name in manifest.endpoints.keys() & {LOGITS, EXPLAIN}:
         further = manifest.endpoints[name]
         read = frozenset(further.inputs.keys() & endpoint.outputs.keys())
-        compute = with_tables(signatures[name], further)
-        step = replace(step, further=compute, further_outputs=frozenset(further.outputs), read=read)
+        step = replace(step, further=with_tables(signatures[name], further), read=read)
     return step
