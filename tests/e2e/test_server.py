@@ -38,7 +38,7 @@ def test_it_answers_while_it_compiles_and_a_second_start_reads_what_it_has_compi
         assert server.stop() == 0
         log = server.log.read_text()
         assert "Traceback" not in log
-        assert re.search(r"tagger-en/\d+: 3 executables, [\d.]+ s; \d+ MB in all", log), "what it costs"
+        assert re.search(r"tagger-en/\d+: 4 executables, [\d.]+ s; \d+ MB in all", log), "what it costs"
         assert re.search(r"ready on CPU: .*tagger-en/\d+; [\d.]+ s, \d+ MB in all", log), "what it serves"
         assert "POST /tag 200" in log
         stopping = log[log.index("SIGTERM: stopping; the processes drain") :]

@@ -77,7 +77,7 @@ def test_no_request_compiles_anything(client):
         return sum(v for k, v in metrics(client).items() if k.startswith("tagwerk_compilations_total"))
 
     before = compilations()
-    assert before == 3 * 3 + 2, "three for each tagger and classifier, two for the language model"
+    assert before == 2 * 4 + 3 + 2, "four for each tagger, three for the classifier, two for the language model"
     for words in (1, 5, 17, 40, 200):
         client.post("/tag", json={"text": ["word " * words] * 3})
         client.post("/classify", json={"text": "word " * words})

@@ -138,7 +138,9 @@ async def test_what_an_answer_may_have_counts_as_held_while_it_is_made(path, bod
         answer = await service.answer(application(post(path, json.dumps(body).encode())))
         assert answer.status == 200, answer.body
         assert sum(sizes) >= max(least, 0.9 * len(answer.body))
-        assert service.context.large_work.in_progress == 0
+        async with asyncio.timeout(60):  # the task that has answered may not have ended yet
+            while service.context.large_work.in_progress:
+                await asyncio.sleep(0.01)
 
 
 def test_the_largest_answer_fits_beside_its_body():
