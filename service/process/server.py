@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from operator import itemgetter
 from types import FrameType
 from typing import cast
@@ -31,6 +32,7 @@ EXIT_FAILED = 70  # EX_SOFTWARE of sysexits.h
 LINGER_SECONDS = 0.2  # for connections that are being made, and requests that are on their way
 FIRST_REQUEST_CHECKS = 10  # how often the shutdown looks whether each open connection has sent a request
 IDLE_BYTES = 65_536  # of the requests in progress, whose objects are traversed in milliseconds
+SETTLED_BEATS = 40  # heartbeats, a second, after which a difference between processes' numbers of connections will stay
 RETIRE_SECONDS = 5.0  # in which the answers of a process that is replaced close its connections
 ORPHAN_SECONDS = 2.0  # for requests in flight once the supervisor has died
 
@@ -56,6 +58,7 @@ class Server(uvicorn.Server):
         self._stop_at = math.inf
         self._unlogged_signal: signal.Signals | None = None
         self._full_collections = FullCollections()
+        self._surpluses = deque([0] * SETTLED_BEATS, SETTLED_BEATS)  # at the last heartbeats
         self._acceptor: Acceptor
         self.orphaned = False
         context.on_connection_lost = self._connection_lost
@@ -111,7 +114,10 @@ class Server(uvicorn.Server):
 
     def _beat(self) -> None:
         self._slot.beat()
-        self._context.surplus = self._board.surplus(self._slot)
+        self._surpluses.append(self._board.surplus(self._slot))
+        # While many clients connect, the numbers differ for moments. A client whose connection is closed then would
+        # wait behind all of them for another.
+        self._context.surplus = min(self._surpluses) if self._slot.ready else self._surpluses[-1]
         asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

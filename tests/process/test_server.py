@@ -22,7 +22,7 @@ from service.pipelines.catalog import Catalog, Dictionaries
 from service.process import server as module
 from service.process.acceptor import BACKLOG
 from service.process.board import Board, ProcessStatus, ServiceStatus
-from service.process.server import EXIT_FAILED, Server
+from service.process.server import EXIT_FAILED, SETTLED_BEATS, Server
 from service.process.server_process import BoardGroup
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -116,6 +116,24 @@ def test_a_process_that_lacks_a_model_of_another_is_loaded_but_accepts_nothing_w
         here.server.handle_exit(signal.SIGTERM, None)
 
     here.run(scenario)
+
+
+def test_connections_are_given_up_once_a_process_has_had_too_many_for_a_while_and_no_more_than_it_still_has(here):
+    here.other_is_ready()
+
+    async def surpluses(*numbers: int) -> list[int]:
+        seen = []
+        for here.slot.connections in numbers:
+            here.server._beat()
+            seen.append(here.context.surplus)
+        return seen
+
+    here.slot.state = State.READY
+    before = [8] * (SETTLED_BEATS - 1)
+    assert not any(asyncio.run(surpluses(*before, 0, *before))), "a difference that comes and goes"
+    assert asyncio.run(surpluses(8, 8, 6, 9, 0)) == [4, 4, 3, 3, 0]
+    here.slot.state = State.STARTING
+    assert asyncio.run(surpluses(5)) == [5], "at once: it can answer none of their requests"
 
 
 def test_an_engine_that_fails_ends_the_process_with_a_status_of_its_own(here):
