@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from service.http.connection.bounded_protocol import BoundedProtocol
 
-MOST_BYTES = 176 * 2**20  # in a process; the largest answer to a valid request has some 163 MiB
+MOST_BYTES = 176 * 2**20  # in a process; the largest answer to a valid request has some 166 MiB
 LEAST_BODIES = 4  # bodies of the maximum size always fit
 CHECKS = 8  # at the total, a check after each such part of it
 LEAST_SECONDS = 1.0  # over which a rate is computed; until then it counts as high

@@ -205,14 +205,14 @@ class Server(uvicorn.Server):
             self._context.update_models()
 
     def _note_loaded(self) -> None:
-        """Shows that all models of the process are loaded, and that it is ready, unless it lacks a model of others."""
+        """Shows that all models of the process are loaded, and that it is ready, while it lacks no model of others."""
         if self._context.loaded and not self._slot.loaded and self._context.failure is None:
             memory.tune()
             memory.return_free_memory()
             self._context.update_models()
             self._slot.loaded = True
-        if self._slot.loaded and self._slot.state is State.STARTING and not self._board.lacks_model(self._slot):
-            self._slot.state = State.READY
+        if self._slot.loaded and self._slot.state in (State.STARTING, State.READY):
+            self._slot.state = State.STARTING if self._board.lacks_model(self._slot) else State.READY
 
 
 def close_when_empty(listening: socket.socket) -> list[socket.socket]:

@@ -118,6 +118,23 @@ def test_a_process_that_lacks_a_model_of_another_is_loaded_but_accepts_nothing_w
     here.run(scenario)
 
 
+def test_a_process_that_could_load_no_model_accepts_nothing_once_another_has_some(here):
+    key = ModelKey("tagger", "1")
+
+    async def scenario(serving: object) -> None:
+        await until(lambda: here.slot.state is State.READY)
+        here.board.service.write(ServiceStatus(shares=((key, 1.0),)))
+        here.other.status.write(ProcessStatus(ready=(key,)))
+        here.other_is_ready()
+        await until(lambda: here.slot.state is State.STARTING)
+        here.other.state = State.DRAINING
+        await until(lambda: here.slot.state is State.READY)
+        here.server.handle_exit(signal.SIGTERM, None)
+        assert here.slot.state is State.DRAINING
+
+    here.run(scenario)
+
+
 def test_connections_are_given_up_once_a_process_has_had_too_many_for_a_while_and_no_more_than_it_still_has(here):
     here.other_is_ready()
 

@@ -101,18 +101,16 @@ def twice() -> list[bytes]:
 
 
 def expensive() -> list[bytes]:
-    """Returns, for each route, the request with the largest answer for its limits."""
+    """Returns, for each route, the request with the largest answer within its limits."""
     punctuated = ("I," * 100_000)[:200_000]
+    texts = {"prompt": ["a"] * 2, "n": 128, "max_tokens": 400, "logprobs": 5}  # as long as they are in time
     ids = {"binary_data_output": False}
     return [
         *tag(punctuated, **BEST),
         request("/tag", {"tokens": [["I"] * 100_000], **BEST}),
         request("/classify", {"text": longest("A."), "contributions": True, "sentences": True}),
-        request("/generate", {"prompt": ["a"] * 8, "n": 128, "max_tokens": 4096, "logprobs": 5}),
-        request(
-            "/v1/completions",
-            {"model": "lm-shakespeare", "prompt": ["a"] * 8, "n": 128, "max_tokens": 4096, "logprobs": 5},
-        ),
+        request("/generate", texts),
+        request("/v1/completions", {"model": "lm-shakespeare", **texts}),
         request("/v2/models/tagger-en/infer", {**tensors(data=[punctuated]), "parameters": ids}),
     ]
 
