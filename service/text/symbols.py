@@ -4,7 +4,8 @@ An emoji has one code point or several, by Unicode Technical Standard #51: "😀
 skin tone), "🇫🇷" (two regional indicators), "👩‍👩‍👧" (zero width joiners), "1️⃣" (a keycap) and "🏴󠁧󠁢󠁥󠁮󠁧󠁿" (tags).
 
 A classifier, or a tagger's learned tokenizer, makes more of characters than of whole clauses. The vowels, tones and
-subscripts of Thai, Lao, Khmer and Myanmar belong to the consonant before them (Unicode Standard Annex #29).
+subscripts of Thai, Lao, Khmer, Myanmar, Tibetan and their kin belong to the consonant before them (Unicode Standard
+Annex #29).
 """
 
 import re
@@ -27,16 +28,19 @@ is_symbol = re.compile(f"(?:{EMOJI})+|{_CURRENCY}").fullmatch
 has_symbol = re.compile(f"{EMOJI}|{_CURRENCY}").search
 
 
-UNSPACED_SCRIPTS = "Han, Kana, Thai, Lao, Khmer and Myanmar"
+UNSPACED_SCRIPTS = "Han, Kana, Thai, Lao, Khmer, Myanmar, Tibetan, Tai Le, New Tai Lue, Tai Tham, Balinese and Javanese"
 _HAN_AND_KANA = (
     "\u3005-\u3007\u3021-\u3029\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\uff66-\uff9d\U0001b000-\U0001b16f\U00020000-\U000323af"
 )
-_BLOCKS = ((0x0E01, 0x0F00), (0x1000, 0x10A0), (0x1780, 0x17E0), (0xA9E0, 0xAA00), (0xAA60, 0xAA80))
+_BLOCKS = (
+    *((0x0E01, 0x0F00), (0x0F40, 0x0FBD), (0x1000, 0x10A0), (0x1780, 0x17E0), (0x1950, 0x1975), (0x1980, 0x19CA)),
+    *((0x1A20, 0x1A7D), (0x1B05, 0x1B45), (0xA984, 0xA9C1), (0xA9E0, 0xAA00), (0xAA60, 0xAA80)),
+)
 _characters = [chr(code) for code in chain.from_iterable(range(*block) for block in _BLOCKS)]
 _MARKS = "".join(c for c in _characters if unicodedata.category(c)[0] == "M")
 _LETTERS = "".join(c for c in _characters if unicodedata.category(c) in ("Lo", "Lm"))
-_STACKERS = "\u1039\u17d2"  # put the next consonant below
+_STACKERS = "\u1039\u17d2\u1a60\u1b44\ua9c0"  # put the next consonant below
 _VOWEL_SIGNS = "\u0e33\u0eb3"  # are letters to Unicode, yet follow their consonant
 
 UNSPACED = (

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from service.text.normalization import normalize_with_offsets
+from service.text.normalization import normalize_with_offsets, with_plain_quotes
 from service.text.slices import SENTENCES_AT_ONCE, Sliced, finish
 
 TOKENIZER_NAME = re.compile(r"spacy-([a-z]{2,8})")  # by the rules of a language, as a manifest names it
@@ -48,7 +48,7 @@ class Sentence:
 
 
 class Tokenizer(ABC):
-    """Splits text in its normal form, and returns tokens with the offsets and the characters of the text as given.
+    """Splits text in its normal form, with plain quotes; returns tokens with the offsets and characters of the text.
 
     Blank text has no sentences; no token is blank; tokens are in order. They do not overlap, except the words of a
     multiword token that have its offsets.
@@ -66,9 +66,9 @@ class Tokenizer(ABC):
         """Splits a text into sentences of tokens, in slices."""
         if text.isascii():
             return (yield from self.split_plain(text))
-        plain, places = yield from normalize_with_offsets(text)
+        plain, places = yield from _plain(text)
         sentences = yield from self.split_plain(plain)
-        if plain is text:
+        if plain == text:
             return sentences
         moved: list[Sentence] = []
         for number, sentence in enumerate(sentences, start=1):
@@ -80,25 +80,25 @@ class Tokenizer(ABC):
 
     def tokenize(self, text: str) -> Sliced[list[Token]]:
         """Splits a text into tokens, in slices."""
-        plain, places = yield from normalize_with_offsets(text)
+        plain, places = yield from _plain(text)
         tokens = yield from self.tokenize_plain(plain)
-        return tokens if plain is text else (yield from _moved(tokens, plain, text, places))
+        return tokens if plain == text else (yield from _moved(tokens, plain, text, places))
 
     def words(self, text: str) -> Sliced[list[str]]:
         """Returns the normal forms of a text's tokens, in slices."""
-        plain = text if text.isascii() else (yield from normalize_with_offsets(text))[0]
+        plain = text if text.isascii() else (yield from _plain(text))[0]
         return (yield from self.words_of_plain(plain))
 
     @abstractmethod
     def split_plain(self, plain: str) -> Sliced[list[Sentence]]:
-        """Splits a text in its normal form into sentences of tokens."""
+        """Splits a text in its normal form, with plain quotes, into sentences of tokens."""
 
     @abstractmethod
     def tokenize_plain(self, plain: str) -> Sliced[list[Token]]:
-        """Splits a text in its normal form into tokens."""
+        """Splits a text in its normal form, with plain quotes, into tokens."""
 
     def words_of_plain(self, plain: str) -> Sliced[list[str]]:
-        """Returns the tokens of a text in its normal form."""
+        """Returns the tokens of a text in its normal form, with plain quotes."""
         tokens = yield from self.tokenize_plain(plain)
         return [token.text for token in tokens]
 
@@ -124,6 +124,12 @@ def positions(text: str, unit: Unit) -> Sequence[int]:
     else:
         widths = 1 + (points > 0x7F).astype(int) + (points > 0x7FF) + (points > 0xFFFF)
     return [0, *np.cumsum(widths).tolist()]
+
+
+def _plain(text: str) -> Sliced[tuple[str, Sequence[int]]]:
+    """Returns the normal form of a text with plain quotes, and the offset in the text of each character and the end."""
+    normal, places = yield from normalize_with_offsets(text)
+    return with_plain_quotes(normal), places or range(len(text) + 1)
 
 
 def _moved(tokens: Sequence[Token], plain: str, text: str, places: Sequence[int]) -> Sliced[list[Token]]:

@@ -102,6 +102,27 @@ def test_an_old_form_of_it_is_read_as_it() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ("tagger-fr", 'Il parle d\'"exigence absolue". "Nous avions bon espoir." Elle rit.'),
+        ("tagger-en", 'He said "True love is around the corner"...and "left."  "Why?" Nobody knows.'),
+        ("tagger-da", 'Hun skriver til "Nat". "Det er godt." Han går.'),
+        ("tagger-nl", 'Hij zei: "Ik kom." Zij lachte.'),
+    ],
+)
+def test_a_text_is_split_alike_with_the_quotes_of_a_keyboard_and_those_of_print(model: str, text: str) -> None:
+    version = tagger(model)
+    tokenizer = make_tokenizer(version.manifest.tokenizer, version.segmenter)
+    expected = [[(t.start, t.end) for t in s.tokens] for s in tokenizer.sentences(text)]
+    for opening, closing in ("“”", "„“", "””", "″″"):
+        parts = text.split('"')
+        printed = parts[0] + "".join(mark + part for mark, part in zip((opening, closing) * 9, parts[1:], strict=False))
+        found = tokenizer.sentences(printed)
+        assert [[(t.start, t.end) for t in s.tokens] for s in found] == expected
+        assert [t.text for s in found for t in s.tokens] == [printed[t.start : t.end] for s in found for t in s.tokens]
+
+
 def test_quotes_that_the_treebank_lacks_are_read_as_plain_ones() -> None:
     version = tagger("tagger-fr")
     task = Tagging(version, 100)

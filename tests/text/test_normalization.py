@@ -83,7 +83,7 @@ def test_long_texts_in_parts(repeated: str) -> None:
         "가나다 각설탕. 'tis",
     ],
 )
-@pytest.mark.parametrize("apostrophe", ["'", "’", "‘", "ʼ"])
+@pytest.mark.parametrize("apostrophe", ["'", "’", "‘", "ʼ", "´"])
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_variants_of_a_text_have_the_same_tokens(tokenizer: Tokenizer, text: str, apostrophe: str, form: Form) -> None:
     variant = unicodedata.normalize(form, text.replace("'", apostrophe)).replace("-", "\u2011")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from service.errors import quantity
-from service.text.normalization import normalize_form
+from service.text.normalization import normalize_form, with_plain_quotes
 from service.text.tokenizer import Sentence, Token
 from training.data.files import DataFileError
 
@@ -170,7 +170,7 @@ def raw_text(trees: Iterable[Tree]) -> tuple[str, list[Sentence]]:
 
 def in_normal_form(tree: Tree) -> Tree:
     """Returns a tree whose forms are in the form that tokenizers read."""
-    return rewritten(tree, normalize_form)
+    return rewritten(tree, lambda form: with_plain_quotes(normalize_form(form)))
 
 
 def rewritten(tree: Tree, change: Callable[[str], str]) -> Tree:
