@@ -37,6 +37,11 @@ class ClientMemory:
         if self._unchecked > max(self.most - self._total, self.most / CHECKS):
             self.check()
 
+    def has_room(self, size: int) -> bool:
+        """Returns whether so many bytes more can be held without dropping a client."""
+        self.check()
+        return self._total + size <= self.most
+
     def check(self) -> None:
         """Sums the bytes; drops clients above the total."""
         self._unchecked, now, total = 0, self.clock(), 0

@@ -76,6 +76,10 @@ class Context(Resources):
         if self.authenticator is not None:
             self.engine.on_computed = self._charge
 
+    def has_room(self, size: int) -> bool:
+        """Returns whether so many bytes more may be held for clients."""
+        return self.client_memory.has_room(size)
+
     def update_models(self) -> None:
         """Offers the versions that are loaded. Called when one has been loaded or refused, or the shares change."""
         own = self.engine.models()

@@ -27,6 +27,9 @@ from service.types import Array, Ragged, Sampled
 SMALL_BYTES = 2048  # of a request that is begun whatever else is in progress
 MEDIUM_BYTES = 16_384  # of a request that waits for others of at most that size alone
 MEDIUM_CHARACTERS = 65_536  # of such requests that are worked on at the same time
+LARGE_ANSWER_BYTES = 16_777_216  # for which there may be no room before other clients have read theirs
+ROOM_SECONDS = 5.0  # for them to do so; then the slowest are dropped
+ROOM_CHECK_SECONDS = 0.1
 WAITED = "the deadline passed while other requests were worked on"
 T = TypeVar("T")
 SLICE_SECONDS = 0.002  # for which long work runs in an iteration of the event loop
@@ -58,6 +61,10 @@ class Resources:
     def __post_init__(self) -> None:
         self.medium_work = WorkLimit(MEDIUM_CHARACTERS)
         self.large_work = WorkLimit(self.settings.max_text_characters)
+
+    def has_room(self, size: int) -> bool:
+        """Returns whether so many bytes more may be held for clients."""
+        return True
 
     def begin(self, size: int) -> None:
         """Counts the bytes of a request's body; to be taken back once it is answered. Raises Overloaded."""
@@ -135,6 +142,14 @@ class PipelineRun:
                 if not place.begun:
                     self.end()
             self._waited = time.monotonic() - since
+
+    async def make_room(self, size: int) -> None:
+        """Reserves bytes for an answer that is to be computed; waits a while for clients to read what they have."""
+        if self.hold is not None and size > LARGE_ANSWER_BYTES:
+            until = min(self.deadline, time.monotonic() + ROOM_SECONDS)
+            while not self.resources.has_room(size) and time.monotonic() < until:  # noqa: ASYNC110 (no event says when)
+                await asyncio.sleep(ROOM_CHECK_SECONDS)
+        self.reserve(size)
 
     def reserve(self, size: int) -> None:
         """Counts bytes that an answer may have as held for the client, before it is made."""

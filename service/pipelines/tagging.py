@@ -93,10 +93,10 @@ async def tag(
         run.resources.metrics.languages.labels(task.version.manifest.language, how).inc(len(split))
     outputs: dict[str, Array] = {}
     if len(sequences):
+        count = min(sequences.tokens, size)  # without what the windows of long sentences have in common
+        await run.make_room(count * (TOKEN_BYTES + CANDIDATES_BYTES * candidates))
         extra_outputs = task.candidate_outputs if candidates else frozenset[str]()
         outputs = await run.infer(task.version, sequences, extra_outputs)
-        count = min(sequences.tokens, size)  # without what the windows of long sentences have in common
-        run.reserve(count * (TOKEN_BYTES + CANDIDATES_BYTES * candidates))
     return task.version, await run.do(decode(task, split, outputs, lemmas=lemmas, candidates=candidates))
 
 

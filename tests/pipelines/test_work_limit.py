@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from functools import partial
+from typing import Any, cast
 
 import pytest
 
@@ -18,6 +19,7 @@ from service.telemetry.request import Timing
 from tests.engine.running import until
 from tests.http.plain import answers, running
 from tests.http.scene import made_context
+from tests.http.test_client_memory import Client
 from tests.http.wire import application, post
 
 TEXT = ("a. " * 5000)[:15_000]
@@ -141,6 +143,32 @@ async def test_what_an_answer_may_have_counts_as_held_while_it_is_made(path, bod
         async with asyncio.timeout(60):  # the task that has answered may not have ended yet
             while service.context.large_work.in_progress:
                 await asyncio.sleep(0.01)
+
+
+async def test_a_large_answer_is_computed_once_others_are_read_or_have_had_a_while_for_it(monkeypatch):
+    """Otherwise what it is computed from would be there beside an answer of the largest size that nobody reads."""
+    monkeypatch.setattr(run_module, "ROOM_CHECK_SECONDS", 0.0)
+    context = made_context()
+    most = context.client_memory.most
+    unread = Client(most)
+    context.client_memory.clients[cast(Any, unread)] = None
+    held: list[int] = []
+    run = PipelineRun(context, Timing(0.0), time.monotonic() + 60, hold=held.append)
+    await run.make_room(run_module.LARGE_ANSWER_BYTES)
+    assert held == [run_module.LARGE_ANSWER_BYTES], "a small one waits for none"
+    run.end()
+    held.clear()
+    waiting = asyncio.create_task(run.make_room(most // 2))
+    for unread.held in (most, most * 3 // 4, most // 2 + 1):
+        await asyncio.sleep(0.01)
+        assert not held
+    unread.held = most // 2
+    await waiting
+    assert held == [most // 2]
+    monkeypatch.setattr(run_module, "ROOM_SECONDS", 0.0)
+    await run.make_room(most)
+    assert held == [most // 2, most]
+    assert not unread.dropped, "that is for the memory of clients to decide, which is told"
 
 
 def test_the_largest_answer_fits_beside_its_body():

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest, val
 from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.telemetry.metric_files import FILE_BYTES, MetricFile, SharedMetrics, remove_gauges
+from service.telemetry.metric_files import FILE_BYTES, MetricFile, SharedMetrics, StoredValue, remove_gauges
 from service.telemetry.metrics import SHARED_FOLDER, Metrics
 from tests.conftest import ROOT
 
@@ -112,7 +112,7 @@ def test_the_private_interfaces_of_prometheus_client_are_there(tmp_path):
     """A new version that changes one fails here, by its name; pyproject.toml bounds the version."""
     file = MetricFile(str(tmp_path / "counter_1.db"))
     used = {
-        file: "_capacity _f _init_value _used",
+        file: "_capacity _f _init_value _m _positions _used",
         Histogram("seconds", "Of a request.", registry=None): "_buckets _sum _upper_bounds",
         values: "MmapedDict MultiProcessValue MutexValue ValueClass",
     }
@@ -121,6 +121,18 @@ def test_the_private_interfaces_of_prometheus_client_are_there(tmp_path):
             assert hasattr(owner, name), name
     file.close()
     assert [*inspect.signature(mark_process_dead).parameters] == ["pid", "path"]
+
+
+def test_a_number_is_in_its_file_and_nowhere_else(tmp_path):
+    file = MetricFile(str(tmp_path / "counter_1.db"))
+    file.read_value("some")
+    one, other = StoredValue(file, "some"), StoredValue(file, "some")
+    one.inc(2)
+    other.inc(0.5)
+    assert (one.get(), other.get(), file.read_value("some")[0]) == (2.5, 2.5, 2.5)
+    other.set(7)
+    assert one.get() == 7
+    file.close()
 
 
 def test_each_gauge_of_two_processes_is_what_its_help_says(start, told):
