@@ -17,10 +17,11 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from itertools import islice
 
+from service.artifact.files import private_folder
 from service.artifact.manifest import ModelVersion
 from service.commands.annotate.forms import INFER, Encode
 from service.commands.annotate.job import Job
@@ -111,14 +112,15 @@ class WorkerProcess:
 
     def __init__(self, settings: Settings, versions: Sequence[ModelVersion], defaults: Mapping[str, str]) -> None:
         """Raises OSError."""
-        self._folder = tempfile.TemporaryDirectory(prefix="tagwerk-")
+        self._stack = ExitStack()  # of its temporary folder, which a later run removes if this process is killed
+        folder = self._stack.enter_context(private_folder())
         spawning = multiprocessing.get_context("spawn")  # a fork would copy none of TensorFlow's threads
         self._pool = ProcessPoolExecutor(1, spawning)
         before = multiprocessing.active_children()
         # Ctrl-C in a terminal reaches all processes; this one ends the others. What is blocked, they inherit.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            started = self._pool.submit(start, settings, versions, defaults, self._folder.name)
+            started = self._pool.submit(start, settings, versions, defaults, str(folder))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         self.started = asyncio.wrap_future(started)
@@ -134,7 +136,7 @@ class WorkerProcess:
         for child in self._children:
             child.kill()
         self._pool.shutdown()
-        self._folder.cleanup()
+        self._stack.close()
         return ", ".join(f"exit status {child.exitcode}" for child in self._children)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from service.artifact.files import COPY, private_folder
 from service.commands.annotate import processes
 from service.commands.annotate.output import Output
 from service.commands.annotate.processes import WORTH, Processes, for_files, most_processes
@@ -147,6 +149,11 @@ def test_what_a_process_that_fails_had_is_annotated_by_the_others(
     assert files_in(tmp_path) == [tmp_path / "one", path, tmp_path / "two"]
 
 
+def folder_of(settings: Settings, versions: object, defaults: object, folder: str) -> str:
+    """Takes the place of `start` in another process."""
+    return folder
+
+
 @pytest.mark.parametrize(
     ("size", "most", "number"),
     [(0, 4, 1), (2 * WORTH["classify"] - 1, 4, 1), (2 * WORTH["classify"], 4, 2), (10**12, 4, 4), (10**12, 1, 1)],
@@ -174,6 +181,22 @@ def test_batches_have_one_size_whose_words_fit_the_table(longest, sizes, rows):
     version = classifier()
     version = replace(version, manifest=version.manifest.model_copy(update={"length_buckets": (8, longest)}))
     assert for_files(Settings(batch_sizes=sizes), [version]).batch_sizes == (rows,)
+
+
+def test_the_temporary_folder_of_a_process_is_one_that_a_later_run_removes(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(processes, "start", folder_of)
+
+    async def started() -> tuple[processes.WorkerProcess, Path]:
+        worker = processes.WorkerProcess(Settings(), [], {})
+        return worker, Path(str(await worker.started))  # type: ignore[func-returns-value]
+
+    worker, used = asyncio.run(started())
+    assert used.name.startswith(COPY)
+    with private_folder():
+        assert used.is_dir(), "but not while this one goes on"
+    worker.close()
+    assert not used.exists()
 
 
 def test_the_number_is_that_of_the_job_the_settings_or_the_machine(monkeypatch):
