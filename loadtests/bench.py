@@ -99,7 +99,7 @@ def main() -> int:
     rows: list[Row] = []
     failed = False
     try:
-        say("starting the service, which compiles for half a minute")
+        say("starting the service, which compiles its steps first")
         with running(start_service) as service:
             for name in options.peers:
                 try:

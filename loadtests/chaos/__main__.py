@@ -170,7 +170,7 @@ def run(words: Sequence[str], log: Path | None, table: Path | None) -> bool:
             print(result, flush=True)
             well &= not result.faults
 
-        say("starting the service, which compiles for half a minute")
+        say("starting the service, which compiles its steps first")
         with started(folder / "service", environment, log) as service:
             kinds = Counter(service.processes().values())
             if chosen:

@@ -73,7 +73,7 @@ def main() -> int:
 
     found: list[Figure] = []
     try:
-        say("starting the service, which compiles for half a minute")
+        say("starting the service, which compiles its steps first")
         with running(start) as service:
             print(f"The load: {described()}; default requests. {plan.rounds} rounds of {plan.seconds:g} s, medians.")
             with counted(service.address, COMPILATIONS) as grown:
