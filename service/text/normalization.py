@@ -13,15 +13,14 @@ from service.text.slices import Sliced
 INVISIBLE = "\u00ad\u2060\ufeff"  # say where a line may break, and nothing else
 # Apostrophes, hyphens and spaces that differ from those of a keyboard in how they look, or where a line may break.
 VARIANTS = dict.fromkeys("’‘ʼ´", "'") | dict.fromkeys("\u2010\u2011", "-") | dict.fromkeys("\u00a0\u2009\u202f", " ")
-_QUOTES = dict.fromkeys("“”„″", '"')
+_QUOTES = "“”„″"  # double quotes of print
 # What is read in place of a character that a vocabulary lacks.
-SUBSTITUTES = VARIANTS | _QUOTES | dict.fromkeys("«»", '"') | dict.fromkeys("‹›‚′", "'") | dict.fromkeys("–—−", "-")
+SUBSTITUTES = VARIANTS | dict.fromkeys(f"{_QUOTES}«»", '"') | dict.fromkeys("‹›‚′", "'") | dict.fromkeys("–—−", "-")
 SUBSTITUTES["…"] = "..."
 
 _AT_ONCE = 256  # characters that are normalized together: marks in a row are sorted in the square of their number
 _MOST_MARKS = 30  # in a row, as in the stream-safe text format of Unicode Standard Annex #15
 _PLAIN = VARIANTS | dict.fromkeys(INVISIBLE, "")
-_PLAIN_QUOTES = str.maketrans(_QUOTES)
 _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 
 
@@ -36,7 +35,9 @@ def normalize(text: str) -> str:
 
 def with_plain_quotes(text: str) -> str:
     """Returns a text with quotes of a keyboard in place of double quotes of print, by which tokenizers split it."""
-    return text if text.isascii() else text.translate(_PLAIN_QUOTES)
+    for quote in _QUOTES:
+        text = text.replace(quote, '"')
+    return text
 
 
 def nfc(text: str) -> str:
