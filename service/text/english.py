@@ -14,6 +14,8 @@ from spacy.lang.en import English
 from spacy.symbols import ORTH
 from spacy.util import compile_infix_regex, compile_prefix_regex, compile_suffix_regex
 
+from service.text.normalization import PRINTED_QUOTES
+
 Match = re.Match[str]
 CHUNK = re.compile(r"\S+")
 
@@ -125,7 +127,8 @@ _MORE = {
     "I.": ("I", "."),  # the end of a sentence; other capitals with a full stop are initials
     **{f"'{t}{verb}": (f"'{t}", verb) for t in "tT" for verb in ("is", "was", "were", "will", "would")},
 }
-READ_AS = {"'t": "it"}  # a word that the treebank lacks, and the word that it stands for
+# What the treebank lacks, or hardly has, and what it stands for.
+READ_AS = {"'t": "it", "…": "..."} | dict.fromkeys(PRINTED_QUOTES, '"')
 # spaCy splits "id" and "wed" as contractions, which they are not; and it keeps "and/or", which is three tokens.
 _NOT_EXCEPTIONS = ("id", "Id", "wed", "Wed", "and/or")
 

@@ -13,9 +13,11 @@ from service.text.slices import Sliced
 INVISIBLE = "\u00ad\u2060\ufeff"  # say where a line may break, and nothing else
 # Apostrophes, hyphens and spaces that differ from those of a keyboard in how they look, or where a line may break.
 VARIANTS = dict.fromkeys("’‘ʼ´", "'") | dict.fromkeys("\u2010\u2011", "-") | dict.fromkeys("\u00a0\u2009\u202f", " ")
-_QUOTES = "“”„″"  # double quotes of print
+PRINTED_QUOTES = "“”„″"
 # What is read in place of a character that a vocabulary lacks.
-SUBSTITUTES = VARIANTS | dict.fromkeys(f"{_QUOTES}«»", '"') | dict.fromkeys("‹›‚′", "'") | dict.fromkeys("–—−", "-")
+SUBSTITUTES = (
+    VARIANTS | dict.fromkeys(f"{PRINTED_QUOTES}«»", '"') | dict.fromkeys("‹›‚′", "'") | dict.fromkeys("–—−", "-")
+)
 SUBSTITUTES["…"] = "..."
 
 _AT_ONCE = 256  # characters that are normalized together: marks in a row are sorted in the square of their number
@@ -35,7 +37,7 @@ def normalize(text: str) -> str:
 
 def with_plain_quotes(text: str) -> str:
     """Returns a text with quotes of a keyboard in place of double quotes of print, by which tokenizers split it."""
-    for quote in _QUOTES:
+    for quote in PRINTED_QUOTES:
         text = text.replace(quote, '"')
     return text
 

@@ -86,8 +86,12 @@ class Tokenizer(ABC):
 
     def words(self, text: str) -> Sliced[list[str]]:
         """Returns the normal forms of a text's tokens, in slices."""
-        plain = text if text.isascii() else (yield from _plain(text))[0]
-        return (yield from self.words_of_plain(plain))
+        normal = text if text.isascii() else (yield from normalize_with_offsets(text))[0]
+        plain = with_plain_quotes(normal)
+        if plain == normal:
+            return (yield from self.words_of_plain(plain))
+        tokens = yield from self.tokenize_plain(plain)
+        return [normal[t.start : t.end] if t.text == plain[t.start : t.end] else t.text for t in tokens]
 
     @abstractmethod
     def split_plain(self, plain: str) -> Sliced[list[Sentence]]:

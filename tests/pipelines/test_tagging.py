@@ -1,6 +1,7 @@
 """What the network of a shipped tagger reads of texts."""
 
 import unicodedata
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
@@ -123,10 +124,13 @@ def test_a_text_is_split_alike_with_the_quotes_of_a_keyboard_and_those_of_print(
         assert [t.text for s in found for t in s.tokens] == [printed[t.start : t.end] for s in found for t in s.tokens]
 
 
-def test_quotes_that_the_treebank_lacks_are_read_as_plain_ones() -> None:
-    version = tagger("tagger-fr")
-    task = Tagging(version, 100)
-    plain, *others = (finish(task.encode([["dit", mark, "non"]])).values for mark in '"“”„')
+@pytest.mark.parametrize(
+    ("model", "marks"), [("tagger-fr", '"“”„'), ("tagger-en", '"“”„″'), ("tagger-en", ["...", "…"])]
+)
+def test_quotes_and_dots_of_print_are_read_as_plain_ones(model: str, marks: Iterable[str]) -> None:
+    """Where the treebank lacks them, as in French; in English, where it has some, as well."""
+    task = Tagging(tagger(model), 100)
+    plain, *others = (finish(task.encode([["dit", mark, "non"]])).values for mark in marks)
     for other in others:
         np.testing.assert_array_equal(other["word_ids"], plain["word_ids"])
         np.testing.assert_array_equal(other["char_ids"], plain["char_ids"])

@@ -45,6 +45,7 @@ def texts(text: str) -> list[str]:
 @example("(" * 3_000 + "end")
 @example("\ud800 lone \udfff")
 @example("שלום, עולם! مرحبا؟ 😀👩‍👩‍👧")
+@example("“so” „so“ 5″")
 def test_tokens_cover_the_text_and_nothing_else(text: str) -> None:
     tokens = TOKENIZER.tokens(text)
     position = 0
