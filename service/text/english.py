@@ -128,7 +128,7 @@ _MORE = {
     **{f"'{t}{verb}": (f"'{t}", verb) for t in "tT" for verb in ("is", "was", "were", "will", "would")},
 }
 # What the treebank lacks, or hardly has, and what it stands for.
-READ_AS = {"'t": "it", "…": "..."} | dict.fromkeys(PRINTED_QUOTES, '"')
+READ_AS = {"'t": "it"} | dict.fromkeys(PRINTED_QUOTES, '"')
 # spaCy splits "id" and "wed" as contractions, which they are not; and it keeps "and/or", which is three tokens.
 _NOT_EXCEPTIONS = ("id", "Id", "wed", "Wed", "and/or")
 

@@ -1,4 +1,4 @@
-"""The normal form of text: the same for canonically equivalent text, and for the apostrophes of print and keyboard.
+"""The normal form of text: one for canonically equivalent text, and for apostrophes and dots of print and keyboard.
 
 Tokenizers, vocabularies and lemmas read text in this form, in training and service alike; clients get theirs back.
 """
@@ -11,19 +11,19 @@ from itertools import pairwise
 from service.text.slices import Sliced
 
 INVISIBLE = "\u00ad\u2060\ufeff"  # say where a line may break, and nothing else
-# Apostrophes, hyphens and spaces that differ from those of a keyboard in how they look, or where a line may break.
+# Apostrophes, hyphens, spaces and dots that differ from a keyboard's in how they look, or where a line may break.
 VARIANTS = dict.fromkeys("’‘ʼ´", "'") | dict.fromkeys("\u2010\u2011", "-") | dict.fromkeys("\u00a0\u2009\u202f", " ")
+VARIANTS["…"] = "..."
 PRINTED_QUOTES = "“”„″"
 # What is read in place of a character that a vocabulary lacks.
 SUBSTITUTES = (
     VARIANTS | dict.fromkeys(f"{PRINTED_QUOTES}«»", '"') | dict.fromkeys("‹›‚′", "'") | dict.fromkeys("–—−", "-")
 )
-SUBSTITUTES["…"] = "..."
 
 _AT_ONCE = 256  # characters that are normalized together: marks in a row are sorted in the square of their number
 _MOST_MARKS = 30  # in a row, as in the stream-safe text format of Unicode Standard Annex #15
 _PLAIN = VARIANTS | dict.fromkeys(INVISIBLE, "")
-_INVISIBLE = re.compile(f"[{INVISIBLE}]")
+_CHANGES_LENGTH = re.compile(f"[{INVISIBLE}…]")
 
 
 def normalize(text: str) -> str:
@@ -118,8 +118,8 @@ def _parts(text: str) -> Iterator[str]:
 
 def _places(text: str, start: int) -> Sequence[int]:
     """Returns the offset of each character of the normal form, counted from `start` before the text."""
-    if unicodedata.is_normalized("NFC", text) and not _INVISIBLE.search(text):
-        return range(start, start + len(text))  # variants are of one character as well
+    if unicodedata.is_normalized("NFC", text) and not _CHANGES_LENGTH.search(text):
+        return range(start, start + len(text))  # the other variants are of one character as well
     places: list[int] = []
     starts = [i for i, character in enumerate(text) if not i or not _composes(character) or text[i - 1].isspace()]
     for first, end in pairwise([*starts, len(text)]):

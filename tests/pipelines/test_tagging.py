@@ -13,6 +13,7 @@ from service.store.registry import load_version
 from service.tasks.tagging import Tagging
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA, NEXT_RULES
+from service.text.normalization import normalize
 from service.text.slices import finish
 from service.text.tokenizer import Token
 from tests.conftest import STORE
@@ -122,6 +123,17 @@ def test_a_text_is_split_alike_with_the_quotes_of_a_keyboard_and_those_of_print(
         found = tokenizer.sentences(printed)
         assert [[(t.start, t.end) for t in s.tokens] for s in found] == expected
         assert [t.text for s in found for t in s.tokens] == [printed[t.start : t.end] for s in found for t in s.tokens]
+
+
+@pytest.mark.parametrize("model", ["tagger-en", "tagger-fr", "tagger-de"])
+def test_a_text_is_split_alike_with_three_dots_and_with_the_character_of_print(model: str) -> None:
+    version = tagger(model)
+    tokenizer = make_tokenizer(version.manifest.tokenizer, version.segmenter)
+    text = "Well... I do not know.... Wait ...what? And so on... etc. a...b (...) ..... End..."
+    printed = text.replace("...", "…")
+    expected, found = tokenizer.sentences(text), tokenizer.sentences(printed)
+    assert [[normalize(t.text) for t in s.tokens] for s in found] == [[t.text for t in s.tokens] for s in expected]
+    assert [t.text for s in found for t in s.tokens] == [printed[t.start : t.end] for s in found for t in s.tokens]
 
 
 @pytest.mark.parametrize(
