@@ -45,10 +45,10 @@ class Compiler:
         with on_device(self.device):
             if self.device.startswith("/CPU"):
                 shapes = [values.shape.as_list() for values in inputs]
-                key = function.definition() + f" {self._graph} {shapes}".encode()
-                make = partial(to_module, function, inputs)
-                if module := self._cache.module(hashlib.sha256(key).hexdigest(), make):
-                    with names_from(f"{function.name} {shapes}"):
+                parts = function.definition() + f" {self._graph} {shapes}".encode()
+                key, make = hashlib.sha256(parts).hexdigest(), partial(to_module, function, inputs)
+                if module := self._cache.module(key, make):
+                    with names_from(key):
                         function = from_module(module, function, inputs)
             function(*inputs)
         return function

@@ -84,9 +84,9 @@ class TracedFunction:
         return dict(zip(self.outputs, found, strict=True))
 
     def definition(self) -> bytes:
-        """Returns the function as TensorFlow stores it; those that it calls are there by name."""
-        definition: bytes = self._function.function_def.SerializeToString(deterministic=True)
-        return definition
+        """Returns the function as TensorFlow stores it, and its variables' shapes; what it calls is there by name."""
+        parts = [self._function.function_def, *(_shape_of(handle) for handle in self.captured)]
+        return b"".join(part.SerializeToString(deterministic=True) for part in parts)
 
 
 def compiler_ir(function: TracedFunction, specs: Sequence[Any], stage: str) -> str:
@@ -109,7 +109,12 @@ def call_module(module: str, inputs: Sequence[Any], types: Sequence[Any]) -> Any
 
 def read_variable(handle: Any) -> Any:
     """Returns the value of the variable with this handle; to be traced."""
-    return read_variable_op(handle, handle._handle_data.shape_and_type[0].dtype)
+    return read_variable_op(handle, _shape_of(handle).dtype)
+
+
+def _shape_of(handle: Any) -> Any:
+    """Returns the shape and type of the variable with this handle, as a message."""
+    return handle._handle_data.shape_and_type[0]
 
 
 def read_checkpoint(path: str) -> Any:

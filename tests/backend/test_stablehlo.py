@@ -80,6 +80,16 @@ def test_a_module_that_was_made_before_is_compiled_without_making_it_again(loope
     assert len(modules(tmp_path)) == 1
 
 
+def test_a_module_that_was_made_for_a_variable_of_another_shape_is_made_again(cache, tmp_path):
+    for rows in (4, 3):
+        table = tf.Variable(tf.range(rows))
+        compiler = Compiler("/CPU:0", cache, "graph", f"table of {rows}")
+        traced = compiler.trace("last", lambda i: {"value": tf.gather(table, i)}, tf.TensorSpec([None], tf.int32))  # noqa: B023
+        compiled = compiler.compile(traced, tf.zeros([2], tf.int32))
+        assert compiled(tf.constant([0, rows - 1]))["value"].numpy().tolist() == [0, rows - 1]
+    assert len(modules(tmp_path)) == 2
+
+
 def test_a_function_that_stablehlo_cannot_express_is_compiled_from_its_graph(looped, monkeypatch):
     monkeypatch.setattr("service.backend.compiling.to_module", lambda *_: "")
     compiler = Compiler("/CPU:0", NO_CACHE, "graph", "inexpressible")
