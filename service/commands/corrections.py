@@ -15,7 +15,7 @@ from service.errors import ConfigurationError, ModelNotFound, quantity, shortene
 from service.files import write_whole
 from service.settings import Settings
 from service.store.corrections import Correction, CorrectionFiles
-from service.text.conllu import Columns, parse_features, write_sentence
+from service.text.conllu import parse_features, write_sentence
 from service.text.slices import finish
 from service.text.tokenizer import Token
 
@@ -84,7 +84,7 @@ def export(corrections: Sequence[Correction]) -> str:
             comments = {"newdoc id": str(number)} if i == 1 else {}
             comments |= {"sent_id": f"{number}-{i}"} | ({} if correction.spaced else UNKNOWN_SPACING)
             tokens = [Token(token.text, token.start, token.end, token.continues) for token in sentence]
-            columns = (Columns(token.upos, token.xpos, parse_features(token.feats), token.lemma) for token in sentence)
+            columns = [(token.upos, token.xpos, parse_features(token.feats), token.lemma) for token in sentence]
             places = range(len(correction.text) + 1)
             conllu += finish(write_sentence(comments, correction.text, tokens, columns, places))
     if conllu:

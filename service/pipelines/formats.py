@@ -194,13 +194,12 @@ def write_conllu(
             comments |= {"newdoc id": str(number)} if i == 1 else {}
             comments |= {"newpar": ""} if i > 1 and BLANK_LINE.search(tagged.text, end, sentence.start) else {}
             comments |= {"sent_id": f"{number}-{i}"}
-            replaced = tagged.replaced[i - 1] if tagged.replaced else ()
-            columns = (
-                conllu.Columns(tag.upos, tag.xpos, tag.feats, tag.lemma, SOURCE if place in replaced else "")
-                for place, tag in enumerate(tags)
-            )
+            columns = [(upos, xpos, feats, lemma) for upos, xpos, feats, _, lemma in tags]
+            sources = dict.fromkeys(tagged.replaced[i - 1], SOURCE) if tagged.replaced else None
             tokens, end = sentence.tokens, sentence.end
-            pieces += yield from conllu.write_sentence(comments, tagged.text, tokens, columns, places, chain=chain)
+            pieces += yield from conllu.write_sentence(
+                comments, tagged.text, tokens, columns, places, chain=chain, sources=sources
+            )
     return pieces
 
 

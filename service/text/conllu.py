@@ -7,7 +7,7 @@ space between two tokens is in MISC, in UDPipe's form.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import cast
 
 from service.text.normalization import nfc
 from service.text.slices import Sliced
@@ -20,16 +20,9 @@ _AT_ONCE = 128  # tokens per slice
 _NOTHING = "\t_" * 7  # the columns LEMMA to DEPS of a multiword token
 _SPACE = re.compile(r"\s*")
 _ESCAPED = {"\t": r"\t", "\r": r"\r"} | dict.fromkeys("\n\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029", r"\n")
+_OTHER_SPACE = r"\s"
 
-
-class Columns(NamedTuple):
-    """The columns of a token. `source` of the tags, if not the model's, is in MISC."""
-
-    upos: str
-    xpos: str
-    feats: Mapping[str, str]
-    lemma: str | None = None
-    source: str = ""
+Columns = tuple[str, str, Mapping[str, str], str | None]  # of a token: UPOS, XPOS, features, lemma
 
 
 def write_sentence(
@@ -40,42 +33,47 @@ def write_sentence(
     places: Sequence[int],
     *,
     chain: bool = False,
+    sources: Mapping[int, str] | None = None,
 ) -> Sliced[list[bytes]]:
     """Encodes a sentence as a CoNLL-U block in UTF-8 with its final empty line, in pieces.
 
     The tokens' offsets are in `text`; `places` maps them to the offsets to write as UDPipe's `TokenRange` in MISC. With
-    `chain`, words have heads.
+    `chain`, words have heads. `sources` of the tags of tokens, by index, if not the model's, are in MISC.
     """
     ends = dict(multiwords(tokens))  # by first token
     parts = [f"# {name} = {value}\n" if value else f"# {name}\n" for name, value in comments.items()]
     parts.append("# text = ")
     end = tokens[0].start  # of the token before
-    for i, token in enumerate(tokens, start=1):
-        if token.start >= end:  # otherwise it is a word of the same token
-            parts.append(" " * (token.start > end) + _form(text[token.start : token.end]))
-        end = token.end
-        if not i % _AT_ONCE:
-            yield
+    if len(tokens) <= _AT_ONCE and _is_form(line := text[end : tokens[-1].end]):
+        parts.append(line)
+    else:
+        for i, token in enumerate(tokens, start=1):
+            if token.start >= end:  # otherwise it is a word of the same token
+                parts.append(" " * (token.start > end) + _form(text[token.start : token.end]))
+            end = token.end
+            if not i % _AT_ONCE:
+                yield
     parts.append("\n")
     last = -1  # last token of the current multiword token
-    for i, (token, column) in enumerate(zip(tokens, columns, strict=True)):
+    head = "_\t_"
+    for i, ((form, start, end, _), (upos, xpos, feats, lemma)) in enumerate(zip(tokens, columns, strict=True)):
         if i in ends:
             last = ends[i]
-            whole, misc = nfc(text[token.start : tokens[last].end]), _misc(text, token.start, tokens[last].end, places)
+            whole, misc = nfc(text[start : tokens[last].end]), _misc(text, start, tokens[last].end, places)
             parts.append(f"{i + 1}-{last + 1}\t{whole}{_NOTHING}\t{misc}\n")
-        misc = "_" if i <= last else _misc(text, token.start, token.end, places)
-        if column.source:
-            misc = f"Source={column.source}" if misc == "_" else f"{misc}|Source={column.source}"
-        lemma = "_" if column.lemma is None else _form(column.lemma)
-        tags = f"{column.upos}\t{column.xpos}\t{write_features(column.feats)}"
-        head = "_\t_" if not chain else f"{i}\tdep" if i else "0\troot"
-        parts.append(f"{i + 1}\t{_form(token.text)}\t{lemma}\t{tags}\t{head}\t_\t{misc}\n")
+        misc = "_" if i <= last else _misc(text, start, end, places)
+        if sources and i in sources:
+            misc = f"Source={sources[i]}" if misc == "_" else f"{misc}|Source={sources[i]}"
+        if chain:
+            head = f"{i}\tdep" if i else "0\troot"
+        tags = f"{'_' if lemma is None else _form(lemma)}\t{upos}\t{xpos}\t{write_features(feats)}"
+        parts.append(f"{i + 1}\t{_form(form)}\t{tags}\t{head}\t_\t{misc}\n")
         if not i % _AT_ONCE:
             yield
     parts.append("\n")
     pieces: list[bytes] = []
-    for start in range(0, len(parts), _AT_ONCE):
-        pieces.append("".join(parts[start : start + _AT_ONCE]).encode())
+    for begin in range(0, len(parts), _AT_ONCE):
+        pieces.append("".join(parts[begin : begin + _AT_ONCE]).encode())
         if not len(pieces) % _AT_ONCE:
             yield
     return pieces
@@ -93,13 +91,22 @@ def parse_features(label: str) -> dict[str, str]:
 
 def _misc(text: str, start: int, end: int, places: Sequence[int]) -> str:
     """Returns the MISC column of a token: its offsets, and the space behind it unless it is one, or the text ends."""
-    match = _SPACE.match(text, end)
-    space = "".join(_ESCAPED.get(character, r"\s") for character in match.group()) if match else ""
-    found = "" if space == r"\s" or end == len(text) else f"SpacesAfter={space}|" if space else "SpaceAfter=No|"
-    return f"{found}TokenRange={places[start]}:{places[end]}"
+    after, spaces = text[end : end + 2], ""
+    if not after[:1].isspace():
+        spaces = "SpaceAfter=No|" if after else ""
+    elif after[0] != " " or after[1:].isspace():
+        space = cast(re.Match[str], _SPACE.match(text, end)).group()
+        escaped = "".join(_ESCAPED.get(character, _OTHER_SPACE) for character in space)
+        spaces = "" if escaped == _OTHER_SPACE else f"SpacesAfter={escaped}|"
+    return f"{spaces}TokenRange={places[start]}:{places[end]}"
 
 
 def _form(token: str) -> str:
     """Replaces white space in a client's token, since a form may only contain single spaces; normalizes to NFC."""
     form = " ".join(token.split())
     return form if form.isascii() else nfc(form)
+
+
+def _is_form(text: str) -> bool:
+    """Returns whether a text is its own form, of characters none of which a tokenizer leaves out."""
+    return text.isascii() and text.isprintable() and " ".join(text.split()) == text

@@ -17,7 +17,7 @@ def whole(pieces: Sliced[list[bytes]]) -> str:
 
 
 def write(text: str, *, chain: bool = False) -> str:
-    columns = Columns("X", "FW", {"Foreign": "Yes", "Number": "Sing"})
+    columns: Columns = "X", "FW", {"Foreign": "Yes", "Number": "Sing"}, None
     blocks = [
         whole(
             write_sentence(
@@ -56,7 +56,7 @@ def test_words_that_are_not_parts_of_the_text_stand_below_their_token():
     tokenizer = make_tokenizer("spacy-fr", Segmenter(multiwords={"du": ("de", "le")}))
     text = "Du pain, du vin."
     (found,) = finish(tokenizer.split(text))
-    columns = [Columns("X", "X", {})] * len(found.tokens)
+    columns: list[Columns] = [("X", "X", {}, None)] * len(found.tokens)
     written = whole(write_sentence({"sent_id": "1"}, text, found.tokens, columns, range(len(text) + 1), chain=True))
     (sentence,) = conllu.parse(written)
     assert [(token["id"], token["form"], token["misc"]) for token in sentence][:4] == [

@@ -51,7 +51,7 @@ def tag_conllu(model: ModelVersion, texts: Sequence[TaggedText], chunk: Chunk, j
     blocks: list[str] = []
     for row, text in zip(chunk.rows, texts, strict=True):
         generator = formats.generator_of(model) if is_first and not blocks else None
-        columns = (Columns(one.upos, one.xpos, one.feats, one.lemma) for tags in text.tags for one in tags)
+        columns = ((one.upos, one.xpos, one.feats, one.lemma) for tags in text.tags for one in tags)
         blocks.append(_with_tags(row.block, columns, generator))
     return "".join(blocks).encode()
 
@@ -69,7 +69,7 @@ def _with_tags(block: Iterable[str], columns: Iterable[Columns], generator: str 
             if generator is None or not line.startswith("# generator ="):
                 lines.append(line)
             continue
-        upos, xpos, feats, lemma, _ = next(words)
+        upos, xpos, feats, lemma = next(words)
         cells[1:5] = [cells[1] if lemma is None else " ".join(lemma.split()), upos, xpos, write_features(feats)]
         lines.append("\t".join([identity, *cells]))
     return "\n".join([*lines, "", ""])
