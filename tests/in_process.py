@@ -33,7 +33,7 @@ def use_test_device(monkeypatch: pytest.MonkeyPatch, *, lemmas: bool = True) -> 
     monkeypatch.setattr(command, "served", served)
     monkeypatch.setattr(in_process, "served", served)
     use_device(monkeypatch, SequenceModelDevice, loaded)
-    monkeypatch.setattr(memory, "tune", lambda: None)
+    monkeypatch.setattr(memory, "tune", lambda *_: None)
     return loaded
 
 

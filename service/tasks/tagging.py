@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise, repeat
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -100,6 +100,7 @@ class Tagging:
         self.candidate_outputs = frozenset(chain.from_iterable(self._candidates.values()))
         self._finer = finer_column(labels)
         self._finer_id = f"{self._finer}_id"
+        self._ids = ("upos_id", "xpos_id", "feats_id")
         self._cached_lemma = lru_cache(CACHED_LEMMAS)(self._lemma)
         self._cached_choice = lru_cache(CACHED_LEMMAS)(self._choice)
 
@@ -154,6 +155,10 @@ class Tagging:
     ) -> Sliced[list[list[Tag]]]:
         """Decodes the concatenated outputs of all windows to the tags of sentences, with lemmas if they are wanted."""
         found: list[list[Tag]] = []
+        if not outputs:
+            return found
+        confidences = outputs["upos_probability"].astype(float).round(6)
+        rules = self._rules(outputs) if lemmas and self.version.lemmatizer is not None else None
         start = 0
         for number, tokens in enumerate(sentences, start=1):
             kept, start = kept_of(len(tokens), self.longest, start)
@@ -161,13 +166,14 @@ class Tagging:
             for some in kept:
                 if tags:
                     yield
-                upos, feats = outputs["upos_id"][some].tolist(), outputs["feats_id"][some].tolist()
+                ids = {name: outputs[name][some].tolist() for name in self._ids}
+                upos, finer = ids["upos_id"], ids[self._finer_id]
                 columns = zip(
                     map(self._upos.__getitem__, upos),
-                    map(self._xpos.__getitem__, outputs["xpos_id"][some].tolist()),
-                    map(self._feats.__getitem__, feats),
-                    outputs["upos_probability"][some].astype(float).round(6).tolist(),
-                    self._lemmas(tokens[len(tags) :], upos, outputs, some) if lemmas else repeat(None),
+                    map(self._xpos.__getitem__, ids["xpos_id"]),
+                    map(self._feats.__getitem__, ids["feats_id"]),
+                    confidences[some].tolist(),
+                    repeat(None) if rules is None else self._lemmas(tokens[len(tags) :], upos, finer, rules[some]),
                     strict=False,
                 )
                 tags += map(tuple.__new__, repeat(Tag), columns)  # a tenth of the time of Tag()
@@ -176,31 +182,28 @@ class Tagging:
                 yield
         return found
 
-    def _lemmas(
-        self, tokens: Sequence[Token], upos: Sequence[int], outputs: Tensors, some: slice
-    ) -> Iterable[str | None]:
-        """Returns the lemmas of tokens whose outputs are in `some` cells; None for each if the model gives none.
+    @staticmethod
+    def _rules(outputs: Tensors) -> Array:
+        """Returns of each token the odds of its most probable lemma rule, and its rules' ids, see `Lemmatizer.choose`.
 
-        upos: the ids of their tags.
+        [tokens, 1 + RULES_TRIED].
         """
-        if self.version.lemmatizer is None:
-            return repeat(None)
+        odds = ODDS_LIMITS.searchsorted(outputs[LEMMA_PROBABILITY]) - MOST_ODDS
+        return np.stack([odds, *(outputs[name] for name in (LEMMA_ID, *NEXT_RULES))], axis=1)
+
+    def _lemmas(self, tokens: Sequence[Token], upos: Sequence[int], finer: Sequence[int], rules: Array) -> list[str]:
+        """Returns the lemmas of tokens, by the ids of their tags, or where the dictionary lacks one by `rules`."""
         forms = list(map(text_of, tokens[: len(upos)]))
-        cached, columns = self._cached_lemma, (forms, upos, outputs[self._finer_id][some].tolist())
+        cached = self._cached_lemma
         if max(map(len, forms), default=0) <= LONGEST_CACHED:
-            found = list(map(cached, *columns))
+            found = list(map(cached, forms, upos, finer))
         else:
-            rows = zip(*columns, strict=True)
+            rows = zip(forms, upos, finer, strict=True)
             found = [(cached if len(form) <= LONGEST_CACHED else self._lemma)(form, *ids) for form, *ids in rows]
-        if None in found:
-            missing = [i for i, lemma in enumerate(found) if lemma is None]
-            cells = np.array(missing) + some.start
-            odds = ODDS_LIMITS.searchsorted(outputs[LEMMA_PROBABILITY][cells]) - MOST_ODDS
-            rules = [outputs[name][cells].tolist() for name in (LEMMA_ID, *NEXT_RULES)]
-            for i, *ids in zip(missing, odds.tolist(), *rules, strict=True):
-                choice = self._cached_choice if len(forms[i]) <= LONGEST_CACHED else self._choice
-                found[i] = choice(forms[i], upos[i], *ids)
-        return found
+        for i in [i for i, lemma in enumerate(found) if lemma is None] if None in found else ():
+            choice = self._cached_choice if len(forms[i]) <= LONGEST_CACHED else self._choice
+            found[i] = choice(forms[i], upos[i], *rules[i].tolist())
+        return cast(list[str], found)
 
     def _lemma(self, form: str, upos: int, finer: int) -> str | None:
         """Returns the lemma of a form by the ids of its tags; None if the dictionary lacks it with these."""

@@ -60,16 +60,23 @@ def test_words_that_differ_in_one_input_alone_are_two(projection):
     projection.check(np.array([[5, 6, 6]], np.int32), char_ids)
 
 
-def read_sixty(projection: Projection) -> None:
-    projection.check(np.ones((1, 60), np.int32), np.arange(3 * 60, dtype=np.int32).reshape(1, 60, 3))
+def read_many(projection: Projection, count: int) -> None:
+    word_ids = np.arange(100 * count, 101 * count, dtype=np.int32)[None]
+    projection.check(word_ids, np.zeros((1, count, 3), np.int32))
 
 
-def test_many_new_words_are_read_by_larger_calls(projection):
+def test_many_new_words_are_read_by_larger_calls_and_the_rest_by_small_ones(projection):
     projection.cache.warm_up()
     compiled = projection.sizes.copy()
-    read_sixty(projection)
-    projection.check(np.full((1, FEW_WORDS), 2, np.int32), np.zeros((1, FEW_WORDS, 3), np.int32))
-    assert projection.sizes[len(compiled) :] == [MANY_WORDS] * 2 + [FEW_WORDS]
+    for count, sizes in (
+        (60, [MANY_WORDS, MANY_WORDS]),
+        (MANY_WORDS + 2 * FEW_WORDS, [MANY_WORDS, FEW_WORDS, FEW_WORDS]),
+        (FEW_WORDS + 1, [FEW_WORDS, FEW_WORDS]),
+        (FEW_WORDS, [FEW_WORDS]),
+    ):
+        projection.sizes.clear()
+        read_many(projection, count)
+        assert projection.sizes == sizes
     assert set(compiled) == {FEW_WORDS, MANY_WORDS}, "no other is compiled by a request"
 
 
@@ -82,7 +89,7 @@ def test_larger_calls_whose_rows_differ_are_not_used(projection):
 
     projection.cache._read = rounded_otherwise
     projection.cache.warm_up()
-    read_sixty(projection)
+    read_many(projection, 60)
     assert projection.sizes[-8:] == [FEW_WORDS] * 8
 
 

@@ -32,11 +32,12 @@ from service.process.process_count import process_count, uses_gpu
 from service.settings import Settings
 from service.telemetry import logs
 
-GROUP = 8  # chunks that are annotated together: enough for full batches of sentences of about the same length
+GROUP = 16  # chunks that are annotated together: enough for full batches of sentences of about the same length
 ROOM = 2  # groups in a process: one is annotated, the next is there
 # Rows of a file's batches, and words at most. A file fills its batches, so one batch size is enough; a row costs less
 # beside many others.
-FILE_BATCH, MOST_WORDS = 64, 2**14
+FILE_BATCH, MOST_WORDS = 96, 2**14
+GENERATION_0_OBJECTS = 100_000  # allocations per garbage collection: a file's annotations leave no reference cycles
 WINDOW = 3  # groups in progress, for each process: one may wait to be written
 # Bytes of input that one process annotates in about the time that another takes to start, some 5 s: with as many for
 # each process, starting them pays.
@@ -68,7 +69,7 @@ def start(settings: Settings, versions: Sequence[ModelVersion], defaults: Mappin
     logs.set_up(settings)
     logging.getLogger("tagwerk").setLevel(logging.WARNING)
     _pipelines = _runner.run(_opened.enter_async_context(start_pipelines(settings, versions, defaults)))
-    memory.tune()
+    memory.tune(GENERATION_0_OBJECTS)
 
 
 def annotate(encode: Encode, chunks: Sequence[Chunk], job: Job) -> list[bytes]:
@@ -166,7 +167,7 @@ class Processes:
         if not self.are_started:
             self._pipelines = await self._stack.enter_async_context(start_pipelines(*self._of_pipelines))
             self._offer(None)
-            memory.tune()
+            memory.tune(GENERATION_0_OBJECTS)
             self.are_started = True
 
     async def annotated(self, encode: Encode, chunks: Iterator[Chunk]) -> AsyncGenerator[tuple[bytes, Chunk], None]:

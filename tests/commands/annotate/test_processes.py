@@ -176,7 +176,7 @@ async def test_processes_are_started_where_they_pay(monkeypatch, size, most, num
         await found.close()
 
 
-@pytest.mark.parametrize(("longest", "sizes", "rows"), [(160, (1, 16), 64), (400, (1, 16), 40), (160, (1, 128), 128)])
+@pytest.mark.parametrize(("longest", "sizes", "rows"), [(160, (1, 16), 96), (400, (1, 16), 40), (160, (1, 128), 128)])
 def test_batches_have_one_size_whose_words_fit_the_table(longest, sizes, rows):
     version = classifier()
     version = replace(version, manifest=version.manifest.model_copy(update={"length_buckets": (8, longest)}))
