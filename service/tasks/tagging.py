@@ -99,8 +99,6 @@ class Tagging:
         self._candidates = {h: names for h, names in version.manifest.candidate_outputs.items() if h != LEMMA}
         self.candidate_outputs = frozenset(chain.from_iterable(self._candidates.values()))
         self._finer = finer_column(labels)
-        self._finer_id = f"{self._finer}_id"
-        self._ids = ("upos_id", "xpos_id", "feats_id")
         self._cached_lemma = lru_cache(CACHED_LEMMAS)(self._lemma)
         self._cached_choice = lru_cache(CACHED_LEMMAS)(self._choice)
 
@@ -158,7 +156,7 @@ class Tagging:
         if not outputs:
             return found
         confidences = outputs["upos_probability"].astype(float).round(6)
-        rules = self._rules(outputs) if lemmas and self.version.lemmatizer is not None else None
+        rules = self._rules(outputs) if lemmas and self.version.lemmatizer is not None else ()
         start = 0
         for number, tokens in enumerate(sentences, start=1):
             kept, start = kept_of(len(tokens), self.longest, start)
@@ -166,14 +164,17 @@ class Tagging:
             for some in kept:
                 if tags:
                     yield
-                ids = {name: outputs[name][some].tolist() for name in self._ids}
-                upos, finer = ids["upos_id"], ids[self._finer_id]
+                upos, xpos, feats = (outputs[name][some].tolist() for name in ("upos_id", "xpos_id", "feats_id"))
+                wanted: Iterable[str | None] = repeat(None)
+                if rules:
+                    forms = list(map(text_of, tokens[len(tags) : len(tags) + len(upos)]))
+                    wanted = self._lemmas(forms, upos, feats if self._finer == "feats" else xpos, rules, some.start)
                 columns = zip(
                     map(self._upos.__getitem__, upos),
-                    map(self._xpos.__getitem__, ids["xpos_id"]),
-                    map(self._feats.__getitem__, ids["feats_id"]),
+                    map(self._xpos.__getitem__, xpos),
+                    map(self._feats.__getitem__, feats),
                     confidences[some].tolist(),
-                    repeat(None) if rules is None else self._lemmas(tokens[len(tags) :], upos, finer, rules[some]),
+                    wanted,
                     strict=False,
                 )
                 tags += map(tuple.__new__, repeat(Tag), columns)  # a tenth of the time of Tag()
@@ -183,26 +184,31 @@ class Tagging:
         return found
 
     @staticmethod
-    def _rules(outputs: Tensors) -> Array:
-        """Returns of each token the odds of its most probable lemma rule, and its rules' ids, see `Lemmatizer.choose`.
+    def _rules(outputs: Tensors) -> tuple[Array, ...]:
+        """Returns the odds of each token's most probable lemma rule, and the ids of its rules: arrays, [tokens] each.
 
-        [tokens, 1 + RULES_TRIED].
+        See `Lemmatizer.choose`.
         """
         odds = ODDS_LIMITS.searchsorted(outputs[LEMMA_PROBABILITY]) - MOST_ODDS
-        return np.stack([odds, *(outputs[name] for name in (LEMMA_ID, *NEXT_RULES))], axis=1)
+        return odds, outputs[LEMMA_ID], *(outputs[name] for name in NEXT_RULES)
 
-    def _lemmas(self, tokens: Sequence[Token], upos: Sequence[int], finer: Sequence[int], rules: Array) -> list[str]:
-        """Returns the lemmas of tokens, by the ids of their tags, or where the dictionary lacks one by `rules`."""
-        forms = list(map(text_of, tokens[: len(upos)]))
+    def _lemmas(
+        self, forms: Sequence[str], upos: Sequence[int], finer: Sequence[int], rules: Sequence[Array], start: int
+    ) -> list[str]:
+        """Returns the lemmas of forms by the ids of their tags, or where the dictionary lacks one by their rules.
+
+        rules: of all tokens. start: the first form's place among them.
+        """
         cached = self._cached_lemma
         if max(map(len, forms), default=0) <= LONGEST_CACHED:
             found = list(map(cached, forms, upos, finer))
         else:
             rows = zip(forms, upos, finer, strict=True)
             found = [(cached if len(form) <= LONGEST_CACHED else self._lemma)(form, *ids) for form, *ids in rows]
-        for i in [i for i, lemma in enumerate(found) if lemma is None] if None in found else ():
-            choice = self._cached_choice if len(forms[i]) <= LONGEST_CACHED else self._choice
-            found[i] = choice(forms[i], upos[i], *rules[i].tolist())
+        if None in found:
+            for i in [i for i, lemma in enumerate(found) if lemma is None]:
+                choice = self._cached_choice if len(forms[i]) <= LONGEST_CACHED else self._choice
+                found[i] = choice(forms[i], upos[i], *[int(values[start + i]) for values in rules])
         return cast(list[str], found)
 
     def _lemma(self, form: str, upos: int, finer: int) -> str | None:
