@@ -202,10 +202,7 @@ class Engine:
         return self._streams.generate(request)
 
     def check_room_for_texts(self, model: ModelKey, texts: int) -> None:
-        """Raises Overloaded if there is no room for so many texts now: the caller queues none of them then.
-
-        Raises TooLarge if there never is.
-        """
+        """Raises Overloaded if there is no room for so many texts now: the caller queues none of them then."""
         if (generator := self._streams.models.get(model)) is not None:
             generator.slots.check_room(texts)
 

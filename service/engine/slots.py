@@ -13,7 +13,7 @@ import numpy as np
 from service.backend.base import GENERATION_INPUTS
 from service.engine.queue import LONGEST_SECONDS, MAX_RETRY_SECONDS
 from service.engine.requests import ANONYMOUS, Generation
-from service.errors import Overloaded, TagwerkError, TooLarge
+from service.errors import Overloaded, TagwerkError
 from service.types import Array, Sampled, Tensors
 
 
@@ -104,9 +104,7 @@ class Slots:
         raise Overloaded(full, self._retry_after_seconds())
 
     def check_room(self, texts: int) -> None:
-        """Raises Overloaded for more texts than there is room for, TooLarge for more than there ever is."""
-        if texts > self._max_waiting:
-            raise TooLarge("/n", f"{texts} texts in all, `n` for each prompt", f"at most {self._max_waiting} in all")
+        """Raises Overloaded for more texts than there is room for."""
         if texts > self._max_waiting - len(self._waiting) + self._slots.count(None):
             raise self._full()
 

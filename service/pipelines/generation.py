@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from service.artifact.manifest import ModelVersion
+from service.engine.loader import MAX_WAITING_STREAMS
 from service.engine.requests import Generation, Sampling
 from service.errors import TooLarge, shortened
 from service.pipelines.run import PipelineRun
@@ -57,7 +58,9 @@ def requests(run: PipelineRun, options: GenerationOptions, at_once: bool) -> tup
     most = run.resources.settings.max_generated_tokens
     if options.max_tokens > most:
         raise TooLarge("/max_tokens", f"got {shortened(str(options.max_tokens))}", f"at most {most}")
-    run.resources.engine.check_room_for_texts(task.version.key, len(options.prompts) * options.n)  # once, for all
+    if (texts := len(options.prompts) * options.n) > MAX_WAITING_STREAMS:
+        raise TooLarge("/n", f"{texts} texts in all, `n` for each prompt", f"at most {MAX_WAITING_STREAMS} in all")
+    run.resources.engine.check_room_for_texts(task.version.key, texts)  # once, for all
     seed = secrets.randbits(53) if options.seed is None else options.seed
     prompts = [task.encode(prompt) for prompt in options.prompts]
     run.tokenized(task, began, len(prompts))

@@ -5,7 +5,7 @@ import pytest
 
 from service.engine.requests import Generation
 from service.engine.slots import Slots, Stream
-from service.errors import InternalError, Overloaded, TooLarge
+from service.errors import InternalError, Overloaded
 from service.types import ModelKey, Sampled
 from tests.engine.running import SAMPLING
 
@@ -182,13 +182,6 @@ def test_the_number_of_waiting_texts_is_bounded():
     full = r"^1 of at most 1 texts wait for a slot \(TAGWERK_SLOTS\)$"
     with pytest.raises(Overloaded, match=full):
         slots.admit(stream([1]))
-
-
-def test_a_request_with_more_texts_than_may_ever_wait_is_told_so_not_to_try_later():
-    slots = Slots(4, prefill=4, max_waiting=8)
-    slots.check_room(8)
-    with pytest.raises(TooLarge, match=r"^/n: 9 texts in all, `n` for each prompt; allowed: at most 8 in all$"):
-        slots.check_room(9)
 
 
 def test_a_request_whose_texts_do_not_all_fit_is_rejected_before_any_of_them_waits():

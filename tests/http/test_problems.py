@@ -94,6 +94,8 @@ def test_sizes_over_a_limit_are_refused(client):
     assert "at most 1024" in check(client.post("/classify", json={"text": ["a"] * 1025}), 413).errors[0].allowed
     found = check(client.post("/generate", json={"prompt": "a", "max_tokens": 5000}), 413)
     assert (found.errors[0].pointer, found.errors[0].allowed) == ("/max_tokens", "at most 4096")
+    found = check(client.post("/generate", json={"prompt": ["a"] * 129, "n": 2, "max_tokens": 1}), 413)
+    assert (found.errors[0].pointer, found.errors[0].allowed) == ("/n", "at most 256 in all"), "not 429 for ever"
 
 
 def test_a_body_over_the_limit_is_refused_whether_its_length_is_announced_or_not(client):
