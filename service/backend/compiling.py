@@ -46,8 +46,8 @@ class Compiler:
             if self.device.startswith("/CPU"):
                 shapes = [values.shape.as_list() for values in inputs]
                 parts = function.definition() + f" {self._graph} {shapes}".encode()
-                key, make = hashlib.sha256(parts).hexdigest(), partial(to_module, function, inputs)
-                if module := self._cache.module(key, make):
+                key = hashlib.sha256(parts).hexdigest()
+                if module := self._cache.module(key, partial(to_module, function, inputs)):
                     with names_from(key):
                         function = from_module(module, function, inputs)
             function(*inputs)

@@ -33,8 +33,8 @@ from service.types import Array, Tensors
 PROJECT = "project"  # the endpoint that computes rows of the table
 LOGITS = "logits"  # the endpoint of a tagger that computes the logits of all labels from outputs of the step
 EXPLAIN = "explain"  # the endpoint of a classifier that computes explanations
-# Words projected per call: fixed numbers, so that a word's row is always the same to the bit. One of many takes three
-# quarters of the time of one of few; many are three times as expensive as few, so up to two calls of few are cheaper.
+# Words projected per call: fixed numbers, so that a word's row is always the same to the bit. A call for many takes two
+# to three times as long as one for few, so up to twice as many words as few are read in calls for few.
 FEW_WORDS, MANY_WORDS = 8, 32
 CACHED_WORDS = 16_384  # 2 kB each in a tagger of 256 units per direction whose products are integers
 CELL = np.dtype(np.int32)
@@ -132,7 +132,7 @@ class WordCache:
         self._most = MANY_WORDS if same else FEW_WORDS
 
     def _project(self, cells: Array, most: int) -> dict[str, Any]:
-        """Returns the rows of words [n, cells], `most` in a call at most; those of the last call's filler follow."""
+        """Returns the rows of words [n, cells], then those of the last call's filler. most: words of a large call."""
         calls, start = [], 0
         while (left := len(cells) - start) > 0:
             size = most if left > 2 * FEW_WORDS else FEW_WORDS

@@ -84,7 +84,7 @@ class TracedFunction:
         return dict(zip(self.outputs, found, strict=True))
 
     def definition(self) -> bytes:
-        """Returns the function as TensorFlow stores it, and its variables' shapes; what it calls is there by name."""
+        """Returns the function as TensorFlow stores it, with its variables' shapes; what it calls is only named."""
         parts = [self._function.function_def, *(_shape_of(handle) for handle in self.captured)]
         return b"".join(part.SerializeToString(deterministic=True) for part in parts)
 

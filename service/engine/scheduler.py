@@ -18,7 +18,7 @@ from service.types import ModelKey
 # Full batches that are planned together, so that those of a batch have about the same length; one if several clients
 # wait, so that none waits for another's.
 PLANNED_BATCHES = 2
-PLANNED_WITHOUT_DEADLINE = 48  # full batches of requests that nobody waits for, such as a file's
+PLANNED_WITHOUT_DEADLINE = 44  # full batches of requests that nobody waits for, such as a file's
 ROUNDING = 1 + 1e-9  # within which times are equal
 
 

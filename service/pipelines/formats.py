@@ -194,7 +194,7 @@ def write_conllu(
             comments |= {"newdoc id": str(number)} if i == 1 else {}
             comments |= {"newpar": ""} if i > 1 and BLANK_LINE.search(tagged.text, end, sentence.start) else {}
             comments |= {"sent_id": f"{number}-{i}"}
-            columns = [(upos, xpos, feats, lemma) for upos, xpos, feats, _, lemma in tags]
+            columns = ((upos, xpos, feats, lemma) for upos, xpos, feats, _, lemma in tags)
             sources = dict.fromkeys(tagged.replaced[i - 1], SOURCE) if tagged.replaced else None
             tokens, end = sentence.tokens, sentence.end
             pieces += yield from conllu.write_sentence(

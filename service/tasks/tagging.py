@@ -153,9 +153,11 @@ class Tagging:
     ) -> Sliced[list[list[Tag]]]:
         """Decodes the concatenated outputs of all windows to the tags of sentences, with lemmas if they are wanted."""
         found: list[list[Tag]] = []
-        if not outputs:
+        if not outputs:  # there is no sentence
             return found
         confidences = outputs["upos_probability"].astype(float).round(6)
+        if len(confidences) > TOKENS_AT_ONCE:
+            yield
         rules = self._rules(outputs) if lemmas and self.version.lemmatizer is not None else ()
         start = 0
         for number, tokens in enumerate(sentences, start=1):
@@ -165,16 +167,16 @@ class Tagging:
                 if tags:
                     yield
                 upos, xpos, feats = (outputs[name][some].tolist() for name in ("upos_id", "xpos_id", "feats_id"))
-                wanted: Iterable[str | None] = repeat(None)
+                lemma_of: Iterable[str | None] = repeat(None)
                 if rules:
                     forms = list(map(text_of, tokens[len(tags) : len(tags) + len(upos)]))
-                    wanted = self._lemmas(forms, upos, feats if self._finer == "feats" else xpos, rules, some.start)
+                    lemma_of = self._lemmas(forms, upos, feats if self._finer == "feats" else xpos, rules, some.start)
                 columns = zip(
                     map(self._upos.__getitem__, upos),
                     map(self._xpos.__getitem__, xpos),
                     map(self._feats.__getitem__, feats),
                     confidences[some].tolist(),
-                    wanted,
+                    lemma_of,
                     strict=False,
                 )
                 tags += map(tuple.__new__, repeat(Tag), columns)  # a tenth of the time of Tag()
@@ -195,7 +197,7 @@ class Tagging:
     def _lemmas(
         self, forms: Sequence[str], upos: Sequence[int], finer: Sequence[int], rules: Sequence[Array], start: int
     ) -> list[str]:
-        """Returns the lemmas of forms by the ids of their tags, or where the dictionary lacks one by their rules.
+        """Returns the lemmas of forms: by the dictionary and the ids of their tags, or by rules where it lacks a form.
 
         rules: of all tokens. start: the first form's place among them.
         """

@@ -20,7 +20,7 @@ _AT_ONCE = 128  # tokens per slice
 _NOTHING = "\t_" * 7  # the columns LEMMA to DEPS of a multiword token
 _SPACE = re.compile(r"\s*")
 _ESCAPED = {"\t": r"\t", "\r": r"\r"} | dict.fromkeys("\n\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029", r"\n")
-_OTHER_SPACE = r"\s"
+_SPACE_ESCAPE = r"\s"
 
 Columns = tuple[str, str, Mapping[str, str], str | None]  # of a token: UPOS, XPOS, features, lemma
 
@@ -38,7 +38,8 @@ def write_sentence(
     """Encodes a sentence as a CoNLL-U block in UTF-8 with its final empty line, in pieces.
 
     The tokens' offsets are in `text`; `places` maps them to the offsets to write as UDPipe's `TokenRange` in MISC. With
-    `chain`, words have heads. `sources` of the tags of tokens, by index, if not the model's, are in MISC.
+    `chain`, words have heads. `sources` maps the index of each token whose tags are not the model's to what MISC
+    names as their source.
     """
     ends = dict(multiwords(tokens))  # by first token
     parts = [f"# {name} = {value}\n" if value else f"# {name}\n" for name, value in comments.items()]
@@ -90,14 +91,14 @@ def parse_features(label: str) -> dict[str, str]:
 
 
 def _misc(text: str, start: int, end: int, places: Sequence[int]) -> str:
-    """Returns the MISC column of a token: its offsets, and the space behind it unless it is one, or the text ends."""
+    """Returns the MISC column of a token: its offsets, and the white space behind it, unless that is a single space."""
     after, spaces = text[end : end + 2], ""
     if not after[:1].isspace():
         spaces = "SpaceAfter=No|" if after else ""
     elif after[0] != " " or after[1:].isspace():
         space = cast(re.Match[str], _SPACE.match(text, end)).group()
-        escaped = "".join(_ESCAPED.get(character, _OTHER_SPACE) for character in space)
-        spaces = "" if escaped == _OTHER_SPACE else f"SpacesAfter={escaped}|"
+        escaped = "".join(_ESCAPED.get(character, _SPACE_ESCAPE) for character in space)
+        spaces = "" if escaped == _SPACE_ESCAPE else f"SpacesAfter={escaped}|"
     return f"{spaces}TokenRange={places[start]}:{places[end]}"
 
 
@@ -108,5 +109,8 @@ def _form(token: str) -> str:
 
 
 def _is_form(text: str) -> bool:
-    """Returns whether a text is its own form, of characters none of which a tokenizer leaves out."""
+    """Returns whether a text can be written as it is: printable ASCII, with single spaces between words.
+
+    No tokenizer leaves out such a character.
+    """
     return text.isascii() and text.isprintable() and " ".join(text.split()) == text

@@ -67,17 +67,19 @@ def read_many(projection: Projection, count: int) -> None:
 
 def test_many_new_words_are_read_by_larger_calls_and_the_rest_by_small_ones(projection):
     projection.cache.warm_up()
-    compiled = projection.sizes.copy()
+    compiled = projection.cache._reads.copy()
     for count, sizes in (
         (60, [MANY_WORDS, MANY_WORDS]),
         (MANY_WORDS + 2 * FEW_WORDS, [MANY_WORDS, FEW_WORDS, FEW_WORDS]),
+        (2 * FEW_WORDS + 1, [MANY_WORDS]),
         (FEW_WORDS + 1, [FEW_WORDS, FEW_WORDS]),
         (FEW_WORDS, [FEW_WORDS]),
     ):
         projection.sizes.clear()
         read_many(projection, count)
         assert projection.sizes == sizes
-    assert set(compiled) == {FEW_WORDS, MANY_WORDS}, "no other is compiled by a request"
+    assert projection.cache._reads == compiled
+    assert compiled.keys() == {FEW_WORDS, MANY_WORDS}, "no other is compiled by a request"
 
 
 def test_larger_calls_whose_rows_differ_are_not_used(projection):
@@ -101,6 +103,15 @@ def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
         projection.check(rng.integers(0, 3, (2, 4), dtype=np.int32), rng.integers(0, 9, (2, 4, 3), dtype=np.int32))
         assert len(projection.cache._rows) <= 10
         assert projection.cache.tables["projected"].shape[0] == 10 + MANY_WORDS
+
+
+def test_a_large_call_fills_the_table_to_its_last_row(monkeypatch):
+    monkeypatch.setattr(steps, "CACHED_WORDS", 30)
+    projection = Projection()
+    for first, count in ((0, 13), (100, 17), (0, 13)):
+        word_ids = np.arange(first, first + count, dtype=np.int32)[None]
+        projection.check(word_ids, np.zeros((1, count, 3), np.int32))
+    assert len(projection.cache._rows) == 30
 
 
 def test_a_batch_of_more_words_than_the_table_has_rows_fails_and_the_next_is_right(monkeypatch):

@@ -1,4 +1,5 @@
 import conllu
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +51,29 @@ def test_whatever_the_text_the_shared_task_reads_it(text):
     texts = check(file, has_heads=True)
     assert "".join("".join(texts).split()) == "".join(text.split())
     assert len(conllu.parse(file)) == len(texts)
+
+
+@given(st.text(st.sampled_from("ab'n't. \n\té"), max_size=40).filter(str.strip))
+def test_a_long_sentence_is_written_in_pieces_as_a_short_one_is_in_one(text):
+    at_once = write(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("service.text.conllu._AT_ONCE", 1)
+        assert write(text) == at_once
+
+
+def test_the_source_of_tags_is_named_also_of_a_word_within_a_token():
+    (sentence,) = TOKENIZER.sentences("I can't")
+    columns: list[Columns] = [("X", "X", {}, None)] * 3
+    pieces = write_sentence(
+        {}, "I can't", sentence.tokens, columns, range(8), sources={0: "dictionary", 2: "dictionary"}
+    )
+    (found,) = conllu.parse(whole(pieces))
+    assert [(token["id"], token["misc"]) for token in found] == [
+        (1, {"TokenRange": "0:1", "Source": "dictionary"}),
+        ((2, "-", 3), {"TokenRange": "2:7"}),
+        (2, None),
+        (3, {"Source": "dictionary"}),
+    ]
 
 
 def test_words_that_are_not_parts_of_the_text_stand_below_their_token():

@@ -14,7 +14,7 @@ import signal
 import tempfile
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AsyncExitStack, ExitStack
@@ -32,14 +32,16 @@ from service.process.process_count import process_count, uses_gpu
 from service.settings import Settings
 from service.telemetry import logs
 
-GROUP = 16  # chunks that are annotated together: enough for full batches of sentences of about the same length
+# Chunks annotated together: enough for full batches of sentences of about the same length. A group of so many
+# characters, as only long texts have them, takes no further chunk.
+GROUP, GROUP_CHARACTERS = 16, 2**20
 ROOM = 2  # groups in a process: one is annotated, the next is there
 # Rows of a file's batches, and words at most. A file fills its batches, so one batch size is enough; a row costs less
 # beside many others.
-FILE_BATCH, MOST_WORDS = 96, 2**14
-GENERATION_0_OBJECTS = 100_000  # allocations per garbage collection: a file's annotations leave no reference cycles
+FILE_BATCH, MOST_WORDS = 96, 2**14  # no more words than a tagger's table of words has rows
+FILE_GENERATION_0_OBJECTS = 100_000  # annotations leave no reference cycles, so garbage collections may be rare
 WINDOW = 3  # groups in progress, for each process: one may wait to be written
-# Bytes of input that one process annotates in about the time that another takes to start, some 5 s: with as many for
+# Bytes of input that one process annotates in about the time that another takes to start, some 4 s: with as many for
 # each process, starting them pays.
 WORTH = {"tag": 2**19, "classify": 2**21}
 
@@ -69,7 +71,7 @@ def start(settings: Settings, versions: Sequence[ModelVersion], defaults: Mappin
     logs.set_up(settings)
     logging.getLogger("tagwerk").setLevel(logging.WARNING)
     _pipelines = _runner.run(_opened.enter_async_context(start_pipelines(settings, versions, defaults)))
-    memory.tune(GENERATION_0_OBJECTS)
+    memory.tune(FILE_GENERATION_0_OBJECTS)
 
 
 def annotate(encode: Encode, chunks: Sequence[Chunk], job: Job) -> list[bytes]:
@@ -85,6 +87,20 @@ async def annotate_together(
     made_by, results = await INFER[job.task](pipelines.run(in_slices=False), rows, job)
     of_rows = iter(results)
     return [encode(made_by, list(islice(of_rows, len(chunk.rows))), chunk, job) for chunk in chunks]
+
+
+def grouped(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+    """Yields the chunks that are annotated together."""
+    group: list[Chunk] = []
+    characters = 0
+    for chunk in chunks:
+        group.append(chunk)
+        characters += sum(len(row.text) + sum(map(len, row.tokens or ())) for row in chunk.rows)
+        if len(group) == GROUP or characters >= GROUP_CHARACTERS:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
 
 
 def for_files(settings: Settings, versions: Sequence[ModelVersion]) -> Settings:
@@ -167,18 +183,19 @@ class Processes:
         if not self.are_started:
             self._pipelines = await self._stack.enter_async_context(start_pipelines(*self._of_pipelines))
             self._offer(None)
-            memory.tune(GENERATION_0_OBJECTS)
+            memory.tune(FILE_GENERATION_0_OBJECTS)
             self.are_started = True
 
     async def annotated(self, encode: Encode, chunks: Iterator[Chunk]) -> AsyncGenerator[tuple[bytes, Chunk], None]:
         """Yields the annotations of chunks in their order; some are in progress at once. Raises what reading raises."""
         under_way: deque[tuple[list[Chunk], asyncio.Task[list[bytes]]]] = deque()
         try:
+            groups = grouped(chunks)
             is_read = False
             while under_way or not is_read:
                 while not is_read and len(under_way) < WINDOW * (1 + len(self._workers)):
-                    group = list(islice(chunks, GROUP))
-                    is_read = len(group) < GROUP
+                    group = next(groups, [])
+                    is_read = not group
                     self._seen += sum(chunk.end.bytes - chunk.start.bytes for chunk in group)
                     self._start_workers(self._seen)
                     if group:

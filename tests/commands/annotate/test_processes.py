@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,17 @@ import pytest
 from service.artifact.files import COPY, private_folder
 from service.commands.annotate import processes
 from service.commands.annotate.output import Output
-from service.commands.annotate.processes import WORTH, Processes, for_files, most_processes
+from service.commands.annotate.processes import (
+    GROUP,
+    GROUP_CHARACTERS,
+    WORTH,
+    Processes,
+    for_files,
+    grouped,
+    most_processes,
+)
 from service.commands.annotate.records import read_manifest
-from service.commands.annotate.rows import UnreadableInput
+from service.commands.annotate.rows import Chunk, Position, Row, UnreadableInput
 from service.errors import ArtifactError
 from service.process import process_count
 from service.settings import Settings
@@ -174,6 +183,22 @@ async def test_processes_are_started_where_they_pay(monkeypatch, size, most, num
         await found.start(size)
         assert 1 + len(found._workers) == wanted
         await found.close()
+
+
+@pytest.mark.parametrize(
+    ("row", "sizes"),
+    [
+        (Row(1, "a short text"), [GROUP, GROUP, 3]),
+        (Row(1, "a" * (GROUP_CHARACTERS // 4)), [4] * 8 + [3]),
+        (Row(1, "", ["a" * (GROUP_CHARACTERS // 4)] * 2), [2] * 17 + [1]),
+    ],
+    ids=["short", "long", "tokens"],
+)
+def test_groups_are_of_so_many_chunks_or_of_so_many_characters(row, sizes):
+    chunks = [Chunk([row], Position(i), Position(i + 1)) for i in range(2 * GROUP + 3)]
+    groups = list(grouped(chunks))
+    assert [len(group) for group in groups] == sizes
+    assert list(chain.from_iterable(groups)) == chunks
 
 
 @pytest.mark.parametrize(("longest", "sizes", "rows"), [(160, (1, 16), 96), (400, (1, 16), 40), (160, (1, 128), 128)])
