@@ -143,6 +143,14 @@ class Manifest(FileModel):
         return tuple(name for name, spec in outputs if name in self.labels and spec.axes[:2] == ("B", "T"))
 
     @property
+    def rounded_probabilities(self) -> frozenset[str]:
+        """The outputs of a step in integers that are probabilities: they are within 0.01 of training's, large or small.
+
+        So the best label is the same, unless the next one is less than 0.02 behind.
+        """
+        return frozenset((*self.heads, PROBABILITIES) if self.precision == "int8" else ())
+
+    @property
     def candidate_outputs(self) -> dict[str, tuple[str, str]]:
         """The outputs that a backend adds on request: head -> ids, probabilities of its best labels  # [B, T, N]."""
         return {head: (f"{head}_top_ids", f"{head}_top_probabilities") for head in self.heads}

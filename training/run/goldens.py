@@ -59,5 +59,6 @@ def _compare(goldens: Sequence[Golden], predict: Predict, manifest: Manifest, wh
             expected, computed = np.asarray(values), outputs[output][row]
             if expected.ndim:
                 computed = computed[: len(expected)]  # without padding
-            if not np.allclose(computed, expected, rtol=tolerance, atol=tolerance):
+            relative = 0.0 if output in manifest.rounded_probabilities else tolerance
+            if not np.allclose(computed, expected, rtol=relative, atol=tolerance):
                 raise ArtifactError(f"{manifest.name}, {what}, gives another {output} for {golden.source!r}")

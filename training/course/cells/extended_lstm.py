@@ -14,7 +14,7 @@ class ExtendedLSTM(LSTM):
 
         i, f = σ(W x + U h + p ⊙ c + b)      g = tanh(W x + U h + b)
         c' = clip(f ⊙ c + i ⊙ g)             o = σ(W x + U h + p ⊙ c' + b)
-        m = o ⊙ tanh(c')                     h' = P m, or m without a projection
+        m = o ⊙ tanh(c')                     h' = clip(P m), or m without a projection
 
     Peepholes p add the memory to the inputs of the gates (Gers and Schmidhuber 2000). A projection P makes the output,
     and with it the product U h, narrower than the memory (Sak et al. 2014). States: h, shape [D, B, projection or H];
@@ -23,7 +23,8 @@ class ExtendedLSTM(LSTM):
     Args:
         peepholes: whether there is p, shape [D, 1, 3 H].
         projection: width of the output, `units` by default.
-        cell_clip: largest magnitude of the memory; none by default.
+        cell_clip, projection_clip: largest magnitude of the memory and of a projected output; none by default. Weights
+            of outputs that are projected and not clipped stay floats, see `training.cells.integers`.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class ExtendedLSTM(LSTM):
         peepholes: bool = False,
         projection: int | None = None,
         cell_clip: float | None = None,
+        projection_clip: float | None = None,
     ) -> None:
         super().__init__(input_size, units, directions, recurrent_size=projection)
         self.cell_clip = cell_clip
-        self.output_limit = None if projection else 1.0
+        self.projection_clip = projection_clip
+        self.output_limit = projection_clip if projection else 1.0
         self.peepholes = self._weight("peepholes", (1, 3 * units), keras.initializers.Zeros) if peepholes else None
         glorot = keras.initializers.GlorotUniform
         self.projection = self._weight("projection", (units, projection), glorot) if projection else None
@@ -53,11 +56,13 @@ class ExtendedLSTM(LSTM):
             i_f = i_f + self.peepholes[..., : 2 * units] * ops.concatenate([c, c], axis=-1)
         i, f = ops.split(ops.sigmoid(i_f), 2, axis=-1)
         c = f * c + i * ops.tanh(g)
-        c = c if self.cell_clip is None else ops.clip(c, -self.cell_clip, self.cell_clip)
+        c = _clip(c, self.cell_clip)
         if self.peepholes is not None:
             o = o + self.peepholes[..., 2 * units :] * c
         h = ops.sigmoid(o) * ops.tanh(c)
-        return h if self.projection is None else product(h, self.projection, self.projection_scale), c
+        if self.projection is not None:
+            h = _clip(product(h, self.projection, self.projection_scale), self.projection_clip)
+        return h, c
 
     def round_weights(self, input_limit: float | None = None) -> list[str]:
         if self.projection is not None:
@@ -68,3 +73,7 @@ class ExtendedLSTM(LSTM):
         if self.projection_scale is not None:
             restore_weight(self, "projection")
         super().restore_weights()
+
+
+def _clip(x: Tensor, limit: float | None) -> Tensor:
+    return x if limit is None else ops.clip(x, -limit, limit)
