@@ -32,7 +32,7 @@ from tests.batches import padded, rows_of
 from tests.conftest import STORE
 from training.run.version_folder import checksums
 
-BATCH_SIZES = (1, 2, 8, 16, 32)
+BATCH_SIZES = (1, 2, 8, 16, 32, 96)
 SEQUENCE_MODELS = ["tagger-en", "sentiment-en"]
 MODELS = [*SEQUENCE_MODELS, "lm-shakespeare"]
 

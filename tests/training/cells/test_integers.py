@@ -1,5 +1,6 @@
 """Products in integers: close to those in floats, exact, and restored to the same floats."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
+from service.errors import ConfigurationError
 from tests.training.cells.test_served_loops import as_served, random
 from training.cells import GRU, LSTM
-from training.cells.integers import LARGEST, MOST_TERMS, product, restore_rows, round_rows, rounded
+from training.cells.integers import LARGEST, MOST_TERMS, integers_of, product, restore_rows, round_rows, rounded
 from training.cells.served_loops import per_position, unroll_rows
 from training.cells.unroll import unroll, unroll_projected
+from training.course.cells import ExtendedLSTM, IdentityRNN, SimpleRNN
 from training.models.language_model import LanguageModel, LanguageModelSizes
 from training.models.layers import Head
 
 UNITS, WORDS = 24, 30
-MAKE = {"LSTM": lambda: LSTM(5, UNITS, 2), "one direction": lambda: LSTM(5, UNITS), "GRU": lambda: GRU(5, UNITS, 2)}
+MAKE = {
+    "LSTM": lambda: LSTM(5, UNITS, 2),
+    "one direction": lambda: LSTM(5, UNITS),
+    "GRU": lambda: GRU(5, UNITS, 2),
+    "simple": lambda: SimpleRNN(5, UNITS, 2),
+    "clipped projection": lambda: ExtendedLSTM(5, UNITS, 2, projection=UNITS // 2, projection_clip=0.5),
+}
 every_cell = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
+
+
+def in_bfloat16(q: Any, v: Any) -> Any:
+    return tf.raw_ops.BatchMatMulV3(x=tf.cast(q, tf.bfloat16), y=tf.cast(v, tf.bfloat16), Tout=tf.float32)
+
+
+MULTIPLY: dict[str, Callable[[Any, Any], Any]] = {
+    "int8": ops.matmul,
+    "float32": lambda q, v: ops.matmul(ops.cast(q, "float32"), ops.cast(v, "float32")),
+    "bfloat16": in_bfloat16,
+}
 
 
 @settings(deadline=None, max_examples=30)
@@ -38,6 +58,38 @@ def test_products_in_integers_and_in_floats_of_the_same_integers_are_the_same_to
     floats = np.matmul(q.astype("float32"), v.astype("float32"))
     np.testing.assert_array_equal(floats, (q @ v).astype("float32"))
     np.testing.assert_array_equal(found, floats * (scale * np.float32(1 / LARGEST)))
+
+
+@pytest.mark.parametrize("terms", [64, MOST_TERMS])
+@pytest.mark.parametrize("kind", MULTIPLY)
+def test_compiled_products_of_extreme_integers_are_exact_in_integers_floats_and_bfloat16(kind, terms):
+    compiled = tf.function(MULTIPLY[kind], jit_compile=True, autograph=False)
+    rng = np.random.default_rng(terms)
+    kernel = rng.choice([-LARGEST, LARGEST], (2, terms, 33)).astype("int8")
+    kernel[..., 0], kernel[..., 1] = LARGEST, -LARGEST
+    kernel[..., 2:9] = rng.integers(-LARGEST, LARGEST + 1, (2, terms, 7))
+    signs = rng.choice([-LARGEST, LARGEST], (2, 16, terms)).astype("int8")
+    states = {"highest": np.full_like(signs, LARGEST), "lowest": np.full_like(signs, -LARGEST), "signs": signs}
+    for rows in (1, 2, 16):
+        for name, q in states.items():
+            for left, right in ((q[:, :rows], kernel), (q[0, :rows], kernel[0])):  # of two directions, and of a head
+                found = compiled(tf.constant(left), tf.constant(right)).numpy()
+                assert found.dtype == ("int32" if kind == "int8" else "float32")
+                exact = left.astype("int64") @ right.astype("int64")
+                np.testing.assert_array_equal(found, exact, err_msg=f"{name}, {rows} rows")
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 2**32 - 1), size=st.floats(1e-6, 1e6))
+def test_weights_that_are_restored_are_rounded_to_the_same_integers(seed, size):
+    weights = (size * np.random.default_rng(seed).normal(size=(2, 9, 4))).astype("float32")
+    weights[:, :, 0] = 0.0
+    integers, scale = integers_of(weights)
+    assert np.abs(integers).max() == LARGEST
+    assert (np.abs(integers * scale - weights) <= 0.5001 * scale).all()
+    again, same = integers_of(integers * scale)
+    np.testing.assert_array_equal(again, integers)
+    np.testing.assert_array_equal(same, scale)
 
 
 @every_cell
@@ -136,3 +188,22 @@ def test_layers_above_another_multiply_its_output_in_integers_too():
     np.testing.assert_allclose(after, before, atol=0.05)
     model.restore_weights()
     assert {weight.dtype for weight in model.weights} == {"float32"}
+
+
+def test_weights_of_states_without_a_limit_stay_floats_and_are_named():
+    for cell in (IdentityRNN(5, 4), ExtendedLSTM(5, 4, projection=2)):
+        (kept,) = cell.round_weights()
+        assert kept.endswith("/recurrent_kernel")
+        assert cell.recurrent_kernel.dtype == "float32"
+    head = Head(4, 2, "tags")
+    assert head.round_weights(None) == ["tags/kernel"]
+    assert head.kernel.dtype == "float32"
+
+
+def test_sums_that_may_not_be_exact_are_refused():
+    assert LARGEST * LARGEST * MOST_TERMS < 2**24 <= LARGEST * LARGEST * (MOST_TERMS + 1)
+    with pytest.raises(ConfigurationError, match=r'1041 terms.* 1040 at most.*served_precision="float32"'):
+        Head(MOST_TERMS + 1, 2).round_weights(1.0)
+    head = Head(MOST_TERMS, 2)
+    assert head.round_weights(1.0) == []
+    assert head.kernel.dtype == "int8"

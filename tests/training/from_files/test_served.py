@@ -6,15 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.artifact.manifest import read_manifest
+from service.artifact.manifest import read_goldens, read_manifest
+from service.backend.saved_model import TOLERANCES, TensorFlowBackend
 from service.errors import ConfigurationError
+from service.store.registry import load_version
+from tests.batches import padded, rows_of
 from tests.training.from_files.made import TEXT
 from tests.training.tiny import conllu, sentence, tagging, treebank
 from training.data.files import DataFileError
 from training.data.treebank import read
 from training.from_files.made_again import task_of_version
 from training.run.export import export_again
-from training.run.versions import restore
+from training.run.versions import exported_weights, restore
 from training.teachers.unlabelled import of_file, of_treebank
 
 
@@ -79,6 +82,25 @@ def test_what_a_tagger_learns_beside_its_network_is_learned_again_of_its_files(r
     with pytest.raises(ConfigurationError, match=r"in float32, and would be in int8 now; right: train it again"):
         export_again(task, model, new)
     assert not Path("model_store/tagger-xx/5").exists()
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
+def test_a_classifier_of_a_file_is_in_integers_unless_it_is_told_otherwise_and_is_served_so(run):
+    command = "train classifier --name whole --data topics.jsonl --set epochs=2 --set sizes.units=8 --seed 3"
+    assert run(*command.split()) == 0
+    version, told = (load_version(Path("model_store", name, "1")) for name in ("whole", "topics"))
+    assert (version.manifest.precision, told.manifest.precision) == ("int8", "float32")
+    for folder, dtype in ((version.folder, "int8"), (told.folder, "float32")):
+        kernels = [value for name, value in exported_weights(folder) if name.endswith("recurrent_kernel")]
+        assert [kernel.dtype for kernel in kernels] == [dtype]
+    model = TensorFlowBackend("cpu").load_sequence_model(version.folder, version.manifest)
+    list(model.warm_up([1], version.manifest.length_buckets[-1]))
+    for golden in read_goldens(version.folder):
+        example = {name: np.asarray(value, np.int32) for name, value in golden.inputs.items()}
+        batch = padded([example], version.manifest.endpoint.inputs, (1, len(example["word_ids"])))
+        (output,) = rows_of(model.start(batch.inputs)(), batch, model.timed_outputs)
+        np.testing.assert_allclose(output["probabilities"], golden.outputs["probabilities"], *TOLERANCES["int8"])
 
 
 def said(run: Callable[..., int], capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:
