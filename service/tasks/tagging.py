@@ -167,16 +167,17 @@ class Tagging:
                 if tags:
                     yield
                 upos, xpos, feats = (outputs[name][some].tolist() for name in ("upos_id", "xpos_id", "feats_id"))
-                lemma_of: Iterable[str | None] = repeat(None)
+                lemma_column: Iterable[str | None] = repeat(None)
                 if rules:
                     forms = list(map(text_of, tokens[len(tags) : len(tags) + len(upos)]))
-                    lemma_of = self._lemmas(forms, upos, feats if self._finer == "feats" else xpos, rules, some.start)
+                    finer = feats if self._finer == "feats" else xpos
+                    lemma_column = self._lemmas(forms, upos, finer, rules, some.start)
                 columns = zip(
                     map(self._upos.__getitem__, upos),
                     map(self._xpos.__getitem__, xpos),
                     map(self._feats.__getitem__, feats),
                     confidences[some].tolist(),
-                    lemma_of,
+                    lemma_column,
                     strict=False,
                 )
                 tags += map(tuple.__new__, repeat(Tag), columns)  # a tenth of the time of Tag()
@@ -208,9 +209,10 @@ class Tagging:
             rows = zip(forms, upos, finer, strict=True)
             found = [(cached if len(form) <= LONGEST_CACHED else self._lemma)(form, *ids) for form, *ids in rows]
         if None in found:
-            for i in [i for i, lemma in enumerate(found) if lemma is None]:
-                choice = self._cached_choice if len(forms[i]) <= LONGEST_CACHED else self._choice
-                found[i] = choice(forms[i], upos[i], *[int(values[start + i]) for values in rules])
+            for i, (form, lemma) in enumerate(zip(forms, found, strict=True)):
+                if lemma is None:
+                    choice = self._cached_choice if len(form) <= LONGEST_CACHED else self._choice
+                    found[i] = choice(form, upos[i], *[int(values[start + i]) for values in rules])
         return cast(list[str], found)
 
     def _lemma(self, form: str, upos: int, finer: int) -> str | None:
