@@ -10,6 +10,8 @@ from playwright.sync_api import Page, Response
 FIELDS = {"tag": "#tag-text", "classify": "#classify-text", "generate": "#generate-prompt"}
 # Many more texts than the service writes at a time: they last until they are stopped, also where the browser is slow.
 LONG: dict[str, Any] = {"max_tokens": 4000, "n": 32}
+# The text of what `content-visibility: auto` lays out is empty until the browser has drawn a frame with it.
+DRAWN = "new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 LENGTH = "document.querySelector('#generate .written')?.lastChild.data.length"
 
 
@@ -34,6 +36,7 @@ def answered(page: Page, panel: str, act: Callable[[], object]) -> None:
     act()
     page.wait_for_selector(f"#{panel} .cost:not([hidden])")
     page.wait_for_selector(f"#{panel} .answer[aria-busy=false]")
+    page.evaluate(DRAWN)
 
 
 def run(page: Page, panel: str, text: str, **fields: object) -> None:
