@@ -26,7 +26,7 @@ LEAST_BYTES = 64 * 2**20  # of room for executables
 EXECUTABLES, CHECKSUM = "*.pb", ".sha256"  # files of executables, and what their checksums' names end with
 MODULE = ".mlir"  # what the name of the file ends with that has a StableHLO module
 TABLES = ".npz"  # what the name of the file ends with that has a model's tables
-CHECKED = ".checked"  # what the name of the file ends with that says that a model's goldens came out right
+CHECKED = ".checked"  # what the name of the file ends with that says that a model has passed its check
 PAUSE_SECONDS = 0.05  # between attempts to lock a model
 # By default XLA orders what it compiles for several threads: loops are ready to run beside other operations, and are
 # handed to another thread, which takes longer than a small step. And it makes kernels by way of MLIR, in up to 32
@@ -105,15 +105,13 @@ class ExecutableCache:
                 if not path.with_suffix(CHECKSUM).exists():
                     write_whole(path.with_suffix(CHECKSUM), _checksum(path))
 
-    def is_checked(self, model: str) -> bool:
-        """Returns whether the goldens of a model came out right before, on such a processor with this TensorFlow."""
-        return self._folder is not None and self._file_of(model, CHECKED).exists()
-
-    def note_checked(self, model: str) -> None:
-        """Writes that the goldens of a model came out right."""
-        if self._folder is not None:
-            with suppress(OSError):  # then they are run again at the next start
-                self._file_of(model, CHECKED).touch()
+    def check_once(self, model: str, check: Callable[[], object]) -> None:
+        """Checks a model, unless it passed before on such a processor with this TensorFlow."""
+        if self._folder is None or not (passed := self._file_of(model, CHECKED)).exists():
+            check()
+            if self._folder is not None:
+                with suppress(OSError):  # then it is checked again at the next start
+                    passed.touch()
 
     def tables(self, model: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Returns the tables of a model as computed before, on such a processor with this TensorFlow, or computes them.

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -42,7 +42,7 @@ class Compiler:
 
     def compile(self, function: TracedFunction, *inputs: Any) -> TracedFunction:
         """Returns a function that is compiled for the shapes of these inputs. Raises DeviceFailed."""
-        with on_device(self.device):
+        with tf.device(self.device), DeviceErrors():
             if self.device.startswith("/CPU"):
                 shapes = [values.shape.as_list() for values in inputs]
                 parts = function.definition() + f" {self._graph} {shapes}".encode()
@@ -71,19 +71,12 @@ def on_all_cores(work: Iterable[Callable[[], None]], beside: Callable[[], None] 
             pool.shutdown(cancel_futures=True)
 
 
-@contextmanager
-def on_device(device: str) -> Iterator[None]:
-    """Runs the block on a device. Converts any error to DeviceFailed."""
-    try:
-        with tf.device(device):
-            yield
-    except tf.errors.OpError as error:
-        raise device_failed(error) from system_error(error)
+class DeviceErrors(AbstractContextManager["DeviceErrors"]):
+    """Converts TensorFlow's errors in a block to DeviceFailed."""
 
-
-def device_failed(error: tf.errors.OpError) -> DeviceFailed:
-    """Returns what TensorFlow has raised as an error of the service."""
-    return DeviceFailed(f"the device failed: {error.message}")
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, tf.errors.OpError):
+            raise DeviceFailed(f"the device failed: {error.message}") from system_error(error)
 
 
 def system_error(error: Exception) -> Exception:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from service.artifact.manifest import Manifest
 from service.backend.base import GENERATION_INPUTS, Fetch
-from service.backend.compiling import Compiler, on_all_cores, on_device
+from service.backend.compiling import Compiler, DeviceErrors, on_all_cores
 from service.backend.graphs import Signature
 from service.backend.steps import Packing, make_step
 from service.backend.tensorflow_private import TracedFunction
@@ -31,7 +31,6 @@ class TensorFlowGenerationModel:
     def __init__(self, compiler: Compiler, manifest: Manifest, signatures: Mapping[str, Signature]) -> None:
         self._compiler = compiler
         self._device = compiler.device
-        self._manifest = manifest
         self._state_size = manifest.endpoint.inputs["state"].axes[1]
         self._state: Any = None  # [slots + 1, state size]: the last row belongs to filler rows
         self._shapes: set[tuple[int, int]] = set()
@@ -69,13 +68,13 @@ class TensorFlowGenerationModel:
         """Starts to read tokens into slots' states, and to sample one per row; see `service.backend.base`."""
         if inputs["ids"].shape not in self._shapes:
             raise DeviceFailed(f"the shape {inputs['ids'].shape} is not one that was compiled")
-        with on_device(self._device):
+        with tf.device(self._device), DeviceErrors():
             run = self._runs[len(inputs["ids"])]
             outputs = run(self._state, tf.constant(self._packing.pack(inputs)))
             self._state = outputs[STATES]
 
         def fetch() -> dict[str, Array]:
-            with on_device(self._device):
+            with DeviceErrors():
                 return {name: outputs[name].numpy() for name in (SAMPLED if logprobs else SAMPLED[:1])}
 
         return fetch

@@ -77,9 +77,7 @@ class TensorFlowBackend:
                 reason = str(error).replace(f"{copy}/", "")
                 raise ArtifactError(f"the SavedModel cannot be loaded: {reason}") from system_error(error)
             model = f"{self.device} {manifest.model_dump_json()}"  # with the checksums of all files
-            if not self._cache.is_checked(model):
-                check_goldens(copy, manifest, signature)
-                self._cache.note_checked(model)
+            self._cache.check_once(model, lambda: check_goldens(copy, manifest, signature))
         if not manifest.endpoints[PROJECT].inputs:
             signatures[PROJECT] = partial(self._cache.tables, model, signatures[PROJECT])
         return signatures

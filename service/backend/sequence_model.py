@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from service.artifact.manifest import CANDIDATES, POSITIONS, PROBABILITIES, Manifest
 from service.backend.base import Fetch
-from service.backend.compiling import Compiler, device_failed, on_all_cores, system_error
+from service.backend.compiling import Compiler, DeviceErrors, on_all_cores
 from service.backend.graphs import Signature
 from service.backend.steps import LOGITS, Packing, make_step
 from service.backend.tensorflow_private import TracedFunction
@@ -30,7 +30,6 @@ class TensorFlowSequenceModel:
     def __init__(self, compiler: Compiler, manifest: Manifest, signatures: Mapping[str, Signature]) -> None:
         self._compiler = compiler
         self._device = compiler.device
-        self._manifest = manifest
         self._capacity = 0
         heads = manifest.heads
         timed = [name for name, spec in manifest.endpoint.outputs.items() if spec.axes[:2] == ("B", "T")]
@@ -106,18 +105,15 @@ class TensorFlowSequenceModel:
         if b not in self._runs or t > self._capacity:
             raise DeviceFailed(f"no step was compiled that takes the shape ({b}, {t})")
         lengths = inputs["lengths"]
-        try:
-            with tf.device(self._device):
-                cache = self._step.cache
-                cells = self._packing.pack(inputs if cache is None else cache.prepare(inputs))
-                outputs = self._runs[b](tf.constant(cells))
-                # At once, for the cache may have other words at the next batch.
-                further = self._start_further(cells, outputs) if extra_outputs else []
-        except tf.errors.OpError as error:
-            raise device_failed(error) from system_error(error)
+        with tf.device(self._device), DeviceErrors():
+            cache = self._step.cache
+            cells = self._packing.pack(inputs if cache is None else cache.prepare(inputs))
+            outputs = self._runs[b](tf.constant(cells))
+            # At once, for the cache may have other words at the next batch.
+            further = self._start_further(cells, outputs) if extra_outputs else []
 
         def fetch() -> dict[str, Array]:
-            try:
+            with DeviceErrors():
                 found: dict[str, Array] = {}
                 if self._best:
                     labels = outputs[BEST].numpy()[:, self._real(lengths)]  # [N, tokens] int32
@@ -132,8 +128,6 @@ class TensorFlowSequenceModel:
                     more[LOGITS] = outputs[LOGITS].numpy()[self._real(lengths)]
                 more |= self._of_logits(extra_outputs, found, more)
                 return found | {name: values for name, values in more.items() if name in extra_outputs}
-            except tf.errors.OpError as error:
-                raise device_failed(error) from system_error(error)
 
         return fetch
 

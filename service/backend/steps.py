@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from service.artifact.manifest import Endpoint, Manifest, TensorSpec
-from service.backend.compiling import Compiler, on_device
+from service.backend.compiling import Compiler, DeviceErrors
 from service.backend.graphs import Signature
 from service.backend.tensorflow_private import TracedFunction
 from service.errors import ConfigurationError
@@ -208,7 +208,7 @@ def make_step(compiler: Compiler, manifest: Manifest, signatures: Mapping[str, S
 
     def fill() -> None:
         if cache is None:
-            with on_device(compiler.device):
+            with tf.device(compiler.device), DeviceErrors():
                 for name, values in signatures[PROJECT]().items():
                     tables[name].assign(values)
 

@@ -238,10 +238,7 @@ class Engine:
             spent = self.time_spent(request)
             request.error = DeadlineExceeded("the deadline passed before the answer was ready", spent)
             self._scheduler.queue.discard(request)
-        try:
-            self._end(expired)
-        except Exception:  # of a caller's `on_done`: it would repeat
-            self._fail()
+        self._end(expired)
         if self._waiting:
             self._expire_at(max(min(request.deadline for request in self._waiting), now + EXPIRY_SECONDS))
 
@@ -275,7 +272,8 @@ class Engine:
             return
         streams = self._streams
         generates = streams.steps or (streams.texts and streams.waits)
-        if more or self._scheduler.queue.sequences or self._batches.running is not None or generates:
+        works = more or self._scheduler.queue.sequences or self._batches.running is not None or generates
+        if works and self.state is not State.STOPPED:
             self.wake()
         else:
             self._idle.set()
@@ -289,30 +287,22 @@ class Engine:
     def _finish_steps(self) -> None:
         """Fetches the outputs of what has been started."""
         if (running := self._batches.running) is not None:
-            computed = self._batches.finish_step(running)
-            if self.on_computed is not None:
-                self._report([(request.client, length) for request, _, length in computed])
+            self._report((request.client, length) for request, _, length in self._batches.finish_step(running))
         if self._streams.steps:
             self._report(self._streams.finish_steps())
 
     def _end(self, requests: Sequence[EngineRequest]) -> None:
-        """Passes on requests that are over, unless they are abandoned: those of each `on_done` together.
-
-        Raises the first error of an `on_done`, after all have been called.
-        """
+        """Passes on requests that are over, unless they are abandoned: those of each `on_done` together."""
         ended: dict[OnDone, list[EngineRequest]] = {}
         for request in requests:
             if request in self._waiting:
                 del self._waiting[request]
                 ended.setdefault(request.on_done, []).append(request)
-        errors = []
         for on_done, some in ended.items():
             try:
                 on_done(some)
-            except Exception as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
+            except Exception:  # it would repeat
+                self._fail()
 
     def _report(self, computed: Iterable[tuple[int, int]]) -> None:
         """Reports the tokens of each client that have been computed."""
@@ -327,6 +317,9 @@ class Engine:
 
     def _fail(self) -> None:
         """Fails all requests in progress after an error that would repeat."""
+        if self.state is State.STOPPED:
+            log.exception("failed requests could not be answered")
+            return
         log.critical("the engine failed", exc_info=True)
         self.state = State.STOPPED
         self.failed.set()
@@ -335,10 +328,7 @@ class Engine:
         self._streams.end(error)
         for request in self._waiting:
             request.error = error
-        try:
-            self._end(list(self._waiting))
-        except Exception:
-            log.exception("failed requests could not be answered")
+        self._end(list(self._waiting))
         self._on_change()
 
     async def close(self) -> None:
