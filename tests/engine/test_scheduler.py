@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.queue import EngineRequest
+from service.engine.queue import EngineRequest, QueuedSequence
 from service.engine.requests import ANONYMOUS, Requests
 from service.engine.scheduler import PLANNED_BATCHES, PLANNED_WITHOUT_DEADLINE, Batch, Grid, Scheduler, StepTimes
 from service.errors import Overloaded, TagwerkError
@@ -26,10 +26,13 @@ def step_times(fixed: float = 1e-3, cell: float = 1e-6) -> StepTimes:
     return StepTimes({rows: (fixed, cell * rows) for rows in GRID.batch_sizes})
 
 
+costs = st.builds(step_times, st.floats(0.0, 0.01), st.floats(1e-6, 1e-3))
+
+
 def scheduler(
     clock: Clock | None = None,
-    max_sequences: int = 100,
-    max_tokens: int = 1000,
+    max_sequences: int = 10_000,
+    max_tokens: int = 10**6,
     tagger: StepTimes | None = None,
     classifier: StepTimes | None = None,
 ) -> Scheduler:
@@ -40,37 +43,32 @@ def scheduler(
     return made
 
 
-def ignore(requests: Sequence[EngineRequest]) -> None:
-    """Is passed no request: a scheduler ends none."""
-
-
-def admit(to: Scheduler, *lengths: int, model: ModelKey = TAGGER, client: int = ANONYMOUS) -> EngineRequest:
-    """Admits a request with sequences of these lengths."""
-    (admitted,) = admit_all(to, [len(lengths)], lengths, model, client)
-    return admitted
-
-
-def admit_each(to: Scheduler, *lengths: int, deadline: float = 1e9) -> list[EngineRequest]:
-    """Admits a request for each length, all together."""
-    return admit_all(to, [1] * len(lengths), lengths, TAGGER, ANONYMOUS, deadline)
-
-
-def admit_all(
+def admit(
     to: Scheduler,
-    counts: Sequence[int],
-    lengths: Sequence[int],
-    model: ModelKey,
-    client: int,
+    *lengths: int,
+    model: ModelKey = TAGGER,
+    client: int = ANONYMOUS,
     deadline: float = 1e9,
-) -> list[EngineRequest]:
-    """Admits requests with so many sequences each."""
-    sequences, number = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths]), len(counts)
-    admitted: list[EngineRequest] = []
-    for one in to.admit(Requests(model, sequences, counts, [deadline] * number, [client] * number), ignore):
-        if isinstance(one, TagwerkError):
-            raise one
-        admitted.append(one)
+    begun: bool = False,
+) -> EngineRequest:
+    """Admits a request with sequences of these lengths. Raises its rejection."""
+    sequences = Ragged.of([{"ids": np.zeros(n, np.int32)} for n in lengths])
+    request = Requests(model, sequences, [len(lengths)], [deadline], [client], begun=begun)
+    (admitted,) = to.admit(request, lambda ended: None)
+    if isinstance(admitted, TagwerkError):
+        raise admitted
     return admitted
+
+
+def admit_each(to: Scheduler, *lengths: int, deadline: float = 1e9) -> None:
+    """Admits a request for each length."""
+    for length in lengths:
+        admit(to, length, deadline=deadline)
+
+
+def planned(of: Scheduler) -> Sequence[Sequence[QueuedSequence]]:
+    """Returns the batches of the tagger that are planned."""
+    return of._models[TAGGER].planned
 
 
 def taken(from_: Scheduler) -> Batch:
@@ -111,7 +109,7 @@ def test_two_full_batches_are_planned_together_and_no_more():
 
 
 def test_of_a_client_alone_without_deadlines_many_batches_are_planned_together():
-    queue = scheduler(max_sequences=1000, max_tokens=10_000, tagger=step_times(fixed=0.1))  # s, more than others wait
+    queue = scheduler(tagger=step_times(fixed=0.1))  # s, more than others wait
     sequences = PLANNED_WITHOUT_DEADLINE * 4
     admit_each(queue, *[16, 2] * (sequences // 2), 3, deadline=inf)
     batches = [tuple(batch) for batch in ran(queue)]
@@ -119,8 +117,7 @@ def test_of_a_client_alone_without_deadlines_many_batches_are_planned_together()
     assert batches[-1] == (3,), "the one that is planned later"
     admit_each(queue, *[2] * 8, deadline=inf)
     admit(queue, 3, client=1)
-    together = [taken(queue).sequences, *queue._models[TAGGER].planned]
-    assert sum(map(len, together)) <= 4, "beside another client"
+    assert sum(map(len, [taken(queue).sequences, *planned(queue)])) <= 4, "beside another client"
 
 
 def test_the_batches_of_a_plan_run_in_the_order_of_their_first_sequences():
@@ -141,24 +138,18 @@ def test_sequences_that_arrive_during_a_plan_wait_for_the_next_one():
 
 
 def test_a_plan_ends_with_the_sequence_that_makes_it_fifty_milliseconds():
-    for parts, planned in ((2, 2), (3.9, 4), (4.1, 5), (7.5, 8), (20, PLANNED)):
+    for parts, expected in ((2, 2), (3.9, 4), (4.1, 5), (7.5, 8), (20, PLANNED)):
         queue = scheduler(tagger=step_times(fixed=0.0, cell=0.05 / parts / 16))  # of a sequence of 16
         admit_each(queue, *[16] * 12)
-        first = taken(queue)
-        assert len(first.sequences) + sum(map(len, queue._models[TAGGER].planned)) == planned
+        assert sum(map(len, [taken(queue).sequences, *planned(queue)])) == expected
 
 
 def test_a_step_for_which_other_models_would_wait_too_long_has_fewer_rows():
     cell = 0.05 / (4 * 16)  # a step of four rows of 16 tokens takes as long as is allowed
-    queue = scheduler(tagger=step_times(0.0, cell))
-    admit(queue, *[16] * 8)
-    assert taken(queue).shape == (4, 16)
-    queue = scheduler(tagger=step_times(2e-3, 1.01 * cell))
-    admit(queue, 16, *[15] * 7)
-    assert taken(queue).shape == (2, 16)
-    queue = scheduler(tagger=step_times(1.01 * 0.05, 0.0))
-    admit(queue, *[16] * 8)
-    assert taken(queue).shape == (1, 16), "no step is short enough"
+    for rows, times in ((4, (0.0, cell)), (2, (2e-3, 1.01 * cell)), (1, (1.01 * 0.05, 0.0))):
+        queue = scheduler(tagger=step_times(*times))
+        admit(queue, *[16] * 8)
+        assert taken(queue).shape == (rows, 16), "one row, if no step is short enough"
 
 
 # Order
@@ -177,7 +168,7 @@ def test_a_short_request_does_not_wait_for_all_of_a_hundred_short_sentences_what
 
 def test_a_long_request_does_not_starve_behind_short_ones_that_keep_coming():
     clock = Clock()
-    queue = scheduler(clock, max_sequences=10_000, max_tokens=100_000)
+    queue = scheduler(clock)
     long = admit(queue, *[16] * 20)
     for _ in range(200):
         clock.now += 0.001  # a step
@@ -186,14 +177,13 @@ def test_a_long_request_does_not_starve_behind_short_ones_that_keep_coming():
     assert long.taken == 20
 
 
-costs = st.builds(step_times, st.floats(0.0, 0.01), st.floats(1e-6, 1e-3))
 actions = st.lists(st.one_of(st.integers(1, 16), st.just("take")), max_size=80)
 
 
 @given(actions, costs, st.sampled_from([ANONYMOUS, 1]))
 def test_a_request_is_overtaken_by_less_than_a_plan_of_later_ones(actions, times, client):
     clock = Clock()
-    queue = scheduler(clock, max_tokens=10_000, tagger=times)
+    queue = scheduler(clock, tagger=times)
     ranks: dict[EngineRequest, int] = {}
     order: list[int] = []
     for action in [*actions, *["take"] * len(actions)]:
@@ -278,27 +268,21 @@ def test_a_client_all_of_whose_sequences_are_planned_keeps_no_other_from_being_n
     assert [taken(queue).model for _ in range(3)] == [TAGGER, CLASSIFIER, TAGGER]
 
 
-def test_a_model_of_which_all_that_waits_is_abandoned_is_passed_over():
-    queue = scheduler()
-    abandoned = admit(queue, 4)
-    admit(queue, 5, model=CLASSIFIER)
-    queue.queue.discard(abandoned)
-    assert ran(queue) == [[5]]
-
-
 # Admission
 
 
-def test_a_full_queue_rejects_requests_and_says_when_to_come_again():
-    queue = scheduler(max_sequences=2)
-    admit(queue, 4, 4)
-    full = r"^the queue is full: 2 of at most 2 sequences \(TAGWERK_MAX_QUEUE_TOKENS\)$"
-    with pytest.raises(Overloaded, match=full) as error:
+def test_a_queue_that_is_full_of_sequences_or_tokens_rejects_requests_but_an_empty_one_admits_any():
+    for bounds, unit, full in (
+        ({"max_sequences": 2}, "sequences", "2 of at most 2"),
+        ({"max_tokens": 10}, "tokens", "16 of at most 10"),
+    ):
+        queue = scheduler(**bounds)
+        admit(queue, 8, 8)
+        with pytest.raises(Overloaded, match=rf"^the queue is full: {full} {unit} \(TAGWERK_MAX_QUEUE_TOKENS\)$"):
+            admit(queue, 1)
+        assert queue.queue.sequences == 2
+        taken(queue)
         admit(queue, 1)
-    assert error.value.retry_after_seconds > 0
-    assert queue.queue.sequences == 2
-    taken(queue)
-    admit(queue, 1)
 
 
 def retry_after(measurements: int, tokens: int, seconds: float) -> float:
@@ -332,14 +316,6 @@ def test_a_batch_that_took_less_lowers_the_step_times_of_its_model():
 def test_a_sequence_has_its_share_of_the_time_of_a_full_batch():
     fixed, per_token = StepTimes({1: (2.0, 1.0), 2: (4.0, 1.5), 4: (6.0, 2.0)}).of_sequence
     assert [fixed + per_token * length for length in (4, 16)] == [3.5, 9.5]
-
-
-def test_the_bound_on_tokens_counts_too_but_an_empty_queue_admits_any_request():
-    queue = scheduler(max_tokens=10)
-    admit(queue, 16)
-    full = r"^the queue is full: 16 of at most 10 tokens \(TAGWERK_MAX_QUEUE_TOKENS\)$"
-    with pytest.raises(Overloaded, match=full):
-        admit(queue, 1)
 
 
 # The end of requests
@@ -376,12 +352,11 @@ def test_each_admitted_sequence_runs_once_or_its_request_has_ended_and_the_bound
         assert rows in GRID.batch_sizes
         assert batch.bucket == GRID.bucket(length)
         assert 0 < len(batch.sequences) <= rows
-        assert batch.tokens == sum(lengths(batch))
-        assert max(lengths(batch)) == length
-        assert {sequence.request.columns.model for sequence in batch.sequences} == {batch.model}
-        for sequence in batch.sequences:
-            assert sequence.request not in abandoned
-        ran.update((sequence.request, sequence.position) for sequence in batch.sequences)
+        assert (max(lengths(batch)), sum(lengths(batch))) == (length, batch.tokens)
+        for request, position, _ in batch.sequences:
+            assert request.columns.model == batch.model
+            assert request not in abandoned
+            ran[request, position] += 1
 
     def waiting() -> list[int]:
         """Returns the lengths of the sequences that wait."""
@@ -414,4 +389,4 @@ def test_each_admitted_sequence_runs_once_or_its_request_has_ended_and_the_bound
         assert (queue.queue.sequences, queue.queue.tokens) == (len(waiting()), sum(waiting()))
     assert set(ran.values()) <= {1}, "a sequence ran twice"
     assert not waiting()
-    assert (queue.queue.sequences, queue.queue.tokens) == (0, 0)
+    assert not queue.queue.clients, "a client is left behind"

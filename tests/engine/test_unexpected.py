@@ -8,39 +8,42 @@ import numpy as np
 import pytest
 
 from service.backend.base import Fetch
-from service.engine.loader import ModelLoading
 from service.engine.queue import EngineRequest
 from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
-from service.errors import EngineUnavailable, InternalError
+from service.errors import DeviceFailed, EngineUnavailable, InternalError
 from service.types import State, Tensors
 from tests.engine.running import hold, prompt, request, running_engine, turns
 from tests.engine.test_engine import Ended
-from tests.fakes import Device, Echo
+from tests.fakes import Device, Echo, failing
 
 MOMENTS = pytest.mark.parametrize("at_start", [True, False], ids=["at its start", "when it is fetched"])
 
 
 @MOMENTS
-@pytest.mark.parametrize("error", [ValueError("broadcast"), MemoryError(), KeyError("ids")], ids=repr)
-async def test_any_error_of_a_batch_fails_its_requests_and_no_others(error, at_start, caplog):
-    device = Device()
-    async with running_engine(device) as made:
-        device.failure, device.fails_at_start = error, at_start
-        said = rf"a batch of tagger/1 in shape \(2, 8\) failed: {type(error).__name__}"
-        with pytest.raises(InternalError, match=said):
-            await made.infer(request([1], [2] * 8))
-        device.failure = None
-        assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
-        assert made.state is State.READY
-    assert any(record.exc_info for record in caplog.records)
+@pytest.mark.parametrize("error", [failing(), ValueError("broadcast"), MemoryError(), KeyError("ids")], ids=repr)
+async def test_any_error_of_a_batch_fails_its_requests_and_no_others(error, at_start, device, made, caplog):
+    device.failure, device.fails_at_start = error, at_start
+    device.shapes.clear()
+    known = isinstance(error, DeviceFailed)
+    said = "on fire" if known else rf"a batch of tagger/1 in shape \(4, 2\) failed: {type(error).__name__}"
+    with pytest.raises(DeviceFailed if known else InternalError, match=said):
+        await made.infer(request(*[[1, 2]] * 8))
+    device.failure = None
+    assert int((await made.infer(request([5]))).outputs["sum"][0]) == 5
+    ran = [(1, 1)] if at_start else [(4, 2), (1, 1)]
+    assert device.shapes == ran, "the other sequences of a request that has failed never run"
+    assert made.state is State.READY
+    assert [bool(record.exc_info) for record in caplog.records] == [not known]
 
 
 @MOMENTS
-@pytest.mark.parametrize("error", [ValueError("broadcast"), MemoryError()], ids=repr)
+@pytest.mark.parametrize("error", [failing(), ValueError("broadcast"), MemoryError()], ids=repr)
 async def test_any_error_of_a_generation_step_fails_its_texts_and_no_others(error, at_start, device, made):
     device.failure, device.fails_at_start = error, at_start
-    with pytest.raises(InternalError, match=f"a generation step of lm/1 failed: {type(error).__name__}"):
+    known = isinstance(error, DeviceFailed)
+    said = "on fire" if known else f"a generation step of lm/1 failed: {type(error).__name__}"
+    with pytest.raises(DeviceFailed if known else InternalError, match=said):
         await anext(made.generate(prompt(1)))
     device.failure = None
     assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
@@ -51,10 +54,8 @@ async def test_outputs_that_are_not_what_they_should_be_fail_their_batch(monkeyp
         return lambda: {"ids": np.zeros((0, 0))}
 
     monkeypatch.setattr(Echo, "start", start)
-    monkeypatch.setattr(ModelLoading, "_seconds_of_step", lambda *_: 1.0)
-    for _ in range(2):
-        with pytest.raises(InternalError, match="ids has 0 values, not 1"):
-            await made.infer(request([1]))
+    with pytest.raises(InternalError, match="ids has 0 values, not 1"):
+        await made.infer(request([1]))
 
 
 async def test_an_error_after_a_step_fails_its_texts(monkeypatch, made):
