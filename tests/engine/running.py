@@ -16,12 +16,29 @@ from service.engine.requests import ANONYMOUS, Generation, Outcome, Requests, Sa
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, Ragged
-from tests.fakes import Device, version_of
+from tests.fakes import Clock, Device, version_of
 
 SAMPLING = Sampling(temperature=1.0, top_k=0, top_p=1.0, seed=1)
 SETTINGS = Settings(batch_sizes=(1, 2, 4), slots=2, max_items=8, max_queue_tokens=512)
 TAGGER, LM = ModelKey("tagger", "1"), ModelKey("lm", "1")
 STEP_SECONDS = 1 / 32  # exact in binary
+
+
+class Timed(Device):
+    """A device whose steps take `STEP_SECONDS` by its clock, and the metrics of what runs on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.metrics = Metrics()
+
+    def finish_step(self) -> None:
+        self.clock.now += STEP_SECONDS
+        super().finish_step()
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        self.metrics.flush()
+        return self.metrics.registry.get_sample_value(f"tagwerk_{name}", labels)
 
 
 class EqualSteps(ModelLoading):
@@ -67,6 +84,11 @@ def rows_of(request: Requests, outcome: Outcome, name: str = "ids") -> list[list
 
 def prompt(*ids: int, max_tokens: int = 3, seconds: float = 60.0, logprobs: bool = False) -> Generation:
     return Generation(LM, np.array(ids, np.int32), max_tokens, SAMPLING, time.monotonic() + seconds, logprobs)
+
+
+async def text(made: Engine, wanted: Generation) -> list[int]:
+    """Returns the ids of a generated text."""
+    return [token.id async for token in made.generate(wanted)]
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -12,18 +12,17 @@ from service.engine.queue import EngineRequest
 from service.engine.slots import Slots
 from service.errors import DeadlineExceeded
 from service.settings import Settings
-from service.telemetry.metrics import Metrics
 from service.types import ModelKey
-from tests.engine.running import LM, SETTINGS, STEP_SECONDS, prompt, request, turns
+from tests.engine.running import LM, SETTINGS, STEP_SECONDS, Timed, prompt, request, text, turns
 from tests.engine.test_engine import Ended
-from tests.fakes import Clock, Device, version_of
+from tests.fakes import version_of
 
 # Requests take their deadlines from the real clock, which starts at 0 with the machine; a bench has its own clock.
 NO_DEADLINE = 1e9
 
 
-class Bench(Device):
-    """An engine whose iterations the test runs, and its device: each step takes `STEP_SECONDS` by the clock.
+class Bench(Timed):
+    """An engine whose iterations the test runs, and its device.
 
     Attributes:
         log: what has happened, in order: "start" and "fetch" of each step, and what the test notes.
@@ -32,8 +31,6 @@ class Bench(Device):
 
     def __init__(self, *more: ModelVersion, settings: Settings = SETTINGS) -> None:
         super().__init__()
-        self.clock = Clock()
-        self.metrics = Metrics()
         self.log: list[str] = []
         self.look: Callable[[], object] = lambda: None
         self.seen: list[object] = []
@@ -56,10 +53,9 @@ class Bench(Device):
         self.log.append("start")
 
     def finish_step(self) -> None:
-        self.clock.now += STEP_SECONDS
+        super().finish_step()
         self.log.append("fetch")
         self.seen.append(self.look())
-        super().finish_step()
 
     def iterate(self) -> bool:
         """Runs the iteration that is scheduled; returns whether there was one."""
@@ -86,15 +82,7 @@ class Bench(Device):
     def generate(self, *ids: int, max_tokens: int = 3, model: ModelKey = LM) -> "asyncio.Task[list[int]]":
         """Begins a text."""
         wanted = replace(prompt(*ids, max_tokens=max_tokens, seconds=NO_DEADLINE), model=model)
-
-        async def collect() -> list[int]:
-            return [token.id async for token in self.engine.generate(wanted)]
-
-        return asyncio.create_task(collect())
-
-    def metric(self, name: str, **labels: str) -> float | None:
-        self.metrics.flush()
-        return self.metrics.registry.get_sample_value(f"tagwerk_{name}", labels)
+        return asyncio.create_task(text(self.engine, wanted))
 
 
 @asynccontextmanager
@@ -130,12 +118,12 @@ async def test_on_a_device_that_does_not_overlap_an_iteration_starts_a_step_and_
     bench = Bench()
     bench.overlaps = False
     async with started(bench):
-        request, text = bench.submit([1]), bench.generate(5, max_tokens=1)
+        request, generated = bench.submit([1]), bench.generate(5, max_tokens=1)
         await turns()
         bench.iterate()
         assert bench.log == ["start", "start", "fetch", "fetch"]
         assert bench.ended.groups == [[request]]
-        assert await text == [6]
+        assert await generated == [6]
 
 
 async def test_texts_are_read_before_each_step_and_what_is_read_is_in_it():
@@ -170,7 +158,7 @@ async def test_neither_batches_nor_generation_steps_wait_for_more_than_one_of_th
             await turns()
             counts.append((len(bench.shapes), len(bench.steps)))
         assert counts == [(1, 1), (2, 2), (3, 3), (4, 4), *[(batches, 4) for batches in (5, 6, 7, 8)], (8, 4)]
-        assert [await text for text in texts] == [[2, 3, 4, 5], [3, 4, 5, 6]]
+        assert [await one for one in texts] == [[2, 3, 4, 5], [3, 4, 5, 6]]
 
 
 async def test_a_batch_is_measured_from_its_start_to_its_outputs():
@@ -211,14 +199,14 @@ async def test_a_generation_step_is_measured_and_its_tokens_are_counted(monkeypa
     monkeypatch.setattr(Slots, "measured", lambda self, step, seconds: took.append(seconds))
 
     async with started(Bench()) as bench:
-        text = bench.generate(1, max_tokens=2)
+        generated = bench.generate(1, max_tokens=2)
         bench.look = lambda: bench.metric("slots_in_use", model="lm")
         await bench.finish()
         assert took == [STEP_SECONDS] * 2
         assert bench.seen == [1, 1]
         assert bench.metric("slots_in_use", model="lm") == 0
         assert bench.metric("generated_tokens_total", model="lm") == 2
-        assert await text == [2, 3]
+        assert await generated == [2, 3]
 
 
 async def test_requests_that_expire_during_a_step_are_not_run():
@@ -263,5 +251,5 @@ async def test_language_models_take_turns_and_the_slots_of_a_models_versions_are
             await turns()
             bench.seen.append([bench.metric("slots_in_use", model=name) for name in ("lm", "poet")])
         assert [step["ids"][0].tolist() for step in bench.steps] == [[10], [20], [30], [11], [21], [31]]
-        assert [await text for text in texts] == [[11, 12], [21, 22], [31, 32]]
+        assert [await one for one in texts] == [[11, 12], [21, 22], [31, 32]]
         assert [seen for seen in bench.seen if seen is not None] == [[2, 1], [2, 1], [0, 0]]

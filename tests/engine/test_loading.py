@@ -7,6 +7,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.artifact.manifest import Manifest, ModelVersion
+from service.artifact.manifest import Manifest, ModelVersion, Task
 from service.backend.cache import NO_CACHE, ExecutableCache
 from service.backend.priority import Priority
 from service.engine import loader
@@ -23,59 +24,48 @@ from service.engine.loader import Generator, ModelLoading, Sequences, loading_or
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, Ragged, State, Tensors
-from tests.engine.running import LM, SETTINGS, STEP_SECONDS, TAGGER, make_engine, prompt, request, rows_of, turns, until
-from tests.fakes import Clock, Device, Repeater, version_of
-
-VERSIONS = {
-    "tagger-en": version_of("tagger-en"),
-    "a-tagger-en": version_of("a-tagger-en"),
-    "tagger-fr": version_of("tagger-fr", language="fr"),
-    "sentiment": version_of("sentiment", "classify"),
-    "a-sentiment": version_of("a-sentiment", "classify"),
-    "lm": version_of("lm", "generate"),
-    "a-lm": version_of("a-lm", "generate"),
-}
-
-
-def ordered(*defaults: str) -> list[str]:
-    return [version.key.name for version in loading_order(list(VERSIONS.values()), defaults)]
+from tests.engine.running import LM, SETTINGS, TAGGER, Timed, make_engine, prompt, request, rows_of, text, turns, until
+from tests.fakes import Device, Repeater, version_of
 
 
 def test_the_default_models_of_each_task_are_loaded_first():
-    urgent = ["tagger-en", "sentiment", "lm"]
-    others = ["a-tagger-en", "tagger-fr", "a-sentiment", "a-lm"]
-    assert ordered("tagger-en", "sentiment", "lm") == urgent + others
+    tasks: dict[str, Task] = {"lm": "generate", "sentiment": "classify", "tagger": "tag"}
+    versions = [version_of(prefix + name, task) for prefix in ("b-", "", "a-") for name, task in tasks.items()]
+    order = [version.key.name for version in loading_order(versions, list(tasks))]
+    assert order == ["tagger", "sentiment", "lm", "a-tagger", "b-tagger", "a-sentiment", "b-sentiment", "a-lm", "b-lm"]
 
 
-class Bench(Device):
-    """The loading of some versions, and its device: each step takes `STEP_SECONDS` by the clock.
+class Bench(Timed):
+    """The loading of some versions, and its device.
 
     Attributes:
-        progress: all that was reported.
-        loaded, refused: what was passed on.
+        progress: all that was reported, with the number of executables.
+        loaded, refused, unread: what was passed on.
         counts: the number of all steps when each version was loaded.
     """
 
     def __init__(self, *versions: ModelVersion, executables: ExecutableCache = NO_CACHE) -> None:
         super().__init__()
-        self.clock = Clock()
-        self.metrics = Metrics()
-        self.progress: list[tuple[ModelKey, int]] = []  # with the number of executables
+        self.progress: list[tuple[ModelKey, int]] = []
         self.loaded: dict[ModelKey, Sequences | Generator] = {}
         self.refused: dict[ModelKey, str] = {}
+        self.unread: dict[ModelKey, str] = {}
         self.counts = [0]
         some = versions or (version_of("tagger"), version_of("lm", "generate"))
-        self.loading = ModelLoading(SETTINGS, some, lambda: self, self.metrics, self.clock)
-        self.loading.on_progress = self.on_progress
-        self.loading.cache = executables
+        self.loading = ModelLoading(
+            SETTINGS,
+            some,
+            lambda: self,
+            self.metrics,
+            self.clock,
+            on_progress=lambda key, compiled: self.on_progress(key, compiled),
+            on_unread=self.unread.__setitem__,
+            cache=executables,
+        )
         self.stopped = False
 
     def on_progress(self, key: ModelKey, compiled: int) -> None:
         self.progress.append((key, compiled))
-
-    def finish_step(self) -> None:
-        self.clock.now += STEP_SECONDS
-        super().finish_step()
 
     def run(self) -> None:
         def on_loaded(key: ModelKey, model: Sequences | Generator, overlaps: bool) -> None:
@@ -88,9 +78,6 @@ class Bench(Device):
     def begun(self) -> list[str]:
         """Returns the names of the versions in the order in which their loading began."""
         return [key.name for key, compiled in self.progress if not compiled]
-
-    def metric(self, name: str, **labels: str) -> float | None:
-        return self.metrics.registry.get_sample_value(f"tagwerk_{name}", labels)
 
 
 def test_what_is_loaded_is_passed_on_and_the_progress_is_reported():
@@ -162,40 +149,38 @@ async def test_steps_are_measured_in_the_event_loop_one_per_iteration():
     assert len(measured) == len(set(measured)) > len(SETTINGS.batch_sizes)
 
 
-def test_a_version_that_fails_to_load_is_refused_at_once_and_the_next_one_is_loaded(monkeypatch, caplog):
+def failing(error: Exception) -> Any:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("where", "error", "reason"),
+    [
+        ("load_sequence_model", IndexError("list index out of range"), "IndexError: list index out of range"),
+        ("prepare", ArtifactError("it has no words"), "it has no words"),
+    ],
+)
+def test_a_version_that_fails_to_load_is_refused_at_once_and_the_next_one_is_loaded(where, error, reason, caplog):
     bench = Bench()
-    monkeypatch.setattr(bench, "load_sequence_model", lambda folder, manifest: [][0])
+    if where == "prepare":
+        bench.loading.prepare = lambda version: failing(error)() if version.key == TAGGER else None
+    else:
+        setattr(bench, where, failing(error))
     with caplog.at_level(logging.INFO, logger="tagwerk"):
         bench.run()
-    reason = "IndexError: list index out of range"
     assert (bench.refused, list(bench.loaded)) == ({TAGGER: reason}, [LM])
     assert bench.metric("model_info", model="tagger", version="1") is None
     refused, ready = [record for record in caplog.records if record.message.startswith(("refused", "ready"))]
     assert (refused.levelname, refused.message) == ("ERROR", f"refused tagger/1: {reason}")
-    assert ready.message.startswith("ready on test device: lm/1; 0.0 s, ")
+    assert ready.message.startswith("ready on test device: lm/1; ")
 
 
-def test_a_version_whose_task_cannot_be_built_is_refused_and_not_passed_on():
-    def prepare(version: ModelVersion) -> None:
-        prepared.append(version.key)
-        if version.key == TAGGER:
-            raise ArtifactError("it has no words")
-
-    prepared: list[ModelKey] = []
+def test_a_wrong_setting_that_shows_while_a_model_loads_ends_the_loading():
     bench = Bench()
-    bench.loading.prepare = prepare
-    bench.run()
-    assert prepared == [TAGGER, LM]
-    assert (bench.refused, list(bench.loaded)) == ({TAGGER: "it has no words"}, [LM])
-    assert bench.metric("model_info", model="tagger", version="1") is None
-
-
-def test_a_wrong_setting_that_shows_while_a_model_loads_ends_the_loading(monkeypatch):
-    def fail(folder: object, manifest: object) -> None:
-        raise ConfigurationError("the device has too little memory")
-
-    bench = Bench()
-    monkeypatch.setattr(bench, "load_sequence_model", fail)
+    bench.load_sequence_model = failing(ConfigurationError("the device has too little memory"))  # type: ignore[method-assign]
     with pytest.raises(ConfigurationError, match="too little memory"):
         bench.run()
     assert (bench.loaded, bench.refused) == ({}, {})
@@ -232,12 +217,12 @@ def test_caches_are_filled_before_a_version_serves_beside_others(monkeypatch, pr
 
 @pytest.mark.parametrize("during", [TAGGER, LM], ids=["the first", "the last"])
 def test_loading_that_is_stopped_compiles_nothing_more_and_is_not_ready(during, caplog):
-    def on_progress(key: ModelKey, compiled: int) -> None:
-        bench.progress.append((key, compiled))
-        bench.stopped = bench.stopped or (key, compiled) == (during, 1)
+    class Stopped(Bench):
+        def on_progress(self, key: ModelKey, compiled: int) -> None:
+            super().on_progress(key, compiled)
+            self.stopped = self.stopped or (key, compiled) == (during, 1)
 
-    bench = Bench()
-    bench.loading.on_progress = on_progress
+    bench = Stopped()
     with caplog.at_level(logging.INFO, logger="tagwerk"):
         bench.run()
     assert bench.progress[-1] == (during, 1)
@@ -245,24 +230,17 @@ def test_loading_that_is_stopped_compiles_nothing_more_and_is_not_ready(during, 
 
 
 def test_a_model_that_another_process_compiles_is_loaded_after_those_that_none_does(tmp_path):
+    class Other(Bench):
+        def on_progress(self, key: ModelKey, compiled: int) -> None:
+            super().on_progress(key, compiled)
+            if (key.name, compiled) == ("c", len(SETTINGS.batch_sizes)):
+                compiled_by_others.close()
+
     names = ["a", "b", "c"]
-    bench = Bench(*map(version_of, names), executables=ExecutableCache(tmp_path))
-    other, graphs = ExecutableCache(tmp_path), {ModelKey(name, "1"): f"{name}-1" for name in names}
-    with other.first_free(graphs, lambda: False) as locked:
-        assert locked.name == "a"
-        released = threading.Event()
-
-        def on_progress(key: ModelKey, compiled: int) -> None:
-            bench.progress.append((key, compiled))
-            if key.name == "c" and compiled == len(SETTINGS.batch_sizes):
-                released.set()
-
-        bench.loading.on_progress = on_progress
-        loading = threading.Thread(target=bench.run)
-        loading.start()
-        assert released.wait(10)
-        assert bench.begun() == ["b", "c"]
-    loading.join(10)
+    bench, compiled_by_others = Other(*map(version_of, names), executables=ExecutableCache(tmp_path)), ExitStack()
+    graphs = {ModelKey(name, "1"): f"{name}-1" for name in names}
+    assert compiled_by_others.enter_context(ExecutableCache(tmp_path).first_free(graphs, lambda: False)).name == "a"
+    bench.run()
     assert bench.begun() == ["b", "c", "a"]
 
 
@@ -313,49 +291,34 @@ def of_system(number: int) -> OSError:
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "of_machine"),
     [
-        of_system(errno.ENOSPC),
-        of_system(errno.EMFILE),
-        MemoryError(),
-        caused_by(ArtifactError("saved_model.pb cannot be read"), of_system(errno.EIO)),
-        caused_by(DeviceFailed("the device failed"), of_system(errno.EROFS)),
-        caused_by(ArtifactError("it cannot be built"), caused_by(ValueError("no"), of_system(errno.ENOMEM))),
+        (of_system(errno.ENOSPC), True),
+        (of_system(errno.EMFILE), True),
+        (MemoryError(), True),
+        (caused_by(ArtifactError("saved_model.pb cannot be read"), of_system(errno.EIO)), True),
+        (caused_by(DeviceFailed("the device failed"), of_system(errno.EROFS)), True),
+        (caused_by(ArtifactError("it cannot be built"), caused_by(ValueError("no"), of_system(errno.ENOMEM))), True),
+        (ArtifactError("golden 1"), False),
+        (caused_by(ArtifactError("gone"), of_system(errno.ENOENT)), False),
+        (OSError("odd"), False),
     ],
     ids=repr,
 )
-def test_a_fault_of_the_machine_is_not_the_version_s_and_what_is_not_one_is(error):
-    unread: dict[ModelKey, str] = {}
+def test_a_fault_of_the_machine_is_not_the_version_s_and_what_is_not_one_is(error, of_machine):
     bench = Bench()
-    bench.loading.on_unread = unread.__setitem__
     bench.load_sequence_model = failing(error)  # type: ignore[method-assign]
     bench.run()
-    assert list(bench.loaded) == [LM]
-    assert list(unread) == list(bench.refused) == [TAGGER]
-    for fault in (ArtifactError("golden 1"), caused_by(ArtifactError("gone"), of_system(errno.ENOENT)), OSError("odd")):
-        other = Bench()
-        other.loading.on_unread = unread.__setitem__
-        other.load_sequence_model = failing(fault)  # type: ignore[method-assign]
-        unread.clear()
-        other.run()
-        assert (list(other.refused), unread) == ([TAGGER], {})
+    assert (list(bench.loaded), list(bench.refused)) == ([LM], [TAGGER])
+    assert list(bench.unread) == [TAGGER] * of_machine
 
 
 def test_a_version_is_not_refused_for_a_temporary_folder_that_a_cleaner_has_removed(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "removed"))
-    unread: dict[ModelKey, str] = {}
     bench = Bench()
-    bench.loading.on_unread = unread.__setitem__
     bench.load_sequence_model = failing(of_system(errno.ENOENT))  # type: ignore[method-assign]
     bench.run()
-    assert list(unread) == [TAGGER]
-
-
-def failing(error: Exception) -> Any:
-    def fail(*arguments: object) -> None:
-        raise error
-
-    return fail
+    assert list(bench.unread) == [TAGGER]
 
 
 class SlowDevice(Device):
@@ -387,7 +350,7 @@ async def test_a_model_serves_while_another_is_still_loaded():
     assert not starting.done()
     device.may_load.set()
     await starting
-    assert len([token async for token in made.generate(prompt(1))]) == 3
+    assert len(await text(made, prompt(1))) == 3
     assert changes[0] == {"tagger": State.READY, "lm": State.STARTING}
     assert changes[-1] == {"tagger": State.READY, "lm": State.READY}
     await made.close()
@@ -411,9 +374,7 @@ async def test_an_engine_that_is_closed_while_it_loads_finishes_what_it_has_and_
 
 
 async def test_an_engine_without_its_device_does_not_start():
-    def make_backend():
-        raise ConfigurationError("there is no GPU")
-
+    make_backend = failing(ConfigurationError("there is no GPU"))
     made = Engine(SETTINGS, ModelLoading(SETTINGS, [version_of("tagger")], make_backend, Metrics()), Metrics())
     with pytest.raises(ConfigurationError, match="no GPU"):
         await made.start(lambda: None)

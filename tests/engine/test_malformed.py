@@ -9,7 +9,7 @@ import pytest
 from service.engine.requests import Requests, check_generation
 from service.errors import InternalError, ModelNotFound
 from service.types import ModelKey
-from tests.engine.running import LM, SAMPLING, TAGGER, prompt, request
+from tests.engine.running import LM, SAMPLING, TAGGER, prompt, request, text
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from tests.engine.running import LM, SAMPLING, TAGGER, prompt, request
 async def test_a_text_whose_numbers_are_out_of_range_is_refused_and_harms_no_other(changes: dict[str, Any], made):
     with pytest.raises(InternalError, match="lm/1 got a generation request with numbers out of range"):
         await anext(made.generate(replace(prompt(1), **changes)))
-    assert [token.id async for token in made.generate(prompt(1, 2, 3))] == [4, 5, 6]
+    assert await text(made, prompt(1, 2, 3)) == [4, 5, 6]
 
 
 @pytest.mark.parametrize(("top_k", "seed"), [(2**31 - 1, 2**63 - 1), (0, -(2**63))])

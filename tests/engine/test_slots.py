@@ -1,22 +1,31 @@
-from typing import Any
-
 import numpy as np
 import pytest
 
-from service.engine.requests import Generation
+from service.engine.requests import Generation, Sampling
 from service.engine.slots import Slots, Stream
 from service.errors import InternalError, Overloaded
-from service.types import ModelKey, Sampled
-from tests.engine.running import SAMPLING
-
-MODEL = ModelKey("lm", "1")
+from service.types import Sampled
+from tests.engine.running import LM, SAMPLING
 
 
 def stream(
-    prompt: list[int], max_tokens: int = 3, deadline: float = 1e9, seed: int = 1, at_once: bool = True
+    prompt: list[int],
+    max_tokens: int = 3,
+    deadline: float = 1e9,
+    sampling: Sampling = SAMPLING,
+    logprobs: bool = False,
+    at_once: bool = True,
 ) -> Stream:
-    ids = np.array(prompt, np.int32)
-    return Stream(Generation(MODEL, ids, max_tokens, SAMPLING._replace(seed=seed), deadline, at_once=at_once), 0.0)
+    request = Generation(LM, np.array(prompt, np.int32), max_tokens, sampling, deadline, logprobs, at_once)
+    return Stream(request, 0.0)
+
+
+def slots_with(number: int, *streams: Stream, max_waiting: int = 99, max_waiting_tokens: int = 2**31) -> Slots:
+    """Returns so many slots, with streams that wait for one."""
+    slots = Slots(number, 4, max_waiting, max_waiting_tokens)
+    for one in streams:
+        slots.admit(one)
+    return slots
 
 
 def step(slots: Slots, sampled: int = 50, now: float = 0.0):
@@ -33,9 +42,8 @@ def step(slots: Slots, sampled: int = 50, now: float = 0.0):
 
 
 def test_a_prompt_is_read_in_pieces_then_tokens_follow_one_by_one():
-    slots = Slots(2, prefill=4, max_waiting=9)
     text = stream([1, 2, 3, 4, 5, 6])
-    slots.admit(text)
+    slots = slots_with(2, text)
     (inputs,), tokens = step(slots)
     assert (inputs["ids"][0].tolist(), inputs["lengths"][0], inputs["fresh"][0]) == ([1, 2, 3, 4], 4, True)
     assert tokens == []
@@ -48,32 +56,19 @@ def test_a_prompt_is_read_in_pieces_then_tokens_follow_one_by_one():
 
 
 def test_a_step_has_the_sampling_parameters_of_each_of_its_texts():
-    wishes: list[dict[str, Any]] = [
-        {"temperature": 0.5, "top_k": 7, "top_p": 0.25, "seed": 2**52},
-        {"temperature": 2.0, "seed": -3},
-    ]
-    slots = Slots(4, prefill=4, max_waiting=9)
-    for wish in wishes:
-        sampling = SAMPLING._replace(**wish)
-        slots.admit(Stream(Generation(MODEL, np.array([1], np.int32), 3, sampling, 1e9), 0.0))
-    (inputs,), _ = step(slots)
-    assert inputs["temperature"].tolist() == [0.5, 2.0]
-    assert inputs["top_k"].tolist() == [7, 0]
-    assert inputs["top_p"].tolist() == [0.25, 1.0]
-    assert inputs["seed"].tolist() == [2**52, -3]
-    assert inputs["fresh"].tolist() == [True, True]
-    assert inputs["position"].tolist() == [0, 0]
-    (inputs,), _ = step(slots)
-    assert inputs["top_p"].tolist() == [0.25, 1.0]
-    assert inputs["fresh"].tolist() == [False, False]
-    assert inputs["position"].tolist() == [1, 1]
+    wishes = Sampling(0.5, 7, 0.25, 2**52), Sampling(2.0, 0, 1.0, -3)
+    slots = slots_with(4, *[stream([1], sampling=sampling) for sampling in wishes])
+    for number in range(2):
+        (inputs,), _ = step(slots)
+        for name in Sampling._fields:
+            assert inputs[name].tolist() == [getattr(wish, name) for wish in wishes]
+        assert inputs["fresh"].tolist() == [not number] * 2
+        assert inputs["position"].tolist() == [number] * 2
 
 
 def test_tokens_that_are_not_wanted_at_once_come_together():
-    slots = Slots(2, prefill=4, max_waiting=9)
     patient, hasty = stream([1], max_tokens=6, at_once=False), stream([1], max_tokens=6)
-    slots.admit(patient)
-    slots.admit(hasty)
+    slots = slots_with(2, patient, hasty)
     moments = [10.0, 10.02, 10.04, 10.06, 10.08, 10.1]
     found = [step(slots, sampled=i, now=now)[1] for i, now in enumerate(moments)]
     assert [[token.id for owner, token in tokens if owner is hasty] for tokens in found] == [[i] for i in range(6)]
@@ -82,10 +77,7 @@ def test_tokens_that_are_not_wanted_at_once_come_together():
 
 
 def test_a_step_takes_as_few_rows_as_are_compiled_and_leaves_the_other_slots_alone():
-    slots = Slots(16, prefill=4, max_waiting=99)
-    texts = [stream([i], max_tokens=2 if i < 13 else 9) for i in range(16)]
-    for text in texts:
-        slots.admit(text)
+    slots = slots_with(16, *[stream([i], max_tokens=2 if i < 13 else 9) for i in range(16)])
     rows = [step(slots)[0][0]["slots"].tolist() for _ in range(3)]
     assert rows == [list(range(16)), list(range(16)), [13, 14, 15, 16]], "16 is the slot of filler rows"
     assert {one.inputs["ids"].shape for one in slots.assemble(0.0)} <= set(slots.shapes)
@@ -93,10 +85,8 @@ def test_a_step_takes_as_few_rows_as_are_compiled_and_leaves_the_other_slots_alo
 
 
 def test_streams_join_and_leave_between_steps():
-    slots = Slots(1, prefill=4, max_waiting=9)
     first, second = stream([1], max_tokens=2), stream([2], max_tokens=1)
-    slots.admit(first)
-    slots.admit(second)
+    slots = slots_with(1, first, second)
     owners = [step(slots)[1][0][0] for _ in range(3)]
     assert owners == [first, first, second]
     assert slots.assemble(0.0) == []
@@ -104,9 +94,8 @@ def test_streams_join_and_leave_between_steps():
 
 
 def test_a_prompt_that_is_read_does_not_stall_a_text_that_is_written():
-    slots = Slots(2, prefill=4, max_waiting=9)
     writer, reader = stream([1], max_tokens=9), stream([2] * 20)
-    slots.admit(writer)
+    slots = slots_with(2, writer)
     step(slots)
     slots.admit(reader)
     for _ in range(4):
@@ -117,77 +106,55 @@ def test_a_prompt_that_is_read_does_not_stall_a_text_that_is_written():
 
 
 def test_a_cancelled_failed_or_expired_stream_frees_its_slot_at_the_next_step():
-    slots = Slots(3, prefill=4, max_waiting=9)
-    cancelled, late, failed, next_one = stream([1], 99), stream([1], 99, 5.0), stream([1], 99), stream([1], 99)
-    for text in (cancelled, late, failed, next_one):
-        slots.admit(text)
-    step(slots, now=1.0)
+    cancelled, late, failed, waits, next_one = (stream([1], 99, deadline) for deadline in (1e9, 5.0, 1e9, 5.0, 1e9))
+    slots = slots_with(3, cancelled, late, failed, waits, next_one)
+    step(slots, now=4.0)
     cancelled.cancelled = True
     failed.error = InternalError("the step failed")
-    _, tokens = step(slots, now=6.0)
+    _, tokens = step(slots, now=5.0)
     assert [owner for owner, _ in tokens] == [next_one]
+    assert (waits.started, next_one.started) == (None, 5.0), "none from the moment of its deadline"
 
 
 def test_a_cancelled_text_does_not_keep_tokens_from_others_in_its_step():
-    slots = Slots(2, prefill=4, max_waiting=9)
     gone, stays = stream([1], 99), stream([1], 99)
-    slots.admit(gone)
-    slots.admit(stays)
+    slots = slots_with(2, gone, stays)
     (one,) = slots.assemble(0.0)
     slots.cancel(gone)
     (due,) = slots.advance(one, {"ids": np.array([5, 6], np.int32)}, 0.0)
     assert due == (stays, [Sampled(6, batch_size=2)])
 
 
-def test_a_text_has_no_slot_from_the_moment_of_its_deadline():
-    slots = Slots(2, prefill=4, max_waiting=9)
-    runs, waits, next_one = stream([1], 99, deadline=5.0), stream([1], 99, deadline=5.0), stream([1], 99)
-    for text in (runs, stream([1], 99), waits, next_one):
-        slots.admit(text)
-    step(slots, now=4.0)
-    step(slots, now=5.0)
-    assert waits.started is None
-    assert next_one.started == 5.0
-
-
 def test_a_text_says_how_long_it_waited_for_a_slot_and_how_long_it_has_run():
     text = stream([1])
     text.arrived = 10.0
     assert text.time_spent(12.0) == {"queue": 2.0, "inference": 0.0}
-    slots = Slots(1, prefill=4, max_waiting=9)
-    slots.admit(text)
-    slots.assemble(13.0)
+    slots_with(1, text).assemble(13.0)
     assert text.time_spent(17.0) == {"queue": 3.0, "inference": 4.0}
 
 
 def test_a_token_has_the_log_probabilities_of_its_row_where_they_are_wanted():
-    slots = Slots(2, prefill=4, max_waiting=9)
-    for logprobs in (False, True):
-        request = Generation(MODEL, np.array([1], np.int32), 3, SAMPLING, 1e9, logprobs)
-        slots.admit(Stream(request, arrived=10.0))
-    (one,) = slots.assemble(12.0)
+    slots = slots_with(2, *[stream([1], logprobs=logprobs) for logprobs in (False, True)])
+    (one,) = slots.assemble(2.0)
     sampled = {
         "ids": np.array([5, 6], np.int32),
         "logprobs": np.array([-0.5, -0.25], np.float32),
         "top_ids": np.array([[5, 6], [7, 6]], np.int32),
         "top_logprobs": np.array([[-0.5, -1.5], [-0.125, -0.25]], np.float32),
     }
-    tokens = [token for _, due in slots.advance(one, sampled, 12.0) for token in due]
+    tokens = [token for _, due in slots.advance(one, sampled, 2.0) for token in due]
     assert tokens == [Sampled(5, None, (), 2.0, 2), Sampled(6, -0.25, ((7, -0.125), (6, -0.25)), 2.0, 2)]
 
 
 def test_the_number_of_waiting_texts_is_bounded():
-    slots = Slots(1, prefill=4, max_waiting=1)
-    slots.admit(stream([1]))
+    slots = slots_with(1, stream([1]), max_waiting=1)
     full = r"^1 of at most 1 texts wait for a slot \(TAGWERK_SLOTS\)$"
     with pytest.raises(Overloaded, match=full):
         slots.admit(stream([1]))
 
 
 def test_a_request_whose_texts_do_not_all_fit_is_rejected_before_any_of_them_waits():
-    slots = Slots(2, prefill=4, max_waiting=8)
-    for _ in range(3):
-        slots.admit(stream([1], max_tokens=99))
+    slots = slots_with(2, *[stream([1], max_tokens=99) for _ in range(3)], max_waiting=8)
     for _ in range(2):
         slots.check_room(7)
         with pytest.raises(Overloaded):
@@ -196,8 +163,7 @@ def test_a_request_whose_texts_do_not_all_fit_is_rejected_before_any_of_them_wai
 
 
 def test_the_prompts_that_wait_may_have_as_many_tokens_as_the_bound_and_no_more():
-    slots = Slots(1, prefill=4, max_waiting=9, max_waiting_tokens=10)
-    slots.admit(stream([1], max_tokens=10**6))
+    slots = slots_with(1, stream([1], max_tokens=10**6), max_waiting_tokens=10)
     step(slots)
     slots.admit(stream([1] * 4))
     slots.admit(stream([1] * 6))
@@ -210,9 +176,7 @@ def test_the_prompts_that_wait_may_have_as_many_tokens_as_the_bound_and_no_more(
 
 def test_when_to_come_again_follows_from_what_is_to_be_generated_and_how_fast_that_is():
     def foretold(waiting: int, max_tokens: int, seconds_per_step: float) -> float:
-        slots = Slots(2, prefill=4, max_waiting=waiting)
-        for _ in range(2):
-            slots.admit(stream([1], max_tokens))
+        slots = slots_with(2, *[stream([1], max_tokens) for _ in range(2)], max_waiting=waiting)
         slots.assemble(0.0)
         for _ in range(waiting):
             slots.admit(stream([1], max_tokens))

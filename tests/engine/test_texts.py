@@ -2,40 +2,32 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
 
 from service.errors import DeadlineExceeded, DeviceFailed
-from service.types import Sampled
-from tests.engine.running import hold, prompt, request, turns, until
+from tests.engine.running import hold, prompt, request, text, turns, until
 from tests.fakes import failing
 
 
 @pytest.mark.parametrize("overlaps", [True, False], ids=["beside the processor", "on it"])
 async def test_texts_are_generated_side_by_side_and_beside_batches(made, overlaps):
     made._overlaps = overlaps
-
-    async def collect(*ids: int) -> list[int]:
-        return [token.id async for token in made.generate(prompt(*ids, max_tokens=5))]
-
-    texts = await asyncio.gather(collect(1, 2, 3, 4, 5, 6), collect(10), collect(20), made.infer(request([7])))
-    assert texts[0] == [7, 8, 9, 10, 11]
-    assert texts[1] == [11, 12, 13, 14, 15]
-    assert texts[2] == [21, 22, 23, 24, 25]
-    assert int(texts[3].outputs["sum"][0]) == 7
+    texts = [text(made, prompt(*ids, max_tokens=5)) for ids in ((1, 2, 3, 4, 5, 6), (10,), (20,))]
+    *ids, outcome = await asyncio.gather(*texts, made.infer(request([7])))
+    assert ids == [[7, 8, 9, 10, 11], [11, 12, 13, 14, 15], [21, 22, 23, 24, 25]]
+    assert int(outcome.outputs["sum"][0]) == 7
     assert not made._streams.texts, "nothing is kept of texts that have ended"
 
 
 async def test_only_texts_that_request_logprobs_have_them(device, made):
     asks, plain = (made.generate(prompt(4, max_tokens=2, logprobs=wish)) for wish in (True, False))
     held = await hold(device, made)
-    waiting = [asyncio.create_task(anext(text)) for text in (asks, plain)]
+    waiting = asyncio.gather(anext(asks), anext(plain))
     await turns()
     device.go.set()
-    first, second = await waiting[0], await waiting[1]
+    first, second = await waiting
     assert first[:3] == (5, -1.0, ((5, -1.25), (4, -1.0)))
     assert second[:3] == (5, None, ())
     await held
@@ -43,7 +35,7 @@ async def test_only_texts_that_request_logprobs_have_them(device, made):
     await plain.aclose()
     await turns()
     device.fetched.clear()
-    assert [token.id async for token in made.generate(prompt(7))] == [8, 9, 10]
+    assert await text(made, prompt(7)) == [8, 9, 10]
     assert set(device.fetched) == {frozenset()}, "nobody of the step asked"
 
 
@@ -68,16 +60,11 @@ async def test_texts_that_leave_the_queue_make_room_at_once(device, made):
 
 async def test_a_text_whose_deadline_passes_says_where_the_time_went(made):
     with pytest.raises(DeadlineExceeded) as late:
-        async for _ in made.generate(prompt(1, max_tokens=10**6, seconds=0.05)):
-            pass
+        await text(made, prompt(1, max_tokens=10**6, seconds=0.05))
     assert 0 <= late.value.stages["queue"] < late.value.stages["inference"]
 
 
 async def test_a_step_that_fails_does_not_repeat_another_that_has_run_beside_it(device, made, monkeypatch):
-
-    async def collect(*ids: int) -> list[int]:
-        return [token.id async for token in made.generate(prompt(*ids))]
-
     def finish() -> None:
         real()
         if (error := next(errors, None)) is not None:
@@ -85,7 +72,7 @@ async def test_a_step_that_fails_does_not_repeat_another_that_has_run_beside_it(
 
     real, errors = device.finish_step, iter([None, failing()])
     held = await hold(device, made)
-    texts = [asyncio.create_task(collect(*ids)) for ids in ([1, 2, 3], [4])]
+    texts = [asyncio.create_task(text(made, prompt(*ids))) for ids in ([1, 2, 3], [4])]
     await turns()
     monkeypatch.setattr(device, "finish_step", finish)
     device.go.set()
@@ -97,19 +84,11 @@ async def test_a_step_that_fails_does_not_repeat_another_that_has_run_beside_it(
 
 
 async def test_texts_are_cut_where_they_are_when_the_service_stops(made):
-
-    async def collect(text: AsyncGenerator[Sampled, None]) -> list[int]:
-        async with aclosing(text):
-            return [token.id async for token in text]
-
-    texts = [made.generate(prompt(i, max_tokens=10**6)) for i in (1, 5)]
-    for text in texts:
-        await anext(text)
-    following = [asyncio.create_task(collect(text)) for text in texts]
-    await turns()
-    assert not any(task.done() for task in following)
+    texts = [asyncio.create_task(text(made, prompt(i, max_tokens=10**6))) for i in (1, 5)]
+    await turns(10)
+    assert not any(task.done() for task in texts)
     made.cut_texts()
-    for task, first in zip(following, (3, 7), strict=True):
+    for task, first in zip(texts, (2, 6), strict=True):
         ids = await task
         assert ids == list(range(first, first + len(ids)))
         assert ids
@@ -122,8 +101,7 @@ async def test_the_tokens_of_a_text_are_reported_as_they_are_computed_also_if_th
         reported[client] += tokens
 
     made.on_computed = report
-    whole = made.generate(replace(prompt(1, max_tokens=50), client=7))
-    assert len([token async for token in whole]) == 50
+    assert len(await text(made, replace(prompt(1, max_tokens=50), client=7))) == 50
     left = made.generate(replace(prompt(1, max_tokens=10**6), client=8))
     await anext(left)
     while reported[8] < 20:

@@ -13,7 +13,7 @@ from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
 from service.errors import DeviceFailed, EngineUnavailable, InternalError
 from service.types import State, Tensors
-from tests.engine.running import hold, prompt, request, running_engine, turns
+from tests.engine.running import hold, prompt, request, running_engine, text, turns
 from tests.engine.test_engine import Ended
 from tests.fakes import Device, Echo, failing
 
@@ -46,7 +46,7 @@ async def test_any_error_of_a_generation_step_fails_its_texts_and_no_others(erro
     with pytest.raises(DeviceFailed if known else InternalError, match=said):
         await anext(made.generate(prompt(1)))
     device.failure = None
-    assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
+    assert await text(made, prompt(5, max_tokens=1)) == [6]
 
 
 async def test_outputs_that_are_not_what_they_should_be_fail_their_batch(monkeypatch, made):
@@ -66,7 +66,7 @@ async def test_an_error_after_a_step_fails_its_texts(monkeypatch, made):
         patch.setattr(Slots, "advance", fail)
         with pytest.raises(InternalError, match="advance"):
             await anext(made.generate(prompt(1)))
-    assert [token.id async for token in made.generate(prompt(5, max_tokens=1))] == [6]
+    assert await text(made, prompt(5, max_tokens=1)) == [6]
 
 
 @pytest.mark.parametrize("where", ["before the step", "in the scheduler", "in the slots"])
