@@ -1,5 +1,6 @@
 """What a version has read and given is counted by kind and value, beside its reference."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,10 +19,13 @@ WORDS = np.array([[2, 1, 0], [1, 2, 2]], np.int32)  # [B, T]: two unknown, one c
 CHARACTERS = np.array([[[2, 3], [1, 0], [0, 0]], [[4, 0], [5, 6], [7, 0]]], np.int32)  # [B, T, C]
 
 
-def series(metrics: Metrics, name: str) -> dict[tuple[str, str], float]:
+def series(metrics: Metrics, name: str) -> dict[str, dict[str, float]]:
     """Returns the values of a metric that are not 0, by kind and value."""
-    samples = [sample for family in metrics.registry.collect() for sample in family.samples if sample.name == name]
-    return {(s.labels["kind"], s.labels["value"]): s.value for s in samples if s.value}
+    found: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for sample in (sample for family in metrics.registry.collect() for sample in family.samples):
+        if sample.name == name and sample.value:
+            found[sample.labels["kind"]][sample.labels["value"]] = sample.value
+    return found
 
 
 def of_tagger(probabilities: list[float]) -> Outputs:
@@ -29,6 +33,7 @@ def of_tagger(probabilities: list[float]) -> Outputs:
     return Outputs({"upos_id": labels, "upos_probability": np.array(probabilities, np.float32)}, {})
 
 
+FIRST, SECOND = HEADS["upos"][:2]
 CONFIDENT = [1.0, 0.95, 0.92, 0.45, 0.0]
 
 
@@ -39,27 +44,19 @@ CONFIDENT = [1.0, 0.95, 0.92, 0.45, 0.0]
             tagger,
             of_tagger(CONFIDENT),
             {
-                ("word", "known"): 3,
-                ("word", "unknown"): 2,
-                ("character", "known"): 6,
-                ("character", "unknown"): 1,
-                ("confidence", "0.9"): 3,
-                ("confidence", "0.4"): 1,
-                ("confidence", "0.0"): 1,
-                ("label", HEADS["upos"][0]): 3,
-                ("label", HEADS["upos"][1]): 2,
+                "word": {"known": 6, "unknown": 4},
+                "character": {"known": 12, "unknown": 2},
+                "confidence": {"0.9": 6, "0.4": 2, "0.0": 2},
+                "label": {FIRST: 6, SECOND: 4},
             },
         ),
         (
             classifier,
             Outputs({}, {"probabilities": np.array([[0.25, 0.75], [0.92, 0.08]], np.float32)}),
             {
-                ("word", "known"): 3,
-                ("word", "unknown"): 2,
-                ("confidence", "0.7"): 1,
-                ("confidence", "0.9"): 1,
-                ("label", "bad"): 1,
-                ("label", "good"): 1,
+                "word": {"known": 6, "unknown": 4},
+                "confidence": {"0.7": 2, "0.9": 2},
+                "label": {"bad": 2, "good": 2},
             },
         ),
     ],
@@ -74,31 +71,25 @@ def test_batches_are_counted_without_their_padding_at_the_flush(
     assert not series(metrics, OBSERVED)
     metrics.flush()
     metrics.flush()
-    assert series(metrics, OBSERVED) == {value: 2 * count for value, count in expected.items()}
+    assert series(metrics, OBSERVED) == expected
     assert not series(metrics, SHARE), "the version has no reference"
 
 
 def test_a_reference_gives_the_shares_of_the_same_values() -> None:
     metrics, version = Metrics(), tagger()
-    bins = [0] * (CONFIDENCE_BINS - 3) + [1, 2, 1]
-    first, second = HEADS["upos"][:2]
     reference = Reference(
         items=4,
         unknown={"words": 0.25, "characters": 0.0},
-        labels={"upos": {first: 3, second: 1}, "xpos": {}},
-        confidence={"upos": tuple(bins)},
+        labels={"upos": {FIRST: 3, SECOND: 1}, "xpos": {}},
+        confidence={"upos": (*[0] * (CONFIDENCE_BINS - 3), 1, 2, 1)},
     )
     Observed(replace(version, reference=reference), metrics)
-    expected = {
-        ("word", "known"): 0.75,
-        ("word", "unknown"): 0.25,
-        ("character", "known"): 1.0,
-        ("confidence", "0.8"): 0.25,
-        ("confidence", "0.9"): 0.75,
-        ("label", first): 0.75,
-        ("label", second): 0.25,
+    assert series(metrics, SHARE) == {
+        "word": {"known": 0.75, "unknown": 0.25},
+        "character": {"known": 1.0},
+        "confidence": {"0.8": 0.25, "0.9": 0.75},
+        "label": {FIRST: 0.75, SECOND: 0.25},
     }
-    assert series(metrics, SHARE) == expected
 
 
 def test_the_series_of_labels_are_bounded() -> None:
@@ -109,16 +100,12 @@ def test_the_series_of_labels_are_bounded() -> None:
     observed = Observed(replace(version, manifest=manifest, reference=reference), metrics)
     observed.add({"word_ids": WORDS}, Outputs({}, {"probabilities": np.eye(len(names), dtype=np.float32)}), 6)
     metrics.flush()
-    counts = {value: n for (kind, value), n in series(metrics, OBSERVED).items() if kind == "label"}
-    assert counts == dict.fromkeys(names[:MOST_LABELS], 1) | {"others": 2 * MOST_LABELS}
-    assert series(metrics, SHARE) == {("label", names[0]): 0.5, ("label", "others"): 0.5}
+    assert series(metrics, OBSERVED)["label"] == dict.fromkeys(names[:MOST_LABELS], 1) | {"others": 2 * MOST_LABELS}
+    assert series(metrics, SHARE) == {"label": {names[0]: 0.5, "others": 0.5}}
 
 
 def test_what_waits_to_be_counted_is_bounded() -> None:
     observed = Observed(tagger(), Metrics())
-    batches = 2 * MOST_CELLS // WORDS.size
-    most = 0
-    for _ in range(batches):
+    for _ in range(2 * MOST_CELLS // WORDS.size):
         observed.add({"word_ids": WORDS, "char_ids": CHARACTERS}, of_tagger(CONFIDENT), WORDS.size)
-        most = max(most, len(observed._waiting))
-    assert most * WORDS.size <= MOST_CELLS
+        assert len(observed._waiting) * WORDS.size <= MOST_CELLS

@@ -10,26 +10,16 @@ from service.engine.loader import full_rows
 from service.engine.scheduler import Grid
 from service.types import Ragged, pad
 
-SPECS = {
-    "ids": TensorSpec(dtype="int32", axes=("B", "T")),
-    "characters": TensorSpec(dtype="int32", axes=("B", "T", 3)),
-    "lengths": TensorSpec(dtype="int32", axes=("B",)),
-}
-
 
 def example(length: int) -> dict[str, np.ndarray]:
     return {"ids": np.arange(1, length + 1, dtype=np.int32), "characters": np.full((length, 3), length, np.int32)}
 
 
-def test_a_bucket_is_the_smallest_that_holds_the_sequence():
-    grid = Grid((1, 4), (8, 16, 32))
+def test_lengths_are_rounded_up_to_a_bucket_and_rows_to_a_batch_size_of_which_the_last_may_be_too_small():
+    grid = Grid((1, 4, 8), (8, 16, 32))
     assert [grid.bucket(n) for n in (1, 8, 9, 16, 17, 32)] == [8, 8, 16, 16, 32, 32]
     with pytest.raises(ValueError, match="33 tokens"):
         grid.bucket(33)
-
-
-def test_rows_are_rounded_up_to_the_grid_and_stop_at_its_largest():
-    grid = Grid((1, 4, 8), (8,))
     assert [grid.rows(n) for n in (1, 2, 4, 5, 8, 9)] == [1, 4, 4, 8, 8, 8]
 
 
@@ -43,7 +33,8 @@ def test_rows_are_padded_on_the_right_and_fillers_have_length_one():
 
 
 def test_full_rows_have_no_padding():
-    inputs = full_rows(SPECS, (2, 5))
+    axes = {"ids": ("B", "T"), "characters": ("B", "T", 3), "lengths": ("B",)}
+    inputs = full_rows({name: TensorSpec(dtype="int32", axes=those) for name, those in axes.items()}, (2, 5))
     assert inputs["lengths"].tolist() == [5, 5]
     assert (inputs["ids"].shape, inputs["characters"].shape) == ((2, 5), (2, 5, 3))
 
