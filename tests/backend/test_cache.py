@@ -5,6 +5,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +27,15 @@ def change(path: Path) -> None:
     path.write_bytes(content)
 
 
-file_damages = pytest.mark.parametrize(
+TABLES = {"projected": np.full((3, 5), 7, np.int8), "scales": np.ones((3, 2), np.float32)}
+MODULE = "module {\n" + "%0 = stablehlo.add %a, %b\n" * 100 + "}\n"
+kinds = pytest.mark.parametrize(
+    ("kind", "content", "other"), [("tables", TABLES, {}), ("module", MODULE, "another")], ids=["tables", "module"]
+)
+
+
+@kinds
+@pytest.mark.parametrize(
     ("damage", "made"),
     [
         (lambda path: None, 1),
@@ -38,72 +47,41 @@ file_damages = pytest.mark.parametrize(
     ],
     ids=["whole", "truncated", "changed", "of another kind", "empty", "removed"],
 )
-
-
-@file_damages
-def test_tables_are_computed_once_for_a_model_unless_their_file_is_damaged(tmp_path, damage, made):
+def test_what_a_start_needs_is_made_once_unless_its_file_is_damaged(tmp_path, damage, made, kind, content, other):
     calls = []
 
-    def compute() -> dict[str, Any]:
+    def make() -> Any:
         calls.append(1)
-        return {"projected": np.full((3, 5), 7, np.int8), "scales": np.ones((3, 2), np.float32)}
+        return content
 
     executables = ExecutableCache(tmp_path)
     executables.place.mkdir()
-    executables.tables("of another", dict)
-    first = executables.tables("a model", compute)
-    damage(max(executables.place.glob("*.npz"), key=lambda path: path.stat().st_size))
-    again = ExecutableCache(tmp_path).tables("a model", compute)
-    assert len(calls) == made
-    for name, table in compute().items():
-        assert again[name].dtype == table.dtype
-        assert np.array_equal(again[name], table)
-        assert np.array_equal(first[name], table)
-
-
-def test_tables_are_computed_where_there_is_no_folder_or_it_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    for executables in (NO_CACHE, ExecutableCache(tmp_path / "file")):
-        assert executables.tables("a model", lambda: {"projected": np.zeros(2)})["projected"].shape == (2,)
-
-
-@file_damages
-def test_a_module_is_made_once_unless_its_file_is_damaged(tmp_path, damage, made):
-    module = "module {\n" + "%0 = stablehlo.add %a, %b\n" * 100 + "}\n"
-    calls = []
-
-    def make() -> str:
-        calls.append(1)
-        return module
-
-    executables = ExecutableCache(tmp_path)
-    executables.place.mkdir()
-    assert executables.module("0" * 64, lambda: "another") == "another"
-    assert executables.module("1" * 64, make) == module
+    getattr(executables, kind)("of another", lambda: other)
+    found = [getattr(executables, kind)("a model", make)]
     damage(max(executables.place.iterdir(), key=lambda path: path.stat().st_size))
-    assert ExecutableCache(tmp_path).module("1" * 64, make) == module
+    found.append(getattr(ExecutableCache(tmp_path), kind)("a model", make))
     assert len(calls) == made
+    for one in found:
+        np.testing.assert_equal(one, content)
+        assert kind == "module" or [table.dtype for table in one.values()] == [np.int8, np.float32]
 
 
-def test_a_module_is_made_where_there_is_no_folder_or_it_cannot_be_written(tmp_path):
+@kinds
+def test_what_a_start_needs_is_made_where_there_is_no_folder_or_it_cannot_be_written(tmp_path, kind, content, other):
     (tmp_path / "file").write_text("")
     for executables in (NO_CACHE, ExecutableCache(tmp_path / "file")):
-        assert executables.module("0" * 64, lambda: "module {}") == "module {}"
+        np.testing.assert_equal(getattr(executables, kind)("a model", lambda: content), content)
 
 
 def never() -> bool:
     return False
 
 
-def wait_with(monkeypatch: pytest.MonkeyPatch, call: Callable[[], object]) -> list[float]:
-    """Calls a function in place of each pause; returns the list of the pauses."""
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Returns the list of the pauses, none of which takes any time."""
     pauses: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        call()
-
-    monkeypatch.setattr(cache, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(cache, "time", SimpleNamespace(sleep=pauses.append))
     return pauses
 
 
@@ -118,40 +96,31 @@ def test_each_process_takes_the_first_model_that_no_other_compiles(tmp_path):
         assert again == FIRST
 
 
-def test_models_of_one_graph_are_compiled_by_one_process_and_then_loaded_by_each_without_waiting(tmp_path, monkeypatch):
+def test_models_of_one_graph_are_compiled_by_one_process_and_then_loaded_by_each_without_waiting(tmp_path, pauses):
     third = ModelKey("tagger-sv", "1")
     graphs = GRAPHS | {third: GRAPHS[FIRST]}
     one, other = ExecutableCache(tmp_path), ExecutableCache(tmp_path)
     with one.first_free(graphs, never), other.first_free({third: GRAPHS[FIRST], **GRAPHS}, never) as key:
         assert key == SECOND, "the other compiles another graph meanwhile"
-    pauses = wait_with(monkeypatch, lambda: None)
     with other.first_free(graphs, never), one.first_free({third: GRAPHS[FIRST]}, never) as key:
         assert key == third
     assert not pauses
 
 
-def test_a_process_waits_while_all_of_its_models_are_compiled_by_others(tmp_path, monkeypatch):
-    other = ExecutableCache(tmp_path).first_free({SECOND: "another"}, never)
-    other.__enter__()
+def test_a_process_waits_while_all_of_its_models_are_compiled_by_others_unless_it_stops(tmp_path, pauses):
+    with ExecutableCache(tmp_path).first_free({FIRST: "one graph"}, never), ExitStack() as other:
+        other.enter_context(ExecutableCache(tmp_path).first_free({SECOND: "another"}, never))
 
-    def release() -> None:
-        if len(pauses) == 3:
-            other.__exit__(None, None, None)
+        def release() -> bool:
+            if len(pauses) == 3:
+                other.close()
+            return False
 
-    pauses = wait_with(monkeypatch, release)
-    with ExecutableCache(tmp_path).first_free({SECOND: "another"}, never) as key:
-        assert key == SECOND
-        assert pauses == [cache.PAUSE_SECONDS] * 3
-
-
-def test_a_process_that_stops_waits_no_longer(tmp_path, monkeypatch):
-    pauses = wait_with(monkeypatch, lambda: None)
-    with (
-        ExecutableCache(tmp_path).first_free({FIRST: "one graph"}, never),
-        ExecutableCache(tmp_path).first_free({FIRST: "one graph"}, lambda: len(pauses) == 2) as key,
-    ):
-        assert key == FIRST
-        assert len(pauses) == 2
+        with ExecutableCache(tmp_path).first_free(GRAPHS, release) as key:
+            assert (key, pauses) == (SECOND, [cache.PAUSE_SECONDS] * 3)
+        pauses.clear()
+        with ExecutableCache(tmp_path).first_free({FIRST: "one graph"}, lambda: len(pauses) == 2) as key:
+            assert (key, len(pauses)) == (FIRST, 2)
 
 
 def test_without_a_cache_nothing_is_locked():
