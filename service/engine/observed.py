@@ -21,6 +21,7 @@ MOST_LABELS = 40  # that have a series of their own
 OTHERS = "others"  # the value of all further labels
 MOST_CELLS = 8192  # that wait to be counted; a tagger keeps 52 bytes of each
 BINS = CONFIDENCE_BINS // 2  # of the series; fewer have less chance in them
+BIN_NAMES = [f"{number / BINS:.1f}" for number in range(BINS)]  # the lower end of each bin
 BELOW_END = BINS * (1 - 1e-6)  # so that a probability of 1 is in the last bin
 
 Value = tuple[str, str]  # a kind, and one of its values
@@ -38,22 +39,18 @@ class Observed:
         manifest, endpoint = version.manifest, version.manifest.endpoint
         self._per_token = manifest.task == "tag"
         head = UPOS if self._per_token else next(iter(manifest.labels), "")
-        self._names = manifest.labels.get(head, ())
-        read = {kind: name for kind, (_, name) in READ.items() if name in endpoint.inputs}
-        self._read = [(name, 2 * i) for i, name in enumerate(read.values())]
-        self._bins = slice(2 * len(read), 2 * len(read) + BINS)
-        self._labels = slice(self._bins.stop, self._bins.stop + len(self._names))
-        values = [(kind, value) for kind in read for value in (KNOWN, UNKNOWN)]
-        values += [(CONFIDENCE, bin_name(i)) for i in range(BINS)]
-        values += [(LABEL, label_name(i, label)) for i, label in enumerate(self._names)]
+        self._labels = [label_name(i, label) for i, label in enumerate(manifest.labels.get(head, ()))]
+        self._read = {kind: name for kind, (_, name) in READ.items() if name in endpoint.inputs}
+        values = [(kind, value) for kind in self._read for value in (KNOWN, UNKNOWN)]
+        values += [(CONFIDENCE, value) for value in BIN_NAMES] + [(LABEL, value) for value in self._labels]
         self._waiting: list[tuple[Tensors, Outputs]] = []
         self._cells = 0  # of those
-        self._counts = np.zeros(len(values), np.int64)
-        self._series = [metrics.model_observed.labels(*version.key, *value) for value in values]
+        self._counts = Counter[Value]()
+        self._series = {value: metrics.model_observed.labels(*version.key, *value) for value in values}
         for counter in (metrics.model_texts, metrics.model_cut):
             counter.labels(*version.key)  # from 0 on, so that the first texts are an increase
         if version.reference is not None:
-            for value, share in reference_shares(version.reference, head, self._names).items():
+            for value, share in reference_shares(version.reference, head, manifest.labels.get(head, ())).items():
                 metrics.model_reference.labels(*version.key, *value).set(share)
         metrics.on_flush.append(self.flush)
 
@@ -68,28 +65,29 @@ class Observed:
         """Adds the counts since the last call to the metrics."""
         if self._waiting:
             self._count()
-        for i in self._counts.nonzero()[0].tolist():
-            self._series[i].inc(int(self._counts[i]))
-        self._counts[:] = 0
+        for value, count in self._counts.items():
+            self._series[value].inc(count)
+        self._counts.clear()
 
     def _count(self) -> None:
         """Counts what waits: together, since NumPy's calls take longer than the work on a small batch."""
-        waiting, self._waiting, self._cells, counts = self._waiting, [], 0, self._counts
-        for name, first in self._read:
+        waiting, self._waiting, self._cells = self._waiting, [], 0
+        for kind, name in self._read.items():
             ids = np.concatenate([inputs[name].ravel() for inputs, _ in waiting])
             unknown = np.count_nonzero(ids == UNK)
-            counts[first] += np.count_nonzero(ids) - unknown
-            counts[first + 1] += unknown
-        if not self._names:
+            self._counts[kind, KNOWN] += np.count_nonzero(ids) - unknown
+            self._counts[kind, UNKNOWN] += unknown
+        if not self._labels:
             return
         if self._per_token:
             labels, confidence = (np.concatenate([outputs.timed[n] for _, outputs in waiting]) for n in BEST_UPOS)
         else:
             probabilities = np.concatenate([outputs.others[PROBABILITIES] for _, outputs in waiting])  # [N, K]
             labels, confidence = probabilities.argmax(1), probabilities.max(1)
-        for place, numbers in ((self._bins, (confidence * BELOW_END).astype(np.uint8)), (self._labels, labels)):
-            size = place.stop - place.start
-            counts[place] += np.bincount(numbers, minlength=size)[:size]
+        bins = (confidence * BELOW_END).astype(np.uint8)
+        for kind, values, numbers in ((CONFIDENCE, BIN_NAMES, bins), (LABEL, self._labels, labels)):
+            for value, count in zip(values, np.bincount(numbers).tolist(), strict=False):
+                self._counts[kind, value] += count
 
 
 def reference_shares(reference: Reference, head: str, labels: tuple[str, ...]) -> dict[Value, float]:
@@ -100,7 +98,7 @@ def reference_shares(reference: Reference, head: str, labels: tuple[str, ...]) -
             shares |= {(kind, KNOWN): 1 - unknown, (kind, UNKNOWN): unknown}
     counts = Counter[Value]()
     for i, count in enumerate(reference.confidence.get(head, ())):
-        counts[CONFIDENCE, bin_name(i * BINS // CONFIDENCE_BINS)] += count
+        counts[CONFIDENCE, BIN_NAMES[i * BINS // CONFIDENCE_BINS]] += count
     for i, label in enumerate(labels):
         counts[LABEL, label_name(i, label)] += reference.labels.get(head, {}).get(label, 0)
     for kind in (CONFIDENCE, LABEL):
@@ -108,11 +106,6 @@ def reference_shares(reference: Reference, head: str, labels: tuple[str, ...]) -
         if total := sum(of_kind.values()):
             shares |= {value: count / total for value, count in of_kind.items()}
     return shares
-
-
-def bin_name(number: int) -> str:
-    """Returns the lower end of a bin of confidence, as the value of its series."""
-    return f"{number / BINS:.1f}"
 
 
 def label_name(number: int, label: str) -> str:
