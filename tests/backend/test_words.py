@@ -40,11 +40,20 @@ class Projection:
         np.testing.assert_array_equal(known[..., 0], word_ids + char_ids.sum(-1))
         np.testing.assert_array_equal(known[..., 1], 10 * word_ids)
 
+    def read(self, first: int, count: int) -> None:
+        """Checks a sequence of so many words from this id on."""
+        self.check(np.arange(first, first + count, dtype=np.int32)[None], np.zeros((1, count, 3), np.int32))
 
-@pytest.fixture
-def projection(monkeypatch):
-    monkeypatch.setattr(steps, "CACHED_WORDS", 2000)
+
+@pytest.fixture(params=[2000])
+def projection(monkeypatch, request):
+    monkeypatch.setattr(steps, "CACHED_WORDS", request.param)
     return Projection()
+
+
+def of_words(number: int) -> pytest.MarkDecorator:
+    """Has a test's table hold so many words."""
+    return pytest.mark.parametrize("projection", [number], indirect=True)
 
 
 def test_each_word_is_read_once_however_often_it_comes(projection):
@@ -60,11 +69,6 @@ def test_words_that_differ_in_one_input_alone_are_two(projection):
     projection.check(np.array([[5, 6, 6]], np.int32), char_ids)
 
 
-def read_many(projection: Projection, count: int) -> None:
-    word_ids = np.arange(100 * count, 101 * count, dtype=np.int32)[None]
-    projection.check(word_ids, np.zeros((1, count, 3), np.int32))
-
-
 def test_many_new_words_are_read_by_larger_calls_and_the_rest_by_small_ones(projection):
     projection.cache.warm_up()
     compiled = projection.cache._reads.copy()
@@ -76,7 +80,7 @@ def test_many_new_words_are_read_by_larger_calls_and_the_rest_by_small_ones(proj
         (FEW_WORDS, [FEW_WORDS]),
     ):
         projection.sizes.clear()
-        read_many(projection, count)
+        projection.read(100 * count, count)
         assert projection.sizes == sizes
     assert projection.cache._reads == compiled
     assert compiled.keys() == {FEW_WORDS, MANY_WORDS}, "no other is compiled by a request"
@@ -91,13 +95,12 @@ def test_larger_calls_whose_rows_differ_are_not_used(projection):
 
     projection.cache._read = rounded_otherwise
     projection.cache.warm_up()
-    read_many(projection, 60)
+    projection.read(0, 60)
     assert projection.sizes[-8:] == [FEW_WORDS] * 8
 
 
-def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
-    monkeypatch.setattr(steps, "CACHED_WORDS", 10)
-    projection = Projection()
+@of_words(10)
+def test_memory_is_bounded_and_what_is_forgotten_is_read_again(projection):
     rng = np.random.default_rng(1)
     for _ in range(50):
         projection.check(rng.integers(0, 3, (2, 4), dtype=np.int32), rng.integers(0, 9, (2, 4, 3), dtype=np.int32))
@@ -105,32 +108,22 @@ def test_memory_is_bounded_and_what_is_forgotten_is_read_again(monkeypatch):
         assert projection.cache.tables["projected"].shape[0] == 10 + MANY_WORDS
 
 
-def test_a_large_call_fills_the_table_to_its_last_row(monkeypatch):
-    monkeypatch.setattr(steps, "CACHED_WORDS", 30)
-    projection = Projection()
+@of_words(30)
+def test_a_large_call_fills_the_table_to_its_last_row(projection):
     for first, count in ((0, 13), (100, 17), (0, 13)):
-        word_ids = np.arange(first, first + count, dtype=np.int32)[None]
-        projection.check(word_ids, np.zeros((1, count, 3), np.int32))
+        projection.read(first, count)
     assert len(projection.cache._rows) == 30
 
 
-def test_a_batch_of_more_words_than_the_table_has_rows_fails_and_the_next_is_right(monkeypatch):
-    monkeypatch.setattr(steps, "CACHED_WORDS", 20)
-    projection = Projection()
-
-    def check(count: int) -> None:
-        word_ids = np.arange(count, dtype=np.int32).reshape(1, -1)
-        projection.check(word_ids, np.zeros((1, count, 3), np.int32))
-
-    check(20)
+@of_words(20)
+def test_a_batch_of_more_words_than_the_table_has_rows_fails_and_the_next_is_right(projection):
+    projection.read(0, 20)
     with pytest.raises(tf.errors.InvalidArgumentError, match="is not in"):
-        check(20 + MANY_WORDS + 1)
-    check(20)
+        projection.read(0, 20 + MANY_WORDS + 1)
+    projection.read(0, 20)
 
 
-def test_a_batch_that_may_have_more_words_than_the_table_is_refused_at_the_start(monkeypatch):
-    monkeypatch.setattr(steps, "CACHED_WORDS", 2000)
-    cache = Projection().cache
-    cache.check_batch(2000)
+def test_a_batch_that_may_have_more_words_than_the_table_is_refused_at_the_start(projection):
+    projection.cache.check_batch(2000)
     with pytest.raises(ConfigurationError, match=r"up to 2001 words do not fit the 2000 .* lower TAGWERK_BATCH_SIZES"):
-        cache.check_batch(2001)
+        projection.cache.check_batch(2001)
