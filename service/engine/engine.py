@@ -270,10 +270,8 @@ class Engine:
         except Exception:  # of the scheduler, for instance: it would repeat
             self._fail()
             return
-        streams = self._streams
-        generates = streams.steps or (streams.texts and streams.waits)
-        works = more or self._scheduler.queue.sequences or self._batches.running is not None or generates
-        if works and self.state is not State.STOPPED:
+        batches = self._scheduler.queue.sequences or self._batches.running is not None
+        if (more or batches or self._streams.busy) and self.state is not State.STOPPED:
             self.wake()
         else:
             self._idle.set()

@@ -169,10 +169,8 @@ class Scheduler:
             end = first + count
             tokens = starts[end] - starts[first]
             fits = queue.sequences + count <= queue.max_sequences and queue.tokens + tokens <= queue.max_tokens
-            rejection = None
-            if not (requests.begun or (fits and client == ANONYMOUS)):
-                rejection = queue.rejection(client, count, tokens)
-            if rejection is not None:
+            at_once = requests.begun or (fits and client == ANONYMOUS)
+            if not at_once and (rejection := queue.rejection(client, count, tokens)) is not None:
                 admitted.append(rejection)
             else:
                 own, places = lengths[first:end], starts[first:end]

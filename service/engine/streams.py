@@ -42,9 +42,9 @@ class Streams:
         self.models: dict[ModelKey, Generator] = {}
 
     @property
-    def waits(self) -> bool:
-        """True while a text waits for a step."""
-        return any(model.slots.busy for model in self.models.values())
+    def busy(self) -> bool:
+        """True while a step runs, or a text waits for one."""
+        return bool(self.steps or (self.texts and any(model.slots.busy for model in self.models.values())))
 
     async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
         """Yields the generated tokens, at most max_tokens. Closing the iterator frees the slot.
