@@ -74,8 +74,8 @@ class Observed:
         waiting, self._waiting, self._cells = self._waiting, [], 0
         for kind, name in self._read.items():
             ids = np.concatenate([inputs[name].ravel() for inputs, _ in waiting])
-            unknown = np.count_nonzero(ids == UNK)
-            self._counts[kind, KNOWN] += np.count_nonzero(ids) - unknown
+            unknown = int(np.count_nonzero(ids == UNK))
+            self._counts[kind, KNOWN] += int(np.count_nonzero(ids)) - unknown
             self._counts[kind, UNKNOWN] += unknown
         if not self._labels:
             return

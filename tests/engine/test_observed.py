@@ -62,7 +62,7 @@ CONFIDENT = [1.0, 0.95, 0.92, 0.45, 0.0]
     ],
 )
 def test_batches_are_counted_without_their_padding_at_the_flush(
-    version: Callable[[], ModelVersion], outputs: Outputs, expected: dict[Any, float]
+    version: Callable[[], ModelVersion], outputs: Outputs, expected: dict[str, Any]
 ) -> None:
     metrics = Metrics()
     observed = Observed(version(), metrics)

@@ -272,13 +272,12 @@ def test_a_client_all_of_whose_sequences_are_planned_keeps_no_other_from_being_n
 
 
 def test_a_queue_that_is_full_of_sequences_or_tokens_rejects_requests_but_an_empty_one_admits_any():
-    for bounds, unit, full in (
-        ({"max_sequences": 2}, "sequences", "2 of at most 2"),
-        ({"max_tokens": 10}, "tokens", "16 of at most 10"),
+    for queue, full in (
+        (scheduler(max_sequences=2), "2 of at most 2 sequences"),
+        (scheduler(max_tokens=10), "16 of at most 10 tokens"),
     ):
-        queue = scheduler(**bounds)
         admit(queue, 8, 8)
-        with pytest.raises(Overloaded, match=rf"^the queue is full: {full} {unit} \(TAGWERK_MAX_QUEUE_TOKENS\)$"):
+        with pytest.raises(Overloaded, match=rf"^the queue is full: {full} \(TAGWERK_MAX_QUEUE_TOKENS\)$"):
             admit(queue, 1)
         assert queue.queue.sequences == 2
         taken(queue)
