@@ -170,11 +170,12 @@ async def test_an_abandoned_request_is_not_passed_on_whether_it_waits_runs_or_is
 async def test_requests_that_come_together_are_admitted_or_rejected_each_by_itself(device, made):
     ended = Ended()
     held = await hold(device, made)
-    sequences = request(*[[i] for i in range(12)]).sequences
+    sequences = request(*[[1] * n for n in [1, 2, 3, 4] * 3]).sequences
     deadline = time.monotonic() + 60
     requests = Requests(TAGGER, sequences, [5, 4, 3], [deadline] * 3, [ANONYMOUS] * 3)
     first, second, third = made.submit(requests, ended)
     assert isinstance(second, Overloaded), "5 and 4 are more than 8"
+    assert (third.lengths, third.starts) == ([2, 3, 4], [21, 23, 26])
     device.go.set()
     await held
     await until(lambda: sum(map(len, ended.groups)) == 2)

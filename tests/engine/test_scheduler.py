@@ -102,10 +102,15 @@ def test_waiting_sequences_are_sorted_and_cut_into_the_batches_that_take_the_lea
     assert found == [([2, 3], (2, 3), 4), ([16], (1, 16), 16), ([7], (1, 7), 8)]
 
 
-def test_two_full_batches_are_planned_together_and_no_more():
+def test_two_full_batches_are_planned_together_and_run_in_the_order_of_their_first_sequences():
     queue = scheduler()
-    admit_each(queue, *[2, 16] * 4, *[3] * 4)
-    assert ran(queue) == [[2] * 4, [16] * 4, [3] * 4]
+    admit_each(queue, *[16, 2] * 4, *[3] * 4)
+    assert lengths(taken(queue)) == [16] * 4
+    admit_each(queue, 2, 2)  # wait for the next plan
+    assert ran(queue) == [[2] * 4, [3] * 4, [2] * 2]
+    queue = scheduler(tagger=step_times(fixed=3e-6))
+    admit_each(queue, 8, 2, 16, 9, 3, 15)
+    assert ran(queue) == [[8, 9], [2, 3], [15, 16]]
 
 
 def test_of_a_client_alone_without_deadlines_many_batches_are_planned_together():
@@ -118,23 +123,6 @@ def test_of_a_client_alone_without_deadlines_many_batches_are_planned_together()
     admit_each(queue, *[2] * 8, deadline=inf)
     admit(queue, 3, client=1)
     assert sum(map(len, [taken(queue).sequences, *planned(queue)])) <= 4, "beside another client"
-
-
-def test_the_batches_of_a_plan_run_in_the_order_of_their_first_sequences():
-    queue = scheduler()
-    admit_each(queue, *[16, 2] * 4)
-    assert ran(queue) == [[16] * 4, [2] * 4]
-    queue = scheduler(tagger=step_times(fixed=3e-6))
-    admit_each(queue, 8, 2, 16, 9, 3, 15)
-    assert ran(queue) == [[8, 9], [2, 3], [15, 16]]
-
-
-def test_sequences_that_arrive_during_a_plan_wait_for_the_next_one():
-    queue = scheduler()
-    admit_each(queue, *[8, 2] * 4)
-    assert lengths(taken(queue)) == [8] * 4
-    admit_each(queue, 2, 2)
-    assert ran(queue) == [[2] * 4, [2] * 2]
 
 
 def test_a_plan_ends_with_the_sequence_that_makes_it_fifty_milliseconds():
@@ -266,6 +254,14 @@ def test_a_client_all_of_whose_sequences_are_planned_keeps_no_other_from_being_n
     assert [taken(queue).model for _ in range(2)] == [CLASSIFIER] * 2
     admit(queue, 1, 16, client=2)
     assert [taken(queue).model for _ in range(3)] == [TAGGER, CLASSIFIER, TAGGER]
+
+
+def test_a_model_of_which_all_that_waits_is_abandoned_is_passed_over():
+    queue = scheduler()
+    abandoned = admit(queue, 4)
+    admit(queue, 5, model=CLASSIFIER)
+    queue.queue.discard(abandoned)
+    assert ran(queue) == [[5]]
 
 
 # Admission
