@@ -123,16 +123,19 @@ class Echo:
 
     def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
         self._device.start_step()
-        self._device.shapes.append(inputs["ids"].shape)
+        self._device.shapes.append(next(iter(inputs.values())).shape[:2])
 
         def fetch() -> dict[str, Array]:
             self._device.finish_step()
             self._device.fetched.append(extra_outputs)
-            ids = inputs["ids"][np.arange(inputs["ids"].shape[1]) < inputs["lengths"][:, None]]
-            outputs = {"ids": ids, "sum": inputs["ids"].sum(axis=1), "twice": 2 * ids}
-            return {name: values for name, values in outputs.items() if name != "twice" or name in extra_outputs}
+            return self.outputs(inputs, extra_outputs)
 
         return fetch
+
+    def outputs(self, inputs: Tensors, extra_outputs: frozenset[str]) -> dict[str, Array]:
+        ids = inputs["ids"][np.arange(inputs["ids"].shape[1]) < inputs["lengths"][:, None]]
+        outputs = {"ids": ids, "sum": inputs["ids"].sum(axis=1), "twice": 2 * ids}
+        return {name: values for name, values in outputs.items() if name != "twice" or name in extra_outputs}
 
 
 class Repeater:

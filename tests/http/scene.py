@@ -1,7 +1,7 @@
 """The application in the process of its test, on a device that gives all texts one label and all tokens one tag."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,6 @@ import numpy as np
 
 from service.api.app import create_app
 from service.artifact.manifest import Endpoint, Manifest, ModelVersion, TensorSpec
-from service.backend.base import Fetch
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
 from service.http.context import Context
@@ -24,7 +23,7 @@ from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
 from service.text.vocabulary import Vocabulary
 from service.types import Array, Tensors
 from tests.engine.running import until
-from tests.fakes import Device, version_of
+from tests.fakes import Device, Echo, version_of
 
 LABELS = ("bad", "good")
 RULES = ("lower", "upper", "lower|end-1+", "first|end-2+y", "=be")
@@ -32,25 +31,10 @@ HEADS = {"upos": ("NOUN", "VERB"), "xpos": ("NN", "VB"), "feats": ("_", "Number=
 LEMMATIZER = Lemmatizer(RULES, LemmaFile("abcdefinostx", {"be": ["is"]}, {}, {"NOUN\tNN": {"cat": "feline"}}))
 
 
-class FakeClassifier:
+class FakeClassifier(Echo):
     """Gives each text the same probabilities."""
 
     timed_outputs: frozenset[str] = frozenset()
-
-    def __init__(self, device: "SequenceModelDevice") -> None:
-        self._device = device
-
-    def warm_up(self, batch_sizes: Iterable[int], capacity: int) -> Iterator[None]:
-        yield from [None for _ in batch_sizes]
-
-    def start(self, inputs: Tensors, extra_outputs: frozenset[str] = frozenset()) -> Fetch:
-        self._device.start_step()
-
-        def fetch() -> dict[str, Array]:
-            self._device.finish_step()
-            return self.outputs(inputs, extra_outputs)
-
-        return fetch
 
     def outputs(self, inputs: Tensors, extra_outputs: frozenset[str]) -> dict[str, Array]:
         return {"probabilities": np.tile(np.array([0.25, 0.75], np.float32), (len(inputs["lengths"]), 1))}
