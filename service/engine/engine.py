@@ -96,9 +96,9 @@ class Engine:
     def _load(self, loaded: asyncio.Future[None]) -> None:
         call = self._loop.call_soon_threadsafe
         self._loading.in_event_loop = self._run_between_iterations
+        self._loading.stopped = lambda: self.state in (State.DRAINING, State.STOPPED)
         try:
             self._loading.run(
-                stopped=lambda: self.state in (State.DRAINING, State.STOPPED),
                 on_loaded=lambda key, model, overlaps: call(self._add_model, key, model, overlaps),
                 on_refused=lambda key, reason: call(self._refuse_model, key, reason),
             )
@@ -331,12 +331,11 @@ class Engine:
 
     async def close(self) -> None:
         """Finishes all admitted work, and accepts no more."""
-        if self.state is not State.STOPPED:
-            self.state = State.DRAINING
-            if self._thread is not None:
+        if self._thread is not None:
+            if self.state is not State.STOPPED:
+                self.state = State.DRAINING
                 self.wake()
                 await self._idle.wait()
-        if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
         self.state = State.STOPPED
 

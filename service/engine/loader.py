@@ -86,21 +86,16 @@ class ModelLoading:
     in_event_loop: Callable[[Callable[[], float]], float] = lambda measure: measure()
     _step_times: dict[tuple[str, int], StepTimes] = field(default_factory=dict, init=False)  # of a graph and capacity
 
-    def run(
-        self, stopped: Callable[[], bool], on_loaded: OnLoaded, on_refused: Callable[[ModelKey, str], object]
-    ) -> None:
-        """Loads and compiles every version, until `stopped` returns True. A broken one is refused.
-
-        Raises ConfigurationError.
-        """
-        self.stopped, started = stopped, self.clock()
+    def run(self, on_loaded: OnLoaded, on_refused: Callable[[ModelKey, str], object]) -> None:
+        """Loads and compiles every version. A broken one is refused. Raises ConfigurationError."""
+        started = self.clock()
         backend = self.make_backend()
         set_priority(self.priority)
         waiting = {version.key: version for version in self.versions}
         served: list[str] = []
-        while waiting and not stopped():
+        while waiting and not self.stopped():
             graphs = {key: version.manifest.graph for key, version in waiting.items()}
-            with self.cache.first_free(graphs, stopped) as key:
+            with self.cache.first_free(graphs, self.stopped) as key:
                 version = waiting.pop(key)
                 try:
                     model = self._load_version(backend, version, len(self.versions) - len(waiting))
@@ -117,7 +112,7 @@ class ModelLoading:
                     else:
                         log.error("refused %s: %s", key, reason)
                     on_refused(key, reason)
-        if not stopped():
+        if not self.stopped():
             cost = f"{self.clock() - started:.1f} s, {resident_megabytes():.0f} MB in all"
             log.info("ready on %s: %s; %s", backend.device, ", ".join(served) or "no model", cost)
 

@@ -105,8 +105,7 @@ class Streams:
                 self._fail(key, step, error)
                 continue
             computed += [(s.request.client, s.generated - count) for s, count in zip(step.streams, before, strict=True)]
-            if due:
-                self._metrics.generated_tokens.labels(key.name).inc(sum(len(tokens) for _, tokens in due))
+            self._metrics.generated_tokens.labels(key.name).inc(sum(len(tokens) for _, tokens in due))
             for stream, tokens in due:
                 if (text := self.texts.get(stream)) is not None:
                     for token in tokens:

@@ -61,6 +61,7 @@ class Bench(Timed):
             on_progress=lambda key, compiled: self.on_progress(key, compiled),
             on_unread=self.unread.__setitem__,
             cache=executables,
+            stopped=lambda: self.stopped,
         )
         self.stopped = False
 
@@ -73,7 +74,7 @@ class Bench(Timed):
             self.loaded[key] = model
             self.counts.append(len(self.shapes))
 
-        self.loading.run(lambda: self.stopped, on_loaded, self.refused.__setitem__)
+        self.loading.run(on_loaded, self.refused.__setitem__)
 
     def begun(self) -> list[str]:
         """Returns the names of the versions in the order in which their loading began."""
