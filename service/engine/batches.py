@@ -1,8 +1,8 @@
 """Runs batches on the taggers and classifiers, and assigns their outputs or errors to the sequences."""
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -17,20 +17,13 @@ from service.types import ModelKey, Outputs, Ragged, Tensors, pad
 log = logging.getLogger("tagwerk.engine")
 
 
-class RunningBatch(NamedTuple):
-    """A batch that has been started."""
-
-    batch: Batch
-    started: float
-    inputs: Tensors
-    fetch: Fetch
+Finish = Callable[[], Iterable[tuple[int, int]]]  # fetches the outputs of a step; returns the tokens of its clients
 
 
 class Batches:
-    """The taggers and classifiers of a process, and the batch that runs.
+    """The taggers and classifiers of a process.
 
     Attributes:
-        running: the batch that runs; None between two.
         ended: requests that are over; the reader clears it.
     """
 
@@ -40,7 +33,6 @@ class Batches:
         self._clock = clock
         self._models: dict[ModelKey, Sequences] = {}
         self._shown = 0, 0  # sequences and tokens in the queue, in the metrics
-        self.running: RunningBatch | None = None
         self.ended: list[EngineRequest] = []
 
     def add_model(self, key: ModelKey, loaded: Sequences) -> None:
@@ -48,25 +40,27 @@ class Batches:
         self._models[key] = loaded
         self._scheduler.add_model(key, loaded.grid, loaded.step_times)
 
-    def start_step(self) -> None:
-        """Starts the next batch."""
-        if (batch := self._scheduler.take()) is not None:
-            started = self._clock()
-            try:
-                inputs = pad(gather(batch.sequences), batch.shape)
-                fetch = self._models[batch.model].model.start(inputs, batch.extra_outputs)
-                self.running = RunningBatch(batch, started, inputs, fetch)
-            except Exception as error:
-                self._fail(batch, error)
+    def start_step(self) -> list[Finish]:
+        """Starts the next batch, if there is one; returns what finishes it."""
+        if (batch := self._scheduler.take()) is None:
+            return []
+        started = self._clock()
+        try:
+            inputs = pad(gather(batch.sequences), batch.shape)
+            fetch = self._models[batch.model].model.start(inputs, batch.extra_outputs)
+        except Exception as error:
+            self._fail(batch, error)
+            return []
+        return [partial(self._finish, batch, started, inputs, fetch)]
+
+    def show_queue(self) -> None:
+        """Shows how much waits in the metrics."""
         if (waiting := (self._scheduler.queue.sequences, self._scheduler.queue.tokens)) != self._shown:
             self._shown = waiting
             self._metrics.queue_entries.set(waiting[0])
             self._metrics.queue_tokens.set(waiting[1])
 
-    def finish_step(self, running: RunningBatch) -> Sequence[QueuedSequence]:
-        """Fetches the outputs of the batch that runs; returns its sequences, none if it has failed."""
-        self.running = None
-        batch, started, inputs, fetch = running
+    def _finish(self, batch: Batch, started: float, inputs: Tensors, fetch: Fetch) -> Iterable[tuple[int, int]]:
         loaded, (rows, length) = self._models[batch.model], batch.shape
         try:
             outputs = without_filler(fetch(), batch, loaded.model.timed_outputs)
@@ -81,7 +75,7 @@ class Batches:
         padding = rows * length - batch.tokens
         self._metrics.observe_batch(batch.model.name, batch.bucket, seconds, rows * length, padding, waits)
         self.ended += finished
-        return batch.sequences
+        return ((request.client, length) for request, _, length in batch.sequences)
 
     def _fail(self, batch: Batch, error: Exception) -> None:
         known = log_failure(error, f"a batch of {batch.model} in shape {batch.shape}")

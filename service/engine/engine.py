@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from service.artifact.manifest import ModelVersion
-from service.engine.batches import Batches, outputs_of
+from service.engine.batches import Batches, Finish, outputs_of
 from service.engine.loader import Generator, ModelLoading, Sequences
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Generation, Outcome, Requests, check_generation
@@ -61,6 +61,7 @@ class Engine:
         self._states = {version.key: starting(version) for version in loading.versions}
         self._overlaps = False
         self._scheduled = False
+        self._running: list[Finish] = []  # steps that have been started
         self._idle = asyncio.Event()
         self._waiting: dict[EngineRequest, None] = {}  # unfinished requests
         self._expiry_timer: asyncio.TimerHandle | None = None  # the next check for expired requests
@@ -270,24 +271,24 @@ class Engine:
         except Exception:  # of the scheduler, for instance: it would repeat
             self._fail()
             return
-        batches = self._scheduler.queue.sequences or self._batches.running is not None
-        if (more or batches or self._streams.busy) and self.state is not State.STOPPED:
+        self._batches.show_queue()
+        works = more or self._scheduler.queue.sequences or self._running or self._streams.busy
+        if works and self.state is not State.STOPPED:
             self.wake()
         else:
             self._idle.set()
 
     def _start_steps(self) -> None:
         """Starts a batch, and a step of each generator, so that neither waits for more than one of the other."""
-        self._batches.start_step()
+        self._running = self._batches.start_step()
         if self._streams.texts:
-            self._streams.start_steps()
+            self._running += self._streams.start_steps()
 
     def _finish_steps(self) -> None:
         """Fetches the outputs of what has been started."""
-        if (running := self._batches.running) is not None:
-            self._report((request.client, length) for request, _, length in self._batches.finish_step(running))
-        if self._streams.steps:
-            self._report(self._streams.finish_steps())
+        running, self._running = self._running, []
+        for finish in running:
+            self._report(finish())
 
     def _end(self, requests: Sequence[EngineRequest]) -> None:
         """Passes on requests that are over, unless they are abandoned: those of each `on_done` together."""

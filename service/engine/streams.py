@@ -1,11 +1,11 @@
 """Generates the texts of the language models of a process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from typing import NamedTuple
+from collections.abc import AsyncGenerator, Callable, Iterable
+from functools import partial
 
 from service.backend.base import Fetch
-from service.engine.batches import log_failure
+from service.engine.batches import Finish, log_failure
 from service.engine.loader import Generator
 from service.engine.requests import Generation
 from service.engine.slots import SlotStep, Stream
@@ -14,22 +14,12 @@ from service.telemetry.metrics import Metrics
 from service.types import ModelKey, Sampled
 
 
-class RunningStep(NamedTuple):
-    """A generation step that has been started."""
-
-    key: ModelKey
-    step: SlotStep
-    started: float
-    fetch: Fetch
-
-
 class Streams:
-    """The language models of a process, the texts that they generate, and the steps that run.
+    """The language models of a process, and the texts that they generate.
 
     Attributes:
         models: the language models that are loaded.
         texts: what is generated, and where the tokens go; None is the end.
-        steps: the steps that run.
     """
 
     def __init__(self, metrics: Metrics, clock: Callable[[], float], wake: Callable[[], None]) -> None:
@@ -38,13 +28,12 @@ class Streams:
         self._clock = clock
         self._wake = wake
         self.texts: dict[Stream, asyncio.Queue[Sampled | TagwerkError | None]] = {}
-        self.steps: list[RunningStep] = []
         self.models: dict[ModelKey, Generator] = {}
 
     @property
     def busy(self) -> bool:
-        """True while a step runs, or a text waits for one."""
-        return bool(self.steps or (self.texts and any(model.slots.busy for model in self.models.values())))
+        """True while a text waits for a step."""
+        return bool(self.texts) and any(model.slots.busy for model in self.models.values())
 
     async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
         """Yields the generated tokens, at most max_tokens. Closing the iterator frees the slot.
@@ -78,39 +67,36 @@ class Streams:
         for text in self.texts.values():
             text.put_nowait(error)
 
-    def start_steps(self) -> None:
-        """Starts the next steps of each model."""
+    def start_steps(self) -> list[Finish]:
+        """Starts the next steps of each model; returns what finishes them."""
+        begun: list[Finish] = []
         for key, generator in self.models.items():
             for step in generator.slots.assemble(self._clock()):
                 started = self._clock()
                 try:
                     logprobs = any(stream.request.logprobs for stream in step.streams)
-                    self.steps.append(RunningStep(key, step, started, generator.model.start(step.inputs, logprobs)))
+                    fetch = generator.model.start(step.inputs, logprobs)
+                    begun.append(partial(self._finish, key, step, started, fetch))
                 except Exception as error:
                     self._fail(key, step, error)
             self._show_slots(key.name)
+        return begun
 
-    def finish_steps(self) -> list[tuple[int, int]]:
-        """Fetches the tokens of the steps that run, and passes them on; returns their number for each client."""
-        steps, self.steps = self.steps, []
-        computed = []
-        for key, step, started, fetch in steps:
-            slots = self.models[key].slots
-            try:
-                sampled, now = fetch(), self._clock()
-                slots.measured(step, now - started)
-                before = [stream.generated for stream in step.streams]
-                due = slots.advance(step, sampled, now)
-            except Exception as error:
-                self._fail(key, step, error)
-                continue
-            computed += [(s.request.client, s.generated - count) for s, count in zip(step.streams, before, strict=True)]
-            self._metrics.generated_tokens.labels(key.name).inc(sum(len(tokens) for _, tokens in due))
-            for stream, tokens in due:
-                if (text := self.texts.get(stream)) is not None:
-                    for token in tokens:
-                        text.put_nowait(token)
-        return computed
+    def _finish(self, key: ModelKey, step: SlotStep, started: float, fetch: Fetch) -> Iterable[tuple[int, int]]:
+        slots, before = self.models[key].slots, [stream.generated for stream in step.streams]
+        try:
+            sampled, now = fetch(), self._clock()
+            slots.measured(step, now - started)
+            due = slots.advance(step, sampled, now)
+        except Exception as error:
+            self._fail(key, step, error)
+            return ()
+        self._metrics.generated_tokens.labels(key.name).inc(sum(len(tokens) for _, tokens in due))
+        for stream, tokens in due:
+            if (text := self.texts.get(stream)) is not None:
+                for token in tokens:
+                    text.put_nowait(token)
+        return ((s.request.client, s.generated - count) for s, count in zip(step.streams, before, strict=True))
 
     def _show_slots(self, name: str) -> None:
         """Shows the slots in use of all versions of a model."""
