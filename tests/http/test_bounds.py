@@ -201,7 +201,7 @@ async def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch)
         (True, True),
     ):  # the time of the end of an answer begins then
         now, wire.unsent, wire.closing = now + seconds, 10, closes
-        connection._streams_body = True
+        connection.streams_body = True
         connection._check_times()
         assert wire.aborted is aborted
     connection.connection_lost(None)
