@@ -6,7 +6,9 @@ import json
 import socket
 import struct
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvloop
@@ -108,11 +110,20 @@ def test_a_connection_whose_request_waits_or_arrives_is_not_idle():
 State = Callable[[Service], Awaitable[Connection]]
 
 
-def after(*data: bytes, rounds: int = 0, ready: Callable[[Wire], object] = lambda wire: True) -> State:
-    """Returns the state of a connection that has received data, some turns later, and once its wire is ready."""
+def after(
+    data: bytes = b"", *, held: bool = False, rounds: int = 0, ready: Callable[[Wire], object] = lambda wire: True
+) -> State:
+    """Returns the state of a connection that has received data, some turns later, and once its wire is ready.
+
+    held: while the device is busy.
+    """
 
     async def state(service: Service) -> Connection:
-        connection, wire = service.send(*data)
+        if held:
+            await service.hold()
+        connection, wire = service.send(data)
+        if held:
+            service.context.plain.run()  # the engine, whose steps are held, does not call it
         await turns(rounds)
         await until(lambda: ready(wire))
         return connection
@@ -120,34 +131,10 @@ def after(*data: bytes, rounds: int = 0, ready: Callable[[Wire], object] = lambd
     return state
 
 
-async def waits(service: Service) -> Connection:
-    await service.hold()
-    return (await service.wait(FINE))[0]
-
-
-async def waits_in_the_application(service: Service) -> Connection:
-    await service.hold()
-    return (await service.wait(application(FINE)))[0]
-
-
 async def runs(service: Service) -> Connection:
     service.device.go.clear()
     connection, _ = service.send(FINE)
     await until(service.device.busy.is_set)
-    return connection
-
-
-async def others_behind_it(service: Service) -> Connection:
-    await service.hold()
-    connection, _ = service.send(FINE * 3 + application(FINE) + GET)
-    service.context.plain.run()
-    return connection
-
-
-async def others_behind_one_of_the_application(service: Service) -> Connection:
-    await service.hold()
-    connection, _ = service.send(application(FINE) + FINE * 3)
-    await turns()
     return connection
 
 
@@ -167,6 +154,10 @@ async def unread(service: Service) -> Connection:
     return connection
 
 
+def closed(wire: Wire) -> bool:
+    return wire.closed
+
+
 STATES: dict[str, State] = {
     "nothing": after(),
     "part of a head": after(FINE[:30]),
@@ -175,15 +166,15 @@ STATES: dict[str, State] = {
     "lines": after(LINES, rounds=20),
     "answered": after(FINE, ready=answers),
     "answered by the application": after(application(FINE), ready=answers),
-    "closing": after(post("/tag", b'{"text": "fine"}', "Connection: close"), ready=lambda wire: wire.closed),
-    "refused": after(b"nonsense\r\n\r\n", ready=lambda wire: wire.closed),
+    "closing": after(post("/tag", b'{"text": "fine"}', "Connection: close"), ready=closed),
+    "refused": after(b"nonsense\r\n\r\n", ready=closed),
     "arrived": after(FINE),
-    "waits": waits,
-    "waits in the application": waits_in_the_application,
+    "waits": after(FINE, held=True),
+    "waits in the application": after(application(FINE), held=True, rounds=50),
     "runs": runs,
-    "others behind it": others_behind_it,
-    "others behind one of the application": others_behind_one_of_the_application,
-    "invalid behind it": after(FINE + b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", ready=lambda wire: wire.closed),
+    "others behind it": after(FINE * 3 + application(FINE) + GET, held=True),
+    "others behind one of the application": after(application(FINE) + FINE * 3, held=True, rounds=20),
+    "invalid behind it": after(FINE + b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", ready=closed),
     "long work": long_work,
     "unread": unread,
 }
@@ -246,7 +237,27 @@ def test_nothing_stays_of_a_connection_that_is_closed(state, error):
     run(test)
 
 
-@pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+on_both_loops = pytest.mark.parametrize(
+    "loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+
+
+@asynccontextmanager
+async def listening(service: Service) -> AsyncIterator[tuple[Any, list[weakref.ref[Connection]]]]:
+    """Serves on a real socket; yields its address, and the connections that are made."""
+    made: list[weakref.ref[Connection]] = []
+
+    def protocol() -> Connection:
+        connection = new_connection(service.context, service.configuration)
+        made.append(weakref.ref(connection))
+        return connection
+
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname(), made
+    server.close()
+
+
+@on_both_loops
 @pytest.mark.parametrize(
     "request_",
     [b"", FINE, application(FINE), LARGE, LINES],
@@ -256,38 +267,22 @@ def test_nothing_stays_of_a_connection_that_is_closed(state, error):
 @pytest.mark.usefixtures("no_garbage_collection")
 def test_nothing_stays_of_a_real_connection_whose_client_closes_it(loop_factory, request_, resets):
     async def test() -> None:
-        loop = asyncio.get_running_loop()
-        made: list[weakref.ref[Connection]] = []
-        lost = 0
-
-        async with running() as service:
-
-            def note_lost() -> None:
-                nonlocal lost
-                lost += 1
-
-            service.context.on_connection_lost = note_lost
+        async with running() as service, listening(service) as (address, made):
+            lost: list[bool] = []
+            service.context.on_connection_lost = lambda: lost.append(True)
             service.device.go.clear()
-
-            def protocol() -> Connection:
-                connection = new_connection(service.context, service.configuration)
-                made.append(weakref.ref(connection))
-                return connection
-
-            server = await loop.create_server(protocol, "127.0.0.1", 0)
-            client = socket.create_connection(server.sockets[0].getsockname())
+            client = socket.create_connection(address)
             await until(lambda: made)
             for part in (request_[:150], request_[150:]):  # the rest of a large body arrives while it is waited for
                 client.sendall(part)
                 await turns(20)
-            if request_ in (FINE, application(FINE), LARGE):
+            if request_ not in (b"", LINES):
                 await until(service.device.busy.is_set)
             if resets:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.close()
             await until(lambda: lost)
             service.device.go.set()
-            server.close()
             await until(lambda: made[0]() is None)
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -295,30 +290,24 @@ def test_nothing_stays_of_a_real_connection_whose_client_closes_it(loop_factory,
 
 
 EVENTS = post("/generate", b'{"prompt": "a", "max_tokens": 3, "seed": 1, "stream": true}')
+SEQUENCES = {
+    "plain": (FINE, 1),
+    "application": (application(FINE), 1),
+    "large": (LARGE, 1),
+    "plain, get": (FINE + GET, 2),
+    "get, application": (GET + application(FINE), 2),
+    "events": (EVENTS, 1),
+    "events, plain": (EVENTS + FINE, 2),
+}
 
 
-@pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-@pytest.mark.parametrize(
-    ("request_", "number"),
-    [
-        (FINE, 1),
-        (application(FINE), 1),
-        (LARGE, 1),
-        (FINE + GET, 2),
-        (GET + application(FINE), 2),
-        (EVENTS, 1),
-        (EVENTS + FINE, 2),
-    ],
-    ids=["plain", "application", "large", "plain, get", "get, application", "events", "events, plain"],
-)
+@on_both_loops
+@pytest.mark.parametrize(("request_", "number"), SEQUENCES.values(), ids=SEQUENCES)
 def test_a_client_that_closes_its_side_after_its_requests_gets_their_answers(loop_factory, request_, number):
     async def test() -> None:
         loop = asyncio.get_running_loop()
-        async with running() as service:
-            server = await loop.create_server(
-                lambda: new_connection(service.context, service.configuration), "127.0.0.1", 0
-            )
-            with socket.create_connection(server.sockets[0].getsockname()) as client:
+        async with running() as service, listening(service) as (address, _):
+            with socket.create_connection(address) as client:
                 client.setblocking(False)
                 service.device.go.clear()
                 await loop.sock_sendall(client, request_)
@@ -334,7 +323,6 @@ def test_a_client_that_closes_its_side_after_its_requests_gets_their_answers(loo
             assert number > 1 or INTERIM not in received.partition(b"HTTP/1.1 200 ")[2]
             assert finals.count(b"HTTP/1.1 200 ") == number
             assert (b"event: finish" in finals) == request_.startswith(EVENTS)
-            server.close()
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(test())
