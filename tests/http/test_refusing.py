@@ -28,17 +28,17 @@ def away(context: Context) -> None:
     context.engine.state = State.DRAINING
 
 
+TENSOR = b'{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}'
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/tag", b'{"text": "fine"}'),
-        ("/classify", b'{"text": "fine"}'),
+        ("/tag", FINE),
+        ("/classify", FINE),
         ("/generate", b'{"prompt": "a"}'),
         ("/v1/completions", b'{"model": "lm", "prompt": "a"}'),
-        (
-            "/v2/models/classifier/infer",
-            b'{"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}]}',
-        ),
+        ("/v2/models/classifier/infer", b'{"inputs": [%b]}' % TENSOR),
     ],
 )
 async def test_every_way_to_the_engine_answers_503_while_it_is_away(path, body):
@@ -70,19 +70,6 @@ async def test_a_refusal_has_the_headers_for_pages_of_other_origins_that_every_a
     (refused, own, _), (missing, usual, _) = wire.answers()
     assert (refused, missing) == (503, 404)
     assert of_origins(own) == of_origins(usual)
-
-
-async def test_a_client_that_is_refused_while_the_service_drains_is_told_that_the_connection_closes():
-    context = made_context()
-    away(context)
-    connection, wire = connect(context)
-    for draining in (False, True):
-        context.draining = draining
-        connection.data_received(application(post("/classify", FINE)))
-        await turns()
-    assert ["connection" in headers for _, headers, _ in wire.answers()] == [False, True]
-    assert wire.answers()[1][1]["connection"] == "close"
-    assert wire.closed
 
 
 async def test_of_a_refused_body_no_more_is_read_than_the_largest_body_has():
