@@ -186,50 +186,6 @@ async def test_of_many_long_texts_few_are_begun_in_an_iteration_and_short_ones_c
         assert {answers(wire)[0].status for wire in (*long, short)} == {200}
 
 
-async def requests_of_many_ends(service: Service, one: str, other: str) -> None:
-    for path, body in (
-        ("/tag", FINE),
-        ("/classify", FINE),
-        ("/tag", b'{"text": ["fine", " "], "n_best": 2}'),
-        ("/tag", b'{"text": " "}'),
-        ("/classify", b'{"text": "fine", "contributions": true}'),
-        ("/tag", b'{"text": "fine", "model": "nobody"}'),
-        ("/tag", b'{"text": "%b", "n_best": 5}' % (b"a " * 200)),
-    ):
-        await service.answer(post(path, body, one, "Accept-Encoding: gzip"))
-    await service.answer(post("/tag", FINE, "Authorization: Bearer x"))
-    await service.hold(other)
-    gone, _ = await service.wait(post("/classify", FINE, one))
-    gone.connection_lost(None)
-    await turns()
-    _, late = await service.wait(post("/classify", FINE, other, "X-Request-Timeout-Ms: 100"))
-    await until(lambda: answers(late))
-    service.device.go.set()
-    service.device.failure = failing()
-    await service.answer(post("/classify", FINE, one))
-    service.device.failure = None
-    while service.sent:
-        service.sent.pop().connection_lost(None)
-    await asyncio.sleep(0.1)  # until the metrics are written
-
-
-async def test_what_a_request_leaves_behind_needs_no_search_for_garbage(narrow):
-    authenticator, *keys = narrow
-    async with running(authenticator, log_level="warning") as service:
-        await requests_of_many_ends(service, *keys)
-        gc.collect()
-        gc.disable()
-        try:
-            await requests_of_many_ends(service, *keys)
-            gc.set_debug(gc.DEBUG_SAVEALL)
-            gc.collect()
-            assert [type(one) for one in gc.garbage] == []
-        finally:
-            gc.set_debug(0)
-            gc.garbage.clear()
-            gc.enable()
-
-
 def counts(service: Service) -> dict[str, float]:
     """Returns the metrics that count something, besides batches."""
     service.context.metrics.flush()
@@ -243,8 +199,8 @@ def counts(service: Service) -> dict[str, float]:
     }
 
 
-async def all_kinds(service: Service, way: Way, one: str, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sends requests that have all kinds of ends."""
+async def all_kinds(service: Service, way: Way, one: str, other: str) -> None:
+    """Sends plain requests that have all kinds of ends, besides unexpected errors."""
 
     async def ask(expected: int, body: bytes = FINE, *headers: str, path: str = "/classify") -> None:
         assert (await service.answer(way(post(path, body, *(headers or (one,)))))).status == expected
@@ -253,16 +209,13 @@ async def all_kinds(service: Service, way: Way, one: str, other: str, monkeypatc
     await ask(200, b'{"text": ["fine", "It is. Is it?"], "sentences": true}', one, trace)
     await ask(200, b'{"text": ["fine", "It is. Is it?"]}', path="/tag")
     await ask(200, b'{"text": " "}', path="/tag")
+    await ask(200, b'{"text": ["%b", " "], "n_best": 5}' % (b"a " * 200), one, "Accept-Encoding: gzip", path="/tag")
     await ask(401, FINE, "X-Request-ID: mine")
     await ask(404, b'{"text": "fine", "model": "nobody"}')
     await ask(422, b'{"text": "fine", "contributions": true}')
-    await ask(422, b'{"text": 7}')
     service.device.failure = failing()
     await ask(500)
     service.device.failure = None
-    monkeypatch.setattr(BROKEN["encode"], lambda *arguments: 1 / 0)
-    await ask(500)
-    monkeypatch.undo()
     await service.hold(other)
     gone, _ = await service.wait(way(post("/classify", FINE, one)))
     gone.connection_lost(None)
@@ -275,6 +228,30 @@ async def all_kinds(service: Service, way: Way, one: str, other: str, monkeypatc
     await until(lambda: answers(full))
     service.device.go.set()
     await until(lambda: not service.context.engine._waiting)
+
+
+async def test_what_a_request_leaves_behind_needs_no_search_for_garbage(narrow):
+    authenticator, *keys = narrow
+    async with running(authenticator, log_level="warning", **SMALL_QUEUE) as service:
+
+        async def requests() -> None:
+            await all_kinds(service, bytes, *keys)
+            while service.sent:
+                service.sent.pop().connection_lost(None)
+            await asyncio.sleep(0.1)  # until the metrics are written
+
+        await requests()
+        gc.collect()
+        gc.disable()
+        try:
+            await requests()
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            assert [type(one) for one in gc.garbage] == []
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
 
 
 async def test_the_same_is_counted_and_logged_on_both_ways(narrow, monkeypatch, capfd):
@@ -294,14 +271,18 @@ async def test_the_same_is_counted_and_logged_on_both_ways(narrow, monkeypatch, 
     async def found(way: Way) -> tuple[dict[str, float], list[dict[str, Any]]]:
         authenticator, one, other = narrow
         async with running(authenticator, log_format="json", **SMALL_QUEUE) as service:
-            await all_kinds(service, way, one, other, monkeypatch)
+            await all_kinds(service, way, one, other)
+            monkeypatch.setattr(BROKEN["encode"], lambda *arguments: 1 / 0)
+            assert (await service.answer(way(post("/classify", FINE, one)))).status == 500
+            monkeypatch.undo()
+            assert (await service.answer(way(post("/classify", b'{"text": 7}', one)))).status == 422
             await turns()
             seen = counts(service)
         return seen, lines()
 
     plain, through_application = await found(bytes), await found(application)
     assert plain == through_application
-    assert len(plain[1]) == 14
+    assert len(plain[1]) == 15
 
 
 async def test_while_the_service_drains_answers_close_their_connections():
