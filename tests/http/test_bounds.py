@@ -8,6 +8,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
@@ -203,6 +204,10 @@ ODD: dict[
     "HTTP/2": ("PRI * HTTP/2.0\n\nSM", 400),
     "CONNECT": ("CONNECT example.org:443 HTTP/1.1\nHost: x", 400),
     "OPTIONS *": ("OPTIONS * HTTP/1.1\nHost: x", 404),
+    "zeros": ("\0" * 100, 400),
+    "a header without a colon": (LIVEZ + "Host x", 400),
+    "a length in words": (TAG + "Content-Length: five", 400),
+    "a length of a chunk in words": (TAG + "Transfer-Encoding: chunked\n\nfive", 400),
     "absolute form": ("GET http://x/livez HTTP/1.1\nHost: x", 200),
     "absolute form without a path": ("GET http://x HTTP/1.1\nHost: x", 400),
     "HTTP/1.0": ("GET /livez HTTP/1.0", 200),
@@ -246,7 +251,8 @@ def sent(name: str) -> bytes:
 async def test_what_is_odd_has_an_answer_that_is_no_error_of_the_service(name, caplog):
     request, (_, *expected) = sent(name), ODD[name]
     for size in (len(request), 1, 7):
-        connection, wire = connect(made_context(cors_origins=("*",)))
+        context = made_context(cors_origins=("*",))
+        connection, wire = connect(context)
         for start in range(0, len(request), size):
             if not wire.closed:
                 connection.data_received(request[start : start + size])
@@ -257,6 +263,12 @@ async def test_what_is_odd_has_an_answer_that_is_no_error_of_the_service(name, c
         assert [int(head.split()[1]) for head in heads] == expected
         assert all(b"x-request-id: " in head for head in heads)
         assert all(b"x-content-type-options: nosniff" in head for head in heads)
+        problems = b"".join(wire.written).count(b'{"type": "urn:tagwerk:problem:')
+        assert problems == sum(status >= 400 for status in expected)
+        context.metrics.flush()
+        counts = text_string_to_metric_families(context.metrics.exposition().decode())
+        samples = [sample for family in counts for sample in family.samples if sample.name == "tagwerk_requests_total"]
+        assert sorted(int(one.labels["status"]) for one in samples for _ in range(int(one.value))) == sorted(expected)
     assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
 
 

@@ -7,10 +7,9 @@ from service.http.context import Context
 from service.types import State
 from tests.engine.running import until
 from tests.http.scene import made_context
-from tests.http.wire import application, connect, post, turns
+from tests.http.wire import connect, post, turns
 
 FINE = b'{"text": "fine"}'
-PAGE = "https://example.org"
 
 
 def full(context: Context) -> None:
@@ -51,25 +50,6 @@ async def test_every_way_to_the_engine_answers_503_while_it_is_away(path, body):
     assert (status, headers["retry-after"]) == (503, "1")
     assert document["type"] == "urn:tagwerk:problem:engine-unavailable"
     assert ("error" in document) == path.startswith("/v")
-
-
-@pytest.mark.parametrize("origins", [(PAGE,), ("*",), (PAGE, "https://a.org"), ()])
-@pytest.mark.parametrize("origin", [PAGE, "https://example.com", None])
-async def test_a_refusal_has_the_headers_for_pages_of_other_origins_that_every_answer_has(origins, origin):
-    context = made_context(cors_origins=origins)
-    away(context)
-    connection, wire = connect(context)
-    headers = [f"Origin: {origin}"] if origin else []
-    for path in ("/classify", "/nothing"):
-        connection.data_received(application(post(path, FINE, *headers)))
-        await turns()
-
-    def of_origins(headers: dict[str, str]) -> dict[str, str]:
-        return {name: value for name, value in headers.items() if name == "vary" or name.startswith("access-")}
-
-    (refused, own, _), (missing, usual, _) = wire.answers()
-    assert (refused, missing) == (503, 404)
-    assert of_origins(own) == of_origins(usual)
 
 
 async def test_of_a_refused_body_no_more_is_read_than_the_largest_body_has():

@@ -114,9 +114,6 @@ def test_headers_within_the_limit_before_a_large_body_are_not(usual):
     assert talk(usual, post("/classify", body), post("/classify", body), closing).count(b"HTTP/1.1 200 ") == 3
 
 
-CLASSIFY = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-
-
 @pytest.mark.parametrize(
     ("beginning", "route"),
     [
@@ -131,22 +128,6 @@ def test_a_request_that_does_not_arrive_is_not_waited_for(strict, beginning, rou
     before = answered(strict.context)
     refused(talk(strict, beginning), 408, "request-timeout")
     wait_until(lambda: answered(strict.context) - before == {(route, "408"): 1})
-
-
-@pytest.mark.parametrize(
-    ("nonsense", "route"),
-    [
-        (bytes(100), "unmatched"),
-        (b"GET / HTTP/1.1\r\n\r\n", "unmatched"),
-        (b"GET /livez HTTP/1.1\r\nHost x\r\n\r\n", "unmatched"),
-        (CLASSIFY + b"Content-Length: five\r\n\r\n", "unmatched"),
-        (CLASSIFY + b"Transfer-Encoding: chunked\r\n\r\nfive\r\n", "/classify"),
-    ],
-)
-def test_what_is_no_http_is_refused(usual, nonsense, route):
-    before = answered(usual.context)
-    refused(talk(usual, nonsense), 400, "invalid-http")
-    wait_until(lambda: answered(usual.context) - before == {(route, "400"): 1})
 
 
 def read(answers: BinaryIO) -> int:
