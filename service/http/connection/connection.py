@@ -11,7 +11,7 @@ from service.errors import InvalidInput
 from service.http import problem
 from service.http.connection.bounded_protocol import BoundedProtocol
 from service.http.connection.uvicorn_private import STATUS_LINE
-from service.http.context import Context, parse_timeout
+from service.http.context import Context, timeout_of
 from service.http.handlers import HANDLERS, Exchange, Handler
 from service.http.plain_requests import MOST_PLAIN_BYTES
 from service.http.representation import HEADERS, PIECE_BYTES, WORTH_BYTES, accepts_gzip, joined, zipped
@@ -134,12 +134,10 @@ class Connection(BoundedProtocol):
             or (settings.cors_origins and b"origin" in headers)
         ):
             return False
-        seconds = settings.request_timeout_seconds
-        if (timeout := headers.get(b"x-request-timeout-ms")) is not None:
-            try:
-                seconds = parse_timeout(timeout, settings)
-            except InvalidInput:
-                return False
+        try:
+            seconds = timeout_of(headers, settings)
+        except InvalidInput:
+            return False
         now = time.monotonic()
         self._exchange = Exchange(self, made, headers, b"", Timing(now), deadline=now + seconds)
         self._exchange.media_type = made.media_types[accept]
