@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -56,55 +56,63 @@ class Loop(asyncio.SelectorEventLoop):
         ]
 
 
-def run(test: Callable[[Loop], Coroutine[None, None, None]]) -> None:
-    loop = Loop()
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(test(loop))
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    return "asyncio", {"loop_factory": Loop}
+
+
+on_both_loops = pytest.mark.parametrize(
+    "anyio_backend",
+    [("asyncio", {"loop_factory": factory}) for factory in (asyncio.SelectorEventLoop, uvloop.new_event_loop)],
+    ids=["asyncio", "uvloop"],
+)
+
+
+def running_loop() -> Loop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, Loop)
+    return loop
 
 
 @pytest.mark.parametrize("request_", [FINE, application(FINE), GET], ids=["plain", "application", "get"])
-def test_a_connection_has_one_timer_for_all_its_requests_and_is_closed_when_idle(request_):
-    async def test(loop: Loop) -> None:
-        async with running() as service:
-            connection, wire = service.send()
-            for number in range(1, 6):
-                connection.data_received(request_)
-                await until(lambda: len(answers(wire)) == number)  # noqa: B023 (called in the same turn)
-                assert len(loop.timers(connection)) == 1
-                await loop.pass_seconds(KEEP_ALIVE_SECONDS - 1)
-                assert not wire.closed, "it was idle for less than the keep-alive"
-                assert len(loop.timers(connection)) == 1
-            await loop.pass_seconds(3)
-            assert wire.closed
-            connection.connection_lost(None)
-            assert not loop.timers(connection)
-
-    run(test)
+async def test_a_connection_has_one_timer_for_all_its_requests_and_is_closed_when_idle(request_):
+    loop = running_loop()
+    async with running() as service:
+        connection, wire = service.send()
+        for number in range(1, 6):
+            connection.data_received(request_)
+            await until(lambda: len(answers(wire)) == number)  # noqa: B023 (called in the same turn)
+            assert len(loop.timers(connection)) == 1
+            await loop.pass_seconds(KEEP_ALIVE_SECONDS - 1)
+            assert not wire.closed, "it was idle for less than the keep-alive"
+            assert len(loop.timers(connection)) == 1
+        await loop.pass_seconds(3)
+        assert wire.closed
+        connection.connection_lost(None)
+        assert not loop.timers(connection)
 
 
-def test_a_connection_whose_request_waits_or_arrives_is_not_idle():
-    async def test(loop: Loop) -> None:
-        async with running() as service:
-            connection, wire = service.send(FINE)
-            await until(lambda: answers(wire))
-            await service.hold()
-            connection.data_received(FINE + FINE[:30])
-            service.context.plain.run()
-            await loop.pass_seconds(RECEIVE_TIMEOUT_SECONDS + KEEP_ALIVE_SECONDS)
-            assert connection.in_exchange
-            assert not wire.closed
-            service.device.go.set()
-            await until(lambda: len(answers(wire)) == 2)
-            connection.data_received(FINE[30:-1])
-            await loop.pass_seconds(RECEIVE_TIMEOUT_SECONDS - 1)
-            assert not wire.closed
-            connection.data_received(FINE[-1:])
-            await until(lambda: len(answers(wire)) == 3)
-            await loop.pass_seconds(2 * KEEP_ALIVE_SECONDS + 1)
-            assert wire.closed
-            assert [answer.status for answer in answers(wire)] == [200, 200, 200]
-
-    run(test)
+async def test_a_connection_whose_request_waits_or_arrives_is_not_idle():
+    loop = running_loop()
+    async with running() as service:
+        connection, wire = service.send(FINE)
+        await until(lambda: answers(wire))
+        await service.hold()
+        connection.data_received(FINE + FINE[:30])
+        service.context.plain.run()
+        await loop.pass_seconds(RECEIVE_TIMEOUT_SECONDS + KEEP_ALIVE_SECONDS)
+        assert connection.in_exchange
+        assert not wire.closed
+        service.device.go.set()
+        await until(lambda: len(answers(wire)) == 2)
+        connection.data_received(FINE[30:-1])
+        await loop.pass_seconds(RECEIVE_TIMEOUT_SECONDS - 1)
+        assert not wire.closed
+        connection.data_received(FINE[-1:])
+        await until(lambda: len(answers(wire)) == 3)
+        await loop.pass_seconds(2 * KEEP_ALIVE_SECONDS + 1)
+        assert wire.closed
+        assert [answer.status for answer in answers(wire)] == [200, 200, 200]
 
 
 State = Callable[[Service], Awaitable[Connection]]
@@ -208,38 +216,31 @@ def no_garbage_collection(frozen: None) -> Iterator[None]:
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("error", [None, ConnectionResetError()], ids=["closed", "reset"])
 @pytest.mark.usefixtures("short_slices", "no_garbage_collection")
-def test_nothing_stays_of_a_connection_that_is_closed(state, error):
-    async def test(loop: Loop) -> None:
-        async with running() as service:
-            connection = await STATES[state](service)
-            service.sent.remove(connection)
-            transport = connection.transport
-            wire = transport._transport
-            assert isinstance(wire, Wire)
-            wire.closed = True  # as a transport does before it says so
-            connection.connection_lost(error)
-            assert not loop.timers(connection)
-            left = weakref.ref(connection), weakref.ref(transport)
-            del connection, transport
-            for _ in range(1000):
-                if not any(ref() for ref in left):
-                    break
-                await asyncio.sleep(0)
-            if state == "runs":
-                service.device.go.set()
-                await turns()
-            assert [ref() for ref in left] == [None, None]
+async def test_nothing_stays_of_a_connection_that_is_closed(state, error):
+    loop = running_loop()
+    async with running() as service:
+        connection = await STATES[state](service)
+        service.sent.remove(connection)
+        transport = connection.transport
+        wire = transport._transport
+        assert isinstance(wire, Wire)
+        wire.closed = True  # as a transport does before it says so
+        connection.connection_lost(error)
+        assert not loop.timers(connection)
+        left = weakref.ref(connection), weakref.ref(transport)
+        del connection, transport
+        for _ in range(1000):
+            if not any(ref() for ref in left):
+                break
+            await asyncio.sleep(0)
+        if state == "runs":
             service.device.go.set()
-            assert (await service.answer(FINE)).status == 200
-            await until(lambda: not service.context.engine._waiting)
-            assert service.queued == 0
-
-    run(test)
-
-
-on_both_loops = pytest.mark.parametrize(
-    "loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-)
+            await turns()
+        assert [ref() for ref in left] == [None, None]
+        service.device.go.set()
+        assert (await service.answer(FINE)).status == 200
+        await until(lambda: not service.context.engine._waiting)
+        assert service.queued == 0
 
 
 @asynccontextmanager
@@ -265,28 +266,24 @@ async def listening(service: Service) -> AsyncIterator[tuple[Any, list[weakref.r
 )
 @pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
 @pytest.mark.usefixtures("no_garbage_collection")
-def test_nothing_stays_of_a_real_connection_whose_client_closes_it(loop_factory, request_, resets):
-    async def test() -> None:
-        async with running() as service, listening(service) as (address, made):
-            lost: list[bool] = []
-            service.context.on_connection_lost = lambda: lost.append(True)
-            service.device.go.clear()
-            client = socket.create_connection(address)
-            await until(lambda: made)
-            for part in (request_[:150], request_[150:]):  # the rest of a large body arrives while it is waited for
-                client.sendall(part)
-                await turns(20)
-            if request_ not in (b"", LINES):
-                await until(service.device.busy.is_set)
-            if resets:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.close()
-            await until(lambda: lost)
-            service.device.go.set()
-            await until(lambda: made[0]() is None)
-
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(test())
+async def test_nothing_stays_of_a_real_connection_whose_client_closes_it(request_, resets):
+    async with running() as service, listening(service) as (address, made):
+        lost: list[bool] = []
+        service.context.on_connection_lost = lambda: lost.append(True)
+        service.device.go.clear()
+        client = socket.create_connection(address)
+        await until(lambda: made)
+        for part in (request_[:150], request_[150:]):  # the rest of a large body arrives while it is waited for
+            client.sendall(part)
+            await turns(20)
+        if request_ not in (b"", LINES):
+            await until(service.device.busy.is_set)
+        if resets:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        await until(lambda: lost)
+        service.device.go.set()
+        await until(lambda: made[0]() is None)
 
 
 EVENTS = post("/generate", b'{"prompt": "a", "max_tokens": 3, "seed": 1, "stream": true}')
@@ -303,45 +300,39 @@ SEQUENCES = {
 
 @on_both_loops
 @pytest.mark.parametrize(("request_", "number"), SEQUENCES.values(), ids=SEQUENCES)
-def test_a_client_that_closes_its_side_after_its_requests_gets_their_answers(loop_factory, request_, number):
-    async def test() -> None:
-        loop = asyncio.get_running_loop()
-        async with running() as service, listening(service) as (address, _):
-            with socket.create_connection(address) as client:
-                client.setblocking(False)
-                service.device.go.clear()
-                await loop.sock_sendall(client, request_)
-                client.shutdown(socket.SHUT_WR)
-                received = b""
-                while received.count(INTERIM) < 2 and number == 1:
-                    received += await loop.sock_recv(client, 65536)
-                service.device.go.set()
-                while more := await loop.sock_recv(client, 65536):
-                    received += more
-            finals = received.replace(INTERIM, b"")
-            assert finals.startswith(b"HTTP/1.1 200 ")
-            assert number > 1 or INTERIM not in received.partition(b"HTTP/1.1 200 ")[2]
-            assert finals.count(b"HTTP/1.1 200 ") == number
-            assert (b"event: finish" in finals) == request_.startswith(EVENTS)
-
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(test())
+async def test_a_client_that_closes_its_side_after_its_requests_gets_their_answers(request_, number):
+    loop = asyncio.get_running_loop()
+    async with running() as service, listening(service) as (address, _):
+        with socket.create_connection(address) as client:
+            client.setblocking(False)
+            service.device.go.clear()
+            await loop.sock_sendall(client, request_)
+            client.shutdown(socket.SHUT_WR)
+            received = b""
+            while received.count(INTERIM) < 2 and number == 1:
+                received += await loop.sock_recv(client, 65536)
+            service.device.go.set()
+            while more := await loop.sock_recv(client, 65536):
+                received += more
+        finals = received.replace(INTERIM, b"")
+        assert finals.startswith(b"HTTP/1.1 200 ")
+        assert number > 1 or INTERIM not in received.partition(b"HTTP/1.1 200 ")[2]
+        assert finals.count(b"HTTP/1.1 200 ") == number
+        assert (b"event: finish" in finals) == request_.startswith(EVENTS)
 
 
-def test_a_client_that_closes_its_side_gets_no_interim_response_in_http_1_0():
-    async def test(loop: Loop) -> None:
-        async with running() as service:
-            await service.hold()
-            connection, wire = service.send(FINE.replace(b"HTTP/1.1", b"HTTP/1.0"))
+async def test_a_client_that_closes_its_side_gets_no_interim_response_in_http_1_0():
+    loop = running_loop()
+    async with running() as service:
+        await service.hold()
+        connection, wire = service.send(FINE.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        await turns(10)
+        assert connection.eof_received()
+        await loop.pass_seconds(1)
+        assert not wire.written
+        assert not wire.closed
+        for nothing_whole in (b"", FINE[:-3], application(FINE)[:-3], GET[:-2]):
+            connection, wire = service.send(nothing_whole)
             await turns(10)
-            assert connection.eof_received()
-            await loop.pass_seconds(1)
-            assert not wire.written
-            assert not wire.closed
-            for nothing_whole in (b"", FINE[:-3], application(FINE)[:-3], GET[:-2]):
-                connection, wire = service.send(nothing_whole)
-                await turns(10)
-                connection.eof_received()
-                assert wire.closed
-
-    run(test)
+            connection.eof_received()
+            assert wire.closed
