@@ -117,7 +117,7 @@ class LinesResponse(Response):
         self._body.limit = None  # each line is limited instead
         self._connection: Connection | None = request.scope["state"].get("connection")
         if self._connection is not None:
-            self._connection.disable_receive_timeout()
+            self._connection.streams_body = True
         coding = {"Content-Encoding": "gzip"} if self._zip else {}
         super().__init__(None, headers={"Vary": "Accept-Encoding"} | coding, media_type=MEDIA_TYPE)
         del self.headers["content-length"]

@@ -154,8 +154,12 @@ class Engine:
 
     def check_room(self, client: int) -> None:
         """Raises Overloaded if any request of a client would be rejected now, which then need not be encoded."""
-        if (full := self._scheduler.queue.rejection(client, 1, 1)) is not None:
-            raise full
+        full = self._scheduler.queue.rejection(client, 1, 1)
+        try:
+            if full is not None:
+                raise full
+        finally:
+            del full  # the error's traceback refers to this frame: a reference cycle
 
     def abandon(self, request: EngineRequest) -> None:
         """Cancels a request, unless it is over: removes its waiting sequences. Does not call its `on_done`."""

@@ -46,7 +46,8 @@ class Body:
         self._size = limit
         self._zipped = 0  # bytes before decompression
         self._receive = receive
-        self._announced = headers.get(b"content-length", b"0")
+        announced = headers.get(b"content-length", b"0")
+        self._announced = int(announced[:20]) if announced.isdigit() else 0
         self._received = 0
         self._coding = headers.get(b"content-encoding", b"").strip().lower()
         self._unzip = zlib.decompressobj(_GZIP) if self._coding == b"gzip" else None
@@ -58,7 +59,7 @@ class Body:
         Raises InvalidInput for an invalid gzip body, and 415 for another encoding.
         """
         limit = self.limit
-        if limit is not None and self._announced.isdigit() and int(self._announced[:20]) > limit:
+        if limit is not None and self._announced > limit:
             raise _too_large(limit)
         if self._last is None:
             message = await self._receive()
@@ -69,14 +70,15 @@ class Body:
         if message["type"] == "http.request":
             if self._coding and self._coding != b"identity":
                 message = self._unzipped(message)
-            self._received += len(message.get("body", b""))
-            if limit is not None and max(self._received, self._zipped) > limit:
-                raise _too_large(limit)
-            if limit is None and self._unzip and self._received > self._size + MOST_RATIO * self._zipped:
+            size = len(message.get("body", b""))
+            self._received += size
+            if limit is not None:
+                if max(self._received, self._zipped) > limit:
+                    raise _too_large(limit)
+                self.hold(size)
+            elif self._unzip and self._received > self._size + MOST_RATIO * self._zipped:
                 problem = f"it unzips to more than {MOST_RATIO} times its size"
                 raise TooLarge("", problem, f"{self._size} bytes, and {MOST_RATIO} more for each byte sent")
-            if limit is not None:
-                self.hold(len(message.get("body", b"")))
         return message
 
     def hold(self, size: int) -> None:

@@ -147,12 +147,12 @@ def headers_of(request: Request) -> dict[bytes, bytes]:
 
 def timeout_seconds(request: Request) -> float:
     """Returns the timeout of a request. Raises InvalidInput for an invalid timeout header."""
-    return parse_timeout(headers_of(request).get(_TIMEOUT), context_of(request).settings)
+    return timeout_of(headers_of(request), context_of(request).settings)
 
 
-def parse_timeout(header: bytes | None, settings: Settings) -> float:
-    """Returns the timeout that a header names, in seconds. Raises InvalidInput for an invalid one."""
-    if header is None:
+def timeout_of(headers: Mapping[bytes, bytes], settings: Settings) -> float:
+    """Returns the timeout of a request with these headers. Raises InvalidInput for an invalid timeout header."""
+    if (header := headers.get(_TIMEOUT)) is None:
         return settings.request_timeout_seconds
     if not (header.isdigit() and int(header[:12]) > 0 and len(header) <= 9):
         place, allowed = f"/headers/{TIMEOUT_HEADER}", "a whole number from 1 to 999999999"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
-from service.engine.queue import EngineRequest
+from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import ANONYMOUS
 from service.pipelines import classification, formats, tagging
 from service.pipelines.formats import JSON
@@ -97,6 +97,7 @@ class TagHandler:
         options: returns what must be equal for requests to be handled together.
         model: the name and version, for the log.
         extra_outputs: see `Requests`.
+        on_done: called with engine requests that are over.
     """
 
     route: ClassVar[str] = "/tag"
@@ -104,6 +105,7 @@ class TagHandler:
     kind: ClassVar[Any] = Tagging
     parse = staticmethod(msgspec.json.Decoder(PlainTag).decode)
     options = attrgetter("lemmas", "n_best")
+    on_done: OnDone
 
     def __init__(self, resources: Resources, task: Tagging, lemmas: bool, n_best: int) -> None:
         self.version, self.model, candidates = task.version, str(task.version.key), n_best > 1
@@ -124,12 +126,8 @@ class TagHandler:
                 own = yield from tagging.joined_tokens(exchange.request.tokens)
             exchange.content = own
             split += own
-            count = 0
-            for text in own:
-                for sentence in text.sentences:
-                    length = len(sentence.tokens)
-                    count += 1 if length <= longest else len(windows(length, longest))
-            counts.append(count)
+            lengths = [len(sentence.tokens) for text in own for sentence in text.sentences]
+            counts.append(sum([1 if length <= longest else len(windows(length, longest)) for length in lengths]))
         return counts, (yield from tagging.encode(self.task, split))
 
     def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:
@@ -155,6 +153,7 @@ class ClassifyHandler:
     kind: ClassVar[Any] = Sentiment
     parse = staticmethod(msgspec.json.Decoder(PlainClassify).decode)
     options = attrgetter("contributions", "sentences")
+    on_done: OnDone
 
     def __init__(self, resources: Resources, task: Sentiment, contributions: bool | str, sentences: bool) -> None:
         """Raises InvalidInput if contributions are requested that the model does not have."""
@@ -172,10 +171,8 @@ class ClassifyHandler:
         counts: list[int] = []
         waiting = iter(found)
         for exchange in exchanges:
-            exchange.content = own = list(islice(waiting, len(exchange.request.text)))
-            counts.append(0)
-            for text in own:
-                counts[-1] += sum(map(len, text.windows))
+            exchange.content = list(islice(waiting, len(exchange.request.text)))
+            counts.append(sum([len(lengths) for text in exchange.content for lengths in text.windows]))
         return counts, sequences
 
     def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:

@@ -37,11 +37,8 @@ GROUP_BYTES = 16_384  # of the requests that are handled together
 # In slices of SLICE_SECONDS; work that goes on in a later iteration has one slice of it:
 FIRST_SLICES = 2  # for which work on a group runs at once
 MOST_SLICES = 5  # of an iteration, after which work on further requests begins in a later one
-MOST_KINDS = 64  # some may be of versions that have been replaced
+MOST_HANDLERS = 64  # some may be of versions that have been replaced
 DEADLINE, CLIENT = attrgetter("deadline"), attrgetter("client")  # of an exchange
-
-# Of requests with the same model and options: their handler, and the callback for finished requests.
-Kind = tuple[Handler, OnDone]
 
 
 class PlainRequests:
@@ -57,8 +54,8 @@ class PlainRequests:
         self._settings = context.settings
         self._arrived: list[Exchange] = []
         self._works: deque[tuple[Sliced[None], Sequence[Exchange]]] = deque()
-        self._begun: list[tuple[Kind, list[Exchange]]] = []  # that are not short, and may be worked on
-        self._kind = lru_cache(MOST_KINDS)(self._make_kind)
+        self._begun: list[tuple[Handler, list[Exchange]]] = []  # that are not short, and may be worked on
+        self._handler = lru_cache(MOST_HANDLERS)(self._make_handler)
         context.engine.before_step = self.run
 
     def add(self, exchange: Exchange) -> None:
@@ -73,31 +70,31 @@ class PlainRequests:
             self._work(*self._works.popleft(), SLICE_SECONDS)
         if self._arrived or self._begun:
             arrived, self._arrived = self._arrived, []
-            groups: list[tuple[Kind, list[Exchange]]] = []
-            open_groups: dict[Kind, tuple[list[Exchange], int]] = {}  # and their bytes
+            groups: list[tuple[Handler, list[Exchange]]] = []
+            open_groups: dict[Handler, tuple[list[Exchange], int]] = {}  # and their bytes
             with_room: set[int] = set()
             for exchange in arrived:
-                if (kind := self._admit(exchange, with_room)) is None:
+                if (handler := self._admit(exchange, with_room)) is None:
                     continue
                 if (size := len(exchange.body)) > SMALL_BYTES:
-                    self._enter(kind, exchange, size)
+                    self._enter(handler, exchange, size)
                     continue
-                some, bytes_of_group = open_groups.get(kind, ([], 0))
+                some, bytes_of_group = open_groups.get(handler, ([], 0))
                 if not some or bytes_of_group + size > GROUP_BYTES:
                     some, bytes_of_group = [], 0
-                    groups.append((kind, some))
+                    groups.append((handler, some))
                 some.append(exchange)
-                open_groups[kind] = some, bytes_of_group + size
+                open_groups[handler] = some, bytes_of_group + size
             if self._begun:
                 groups += [one for one in self._begun if not one[1][0].over]  # the client may have gone
                 self._begun = []
             end = time.monotonic() + MOST_SLICES * SLICE_SECONDS
-            for kind, some in groups:
+            for handler, some in groups:
                 seconds = FIRST_SLICES * SLICE_SECONDS if time.monotonic() < end else 0.0
-                self._work(self._encode(kind, some), some, seconds)
+                self._work(self._encode(handler, some), some, seconds)
         return bool(self._works or self._begun)
 
-    def _enter(self, kind: Kind, exchange: Exchange, size: int) -> None:
+    def _enter(self, handler: Handler, exchange: Exchange, size: int) -> None:
         """Has an exchange that is not short worked on, now or later. It fails if its deadline passes before that."""
         limit = self._context.medium_work
 
@@ -107,7 +104,7 @@ class PlainRequests:
 
         def begin() -> None:
             timer.cancel()
-            self._begun.append((kind, [exchange]))
+            self._begun.append((handler, [exchange]))
             self._context.engine.wake()
 
         def leave() -> None:
@@ -124,14 +121,13 @@ class PlainRequests:
             if not seconds or advance(work, seconds) is None:
                 self._works.append((work, exchanges))
                 self._context.engine.wake()
-        except Exception:
+        except Exception as error:
             log.exception("failed at a plain request")
             for exchange in exchanges:
-                exchange.connection.fail(exchange, None)
+                exchange.connection.fail(exchange, error)
 
-    def _encode(self, kind: Kind, exchanges: Sequence[Exchange]) -> Sliced[None]:
+    def _encode(self, handler: Handler, exchanges: Sequence[Exchange]) -> Sliced[None]:
         """Encodes the requests of exchanges together, and submits them; answers blank ones, which have no sequences."""
-        handler, on_done = kind
         began = time.monotonic()
         counts, sequences = yield from handler.encode(exchanges)
         seconds, lengths = time.monotonic() - began, sequences.lengths.tolist()
@@ -153,7 +149,7 @@ class PlainRequests:
         if exchanges:
             deadlines, clients = list(map(DEADLINE, exchanges)), list(map(CLIENT, exchanges))
             requests = Requests(handler.version.key, sequences, counts, deadlines, clients, handler.extra_outputs)
-            self._submit(requests, exchanges, on_done)
+            self._submit(requests, exchanges, handler.on_done)
 
     def _submit(self, requests: Requests, exchanges: Sequence[Exchange], on_done: OnDone) -> None:
         """Queues the requests of exchanges, one each; fails the exchanges whose requests are rejected."""
@@ -197,8 +193,8 @@ class PlainRequests:
             exchange.running = running.owner = None  # the queue may still hold the request
             self._context.engine.abandon(running)
 
-    def _admit(self, exchange: Exchange, with_room: set[int]) -> Kind | None:
-        """Checks a request, and returns its kind; answers or redirects it otherwise.
+    def _admit(self, exchange: Exchange, with_room: set[int]) -> Handler | None:
+        """Checks a request, and returns its handler; answers or redirects it otherwise.
 
         `with_room` has the clients for which the queue is known to have room in this iteration.
         """
@@ -216,25 +212,20 @@ class PlainRequests:
         if (form := getattr(request, "format", None)) is not None:
             exchange.media_type = JSON if form == "json" else conllu.MEDIA_TYPE
         try:
-            if self._context.authenticator is not None:
-                exchange.key = self._context.admit(made.route, exchange.headers, exchange.timing)
-                exchange.client = client_of(exchange.key)
+            exchange.key = self._context.admit(made.route, exchange.headers, exchange.timing)
+            exchange.client = client_of(exchange.key)
             task = self._context.catalog.find(made.kind, request.model)
-            kind = self._kind(made, task, *made.options(request))
+            handler = self._handler(made, task, *made.options(request))
             if exchange.client not in with_room:
                 self._context.engine.check_room(exchange.client)
                 with_room.add(exchange.client)
-            if (size := len(exchange.body)) > SMALL_BYTES:
-                self._context.begin(size)
-            else:
-                self._context.bytes_in_progress += size
-            exchange.in_progress = size
-            return kind
-        except TagwerkError as error:
+            self._context.begin(len(exchange.body))
+            exchange.in_progress = len(exchange.body)
+            return handler
+        except Exception as error:
+            if not isinstance(error, TagwerkError):
+                log.exception("failed at a plain request")
             exchange.connection.fail(exchange, error)
-        except Exception:
-            log.exception("failed at a plain request")
-            exchange.connection.fail(exchange, None)
         return None
 
     def _is_valid(self, request: Any) -> bool:
@@ -252,7 +243,8 @@ class PlainRequests:
             size = sum(map(len, items))
         return 0 < len(items) <= self._settings.max_items and size <= self._settings.max_text_characters
 
-    def _make_kind(self, made: type[Handler], *task_and_options: Any) -> Kind:
-        """Makes what handles the requests of a kind. Raises InvalidInput."""
+    def _make_handler(self, made: type[Handler], *task_and_options: Any) -> Handler:
+        """Makes what handles requests with the same model and options. Raises InvalidInput."""
         handler = made(self._context, *task_and_options)
-        return handler, partial(self._answer, handler)
+        handler.on_done = partial(self._answer, handler)
+        return handler

@@ -58,7 +58,6 @@ STAGES = {
     "queue": "waiting for the device",
     "inference": "the device's work",
 }
-NO_HEADERS: Mapping[str, str] = {}
 RETRY_AFTER = {"Retry-After": "1"}  # seconds, for every 503: the actual duration is unknown
 
 PREFIX = "urn:tagwerk:problem:"
@@ -132,8 +131,13 @@ def document(error: Expected, timing: Timing | None = None) -> dict[str, Any]:
     return make(status, slug, title, detail)
 
 
-def report(error: Expected, metrics: Metrics, timing: Timing | None = None) -> dict[str, Any]:
-    """Builds the problem document of an error that ends a request; counts rejected and expired requests."""
+def report(error: Exception, metrics: Metrics, timing: Timing | None = None) -> dict[str, Any]:
+    """Builds the problem document of an error that ends a request; counts rejected and expired requests.
+
+    An error that is none of the `EXPECTED` is logged by the caller.
+    """
+    if not isinstance(error, EXPECTED):
+        return UNEXPECTED
     match error:
         case errors.Overloaded():
             metrics.rejected.labels("overloaded").inc()
@@ -163,7 +167,7 @@ def respond(path: str, content: dict[str, Any], headers: Mapping[str, str] | Non
     return Response(json.dumps(with_protocol_error(path, content)).encode(), content["status"], headers, MEDIA_TYPE)
 
 
-def headers_of(error: Expected) -> Mapping[str, str]:
+def headers_of(error: Exception) -> Mapping[str, str]:
     """Returns the headers that belong to an error."""
     match error:
         case HTTPException():
@@ -174,14 +178,12 @@ def headers_of(error: Expected) -> Mapping[str, str]:
             return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
         case errors.EngineUnavailable():
             return RETRY_AFTER
-    return NO_HEADERS
+    return {}
 
 
 async def answer(request: Request, error: Exception) -> Response:
     """Returns the problem document of an error: one of the `EXPECTED`, or an unexpected one, logged by `Dispatcher`."""
     path = request.url.path
-    if not isinstance(error, EXPECTED):
-        return respond(path, UNEXPECTED)
     if isinstance(error, HTTPException) and error.status_code == 404:
         shorter = path.rstrip("/")
         similar = f"did you mean {shorter}? " if shorter and shorter != path else ""

@@ -180,7 +180,8 @@ def _texts(value: object, info: ValidationInfo) -> object:
 
 def _sentences(value: object, info: ValidationInfo) -> list[list[str]]:
     if not isinstance(value, list) or (value and all(type(item) is str for item in value)):
-        raise _no_sentences(value)
+        example = [_shown(value if isinstance(value, list) else EXAMPLE)]
+        raise _not_listed("sentences", "sentences, each a list of tokens", example)
     check_count(value, info)
     raise_faults(_faults_of(value))
     return value
@@ -190,7 +191,8 @@ def _faults_of(sentences: list[Any]) -> Iterator[Fault]:
     """Yields the errors of what should be lists of tokens."""
     for place, tokens in enumerate(sentences):
         if not isinstance(tokens, list):
-            yield (place,), tokens, _no_tokens(tokens)
+            example = _shown([tokens] if isinstance(tokens, str) else EXAMPLE)
+            yield (place,), tokens, _not_listed("tokens", "tokens", example)
         elif not tokens:
             yield (place,), tokens, _NO_ITEMS
         elif set(map(type, tokens)) != {str} or not all(map(str.strip, tokens)):
@@ -201,18 +203,14 @@ def _faults_of(sentences: list[Any]) -> Iterator[Fault]:
                     yield (place, i), token, _BLANK
 
 
-def _no_sentences(value: object) -> PydanticCustomError:
-    """Returns the error of a value that is no list of sentences, such as one sentence without a list around it."""
-    tokens = [shortened(token, LONGEST_SHOWN) for token in value[:MOST_SHOWN]] if isinstance(value, list) else EXAMPLE
-    message = "Input should be a list of sentences, each a list of tokens, such as {example}"
-    return PydanticCustomError("sentences_type", message, {"example": json.dumps([tokens])})
+def _shown(tokens: Sequence[str]) -> list[str]:
+    return [shortened(token, LONGEST_SHOWN) for token in tokens[:MOST_SHOWN]]
 
 
-def _no_tokens(value: object) -> PydanticCustomError:
-    """Returns the error of a value that is no sentence, such as a token without a list around it."""
-    tokens = [shortened(value, LONGEST_SHOWN)] if isinstance(value, str) else EXAMPLE
-    message = "Input should be a list of tokens, such as {example}"
-    return PydanticCustomError("tokens_type", message, {"example": json.dumps(tokens)})
+def _not_listed(kind: str, wanted: str, example: list[Any]) -> PydanticCustomError:
+    """Returns the error of a value that is no list of what is wanted."""
+    message = f"Input should be a list of {wanted}, such as {{example}}"
+    return PydanticCustomError(f"{kind}_type", message, {"example": json.dumps(example)})
 
 
 def _is_not_blank(text: str) -> str:
@@ -250,11 +248,7 @@ Texts = TypeAliasType(
     ],
 )
 StopString = TypeAliasType(
-    "StopString",
-    Annotated[
-        str,
-        Field(min_length=1, max_length=100, description="A string before which a text ends."),
-    ],
+    "StopString", Annotated[str, Field(min_length=1, max_length=100, description="A string before which a text ends.")]
 )
 Stop = TypeAliasType(
     "Stop",

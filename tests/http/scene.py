@@ -16,7 +16,8 @@ from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
 from service.http.context import Context
 from service.pipelines.catalog import Catalog, Dictionaries
-from service.security.keys import Authenticator
+from service.security.keys import Authenticator, add_key
+from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
@@ -122,6 +123,24 @@ def device_engine(
     """Returns an engine on a test device, not started, whose versions a catalog offers."""
     loading = ModelLoading(settings, versions, lambda: device, metrics, prepare=catalog.prepare)
     return Engine(settings, loading, metrics, schedule=device.schedule)
+
+
+# scope, requests per second and requests in progress of keys
+KEYS: dict[str, tuple[str, float | None, int | None]] = {
+    "web": ("infer", None, None),
+    "narrow": ("infer", None, 1),
+    "boss": ("admin", None, None),
+    "rare": ("infer", 0.001, None),
+}
+
+
+def keyed(path: Path, *names: str) -> tuple[Authenticator, dict[str, str]]:
+    """Writes a file with some of the `KEYS`; returns its authenticator, and the header of each key by its name."""
+    headers: dict[str, str] = {}
+    for name in names:
+        scope, rate, most = KEYS[name]
+        headers[name] = f"Authorization: Bearer {add_key(path, name, [scope], rate, most)}"
+    return Authenticator(path, RateLimiter(clock=lambda: 1000.0)), headers
 
 
 @asynccontextmanager

@@ -12,18 +12,9 @@ from service.errors import InvalidFields, InvalidInput
 from service.http.body import validate
 from service.settings import Settings
 
-SCHEMAS: list[type[BaseModel]] = [
-    *(request_schemas.TagRequest, request_schemas.ClassifyRequest, request_schemas.GenerateRequest),
-    *(
-        lines.line_of(request_schemas.TagRequest),
-        CompletionRequest,
-        StreamOptions,
-        InferenceRequest,
-        RequestInput,
-        RequestOutput,
-    ),
-    admin.Change,
-]
+TAG, CLASSIFY, GENERATE = request_schemas.TagRequest, request_schemas.ClassifyRequest, request_schemas.GenerateRequest
+SCHEMAS: list[type[BaseModel]] = [TAG, CLASSIFY, GENERATE, lines.line_of(TAG), CompletionRequest, StreamOptions]
+SCHEMAS += [InferenceRequest, RequestInput, RequestOutput, admin.Change]
 WRONG: list[object] = [None, True, 7, -1, 1.5, 1e300, "", "?", "x" * 2000, [], [None], ["x"] * 99, [[]], {}, {"x": 1}]
 EMPTY = "an object with exactly one of the fields text and tokens"
 
@@ -52,10 +43,10 @@ def test_what_is_allowed_is_not_a_sentence_of_its_own(schema):
 @pytest.mark.parametrize(
     ("schema", "value", "pointer", "words"),
     [
-        (request_schemas.ClassifyRequest, {}, "/text", "a text, or a list of texts, to classify"),
-        (request_schemas.GenerateRequest, {}, "/prompt", "the text to continue, or a list of them"),
+        (CLASSIFY, {}, "/text", "a text, or a list of texts, to classify"),
+        (GENERATE, {}, "/prompt", "the text to continue, or a list of them"),
         (InferenceRequest, {"inputs": [{}]}, "/inputs/0/name", "name of the input"),
-        (request_schemas.TagRequest, {}, "", EMPTY),
+        (TAG, {}, "", EMPTY),
         (admin.Change, {"action": "use", "share": 0.5}, "", "a canary with a version and a share, or another action"),
     ],
 )
@@ -66,7 +57,7 @@ def test_what_is_missing_is_described(schema, value, pointer, words):
 
 def test_null_is_the_default_of_an_optional_field_alone():
     given = {"text": "a", "offsets": None, "sentences": None, "model": None}
-    assert validate(given, request_schemas.ClassifyRequest, Settings()).offsets == "code_points"
-    assert validate({"prompt": "a", "n": None, "stop": None}, request_schemas.GenerateRequest, Settings()).n == 1
-    assert allowed(request_schemas.ClassifyRequest, {"text": None}) == [("/text", "a string or a list of strings")]
-    assert [place for place, _ in allowed(request_schemas.TagRequest, {"text": "a", "colour": None})] == ["/colour"]
+    assert validate(given, CLASSIFY, Settings()).offsets == "code_points"
+    assert validate({"prompt": "a", "n": None, "stop": None}, GENERATE, Settings()).n == 1
+    assert allowed(CLASSIFY, {"text": None}) == [("/text", "a string or a list of strings")]
+    assert [place for place, _ in allowed(TAG, {"text": "a", "colour": None})] == ["/colour"]

@@ -33,14 +33,6 @@ def begun(context: Context, size: int):
     return connection, wire
 
 
-def unread(context: Context, size: int):
-    """Returns a connection whose client has read nothing of an answer of that size."""
-    connection, wire = connect(context)
-    wire.unsent = size
-    connection.transport.write(bytes(size))
-    return connection, wire
-
-
 class Client:
     """A client that holds as many bytes as it says."""
 
@@ -60,11 +52,17 @@ class Client:
         self.dropped = True
 
 
-def memory(*clients: Client) -> ClientMemory:
+def memory(*clients: Client, most: int = 100) -> ClientMemory:
     made = ClientMemory(1)
-    made.most = 100
+    made.most = most
     made.clients = dict.fromkeys(cast(Any, clients))
     return made
+
+
+def check(held: ClientMemory, seconds: float) -> None:
+    """Has the sum taken at a time of the clock."""
+    held.clock = lambda: seconds
+    held.check()
 
 
 def test_the_total_has_room_for_every_body():
@@ -73,37 +71,30 @@ def test_the_total_has_room_for_every_body():
 
 
 def test_the_clients_with_the_least_average_rate_are_dropped_until_the_others_fit():
-    slow, slower, fast = Client(40), Client(40), Client(40)
-    held = memory(fast, slower, slow)
-    held.most = 120
-    held.clock = lambda: 1000.0
-    held.check()
-    assert not any(client.dropped for client in (slow, slower, fast))
+    slow, slower, fast = clients = Client(40), Client(40), Client(40)
+    held = memory(fast, slower, slow, most=120)
+    check(held, 1000)
+    assert not any(client.dropped for client in clients)
     slower.moved, slow.moved, fast.moved = 100, 200, 1000
     fast.held = 80
-    held.clock = lambda: 1010.0
-    held.check()
-    assert [client.dropped for client in (slow, slower, fast)] == [False, True, False]
+    check(held, 1010)
+    assert [client.dropped for client in clients] == [False, True, False]
     fast.held = 100
-    held.clock = lambda: 1011.0
-    held.check()
-    assert [client.dropped for client in (slow, slower, fast)] == [True, True, False]
+    check(held, 1011)
+    assert [client.dropped for client in clients] == [True, True, False]
 
 
 def test_the_rate_counts_from_when_bytes_are_held():
     old, new = Client(60, moved=10**9), Client(0)
     held = memory(old, new)
-    held.clock = lambda: 1000.0
-    held.check()
-    new.held, held.clock = 40, lambda: 1050.0
-    held.check()
-    old.moved, new.moved = 10**9 + 100, 100
-    new.held, held.clock = 60, lambda: 1100.0
-    held.check()
+    check(held, 1000)
+    new.held = 40
+    check(held, 1050)
+    old.moved, new.moved, new.held = 10**9 + 100, 100, 60
+    check(held, 1100)
     assert (old.dropped, new.dropped) == (True, False), "one byte a second since it holds some, and two"
     new.held = 0
-    held.clock = lambda: 1200.0
-    held.check()
+    check(held, 1200)
     assert held.clients[cast(Any, new)] is None
 
 
@@ -172,21 +163,21 @@ async def test_a_body_that_arrives_too_slowly_is_answered_and_the_others_go_on()
 
 async def test_what_is_sent_ahead_and_what_is_not_read_count_together():
     context = made()
-    reader, answer = unread(context, 2 * MOST)
+    memory = context.client_memory
+    reader, answer = connect(context)
+    answer.unsent = 2 * MOST
     ahead, wire = connect(context)
     ahead.data_received(GET + post("/nothing", b" " * (MOST - 1)))
     assert ahead.held_bytes() > MOST // 2
-    held = ahead.held_bytes() + reader.held_bytes()
-    context.client_memory.most = held
-    context.client_memory.check()
-    assert not answer.aborted
-    assert not wire.aborted
-    context.client_memory.most = held - 1
-    context.client_memory.check()
+    memory.most = ahead.held_bytes() + reader.held_bytes()
+    memory.check()
+    assert (answer.aborted, wire.aborted) == (False, False)
+    memory.most -= 1
+    memory.check()
     assert answer.aborted or wire.aborted
     for connection in (reader, ahead):
         connection.connection_lost(None)
-    assert not context.client_memory.clients
+    assert not memory.clients
     await turns()
 
 

@@ -5,7 +5,7 @@ import gc
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,14 +34,13 @@ def problem_of(answer: Answer) -> dict[str, Any]:
     return document
 
 
-KINDS: dict[str, Callable[[str], bytes]] = {
-    "plain": lambda number: post("/classify", FINE, f"X-Request-ID: {number}"),
-    "application": lambda number: application(post("/tag", FINE, f"X-Request-ID: {number}")),
-    "invalid": lambda number: post("/tag", b"{", f"X-Request-ID: {number}"),
-    "large": lambda number: post("/tag", b'{"text": "%b"}' % (b"a " * 1000), f"X-Request-ID: {number}"),
-    "get": lambda number: GET.replace(b"Host: x", f"Host: x\r\nX-Request-ID: {number}".encode()),
+KINDS: dict[str, tuple[bytes, int]] = {  # requests and the statuses of their answers
+    "plain": (post("/classify", FINE), 200),
+    "application": (application(post("/tag", FINE)), 200),
+    "invalid": (post("/tag", b"{"), 400),
+    "large": (post("/tag", b'{"text": "%b"}' % (b"a " * 1000)), 200),
+    "get": (GET, 200),
 }
-STATUSES = {"invalid": 400}
 
 
 @pytest.mark.parametrize("size", [100_000, 500, 7], ids=["at once", "in pieces", "in small pieces"])
@@ -61,31 +60,15 @@ STATUSES = {"invalid": 400}
 )
 async def test_requests_that_do_not_wait_for_answers_are_answered_in_order(kinds, size):
     async with running() as service:
-        data = b"".join(KINDS[kind](str(number)) for number, kind in enumerate(kinds))
+        requests = [KINDS[kind][0] for kind in kinds]
+        data = b"".join(r.replace(b"Host: x", b"Host: x\r\nX-Request-ID: %d" % i) for i, r in enumerate(requests))
         connection, wire = service.send(*(data[start : start + size] for start in range(0, len(data), size)))
         await until(lambda: len(answers(wire)) == len(kinds))
         found = [(answer.header("x-request-id"), answer.status) for answer in answers(wire)]
-        assert found == [(str(number), STATUSES.get(kind, 200)) for number, kind in enumerate(kinds)]
+        assert found == [(str(number), KINDS[kind][1]) for number, kind in enumerate(kinds)]
+        assert service.through_application == sum(kind not in ("plain", "large") for kind in kinds)
         assert not connection.in_exchange
         assert wire.reading
-
-
-async def test_a_body_that_arrives_in_pieces_is_answered_once_it_is_whole():
-    async with running() as service:
-        whole = await service.answer(post("/tag", FINE))
-        request = post("/tag", FINE)
-        connection, wire = service.send()
-        for byte in request[:-1]:
-            connection.data_received(bytes([byte]))
-            await asyncio.sleep(0)
-        assert connection.in_exchange
-        assert not wire.written
-        connection.data_received(request[-1:])
-        await until(lambda: answers(wire))
-        assert answers(wire) == [whole]
-        assert not service.through_application
-        words = {"model": "tagger", "version": "1", "kind": "word", "value": "known"}
-        assert service.metric("model_observed_total", **words) == 2
 
 
 @both_ways
@@ -149,17 +132,6 @@ async def test_an_error_in_a_handler_is_answered_500_for_its_requests_alone(narr
         assert not service.context.engine.failed.is_set()
 
 
-@both_ways
-async def test_an_error_of_the_device_is_answered_500(way):
-    async with running() as service:
-        service.device.failure = failing()
-        answer = await service.answer(way(post("/classify", FINE)))
-        assert problem_of(answer)["type"] == "urn:tagwerk:problem:device-failed"
-        assert answer.header("server-timing") == "tokenize;dur=, total;dur="
-        service.device.failure = None
-        assert (await service.answer(way(post("/classify", FINE)))).status == 200
-
-
 LONG = post("/tag", json.dumps({"text": "a cat isn't 1 dog! " * 800}).encode())
 
 
@@ -214,53 +186,6 @@ async def test_of_many_long_texts_few_are_begun_in_an_iteration_and_short_ones_c
         assert {answers(wire)[0].status for wire in (*long, short)} == {200}
 
 
-async def test_what_a_request_leaves_behind_needs_no_search_for_garbage(narrow):
-
-    async def requests(service: Service, one: str, other: str) -> None:
-        for path, body in (
-            ("/tag", FINE),
-            ("/classify", FINE),
-            ("/tag", b'{"text": ["fine", " "], "n_best": 2}'),
-            ("/tag", b'{"text": " "}'),
-            ("/classify", b'{"text": "fine", "contributions": true}'),
-            ("/tag", b'{"text": "fine", "model": "nobody"}'),
-            ("/tag", b'{"text": "%b", "n_best": 5}' % (b"a " * 200)),
-        ):
-            await service.answer(post(path, body, one, "Accept-Encoding: gzip"))
-        await service.answer(post("/tag", FINE, "Authorization: Bearer x"))
-        await service.hold(other)
-        gone, _ = await service.wait(post("/classify", FINE, one))
-        gone.connection_lost(None)
-        await turns()
-        _, late = await service.wait(post("/classify", FINE, other, "X-Request-Timeout-Ms: 100"))
-        await until(lambda: answers(late))
-        service.device.go.set()
-        service.device.failure = failing()
-        await service.answer(post("/classify", FINE, one))
-        service.device.failure = None
-        for started in service.sent:
-            started.connection_lost(None)
-        service.sent.clear()
-        await turns()
-
-    authenticator, one, other = narrow
-    async with running(authenticator, log_level="warning") as service:
-        await requests(service, one, other)
-        await asyncio.sleep(0.1)  # until the metrics are written
-        gc.collect()
-        gc.disable()
-        try:
-            await requests(service, one, other)
-            await asyncio.sleep(0.1)
-            gc.set_debug(gc.DEBUG_SAVEALL)
-            gc.collect()
-            assert [type(one) for one in gc.garbage] == []
-        finally:
-            gc.set_debug(0)
-            gc.garbage.clear()
-            gc.enable()
-
-
 def counts(service: Service) -> dict[str, float]:
     """Returns the metrics that count something, besides batches."""
     service.context.metrics.flush()
@@ -274,8 +199,8 @@ def counts(service: Service) -> dict[str, float]:
     }
 
 
-async def all_kinds(service: Service, way: Way, one: str, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sends requests that have all kinds of ends."""
+async def all_kinds(service: Service, way: Way, one: str, other: str) -> None:
+    """Sends plain requests that have all kinds of ends, besides unexpected errors."""
 
     async def ask(expected: int, body: bytes = FINE, *headers: str, path: str = "/classify") -> None:
         assert (await service.answer(way(post(path, body, *(headers or (one,)))))).status == expected
@@ -284,16 +209,13 @@ async def all_kinds(service: Service, way: Way, one: str, other: str, monkeypatc
     await ask(200, b'{"text": ["fine", "It is. Is it?"], "sentences": true}', one, trace)
     await ask(200, b'{"text": ["fine", "It is. Is it?"]}', path="/tag")
     await ask(200, b'{"text": " "}', path="/tag")
+    await ask(200, b'{"text": ["%b", " "], "n_best": 5}' % (b"a " * 200), one, "Accept-Encoding: gzip", path="/tag")
     await ask(401, FINE, "X-Request-ID: mine")
     await ask(404, b'{"text": "fine", "model": "nobody"}')
     await ask(422, b'{"text": "fine", "contributions": true}')
-    await ask(422, b'{"text": 7}')
     service.device.failure = failing()
     await ask(500)
     service.device.failure = None
-    monkeypatch.setattr(BROKEN["encode"], lambda *arguments: 1 / 0)
-    await ask(500)
-    monkeypatch.undo()
     await service.hold(other)
     gone, _ = await service.wait(way(post("/classify", FINE, one)))
     gone.connection_lost(None)
@@ -308,29 +230,59 @@ async def all_kinds(service: Service, way: Way, one: str, other: str, monkeypatc
     await until(lambda: not service.context.engine._waiting)
 
 
+async def test_what_a_request_leaves_behind_needs_no_search_for_garbage(narrow):
+    authenticator, *keys = narrow
+    async with running(authenticator, log_level="warning", **SMALL_QUEUE) as service:
+
+        async def requests() -> None:
+            await all_kinds(service, bytes, *keys)
+            while service.sent:
+                service.sent.pop().connection_lost(None)
+            await asyncio.sleep(0.1)  # until the metrics are written
+
+        await requests()
+        gc.collect()
+        gc.disable()
+        try:
+            await requests()
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            assert [type(one) for one in gc.garbage] == []
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+
+
 async def test_the_same_is_counted_and_logged_on_both_ways(narrow, monkeypatch, capfd):
-    def lines() -> Iterator[dict[str, Any]]:
-        for line in capfd.readouterr().err.splitlines():
-            fields = json.loads(line)
+    def lines() -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+        for fields in found:
             if len(fields.get("request", "")) == 32:
                 fields["request"] = "generated"
-            if "stages" in fields:
-                fields["stages"] = list(fields["stages"])
-            if fields.pop("logger") == "tagwerk.request":
-                yield {name: value for name, value in fields.items() if name not in ("time", "ms", "batch")}
+            fields["stages"] = list(fields.get("stages", ()))
+        differ = ("time", "ms", "batch")
+        return [
+            {name: value for name, value in fields.items() if name not in differ}
+            for fields in found
+            if fields["logger"] == "tagwerk.request"
+        ]
 
     async def found(way: Way) -> tuple[dict[str, float], list[dict[str, Any]]]:
         authenticator, one, other = narrow
         async with running(authenticator, log_format="json", **SMALL_QUEUE) as service:
-            await all_kinds(service, way, one, other, monkeypatch)
+            await all_kinds(service, way, one, other)
+            monkeypatch.setattr(BROKEN["encode"], lambda *arguments: 1 / 0)
+            assert (await service.answer(way(post("/classify", FINE, one)))).status == 500
+            monkeypatch.undo()
+            assert (await service.answer(way(post("/classify", b'{"text": 7}', one)))).status == 422
             await turns()
             seen = counts(service)
-        return seen, list(lines())
+        return seen, lines()
 
-    plain, application_ = await found(bytes), await found(application)
-    assert plain[1] == application_[1]
-    assert plain[0] == application_[0]
-    assert len(plain[1]) == 14
+    plain, through_application = await found(bytes), await found(application)
+    assert plain == through_application
+    assert len(plain[1]) == 15
 
 
 async def test_while_the_service_drains_answers_close_their_connections():
@@ -346,31 +298,16 @@ async def test_while_the_service_drains_answers_close_their_connections():
         await until(lambda: answers(wire))
         assert answers(wire)[0].closes
         assert answers(wire)[0].header("connection") == "close"
-
-
-async def test_a_plain_answer_closes_its_connection_while_the_process_drains():
-    async with running() as service:
         service.context.draining = True
-        answer = await service.answer(post("/classify", FINE))
-        assert (answer.status, answer.closes, service.through_application) == (200, True, 0)
+        before = service.through_application
+        assert (await service.answer(post("/classify", FINE))).closes
+        assert service.through_application == before
 
 
 async def test_the_bound_on_bodies_holds_for_those_that_are_small_enough_to_be_plain():
     async with running(max_body_bytes=len(FINE)) as service:
         for body, status in ((FINE, 200), (FINE + b" ", 413)):
             assert (await service.answer(post("/classify", body))).status == status
-
-
-async def test_the_bytes_of_a_plain_body_are_in_progress_until_it_is_answered():
-    async with running() as service:
-        for words in (3, 1500):
-            body = json.dumps({"text": "a " * words}).encode()
-            _, wire = service.send(post("/classify", body))
-            service.context.plain.run()
-            assert service.context.bytes_in_progress == len(body)
-            await until(lambda: answers(wire))  # noqa: B023 (called in the same turn)
-            assert service.context.bytes_in_progress == 0
-        assert service.through_application == 0
 
 
 async def test_a_stream_in_http_1_0_ends_with_its_connection_and_has_no_chunks():

@@ -153,24 +153,24 @@ def test_strings_in_bytes_are_those_of_the_shape_or_refused(data, size, shape, s
         assert problem in check(response, status).errors[0].problem
 
 
+LENGTHS = ["9" * 400, "0" * 400 + "5", "9999", "-1", "+1", "1.0", "1e3", " 5", "", "²"]
+TIMEOUTS = ["9" * 400, "0" * 400, "-5", "1e3", "0", "", "²³", "1_000", "soon"]
+
+
 @pytest.mark.parametrize(
-    "length",
-    ["9" * 400, "0" * 400 + "5", "9999", "-1", "+1", "1.0", "1e3", " 5", "", "²"],
-    ids=lambda length: length[:5],
+    ("name", "path", "value"),
+    [
+        *((HEADER, "/v2/models/classifier/infer", value) for value in LENGTHS),
+        *(("X-Request-Timeout-Ms", "/classify", value) for value in TIMEOUTS),
+    ],
+    ids=lambda value: value[:5],
 )
-async def test_a_length_of_the_json_beyond_bounds_is_named(length):
-    headers = [(b"content-type", b"application/json"), (HEADER.encode(), length.encode("latin-1"))]
+async def test_a_number_in_a_header_beyond_bounds_is_named(name, path, value):
+    headers = [(b"content-type", b"application/json"), (name.encode(), value.encode("latin-1"))]
+    body = b'{"text": "fine"}' if path == "/classify" else b'{"inputs": []}'
     async with scene() as client:
-        refused = await client.post("/v2/models/classifier/infer", content=b'{"inputs": []}', headers=headers)
-    assert check(refused, 422).errors[0].pointer == f"/headers/{HEADER}"
-
-
-@pytest.mark.parametrize("value", ["9" * 400, "0" * 400, "-5", "1e3", "0", "", "²³", "1_000", "soon"])
-async def test_a_timeout_beyond_bounds_is_named(value):
-    headers = [(b"content-type", b"application/json"), (b"x-request-timeout-ms", value.encode("latin-1"))]
-    async with scene() as client:
-        refused = await client.post("/classify", content=b'{"text": "fine"}', headers=headers)
-    assert check(refused, 422).errors[0].pointer == "/headers/X-Request-Timeout-Ms"
+        refused = await client.post(path, content=body, headers=headers)
+    assert check(refused, 422).errors[0].pointer == f"/headers/{name}"
 
 
 def test_qualities_are_read_from_a_bounded_part_of_a_header():

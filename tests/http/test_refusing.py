@@ -7,10 +7,9 @@ from service.http.context import Context
 from service.types import State
 from tests.engine.running import until
 from tests.http.scene import made_context
-from tests.http.wire import application, connect, post, turns
+from tests.http.wire import connect, post, turns
 
 FINE = b'{"text": "fine"}'
-PAGE = "https://example.org"
 
 
 def full(context: Context) -> None:
@@ -28,17 +27,17 @@ def away(context: Context) -> None:
     context.engine.state = State.DRAINING
 
 
+TENSOR = b'{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}'
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/tag", b'{"text": "fine"}'),
-        ("/classify", b'{"text": "fine"}'),
+        ("/tag", FINE),
+        ("/classify", FINE),
         ("/generate", b'{"prompt": "a"}'),
         ("/v1/completions", b'{"model": "lm", "prompt": "a"}'),
-        (
-            "/v2/models/classifier/infer",
-            b'{"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}]}',
-        ),
+        ("/v2/models/classifier/infer", b'{"inputs": [%b]}' % TENSOR),
     ],
 )
 async def test_every_way_to_the_engine_answers_503_while_it_is_away(path, body):
@@ -51,38 +50,6 @@ async def test_every_way_to_the_engine_answers_503_while_it_is_away(path, body):
     assert (status, headers["retry-after"]) == (503, "1")
     assert document["type"] == "urn:tagwerk:problem:engine-unavailable"
     assert ("error" in document) == path.startswith("/v")
-
-
-@pytest.mark.parametrize("origins", [(PAGE,), ("*",), (PAGE, "https://a.org"), ()])
-@pytest.mark.parametrize("origin", [PAGE, "https://example.com", None])
-async def test_a_refusal_has_the_headers_for_pages_of_other_origins_that_every_answer_has(origins, origin):
-    context = made_context(cors_origins=origins)
-    away(context)
-    connection, wire = connect(context)
-    headers = [f"Origin: {origin}"] if origin else []
-    for path in ("/classify", "/nothing"):
-        connection.data_received(application(post(path, FINE, *headers)))
-        await turns()
-
-    def of_origins(headers: dict[str, str]) -> dict[str, str]:
-        return {name: value for name, value in headers.items() if name == "vary" or name.startswith("access-")}
-
-    (refused, own, _), (missing, usual, _) = wire.answers()
-    assert (refused, missing) == (503, 404)
-    assert of_origins(own) == of_origins(usual)
-
-
-async def test_a_client_that_is_refused_while_the_service_drains_is_told_that_the_connection_closes():
-    context = made_context()
-    away(context)
-    connection, wire = connect(context)
-    for draining in (False, True):
-        context.draining = draining
-        connection.data_received(application(post("/classify", FINE)))
-        await turns()
-    assert ["connection" in headers for _, headers, _ in wire.answers()] == [False, True]
-    assert wire.answers()[1][1]["connection"] == "close"
-    assert wire.closed
 
 
 async def test_of_a_refused_body_no_more_is_read_than_the_largest_body_has():

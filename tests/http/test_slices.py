@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
@@ -22,10 +21,12 @@ from service.pipelines import run as run_module
 from service.pipelines.generation import PROMPTS_AT_ONCE, begin
 from service.pipelines.run import PipelineRun, advance
 from service.telemetry.request import Timing
-from service.text.slices import Sliced, finish
+from service.text.slices import Sliced
 from service.types import ModelKey
-from tests.engine.running import SAMPLING
-from tests.http.scene import made_context, scene, started
+from tests.engine.running import SAMPLING, until
+from tests.http.plain import answers, running
+from tests.http.scene import made_context, scene
+from tests.http.wire import post
 from tests.http.wire import turns as loop_turns
 
 CHARACTERS = 20_000
@@ -68,6 +69,11 @@ def slices(short_slices: None, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return seen
 
 
+MANY = {"text": ["A cat."] * 1000}
+TENSOR = {"name": "text", "datatype": "BYTES", "shape": [1], "data": [WORDS]}
+ONE_SENTENCE = {"tokens": [["a"] * (CHARACTERS // 2)]}
+
+
 @pytest.mark.parametrize(
     ("path", "body", "at_least"),
     [
@@ -76,24 +82,21 @@ def slices(short_slices: None, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         ("/tag", {"text": LINES}, 1_500),
         ("/tag", {"text": WORDS, "format": "conllu"}, 1_000),
         ("/tag", {"text": WORDS, "n_best": 5, "offsets": "utf16"}, 500),
-        ("/tag", {"tokens": [["a"] * (CHARACTERS // 2)]}, 2_500),
-        ("/tag", {"tokens": [["a"] * (CHARACTERS // 2)], "n_best": 5}, 2_500),
-        ("/tag", {"tokens": [["a"] * (CHARACTERS // 2)], "format": "conllu"}, 2_500),
-        ("/tag", {"text": ["A cat."] * 1000}, 450),
+        ("/tag", ONE_SENTENCE, 2_500),
+        ("/tag", ONE_SENTENCE | {"n_best": 5}, 2_500),
+        ("/tag", ONE_SENTENCE | {"format": "conllu"}, 2_500),
+        ("/tag", MANY, 450),
         ("/classify", {"text": WORDS}, 45),
         ("/classify", {"text": LINES, "sentences": True}, 1_500),
-        ("/classify", {"text": ["A cat."] * 1000}, 400),
-        (
-            "/v2/models/tagger/infer",
-            {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": [WORDS]}]},
-            400,
-        ),
+        ("/classify", MANY, 400),
+        ("/v2/models/tagger/infer", {"inputs": [TENSOR]}, 400),
     ],
 )
 async def test_a_large_request_is_worked_on_in_many_slices(
     path: str, body: dict[str, Any], at_least: int, slices: list[float]
 ) -> None:
-    response = await answer(path, body)
+    async with scene(request_timeout_seconds=600.0) as client:
+        response = await client.post(path, json=body)
     assert response.status_code == 200, response.text[:500]
     assert len(slices) >= at_least
 
@@ -103,47 +106,20 @@ async def test_the_logprobs_of_a_text_are_written_in_slices(
     path: str, at_least: int, slices: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(formats, "ITEMS_AT_ONCE", 1)
-    body = {"model": "lm", "prompt": "a", "max_tokens": 20, "logprobs": 2}
-    response = await answer(path, body)
+    async with scene() as client:
+        response = await client.post(path, json={"model": "lm", "prompt": "a", "max_tokens": 20, "logprobs": 2})
     assert response.status_code == 200, response.text
     assert len(slices) >= at_least
 
 
-async def answer(path: str, body: dict[str, Any]) -> httpx.Response:
-    """Returns the answer of the service to a request."""
-    async with scene(request_timeout_seconds=600.0) as client:
-        return await client.post(path, json=body)
-
-
 async def test_a_short_request_is_worked_on_at_once() -> None:
-    yields = 0
-
     def work() -> Sliced[str]:
-        nonlocal yields
-        yields += 1
         return "done"
         yield
 
     run = PipelineRun(made_context(), Timing(0.0), deadline=0.0)  # which is not looked at
     async with run.resources.long_work:  # nor is it waited for others
         assert await run.do(work()) == "done"
-    assert yields == 1
-
-
-@pytest.mark.usefixtures("short_slices")
-async def test_a_neighbour_is_answered_before_a_large_request() -> None:
-    answered: list[str] = []
-    async with scene(request_timeout_seconds=600.0) as client:
-
-        async def ask(name: str, text: str) -> None:
-            assert (await client.post("/tag", json={"text": text})).status_code == 200
-            answered.append(name)
-
-        large = asyncio.create_task(ask("large", WORDS))
-        await loop_turns()
-        await ask("neighbour", "A cat.")
-        await large
-    assert answered == ["neighbour", "large"]
 
 
 def steps(seen: list[int], turns: list[int], count: int) -> Sliced[int]:
@@ -190,26 +166,12 @@ async def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
 
 
 async def test_a_large_answer_is_sent_in_pieces_of_its_announced_length() -> None:
-    sizes, headers, body = list[int](), dict[bytes, bytes](), bytearray()
-
-    async def send(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            headers.update(message["headers"])
-        else:
-            sizes.append(len(message["body"]))
-            body.extend(message["body"])
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": json.dumps({"text": WORDS}).encode(), "more_body": False}
-
-    head = [(b"content-type", b"application/json")]
-    scope = {"type": "http", "method": "POST", "path": "/tag", "headers": head, "query_string": b""}
-    async with started() as transport:
-        await transport.app(scope, receive, send)  # type: ignore[arg-type]
-    assert len(sizes) > 5
-    assert max(sizes) <= 2 * 65_536
-    assert sum(sizes) == int(headers[b"content-length"])
-    sentences = json.loads(body)["results"][0]["sentences"]
+    async with running() as service:
+        _, wire = service.send(post("/tag", json.dumps({"text": WORDS}).encode()))
+        await until(lambda: len(wire.written) > 5 and answers(wire))
+        assert max(map(len, wire.written)) <= 2 * 65_536
+        (answer,) = answers(wire)  # whose body is as long as announced
+    sentences = json.loads(answer.body)["results"][0]["sentences"]
     assert [sentence["text"] for sentence in sentences][:2] == ["A cat isn't 1 dog!"] * 2
 
 
@@ -227,21 +189,6 @@ async def test_long_prompts_go_to_the_engine_one_a_turn() -> None:
         await asyncio.gather(*tasks)
     assert len(set(begun[:5])) == 5
     assert len(set(begun[5:])) == 1
-
-
-def test_work_is_done_in_one_go_or_a_slice_at_a_time_with_one_result() -> None:
-    def work() -> Sliced[int]:
-        total = 0
-        for i in range(10):
-            total += i
-            yield
-        return total
-
-    assert finish(work()) == 45
-    slow, slices = work(), 1
-    while (done := advance(slow, 0.0)) is None:
-        slices += 1
-    assert (done, slices) == ((45,), 11)
 
 
 async def test_lines_of_one_chunk_are_begun_a_few_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,9 +51,6 @@ class Wire(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return self.unsent
 
-    def set_protocol(self, protocol: object) -> None:
-        raise AssertionError("there is no other protocol")
-
     def statuses(self) -> list[int]:
         return [status for status, _, _ in self.answers()]
 

@@ -34,6 +34,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     Attributes:
         answered: the head of a request has arrived.
+        streams_body: the handler of the request in progress limits the time of its body itself.
     """
 
     flow: Flow
@@ -41,7 +42,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, context: Context, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.answered = False
+        self.answered = self.streams_body = False
         self._context = context
         self._settings = context.settings
         self._received = 0  # bytes, of all requests
@@ -58,22 +59,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._tail = b""  # the last bytes that are parsed, where an empty line may have begun
         self._got_body = False  # in this part
         self._bodiless_bytes = 0  # in parts after the head that had no body data, such as trailers
-        self._streams_body = False  # the handler of the request in progress limits the time of its body itself
         self._since = self.loop.time()  # when the arriving request began; without one, when the connection became idle
         self._unread = False  # the client left answers unread at the last check
         self._reads_since = self._since  # since when the bytes that the client reads are counted
         self._sent_before = 0  # bytes
         self._timer: asyncio.TimerHandle | None = None
 
+    # Called by asyncio
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Called by asyncio."""
         super().connection_made(CountedTransport(transport))
         self.flow = Flow(transport)
         self._context.client_memory.clients[self] = None
         self._check_times()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio. Stops the timer and breaks all reference cycles, so that nothing of it stays."""
+        """Stops the timer and breaks all reference cycles, so that nothing of it stays."""
         super().connection_lost(exc)
         self._context.client_memory.clients.pop(self, None)
         self._arriving = self._in_head = False
@@ -83,22 +84,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self.cycle = self.scope = None  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
-        """Called by asyncio when the write buffer is full: stops reading requests."""
+        """Stops reading requests, since the write buffer is full."""
         super().pause_writing()
         self.flow.pause_reading()
         self._context.client_memory.grow(self.transport.unsent_bytes())
         self._unread, self._reads_since, self._sent_before = True, self.loop.time(), self.transport.sent_bytes()
 
     def resume_writing(self) -> None:
-        """Called by asyncio."""
         super().resume_writing()
         self.flow.resume_reading()
         self.loop.call_soon(self._parse)
 
-    # What arrives
-
     def data_received(self, data: bytes) -> None:
-        """Called by asyncio."""
         self._received += len(data)
         self._ahead, self._parsed = self._ahead[self._parsed :] + data if self._ahead else data, 0
         if self.answered:
@@ -108,6 +105,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
         if self._ahead:
             self._context.client_memory.grow(len(data))
+
+    # What arrives
 
     def _parse(self) -> None:
         """Parses one request of what has arrived, or a part of it. What is behind it waits until it is answered.
@@ -125,8 +124,6 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._body_left:
                 end = min(place + self._body_left, size)
                 self._body_left -= end - place
-            elif not self._tail and (found := data.find(EMPTY_LINE, place)) >= 0:
-                end = found + len(EMPTY_LINE)
             else:
                 end = self._end_of_lines(data, place)
             in_body, self._got_body = self._arriving and not self._in_head, False
@@ -165,7 +162,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return len(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Called by asyncio when the client closes its side: it waits for its answer, or has gone.
+        """The client closes its side: it waits for its answer, or has gone.
 
         TCP does not tell which. So it is sent interim responses until its answer begins: a client that has gone resets
         the connection at the first, which the second finds.
@@ -178,14 +175,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self._check_times()
         return True
 
+    # Called by the parser
+
     def on_message_begin(self) -> None:
-        """Called by the parser."""
         self.url, self.headers, self.expect_100_continue = b"", [], False
-        self._arriving, self._in_head, self._streams_body = True, True, False
+        self._arriving, self._in_head, self.streams_body = True, True, False
         self._since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by the parser, also for trailers, which are dropped. Inlines uvicorn's, since it is called often."""
+        """Drops trailers. Inlines uvicorn's, since it is called often."""
         if self._in_head:
             name = name.lower()
             if name == b"expect" and value.lower() == b"100-continue":
@@ -193,7 +191,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Called by the parser."""
         if (fault := self._fault_of_head()) is not None:
             self._write_refusal(fault)
             raise httptools.HttpParserError  # keeps what follows from being parsed as a request
@@ -218,13 +215,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self.headers += headers
 
     def on_body(self, body: bytes) -> None:
-        """Called by the parser."""
         self._got_body = True
         super().on_body(body)
         self._context.client_memory.grow(len(body))
 
     def on_message_complete(self) -> None:
-        """Called by the parser. Reads on after a large body, to see whether the client goes."""
+        """Reads on after a large body, to see whether the client goes."""
         self._arriving = False
         super().on_message_complete()
         self._unanswered = not self.cycle.response_complete
@@ -239,7 +235,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unanswered = False
         if self.transport.is_closing():
             return
-        self._since, self._streams_body = self.loop.time(), False
+        self._since, self.streams_body = self.loop.time(), False
         if self._ahead:
             self.loop.call_soon(self._parse)
         elif self._ended is not None:
@@ -284,17 +280,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # Times
 
-    def disable_receive_timeout(self) -> None:
-        """Disables the receive timeout until the request is answered: its handler limits the body's time itself."""
-        self._streams_body = True
-
     def idle_since(self) -> float | None:
         """Returns since when no request is in progress and no answer unread, by the event loop's clock."""
         begun = self.cycle is not None and not self.cycle.response_complete  # its body may still be arriving
         return None if self._unanswered or begun or self._ahead or self.transport.unsent_bytes() else self._since
-
-    def _unset_keepalive_if_required(self) -> None:
-        """Does nothing: one timer watches all times of the connection."""
 
     def _check_times(self, was_due: bool = False) -> None:
         """Closes the connection where the client is too slow; otherwise sets the timer for the next check.
@@ -324,7 +313,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _due(self) -> float:
         """Returns when the connection is to be closed, by the event loop's clock; never while the client waits."""
-        if self._unanswered or self.transport.is_closing() or self._streams_body or self.flow.read_paused:
+        if self._unanswered or self.transport.is_closing() or self.streams_body or self.flow.read_paused:
             return math.inf
         arrives = self._arriving or not self.answered
         return self._since + (self._settings.receive_timeout_seconds if arrives else self.timeout_keep_alive)

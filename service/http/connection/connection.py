@@ -3,15 +3,15 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from service.errors import InvalidInput, TagwerkError
+from service.errors import InvalidInput
 from service.http import problem
 from service.http.connection.bounded_protocol import BoundedProtocol
 from service.http.connection.uvicorn_private import STATUS_LINE
-from service.http.context import Context, parse_timeout
+from service.http.context import Context, timeout_of
 from service.http.handlers import HANDLERS, Exchange, Handler
 from service.http.plain_requests import MOST_PLAIN_BYTES
 from service.http.representation import HEADERS, PIECE_BYTES, WORTH_BYTES, accepts_gzip, joined, zipped
@@ -21,19 +21,17 @@ from service.telemetry.request import RequestIds, Timing, ids_from
 from service.text import conllu
 from service.text.slices import Sliced
 
-CONTENT_TYPE = JSON.encode()
+CONTENT_TYPE, PROBLEM = JSON.encode(), problem.MEDIA_TYPE.encode()
 NOT_PLAIN = (b"transfer-encoding", b"content-encoding", b"upgrade")  # headers that no plain request has
 CONTENT_TYPES = {JSON: CONTENT_TYPE, conllu.MEDIA_TYPE: f"{conllu.MEDIA_TYPE}; charset=utf-8".encode()}
 LAST = b"x-content-type-options: nosniff\r\n\r\n"
 LAST_CLOSES = b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
 
 
-def encoded(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Encodes headers."""
+@lru_cache(2)
+def encoded(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Encodes the default headers, which change once a second."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
-
-
-encoded_once = lru_cache(2)(encoded)  # the default headers change once a second
 
 
 class Connection(BoundedProtocol):
@@ -53,7 +51,6 @@ class Connection(BoundedProtocol):
         self.task: asyncio.Task[Any] | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Called by asyncio."""
         super().connection_lost(exc)
         self.gone = True
         self._context.on_connection_lost()
@@ -86,7 +83,6 @@ class Connection(BoundedProtocol):
     # The parser's callbacks
 
     def on_headers_complete(self) -> None:
-        """Called by the parser."""
         self._discarded_bytes = 0
         if (made := HANDLERS.get(self.url)) is not None and self._begin_exchange(made):
             self._in_head, self.answered = False, True
@@ -98,7 +94,6 @@ class Connection(BoundedProtocol):
         self.scope["state"]["connection"] = self
 
     def on_body(self, body: bytes) -> None:
-        """Called by the parser."""
         if self._exchange is not None:
             self._got_body = True
             self._exchange.body += body
@@ -110,7 +105,6 @@ class Connection(BoundedProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Called by the parser."""
         if self._exchange is None:
             super().on_message_complete()
             return
@@ -140,12 +134,10 @@ class Connection(BoundedProtocol):
             or (settings.cors_origins and b"origin" in headers)
         ):
             return False
-        seconds = settings.request_timeout_seconds
-        if (timeout := headers.get(b"x-request-timeout-ms")) is not None:
-            try:
-                seconds = parse_timeout(timeout, settings)
-            except InvalidInput:
-                return False
+        try:
+            seconds = timeout_of(headers, settings)
+        except InvalidInput:
+            return False
         now = time.monotonic()
         self._exchange = Exchange(self, made, headers, b"", Timing(now), deadline=now + seconds)
         self._exchange.media_type = made.media_types[accept]
@@ -162,17 +154,12 @@ class Connection(BoundedProtocol):
                 headers, content = HEADERS, (yield from zipped(content))
         self._send(exchange, 200, headers, CONTENT_TYPES[exchange.media_type], content)
 
-    def fail(self, exchange: Exchange, error: TagwerkError | None) -> None:
-        """Answers an exchange with the problem document of an error; without one, of an unexpected error."""
-        if exchange.over:
-            return
-        if error is None:
-            document, headers = problem.UNEXPECTED, problem.NO_HEADERS
-        else:
+    def fail(self, exchange: Exchange, error: Exception) -> None:
+        """Answers an exchange with the problem document of an error."""
+        if not exchange.over:
             document = problem.report(error, self._context.metrics, exchange.timing)
-            headers = problem.headers_of(error)
-        body = json.dumps(document).encode()
-        self._send(exchange, document["status"], headers, problem.MEDIA_TYPE.encode(), [body])
+            body = json.dumps(document).encode()
+            self._send(exchange, document["status"], problem.headers_of(error), PROBLEM, [body])
 
     def redirect(self, exchange: Exchange) -> None:
         """Has the application handle an exchange, which is not plain after all."""
@@ -199,17 +186,13 @@ class Connection(BoundedProtocol):
                 headers = {**headers, "Vary": f"{headers['Vary']}, Origin"}
             else:
                 origin = b"vary: Origin\r\n"
-        head = b"%b%b%bcontent-length: %d\r\ncontent-type: %b\r\n%bx-request-id: %b\r\nserver-timing: %b\r\n%b" % (
-            STATUS_LINE[status],
-            encoded_once(tuple(self.server_state.default_headers)),
-            b"".join([f"{name.lower()}: {value}\r\n".encode() for name, value in headers.items()]) if headers else b"",
-            size,
-            content_type,
+        last = b"%bx-request-id: %b\r\nserver-timing: %b\r\n%b" % (
             origin,
             ids.request.encode(),
             exchange.timing.header().encode(),
             LAST_CLOSES if closes else LAST,
         )
+        head = self._head(status, headers, content_type, size, last)
         if size <= PIECE_BYTES:
             self.transport.write(b"".join([head, *body]))
         else:
@@ -220,6 +203,17 @@ class Connection(BoundedProtocol):
             self.transport.close()
         self.on_response_complete()
 
+    def _head(self, status: int, headers: Mapping[str, str], content_type: bytes, size: int, last: bytes) -> bytes:
+        """Returns the head of an answer; `last` are its last headers and the empty line."""
+        return b"%b%b%bcontent-length: %d\r\ncontent-type: %b\r\n%b" % (
+            STATUS_LINE[status],
+            encoded(tuple(self.server_state.default_headers)),
+            b"".join([f"{name.lower()}: {value}\r\n".encode() for name, value in headers.items()]) if headers else b"",
+            size,
+            content_type,
+            last,
+        )
+
     def _record(self, exchange: Exchange, status: int, ids: RequestIds | None = None) -> None:
         """Records an exchange that is over, and releases its key."""
         context = self._context
@@ -227,8 +221,7 @@ class Connection(BoundedProtocol):
         if (leave := exchange.leave) is not None:
             exchange.leave = None
             leave()
-        if exchange.key is not None:
-            context.release(exchange.key)
+        context.release(exchange.key)
         ids = ids or ids_from(exchange.headers)
         context.recorder.note(ids, exchange.headers, "POST", exchange.made.route, status, exchange.timing)
 
@@ -240,14 +233,8 @@ class Connection(BoundedProtocol):
             return
         given, document = dict(self.headers or ()), problem.report(error, self._context.metrics)
         status, body = document["status"], json.dumps(document).encode()
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", problem.MEDIA_TYPE.encode()),
-            (b"content-length", b"%d" % len(body)),
-            *((name.lower().encode(), value.encode()) for name, value in problem.headers_of(error).items()),
-            (b"x-request-id", ids_from(given).request.encode()),
-        ]
-        self.transport.write(STATUS_LINE[status] + encoded(headers) + LAST_CLOSES + body)
+        last = b"x-request-id: %b\r\n%b" % (ids_from(given).request.encode(), LAST_CLOSES)
+        self.transport.write(self._head(status, problem.headers_of(error), PROBLEM, len(body), last) + body)
         if (exchange := self._exchange) is not None:
             exchange.over, self._exchange = True, None
             self._record(exchange, status)

@@ -6,7 +6,9 @@ import json
 import socket
 import struct
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvloop
@@ -54,65 +56,82 @@ class Loop(asyncio.SelectorEventLoop):
         ]
 
 
-def run(test: Callable[[Loop], Coroutine[None, None, None]]) -> None:
-    loop = Loop()
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(test(loop))
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    return "asyncio", {"loop_factory": Loop}
+
+
+on_both_loops = pytest.mark.parametrize(
+    "anyio_backend",
+    [("asyncio", {"loop_factory": factory}) for factory in (asyncio.SelectorEventLoop, uvloop.new_event_loop)],
+    ids=["asyncio", "uvloop"],
+)
+
+
+def running_loop() -> Loop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, Loop)
+    return loop
 
 
 @pytest.mark.parametrize("request_", [FINE, application(FINE), GET], ids=["plain", "application", "get"])
-def test_a_connection_has_one_timer_for_all_its_requests_and_is_closed_when_idle(request_):
-    async def test(loop: Loop) -> None:
-        async with running() as service:
-            connection, wire = service.send()
-            for number in range(1, 6):
-                connection.data_received(request_)
-                await until(lambda: len(answers(wire)) == number)  # noqa: B023 (called in the same turn)
-                assert len(loop.timers(connection)) == 1
-                await loop.pass_seconds(KEEP_ALIVE_SECONDS - 1)
-                assert not wire.closed, "it was idle for less than the keep-alive"
-                assert len(loop.timers(connection)) == 1
-            await loop.pass_seconds(3)
-            assert wire.closed
-            connection.connection_lost(None)
-            assert not loop.timers(connection)
-
-    run(test)
+async def test_a_connection_has_one_timer_for_all_its_requests_and_is_closed_when_idle(request_):
+    loop = running_loop()
+    async with running() as service:
+        connection, wire = service.send()
+        for number in range(1, 6):
+            connection.data_received(request_)
+            await until(lambda: len(answers(wire)) == number)  # noqa: B023 (called in the same turn)
+            assert len(loop.timers(connection)) == 1
+            await loop.pass_seconds(KEEP_ALIVE_SECONDS - 1)
+            assert not wire.closed, "it was idle for less than the keep-alive"
+            assert len(loop.timers(connection)) == 1
+        await loop.pass_seconds(3)
+        assert wire.closed
+        connection.connection_lost(None)
+        assert not loop.timers(connection)
 
 
-def test_a_connection_whose_request_waits_or_arrives_is_not_idle():
-    async def test(loop: Loop) -> None:
-        async with running() as service:
-            connection, wire = service.send(FINE)
-            await until(lambda: answers(wire))
-            await service.hold()
-            connection.data_received(FINE + FINE[:30])
-            service.context.plain.run()
-            await loop.pass_seconds(RECEIVE_TIMEOUT_SECONDS + KEEP_ALIVE_SECONDS)
-            assert connection.in_exchange
-            assert not wire.closed
-            service.device.go.set()
-            await until(lambda: len(answers(wire)) == 2)
-            connection.data_received(FINE[30:-1])
-            await loop.pass_seconds(RECEIVE_TIMEOUT_SECONDS - 1)
-            assert not wire.closed
-            connection.data_received(FINE[-1:])
-            await until(lambda: len(answers(wire)) == 3)
-            await loop.pass_seconds(2 * KEEP_ALIVE_SECONDS + 1)
-            assert wire.closed
-            assert [answer.status for answer in answers(wire)] == [200, 200, 200]
-
-    run(test)
+async def test_a_connection_whose_request_waits_or_arrives_is_not_idle():
+    loop = running_loop()
+    async with running() as service:
+        connection, wire = service.send(FINE)
+        await until(lambda: answers(wire))
+        await service.hold()
+        connection.data_received(FINE + FINE[:30])
+        service.context.plain.run()
+        await loop.pass_seconds(RECEIVE_TIMEOUT_SECONDS + KEEP_ALIVE_SECONDS)
+        assert connection.in_exchange
+        assert not wire.closed
+        service.device.go.set()
+        await until(lambda: len(answers(wire)) == 2)
+        connection.data_received(FINE[30:-1])
+        await loop.pass_seconds(RECEIVE_TIMEOUT_SECONDS - 1)
+        assert not wire.closed
+        connection.data_received(FINE[-1:])
+        await until(lambda: len(answers(wire)) == 3)
+        await loop.pass_seconds(2 * KEEP_ALIVE_SECONDS + 1)
+        assert wire.closed
+        assert [answer.status for answer in answers(wire)] == [200, 200, 200]
 
 
 State = Callable[[Service], Awaitable[Connection]]
 
 
-def after(*data: bytes, rounds: int = 0, ready: Callable[[Wire], object] = lambda wire: True) -> State:
-    """Returns the state of a connection that has received data, some turns later, and once its wire is ready."""
+def after(
+    data: bytes = b"", *, held: bool = False, rounds: int = 0, ready: Callable[[Wire], object] = lambda wire: True
+) -> State:
+    """Returns the state of a connection that has received data, some turns later, and once its wire is ready.
+
+    held: while the device is busy.
+    """
 
     async def state(service: Service) -> Connection:
-        connection, wire = service.send(*data)
+        if held:
+            await service.hold()
+        connection, wire = service.send(data)
+        if held:
+            service.context.plain.run()  # the engine, whose steps are held, does not call it
         await turns(rounds)
         await until(lambda: ready(wire))
         return connection
@@ -120,34 +139,10 @@ def after(*data: bytes, rounds: int = 0, ready: Callable[[Wire], object] = lambd
     return state
 
 
-async def waits(service: Service) -> Connection:
-    await service.hold()
-    return (await service.wait(FINE))[0]
-
-
-async def waits_in_the_application(service: Service) -> Connection:
-    await service.hold()
-    return (await service.wait(application(FINE)))[0]
-
-
 async def runs(service: Service) -> Connection:
     service.device.go.clear()
     connection, _ = service.send(FINE)
     await until(service.device.busy.is_set)
-    return connection
-
-
-async def others_behind_it(service: Service) -> Connection:
-    await service.hold()
-    connection, _ = service.send(FINE * 3 + application(FINE) + GET)
-    service.context.plain.run()
-    return connection
-
-
-async def others_behind_one_of_the_application(service: Service) -> Connection:
-    await service.hold()
-    connection, _ = service.send(application(FINE) + FINE * 3)
-    await turns()
     return connection
 
 
@@ -167,6 +162,10 @@ async def unread(service: Service) -> Connection:
     return connection
 
 
+def closed(wire: Wire) -> bool:
+    return wire.closed
+
+
 STATES: dict[str, State] = {
     "nothing": after(),
     "part of a head": after(FINE[:30]),
@@ -175,15 +174,15 @@ STATES: dict[str, State] = {
     "lines": after(LINES, rounds=20),
     "answered": after(FINE, ready=answers),
     "answered by the application": after(application(FINE), ready=answers),
-    "closing": after(post("/tag", b'{"text": "fine"}', "Connection: close"), ready=lambda wire: wire.closed),
-    "refused": after(b"nonsense\r\n\r\n", ready=lambda wire: wire.closed),
+    "closing": after(post("/tag", b'{"text": "fine"}', "Connection: close"), ready=closed),
+    "refused": after(b"nonsense\r\n\r\n", ready=closed),
     "arrived": after(FINE),
-    "waits": waits,
-    "waits in the application": waits_in_the_application,
+    "waits": after(FINE, held=True),
+    "waits in the application": after(application(FINE), held=True, rounds=50),
     "runs": runs,
-    "others behind it": others_behind_it,
-    "others behind one of the application": others_behind_one_of_the_application,
-    "invalid behind it": after(FINE + b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", ready=lambda wire: wire.closed),
+    "others behind it": after(FINE * 3 + application(FINE) + GET, held=True),
+    "others behind one of the application": after(application(FINE) + FINE * 3, held=True, rounds=20),
+    "invalid behind it": after(FINE + b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", ready=closed),
     "long work": long_work,
     "unread": unread,
 }
@@ -217,36 +216,49 @@ def no_garbage_collection(frozen: None) -> Iterator[None]:
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("error", [None, ConnectionResetError()], ids=["closed", "reset"])
 @pytest.mark.usefixtures("short_slices", "no_garbage_collection")
-def test_nothing_stays_of_a_connection_that_is_closed(state, error):
-    async def test(loop: Loop) -> None:
-        async with running() as service:
-            connection = await STATES[state](service)
-            service.sent.remove(connection)
-            transport = connection.transport
-            wire = transport._transport
-            assert isinstance(wire, Wire)
-            wire.closed = True  # as a transport does before it says so
-            connection.connection_lost(error)
-            assert not loop.timers(connection)
-            left = weakref.ref(connection), weakref.ref(transport)
-            del connection, transport
-            for _ in range(1000):
-                if not any(ref() for ref in left):
-                    break
-                await asyncio.sleep(0)
-            if state == "runs":
-                service.device.go.set()
-                await turns()
-            assert [ref() for ref in left] == [None, None]
+async def test_nothing_stays_of_a_connection_that_is_closed(state, error):
+    loop = running_loop()
+    async with running() as service:
+        connection = await STATES[state](service)
+        service.sent.remove(connection)
+        transport = connection.transport
+        wire = transport._transport
+        assert isinstance(wire, Wire)
+        wire.closed = True  # as a transport does before it says so
+        connection.connection_lost(error)
+        assert not loop.timers(connection)
+        left = weakref.ref(connection), weakref.ref(transport)
+        del connection, transport
+        for _ in range(1000):
+            if not any(ref() for ref in left):
+                break
+            await asyncio.sleep(0)
+        if state == "runs":
             service.device.go.set()
-            assert (await service.answer(FINE)).status == 200
-            await until(lambda: not service.context.engine._waiting)
-            assert service.queued == 0
+            await turns()
+        assert [ref() for ref in left] == [None, None]
+        service.device.go.set()
+        assert (await service.answer(FINE)).status == 200
+        await until(lambda: not service.context.engine._waiting)
+        assert service.queued == 0
 
-    run(test)
+
+@asynccontextmanager
+async def listening(service: Service) -> AsyncIterator[tuple[Any, list[weakref.ref[Connection]]]]:
+    """Serves on a real socket; yields its address, and the connections that are made."""
+    made: list[weakref.ref[Connection]] = []
+
+    def protocol() -> Connection:
+        connection = new_connection(service.context, service.configuration)
+        made.append(weakref.ref(connection))
+        return connection
+
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname(), made
+    server.close()
 
 
-@pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@on_both_loops
 @pytest.mark.parametrize(
     "request_",
     [b"", FINE, application(FINE), LARGE, LINES],
@@ -254,106 +266,73 @@ def test_nothing_stays_of_a_connection_that_is_closed(state, error):
 )
 @pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
 @pytest.mark.usefixtures("no_garbage_collection")
-def test_nothing_stays_of_a_real_connection_whose_client_closes_it(loop_factory, request_, resets):
-    async def test() -> None:
-        loop = asyncio.get_running_loop()
-        made: list[weakref.ref[Connection]] = []
-        lost = 0
-
-        async with running() as service:
-
-            def note_lost() -> None:
-                nonlocal lost
-                lost += 1
-
-            service.context.on_connection_lost = note_lost
-            service.device.go.clear()
-
-            def protocol() -> Connection:
-                connection = new_connection(service.context, service.configuration)
-                made.append(weakref.ref(connection))
-                return connection
-
-            server = await loop.create_server(protocol, "127.0.0.1", 0)
-            client = socket.create_connection(server.sockets[0].getsockname())
-            await until(lambda: made)
-            for part in (request_[:150], request_[150:]):  # the rest of a large body arrives while it is waited for
-                client.sendall(part)
-                await turns(20)
-            if request_ in (FINE, application(FINE), LARGE):
-                await until(service.device.busy.is_set)
-            if resets:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.close()
-            await until(lambda: lost)
-            service.device.go.set()
-            server.close()
-            await until(lambda: made[0]() is None)
-
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(test())
+async def test_nothing_stays_of_a_real_connection_whose_client_closes_it(request_, resets):
+    async with running() as service, listening(service) as (address, made):
+        lost: list[bool] = []
+        service.context.on_connection_lost = lambda: lost.append(True)
+        service.device.go.clear()
+        client = socket.create_connection(address)
+        await until(lambda: made)
+        for part in (request_[:150], request_[150:]):  # the rest of a large body arrives while it is waited for
+            client.sendall(part)
+            await turns(20)
+        if request_ not in (b"", LINES):
+            await until(service.device.busy.is_set)
+        if resets:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        await until(lambda: lost)
+        service.device.go.set()
+        await until(lambda: made[0]() is None)
 
 
 EVENTS = post("/generate", b'{"prompt": "a", "max_tokens": 3, "seed": 1, "stream": true}')
+SEQUENCES = {
+    "plain": (FINE, 1),
+    "application": (application(FINE), 1),
+    "large": (LARGE, 1),
+    "plain, get": (FINE + GET, 2),
+    "get, application": (GET + application(FINE), 2),
+    "events": (EVENTS, 1),
+    "events, plain": (EVENTS + FINE, 2),
+}
 
 
-@pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-@pytest.mark.parametrize(
-    ("request_", "number"),
-    [
-        (FINE, 1),
-        (application(FINE), 1),
-        (LARGE, 1),
-        (FINE + GET, 2),
-        (GET + application(FINE), 2),
-        (EVENTS, 1),
-        (EVENTS + FINE, 2),
-    ],
-    ids=["plain", "application", "large", "plain, get", "get, application", "events", "events, plain"],
-)
-def test_a_client_that_closes_its_side_after_its_requests_gets_their_answers(loop_factory, request_, number):
-    async def test() -> None:
-        loop = asyncio.get_running_loop()
-        async with running() as service:
-            server = await loop.create_server(
-                lambda: new_connection(service.context, service.configuration), "127.0.0.1", 0
-            )
-            with socket.create_connection(server.sockets[0].getsockname()) as client:
-                client.setblocking(False)
-                service.device.go.clear()
-                await loop.sock_sendall(client, request_)
-                client.shutdown(socket.SHUT_WR)
-                received = b""
-                while received.count(INTERIM) < 2 and number == 1:
-                    received += await loop.sock_recv(client, 65536)
-                service.device.go.set()
-                while more := await loop.sock_recv(client, 65536):
-                    received += more
-            finals = received.replace(INTERIM, b"")
-            assert finals.startswith(b"HTTP/1.1 200 ")
-            assert number > 1 or INTERIM not in received.partition(b"HTTP/1.1 200 ")[2]
-            assert finals.count(b"HTTP/1.1 200 ") == number
-            assert (b"event: finish" in finals) == request_.startswith(EVENTS)
-            server.close()
-
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(test())
+@on_both_loops
+@pytest.mark.parametrize(("request_", "number"), SEQUENCES.values(), ids=SEQUENCES)
+async def test_a_client_that_closes_its_side_after_its_requests_gets_their_answers(request_, number):
+    loop = asyncio.get_running_loop()
+    async with running() as service, listening(service) as (address, _):
+        with socket.create_connection(address) as client:
+            client.setblocking(False)
+            service.device.go.clear()
+            await loop.sock_sendall(client, request_)
+            client.shutdown(socket.SHUT_WR)
+            received = b""
+            while received.count(INTERIM) < 2 and number == 1:
+                received += await loop.sock_recv(client, 65536)
+            service.device.go.set()
+            while more := await loop.sock_recv(client, 65536):
+                received += more
+        finals = received.replace(INTERIM, b"")
+        assert finals.startswith(b"HTTP/1.1 200 ")
+        assert number > 1 or INTERIM not in received.partition(b"HTTP/1.1 200 ")[2]
+        assert finals.count(b"HTTP/1.1 200 ") == number
+        assert (b"event: finish" in finals) == request_.startswith(EVENTS)
 
 
-def test_a_client_that_closes_its_side_gets_no_interim_response_in_http_1_0():
-    async def test(loop: Loop) -> None:
-        async with running() as service:
-            await service.hold()
-            connection, wire = service.send(FINE.replace(b"HTTP/1.1", b"HTTP/1.0"))
+async def test_a_client_that_closes_its_side_gets_no_interim_response_in_http_1_0():
+    loop = running_loop()
+    async with running() as service:
+        await service.hold()
+        connection, wire = service.send(FINE.replace(b"HTTP/1.1", b"HTTP/1.0"))
+        await turns(10)
+        assert connection.eof_received()
+        await loop.pass_seconds(1)
+        assert not wire.written
+        assert not wire.closed
+        for nothing_whole in (b"", FINE[:-3], application(FINE)[:-3], GET[:-2]):
+            connection, wire = service.send(nothing_whole)
             await turns(10)
-            assert connection.eof_received()
-            await loop.pass_seconds(1)
-            assert not wire.written
-            assert not wire.closed
-            for nothing_whole in (b"", FINE[:-3], application(FINE)[:-3], GET[:-2]):
-                connection, wire = service.send(nothing_whole)
-                await turns(10)
-                connection.eof_received()
-                assert wire.closed
-
-    run(test)
+            connection.eof_received()
+            assert wire.closed

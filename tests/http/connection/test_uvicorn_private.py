@@ -21,7 +21,7 @@ CYCLE = (
 OVERRIDDEN = (
     "connection_made connection_lost data_received on_message_begin on_header on_headers_complete on_body"
     " on_message_complete on_response_complete pause_writing resume_writing shutdown _start_asgi_task"
-    " _unset_keepalive_if_required eof_received"
+    " eof_received"
 ).split()
 
 
