@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -117,8 +118,7 @@ def encode(
             windows.append(task.encode([words[i] for i in range(start, end) if i not in ignored], ids))
             if not len(windows) % SENTENCES_AT_ONCE:
                 yield
-        for some in windows:
-            lengths += some
+        lengths += chain.from_iterable(windows)
         tokens = [token for i, token in enumerate(tokens) if i not in ignored] if ignored else tokens
         encoded.append(EncodedText(text, tokens, sentences, windows, [words[i] for i in ignored]))
         if not len(encoded) % TEXTS_AT_ONCE:
@@ -138,10 +138,7 @@ def decode(
         nonlocal row, cell
         rows, cells = slice(row, row + len(windows)), slice(cell, cell + sum(windows))
         row, cell = rows.stop, cells.stop
-        found: dict[str, Array] = {}
-        for name, values in outputs.items():
-            found[name] = values[cells if name == CONTRIBUTIONS else rows]
-        return found
+        return {name: values[cells if name == CONTRIBUTIONS else rows] for name, values in outputs.items()}
 
     for text in texts:
         of_whole = take(text.windows[0])

@@ -8,13 +8,13 @@ cached in a bounded cache.
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import chain, pairwise, starmap
 from operator import itemgetter
 
 from spacy.pipeline import Sentencizer
 
 from service.text.english import CHUNK, Rules, treebank_rules
-from service.text.slices import Sliced
+from service.text.slices import Sliced, collect
 from service.text.symbols import EMOJI, UNSPACED
 from service.text.tokenizer import BLANK_LINE, Sentence, Token, Tokenizer, new_token
 
@@ -221,13 +221,12 @@ def group(
     tokens: Sequence[Token], ends: Sequence[int], words: Sequence[Sequence[Token]] | None = None
 ) -> Sliced[list[Sentence]]:
     """Returns the sentences that end before some indices of tokens; with `words`, those in place of each token."""
-    sentences: list[Sentence] = []
-    for start, end in pairwise([0, *ends]):
+
+    def sentence(start: int, end: int) -> Sentence:
         members = tuple(tokens[start:end] if words is None else chain.from_iterable(words[start:end]))
-        sentences.append(Sentence(members[0].start, members[-1].end, members))
-        if not len(sentences) % _AT_ONCE:
-            yield
-    return sentences
+        return Sentence(members[0].start, members[-1].end, members)
+
+    return collect(starmap(sentence, pairwise([0, *ends])), _AT_ONCE)
 
 
 def rule_ends(text: str, tokens: Sequence[Token]) -> Sliced[list[int]]:

@@ -85,7 +85,7 @@ def test_sentences_are_encoded_and_decoded_as_each_would_be_alone(lengths):
     ids = sequences.values["word_ids"] - 2
     outputs = {f"{head}_id": ids for head in ("upos", "xpos", "feats")}
     outputs["upos_probability"] = ids.astype(np.float32) / 64
-    found = finish(task.decode(map(tokens_of, sentences), outputs, lemmas=True))
+    found = finish(task.decode([*map(tokens_of, sentences)], outputs, lemmas=True))
     assert [[tag.upos for tag in tags] for tags in found] == sentences
     assert [[tag.confidence * 64 for tag in tags] for tags in found] == [list(map(int, one)) for one in sentences]
     assert {tag.lemma for tags in found for tag in tags} <= {None}, "it has no lemma rules"
@@ -102,17 +102,16 @@ def test_a_token_has_the_lemma_of_its_form_tags_and_rules_wherever_it_is(data, s
     draw = st.tuples(st.sampled_from([0, 3, 4]), *[st.integers(0, len(RULES) - 1)] * 3)
     columns = np.array([data.draw(draw) for _ in range(sum(lengths))], np.int32).reshape(-1, 4).T
     outputs = outputs_of(columns[0], *columns[1:])
-    expected, start = [], 0
-    for words in sentences:
-        kept, start = kept_of(len(words), task.longest, start) if words else ([], start)
+    expected = []
+    for words, kept in zip(sentences, kept_of(map(len, sentences), task.longest), strict=True):
         rows = [row for some in kept for row in columns.T[some].tolist()]
         expected.append(
             [LEMMATIZER.lemma(w, str(upos), "0", rules) for w, (upos, *rules) in zip(words, rows, strict=True)]
         )
     for _ in range(2):
-        found = finish(task.decode(map(tokens_of, sentences), outputs, lemmas=True))
+        found = finish(task.decode([*map(tokens_of, sentences)], outputs, lemmas=True))
         assert [[tag.lemma for tag in tags] for tags in found] == expected
-    found = finish(task.decode(map(tokens_of, sentences), outputs, lemmas=False))
+    found = finish(task.decode([*map(tokens_of, sentences)], outputs, lemmas=False))
     assert {tag.lemma for tags in found for tag in tags} <= {None}, "they are not wanted"
 
 
