@@ -83,16 +83,15 @@ def test_long_texts_in_parts(repeated: str) -> None:
         "가나다 각설탕. 'tis",
     ],
 )
-@pytest.mark.parametrize("apostrophe", ["'", "’", "‘", "ʼ", "´"])
+@pytest.mark.parametrize("apostrophe", "'’‘ʼ´")
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_variants_of_a_text_have_the_same_tokens(tokenizer: Tokenizer, text: str, apostrophe: str, form: Form) -> None:
     variant = unicodedata.normalize(form, text.replace("'", apostrophe)).replace("-", "\u2011")
     expected, found = tokenizer.sentences(text), tokenizer.sentences(variant)
-    assert [[normalize(t.text) for t in s.tokens] for s in found] == [[t.text for t in s.tokens] for s in expected]
-    assert [[t.continues for t in s.tokens] for s in found] == [[t.continues for t in s.tokens] for s in expected]
     for mine, theirs in zip(found, expected, strict=True):
         for token, same in zip(mine.tokens, theirs.tokens, strict=True):
             part = variant[token.start : token.end]
+            assert (normalize(token.text), token.continues) == (same.text, same.continues)
             assert normalize(part) == text[same.start : same.end]
             assert token.text == (part if same.text == text[same.start : same.end] else same.text)
     assert finish(tokenizer.words(variant)) == finish(tokenizer.words(text))
@@ -118,5 +117,5 @@ def test_marks_that_are_split_from_their_letter_stay_with_it() -> None:
 @pytest.mark.parametrize("text", ["L’été. C’est\n\n", "e\u0301’", "\u1100\u1161\u11a8", "’"])
 def test_long_variants_are_worked_on_in_slices(tokenizer: Tokenizer, text: str) -> None:
     """Each slice has some hundred characters at most."""
-    text *= 20_000
+    text *= 5_000
     assert sum(1 for _ in tokenizer.split(text)) > len(normalize(text)) / 1000

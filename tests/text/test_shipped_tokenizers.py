@@ -2,11 +2,7 @@
 
 import pytest
 
-from service.artifact.manifest import read_manifest, read_segmenter
-from service.text.languages import make_tokenizer
-from service.text.tokenizer import Tokenizer
-from tests.conftest import STORE
-from training.run.versions import newest_version
+from tests.pipelines.test_tagging import tokenizer
 
 SENTENCES = {  # with "|" between them
     "da": """
@@ -66,19 +62,12 @@ SENTENCES = {  # with "|" between them
 }
 
 
-def shipped(language: str) -> Tokenizer:
-    """Returns the tokenizer of a shipped tagger."""
-    folder = newest_version(STORE, f"tagger-{language}")
-    manifest = read_manifest(folder)
-    return make_tokenizer(manifest.tokenizer, read_segmenter(folder, manifest))
-
-
 @pytest.mark.parametrize("language", SENTENCES)
 def test_no_sentence_ends_at_an_abbreviation_inside_of_it(language: str) -> None:
-    tokenizer, texts = shipped(language), [text.strip() for text in SENTENCES[language].split("|")]
-    assert [text for text in texts if len(tokenizer.sentences(text)) != 1] == []
+    split, texts = tokenizer(language).sentences, [text.strip() for text in SENTENCES[language].split("|")]
+    assert [text for text in texts if len(split(text)) != 1] == []
     two = "  ".join(text.removesuffix(".") + "?" for text in texts[:2])
-    assert len(tokenizer.sentences(two)) == 2
+    assert len(split(two)) == 2
 
 
 @pytest.mark.parametrize(
@@ -97,13 +86,13 @@ def test_no_sentence_ends_at_an_abbreviation_inside_of_it(language: str) -> None
     ],
 )
 def test_pronouns_are_words_apart_from_their_verbs(language: str, text: str, words: str) -> None:
-    (sentence,) = shipped(language).sentences(text)
+    (sentence,) = tokenizer(language).sentences(text)
     assert " ".join(word.text for word in sentence.tokens) == (words or text.replace(".", " .").replace(",", " ,"))
 
 
 def test_a_guillemet_behind_a_space_ends_the_sentence_that_it_closes() -> None:
     text = "Il a dit : « Je viens demain. » Puis il est parti. « Tu es sûr ? » demanda-t-elle. » Non."
-    found = [text[sentence.start : sentence.end] for sentence in shipped("fr").sentences(text)]
+    found = [text[sentence.start : sentence.end] for sentence in tokenizer("fr").sentences(text)]
     assert found[:2] == ["Il a dit : « Je viens demain. »", "Puis il est parti."]
     assert found[2] == "« Tu es sûr ? » demanda-t-elle."
     assert "".join(found).replace(" ", "") == text.replace(" ", "")

@@ -189,11 +189,6 @@ def test_languages_have_the_tokens_of_spacy(language: str) -> None:
         ]
 
 
-def test_a_place_to_split_at_is_no_token() -> None:
-    tokens = named_tokenizer("spacy-fr").tokens("L'eau d'ici.")
-    assert [token[:3] for token in tokens] == [("L'", 0, 2), ("eau", 2, 5), ("d'", 6, 8), ("ici", 8, 11), (".", 11, 12)]
-
-
 def test_memory_does_not_grow_with_new_words() -> None:
     tokenizer = SpacyTokenizer()
     choose = random.Random(1)
