@@ -89,12 +89,6 @@ def test_no_token_is_blank_and_all_of_the_text_is_in_one(text: str) -> None:
     assert all(a.end <= b.start or (a.start, a.end) == (b.start, b.end) for a, b in pairwise(tokens))
 
 
-def test_long_chunks_are_split_in_slices() -> None:
-    text = "a-b" * 3000
-    assert sum(1 for _ in TOKENIZER.split(text)) > 200
-    assert len(TOKENIZER.tokens(text)) == 3001
-
-
 def test_a_file_is_read_as_it_was_written_and_what_would_not_be_read_is_not_written(tmp_path) -> None:
     path = tmp_path / "tokenizer.json"
     with pytest.raises(ValueError, match="the ending 'iéndonoslas' has more than 10 characters"):
