@@ -12,7 +12,7 @@ from service.artifact.manifest import PROBABILITIES, ModelVersion
 from service.errors import InvalidInput, shortened
 from service.pipelines.run import PipelineRun
 from service.tasks.sentiment import CONTRIBUTIONS, EXPLANATION, Classification, Explanation, Sentiment
-from service.text.slices import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Sliced
+from service.text.slices import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Sliced, collect
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
 
@@ -148,10 +148,8 @@ def decode(
         result = ClassifiedText(text.text, whole, text.tokens, why, ignored=text.ignored)
         if by_sentence:
             parts = [whole] if len(text.sentences) == 1 else []
-            for windows in text.windows[1:]:
-                parts.append(task.decode(take(windows)[PROBABILITIES], windows))
-                if not len(parts) % SENTENCES_AT_ONCE:
-                    yield
+            of_sentences = (task.decode(take(windows)[PROBABILITIES], windows) for windows in text.windows[1:])
+            parts += yield from collect(of_sentences, SENTENCES_AT_ONCE)
             result = with_sentences(result, parts, text.sentences)
         results.append(result)
         if not len(results) % SENTENCES_AT_ONCE:

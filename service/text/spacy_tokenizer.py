@@ -81,10 +81,7 @@ class SpacyTokenizer(Tokenizer):
             elif len(chunk) <= _LONGEST_CHUNK:
                 words += [piece for piece, _ in self._pieces(chunk)] or (chunk,)
             else:
-                for number, mark in enumerate(_PIECE.finditer(chunk), start=1):
-                    words.append(mark.group())
-                    if not number % _SLICE_PIECES:
-                        yield
+                words += yield from collect((mark.group() for mark in _PIECE.finditer(chunk)), _SLICE_PIECES)
             size += len(chunk)
             if size > pause:
                 pause = size + _SLICE_CHARACTERS
@@ -110,10 +107,8 @@ class SpacyTokenizer(Tokenizer):
             elif len(chunk) <= _LONGEST_CHUNK:
                 pieces = self._pieces(chunk)
             else:
-                for number, mark in enumerate(_PIECE.finditer(plain, start, match.end()), start=1):
-                    tokens.append(Token(mark.group(), mark.start(), mark.end()))
-                    if not number % _SLICE_PIECES:
-                        yield
+                marks = _PIECE.finditer(plain, start, match.end())
+                tokens += yield from collect((Token(mark.group(), *mark.span()) for mark in marks), _SLICE_PIECES)
                 continue
             if not pieces:
                 tokens.append(new_token(Token, (chunk, start, match.end(), False)))

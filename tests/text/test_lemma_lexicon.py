@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.text.lemma_lexicon import LONGEST_HASHED, NO_HASH, hash_word, hashes, packed, unpacked
 from service.text.lemmatizer import Lemmatizer
-from service.text.packed_words import LONGEST_HASHED, NO_HASH, hash_word, hashes, packed, unpacked
 from tests.conftest import STORE
 from training.models.lemmatizer import LearnedLemmatizer
 
