@@ -143,4 +143,7 @@ MANIFEST = [
     Fault("nested folders", deep, "nested more than"),
     Fault("many files", many, "more than 1000 files"),
     Fault("a file more", lambda f: (f / "extra.py").touch(), "extra.py is not listed"),
+    Fault(
+        "other tokenizer", lambda f: rewrite_manifest(f, tokenizer="moses-fr"), "not one of spacy-en, spacy-fr and so"
+    ),
 ]

@@ -33,13 +33,9 @@ class Dictionaries:
     """Gives tasks the dictionaries of their models, `<model>.tsv` in the folder of the settings, if they name one.
 
     A file that is not valid changes nothing: what was read before stays. If a file is removed, its replacements end.
-
-    Attributes:
-        folder: None if there is none.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """`metrics` count the words that are replaced or ignored."""
         self.folder = Path(settings.overrides_dir) if settings.overrides_dir else None
         self._metrics = metrics
         self._read: dict[ModelKey, tuple[int, ...]] = {}  # the fingerprints of the files that have been read

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from service.artifact.manifest import PROBABILITIES, ModelVersion
 from service.errors import InvalidInput, shortened
 from service.pipelines.run import PipelineRun
 from service.tasks.sentiment import CONTRIBUTIONS, EXPLANATION, Classification, Explanation, Sentiment
-from service.text.slices import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Sliced
+from service.text.slices import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Sliced, collect
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
 
@@ -117,8 +118,7 @@ def encode(
             windows.append(task.encode([words[i] for i in range(start, end) if i not in ignored], ids))
             if not len(windows) % SENTENCES_AT_ONCE:
                 yield
-        for some in windows:
-            lengths += some
+        lengths += chain.from_iterable(windows)
         tokens = [token for i, token in enumerate(tokens) if i not in ignored] if ignored else tokens
         encoded.append(EncodedText(text, tokens, sentences, windows, [words[i] for i in ignored]))
         if not len(encoded) % TEXTS_AT_ONCE:
@@ -138,10 +138,7 @@ def decode(
         nonlocal row, cell
         rows, cells = slice(row, row + len(windows)), slice(cell, cell + sum(windows))
         row, cell = rows.stop, cells.stop
-        found: dict[str, Array] = {}
-        for name, values in outputs.items():
-            found[name] = values[cells if name == CONTRIBUTIONS else rows]
-        return found
+        return {name: values[cells if name == CONTRIBUTIONS else rows] for name, values in outputs.items()}
 
     for text in texts:
         of_whole = take(text.windows[0])
@@ -151,10 +148,8 @@ def decode(
         result = ClassifiedText(text.text, whole, text.tokens, why, ignored=text.ignored)
         if by_sentence:
             parts = [whole] if len(text.sentences) == 1 else []
-            for windows in text.windows[1:]:
-                parts.append(task.decode(take(windows)[PROBABILITIES], windows))
-                if not len(parts) % SENTENCES_AT_ONCE:
-                    yield
+            of_sentences = (task.decode(take(windows)[PROBABILITIES], windows) for windows in text.windows[1:])
+            parts += yield from collect(of_sentences, SENTENCES_AT_ONCE)
             result = with_sentences(result, parts, text.sentences)
         results.append(result)
         if not len(results) % SENTENCES_AT_ONCE:

@@ -256,10 +256,8 @@ def _placed(text: str, part: Sentence | Token, places: Sequence[int]) -> dict[st
 def write_generated(index: int, text: Text, *, logprobs: bool) -> Sliced[list[bytes]]:
     """Encodes a text's result as JSON, in pieces; with log probabilities on request."""
     facts = {"finish_reason": text.end.finish_reason, "tokens": text.end.tokens, "seed": text.end.seed}
-    if not logprobs:
-        return [to_json({"text": text.text, **facts})]
-    choices = yield from write_list(map(as_dict, text.choices))
-    return write_object({"text": text.text, **facts}, logprobs=choices)
+    lists = {"logprobs": (yield from write_list(map(as_dict, text.choices)))} if logprobs else {}
+    return write_object({"text": text.text, **facts}, **lists)
 
 
 def as_dict(choice: Choice) -> dict[str, Any]:

@@ -34,11 +34,7 @@ UNBOUNDED = ("max_queue_tokens", "max_items", "max_text_characters", "max_genera
 
 
 class AsyncPipelines:
-    """Tags, classifies and generates with an engine in this process; see `open_async_pipelines`.
-
-    Attributes:
-        resources: what a `PipelineRun` needs.
-    """
+    """Tags, classifies and generates with an engine in this process; see `open_async_pipelines`."""
 
     def __init__(self, resources: Resources) -> None:
         self.resources = resources

@@ -280,21 +280,17 @@ async def infer_in_parts(engine: Engine, request: Requests) -> Outcome:
     """
     if len(request.sequences) <= PART_SEQUENCES and request.sequences.tokens <= PART_TOKENS:
         return await engine.infer(request)
-    began = time.monotonic()
+    began, limit = time.monotonic(), asyncio.Semaphore(PARTS_AT_ONCE)
 
-    def part_of(sequences: Ragged, begun: bool = False) -> Requests:
-        return replace(request, sequences=sequences, counts=[len(sequences)], begun=begun)
+    async def run(part: Ragged, begun: bool) -> Outcome:
+        async with limit:
+            return await engine.infer(replace(request, sequences=part, counts=[len(part)], begun=begun))
 
     parts = request.sequences.split(cut(request.sequences.lengths.tolist()))
-    first, limit = await engine.infer(part_of(next(parts))), asyncio.Semaphore(PARTS_AT_ONCE)
-
-    async def run(sequences: Ragged) -> Outcome:
-        async with limit:
-            return await engine.infer(part_of(sequences, begun=True))
-
+    first = await run(next(parts), begun=False)
     try:
         async with asyncio.TaskGroup() as group:
-            others = [group.create_task(run(sequences)) for sequences in parts]
+            others = [group.create_task(run(part, begun=True)) for part in parts]
     except ExceptionGroup as errors:
         error = errors.exceptions[0]
         if isinstance(error, DeadlineExceeded):

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from service.pipelines.run import PipelineRun
 from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging, text_of
 from service.text.identifier import AUTO, UNDETERMINED, Identified, identifier
 from service.text.languages import primary
-from service.text.slices import TEXTS_AT_ONCE, Sliced
+from service.text.slices import TEXTS_AT_ONCE, Sliced, collect
 from service.text.symbols import has_symbol
 from service.text.tokenizer import Sentence, Token, Tokenizer
 from service.types import Array, Ragged, Tensors
@@ -116,7 +116,7 @@ async def _tag_identified(
     name = "tokens" if texts is None else "text"
     await run.begin(run.check_size(name, items, len))
     languages = catalog.languages(Tagging)
-    identified = await run.do(_identify(items, languages))
+    identified = await run.do(collect((identifier().identify(text, languages) for text in items), TEXTS_AT_ONCE))
     for i, language in enumerate(known):
         if language:
             identified[i] = Identified(primary(language), 1.0)
@@ -143,16 +143,6 @@ async def _tag_identified(
     first = results[0].identified
     assert first is not None  # noqa: S101 (set above)
     return first.version, [results[i] for i in range(len(items))]
-
-
-def _identify(texts: Sequence[str], languages: Collection[str]) -> Sliced[list[Identified]]:
-    """Identifies the language of each text; see `Identifier.identify`."""
-    found: list[Identified] = []
-    for text in texts:
-        found.append(identifier().identify(text, languages))
-        if not len(found) % TEXTS_AT_ONCE:
-            yield
-    return found
 
 
 def split_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> Sliced[list[SplitText]]:
@@ -190,7 +180,7 @@ def decode(
 ) -> Sliced[list[TaggedText]]:
     """Decodes the outputs for the sentences of texts, in order; with the next best tags on request."""
     tokens = [sentence.tokens for text in split for sentence in text.sentences]
-    if not all(map(str.isascii, map(text_of, split))) and any(map(has_symbol, map(text_of, split))):
+    if any(not text.text.isascii() and has_symbol(text.text) for text in split):
         outputs = yield from task.with_symbols(tokens, outputs)
     tags = yield from task.decode(tokens, outputs, lemmas=lemmas)
     replaced = (yield from task.dictionary.replace(tokens, tags)) if task.dictionary else None
@@ -199,8 +189,6 @@ def decode(
     end = 0  # of the text's sentences
     for text in split:
         start, end = end, end + len(text.sentences)
-        of_text = slice(start, end)
-        results.append(
-            TaggedText(*text, tags[of_text], next_best and next_best[of_text], replaced=replaced and replaced[of_text])
-        )
+        own = slice(start, end)
+        results.append(TaggedText(*text, tags[own], next_best and next_best[own], replaced=replaced and replaced[own]))
     return results

@@ -15,7 +15,7 @@ from service.text.english import READ_AS
 from service.text.languages import ENGLISH
 from service.text.lemmatizer import LEMMA, MOST_ODDS, NEXT_RULES, ODDS_LIMITS, finer_column
 from service.text.normalization import normalize
-from service.text.slices import SENTENCES_AT_ONCE, Sliced, finish
+from service.text.slices import SENTENCES_AT_ONCE, Sliced, collect, finish
 from service.text.symbols import is_symbol
 from service.text.tokenizer import Token, Tokenizer
 from service.text.vocabulary import encode_characters
@@ -31,7 +31,6 @@ CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
 CACHED_LEMMAS = 10_000  # of the dictionary, and as many of rules: at most 14 MB
 LONGEST_CACHED = 32  # characters
 OVERLAP = 32  # tokens of adjacent windows of a long sentence
-LEMMA_ID, LEMMA_PROBABILITY = f"{LEMMA}_id", f"{LEMMA}_probability"
 text_of = attrgetter("text")  # of a token
 
 
@@ -149,7 +148,7 @@ class Tagging:
         return Ragged(np.array(lengths, np.int32), {"word_ids": cells[:, 0], "char_ids": cells[:, 1:]})
 
     def decode(
-        self, sentences: Iterable[Sequence[Token]], outputs: Tensors, *, lemmas: bool
+        self, sentences: Sequence[Sequence[Token]], outputs: Tensors, *, lemmas: bool
     ) -> Sliced[list[list[Tag]]]:
         """Decodes the concatenated outputs of all windows to the tags of sentences, with lemmas if they are wanted."""
         found: list[list[Tag]] = []
@@ -158,10 +157,11 @@ class Tagging:
         confidences = outputs["upos_probability"].astype(float).round(6)
         if len(confidences) > TOKENS_AT_ONCE:
             yield
-        rules = self._rules(outputs) if lemmas and self.version.lemmatizer is not None else ()
-        start = 0
-        for number, tokens in enumerate(sentences, start=1):
-            kept, start = kept_of(len(tokens), self.longest, start)
+        rules: Sequence[Array] = ()  # the odds of each token's best lemma rule, and the ids of its rules: [tokens] each
+        if lemmas and self.version.lemmatizer is not None:
+            odds = ODDS_LIMITS.searchsorted(outputs[f"{LEMMA}_probability"]) - MOST_ODDS
+            rules = [odds, *(outputs[name] for name in (f"{LEMMA}_id", *NEXT_RULES))]
+        for tokens, kept in zip(sentences, kept_of(map(len, sentences), self.longest), strict=True):
             tags: list[Tag] = []
             for some in kept:
                 if tags:
@@ -182,18 +182,9 @@ class Tagging:
                 )
                 tags += map(tuple.__new__, repeat(Tag), columns)  # a tenth of the time of Tag()
             found.append(tags)
-            if not number % SENTENCES_AT_ONCE:
+            if not len(found) % SENTENCES_AT_ONCE:
                 yield
         return found
-
-    @staticmethod
-    def _rules(outputs: Tensors) -> tuple[Array, ...]:
-        """Returns the odds of each token's most probable lemma rule, and the ids of its rules: arrays, [tokens] each.
-
-        See `Lemmatizer.choose`.
-        """
-        odds = ODDS_LIMITS.searchsorted(outputs[LEMMA_PROBABILITY]) - MOST_ODDS
-        return odds, outputs[LEMMA_ID], *(outputs[name] for name in NEXT_RULES)
 
     def _lemmas(
         self, forms: Sequence[str], upos: Sequence[int], finer: Sequence[int], rules: Sequence[Array], start: int
@@ -229,7 +220,7 @@ class Tagging:
         """Returns the word that the model reads in place of a form that its treebank lacks."""
         return self._stands_for.get(normalize(form).lower(), form)
 
-    def with_symbols(self, sentences: Iterable[Sequence[Token]], outputs: Tensors) -> Sliced[Tensors]:
+    def with_symbols(self, sentences: Sequence[Sequence[Token]], outputs: Tensors) -> Sliced[Tensors]:
         """Returns the outputs of all windows with emoji and signs of currencies as symbols without features.
 
         They are that in Universal Dependencies; no treebank has more than a few, so the network does not know them.
@@ -237,11 +228,10 @@ class Tagging:
         if SYMBOL not in self._upos:
             return outputs
         cells: list[int] = []
-        start = 0
-        for number, tokens in enumerate(sentences, start=1):
-            kept, start = kept_of(len(tokens), self.longest, start)
-            texts = [token.text for token in tokens]
+        all_kept = kept_of(map(len, sentences), self.longest)
+        for number, (tokens, kept) in enumerate(zip(sentences, all_kept, strict=True), start=1):
             places = chain.from_iterable(range(some.start, some.stop) for some in kept)
+            texts = map(text_of, tokens)
             cells += [cell for cell, text in zip(places, texts, strict=True) if not text.isascii() and is_symbol(text)]
             if not number % SENTENCES_AT_ONCE:
                 yield
@@ -269,21 +259,13 @@ class Tagging:
 
     def candidates(self, lengths: Iterable[int], outputs: Tensors) -> Sliced[list[Candidates]]:
         """Decodes the most probable labels of sentences' tokens. `outputs` include `candidate_outputs`."""
-        found: list[Candidates] = []
-        start = 0
-        for number, length in enumerate(lengths, start=1):
-            kept, start = kept_of(length, self.longest, start)
-            heads = {
-                head: (
-                    np.concatenate([outputs[ids][some] for some in kept]),
-                    np.concatenate([outputs[probabilities][some] for some in kept]),
-                )
-                for head, (ids, probabilities) in self._candidates.items()
-            }
-            found.append(Candidates(self._labels, heads))
-            if not number % SENTENCES_AT_ONCE:
-                yield
-        return found
+
+        def candidates_of(kept: Sequence[slice]) -> Candidates:
+            own = {name: np.concatenate([outputs[name][some] for some in kept]) for name in self.candidate_outputs}
+            heads = {head: (own[ids], own[probabilities]) for head, (ids, probabilities) in self._candidates.items()}
+            return Candidates(self._labels, heads)
+
+        return (yield from collect(map(candidates_of, kept_of(lengths, self.longest)), SENTENCES_AT_ONCE))
 
 
 class Window(NamedTuple):
@@ -311,15 +293,16 @@ def windows(length: int, longest: int) -> list[Window]:
     ]
 
 
-def kept_of(length: int, longest: int, start: int) -> tuple[list[slice], int]:
-    """Returns the slices of a sentence's used tags among the cells of all windows, and the end of its windows.
-
-    `start` is the start of its first window.
-    """
-    if length <= longest:
-        return [slice(start, start + length)], start + length
-    kept = []
-    for window in windows(length, longest):
-        kept.append(slice(start + window.keep_start - window.start, start + window.keep_end - window.start))
-        start += window.end - window.start
-    return kept, start
+def kept_of(lengths: Iterable[int], longest: int) -> Iterator[list[slice]]:
+    """Yields for each sentence the slices of its used tags among the cells of all windows of all sentences."""
+    start = 0  # of the window
+    for length in lengths:
+        if length <= longest:
+            yield [slice(start, start + length)]
+            start += length
+            continue
+        kept = []
+        for window in windows(length, longest):
+            kept.append(slice(start + window.keep_start - window.start, start + window.keep_end - window.start))
+            start += window.end - window.start
+        yield kept

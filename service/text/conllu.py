@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from service.text.normalization import nfc
-from service.text.slices import Sliced
+from service.text.slices import Sliced, collect
 from service.text.tokenizer import Token, multiwords
 
 MEDIA_TYPE = "text/x-conllu"
@@ -72,12 +72,8 @@ def write_sentence(
         if not i % _AT_ONCE:
             yield
     parts.append("\n")
-    pieces: list[bytes] = []
-    for begin in range(0, len(parts), _AT_ONCE):
-        pieces.append("".join(parts[begin : begin + _AT_ONCE]).encode())
-        if not len(pieces) % _AT_ONCE:
-            yield
-    return pieces
+    pieces = ("".join(parts[begin : begin + _AT_ONCE]).encode() for begin in range(0, len(parts), _AT_ONCE))
+    return (yield from collect(pieces, _AT_ONCE))
 
 
 def write_features(feats: Mapping[str, str]) -> str:

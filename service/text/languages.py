@@ -10,7 +10,7 @@ from itertools import groupby
 from spacy.lang import char_classes
 from spacy.util import get_lang_class
 
-from service.text.english import CHUNK, Rules, spacy_rules, treebank_rules
+from service.text.english import CHUNK, spacy_rules
 from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.segmenter import Segmenter
 from service.text.spacy_tokenizer import SpacyTokenizer
@@ -35,28 +35,27 @@ def primary(language: str) -> str:
 
 @lru_cache
 def named_tokenizer(name: str) -> SpacyTokenizer:
-    """Returns the tokenizer of a name, the same one each time. Raises ValueError for an invalid name."""
+    """Returns the tokenizer of a name, the same one each time. Raises ValueError for an invalid name.
+
+    Its rules are the treebank's for English, otherwise spaCy's, or NEUTRAL where spaCy has none.
+    """
     if not (named := TOKENIZER_NAME.fullmatch(name)):
         raise ValueError(f"{name!r} is not the name of a tokenizer, as {ENGLISH} is")
-    return SpacyTokenizer(rules_of(named[1]))
+    if name == ENGLISH:
+        return SpacyTokenizer()
+    language = named[1]
+    try:
+        with _european_letters() if language == "fr" else nullcontext():
+            found = get_lang_class(language)
+    except ImportError:
+        found = get_lang_class(NEUTRAL)
+    return SpacyTokenizer(replace(spacy_rules(found.Defaults), chunk=SPACED_NUMBERS.get(language, CHUNK)))
 
 
 def make_tokenizer(name: str | None, segmenter: Segmenter | None = None) -> Tokenizer:
     """Returns the tokenizer of a model: the named one, English by default, with the model's segmenter if any."""
     rules = named_tokenizer(name or ENGLISH)
     return LearnedTokenizer(rules, segmenter) if segmenter else rules
-
-
-def rules_of(language: str) -> Rules:
-    """Returns the rules of a language: the treebank's for English, otherwise spaCy's, or NEUTRAL where it has none."""
-    if tokenizer_name(language) == ENGLISH:
-        return treebank_rules()
-    try:
-        with _european_letters() if language == "fr" else nullcontext():
-            found = get_lang_class(language)
-    except ImportError:
-        found = get_lang_class(NEUTRAL)
-    return replace(spacy_rules(found.Defaults), chunk=SPACED_NUMBERS.get(language, CHUNK))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Lemma rules: how the lemma of a word is made of its form, so that it is one more label of the word."""
+"""Lemma rules: how the lemma of a word is made of its form."""
 
 import re
 from collections.abc import Callable
@@ -42,10 +42,6 @@ class LemmaRule(NamedTuple):
         """Whether the lemma is the form, except for upper and lower case, or for commas."""
         return not (self.cut_start or self.put_start or self.cut_end or self.put_end)
 
-    @property
-    def _capitalizes(self) -> bool:
-        return len(self.put_start) == self.cut_start and self.put_start != self.put_start.lower()
-
     def apply(self, form: str) -> str | None:
         """Returns the lemma; None if the rule does not fit the form.
 
@@ -58,7 +54,8 @@ class LemmaRule(NamedTuple):
             return joined if joined != form and joined.replace(".", "").isdecimal() else None
         text = form if self.casing == KEEP else form.lower()
         kept = text[self.cut_start : max(0, len(text) - self.cut_end)]
-        if self._capitalizes and text[: self.cut_start].lower() != self.put_start.lower():
+        capitalizes = len(self.put_start) == self.cut_start and self.put_start != self.put_start.lower()
+        if capitalizes and text[: self.cut_start].lower() != self.put_start.lower():
             return None
         if not kept or ((self.put_start or self.put_end) and not any(map(str.isalpha, kept))):
             return None

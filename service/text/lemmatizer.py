@@ -44,7 +44,7 @@ class LemmaFile(msgspec.Struct, forbid_unknown_fields=True):
         characters: of the forms that rules were learned of that change more than upper and lower case. A form with
             any other character keeps its characters, as one without letters does.
         irregular: the forms, in lower case, of each lemma that is a rule itself.
-        lexicon: forms in lower case, see `service.text.packed_words`.
+        lexicon: forms in lower case, see `service.text.lemma_lexicon`.
         dictionary: UPOS and tag with a tab between them, for the tag see `finer_column` -> form -> lemma; with ANY_TAG,
             of forms in lower case.
         weights: of what speaks for a candidate; by default the lexicon's lemma, or the first rule that fits, is taken.

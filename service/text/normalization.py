@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from service.text.slices import Sliced
+from service.text.slices import Sliced, collect
 
 INVISIBLE = "\u00ad\u2060\ufeff"  # say where a line may break, and nothing else
 # Apostrophes, hyphens, spaces and dots that differ from a keyboard's in how they look, or where a line may break.
@@ -88,11 +88,7 @@ def normalize_with_offsets(text: str) -> Sliced[tuple[str, Sequence[int]]]:
     if text.isascii():
         return text, ()
     parts = list(_parts(text))
-    normal: list[str] = []
-    for part in parts:
-        normal.append(normalize(part))
-        yield
-    plain = "".join(normal)
+    plain = "".join((yield from collect(map(normalize, parts), 1)))
     if plain == text:
         return text, ()
     places: list[int] = []

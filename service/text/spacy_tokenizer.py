@@ -8,13 +8,13 @@ cached in a bounded cache.
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import chain, pairwise, starmap
 from operator import itemgetter
 
 from spacy.pipeline import Sentencizer
 
 from service.text.english import CHUNK, Rules, treebank_rules
-from service.text.slices import Sliced
+from service.text.slices import Sliced, collect
 from service.text.symbols import EMOJI, UNSPACED
 from service.text.tokenizer import BLANK_LINE, Sentence, Token, Tokenizer, new_token
 
@@ -81,10 +81,7 @@ class SpacyTokenizer(Tokenizer):
             elif len(chunk) <= _LONGEST_CHUNK:
                 words += [piece for piece, _ in self._pieces(chunk)] or (chunk,)
             else:
-                for number, mark in enumerate(_PIECE.finditer(chunk), start=1):
-                    words.append(mark.group())
-                    if not number % _SLICE_PIECES:
-                        yield
+                words += yield from collect((mark.group() for mark in _PIECE.finditer(chunk)), _SLICE_PIECES)
             size += len(chunk)
             if size > pause:
                 pause = size + _SLICE_CHARACTERS
@@ -110,10 +107,8 @@ class SpacyTokenizer(Tokenizer):
             elif len(chunk) <= _LONGEST_CHUNK:
                 pieces = self._pieces(chunk)
             else:
-                for number, mark in enumerate(_PIECE.finditer(plain, start, match.end()), start=1):
-                    tokens.append(Token(mark.group(), mark.start(), mark.end()))
-                    if not number % _SLICE_PIECES:
-                        yield
+                marks = _PIECE.finditer(plain, start, match.end())
+                tokens += yield from collect((Token(mark.group(), *mark.span()) for mark in marks), _SLICE_PIECES)
                 continue
             if not pieces:
                 tokens.append(new_token(Token, (chunk, start, match.end(), False)))
@@ -221,13 +216,12 @@ def group(
     tokens: Sequence[Token], ends: Sequence[int], words: Sequence[Sequence[Token]] | None = None
 ) -> Sliced[list[Sentence]]:
     """Returns the sentences that end before some indices of tokens; with `words`, those in place of each token."""
-    sentences: list[Sentence] = []
-    for start, end in pairwise([0, *ends]):
+
+    def sentence(start: int, end: int) -> Sentence:
         members = tuple(tokens[start:end] if words is None else chain.from_iterable(words[start:end]))
-        sentences.append(Sentence(members[0].start, members[-1].end, members))
-        if not len(sentences) % _AT_ONCE:
-            yield
-    return sentences
+        return Sentence(members[0].start, members[-1].end, members)
+
+    return collect(starmap(sentence, pairwise([0, *ends])), _AT_ONCE)
 
 
 def rule_ends(text: str, tokens: Sequence[Token]) -> Sliced[list[int]]:

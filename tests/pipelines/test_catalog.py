@@ -8,13 +8,11 @@ import pytest
 
 from service.artifact.manifest import ModelVersion
 from service.errors import ArtifactError, EngineUnavailable, ModelNotFound
-from service.pipelines import catalog as catalog_module
 from service.pipelines.catalog import Catalog, Dictionaries
 from service.settings import Settings
 from service.tasks.generation import TextGeneration
 from service.telemetry.metrics import Metrics
-from service.text.languages import make_tokenizer
-from service.text.tokenizer import Tokenizer
+from service.text.languages import named_tokenizer
 from service.text.vocabulary import Vocabulary
 from service.types import ModelKey, ModelState, State
 from tests.fakes import version_of
@@ -22,9 +20,9 @@ from tests.fakes import version_of
 NO_DICTIONARIES = Dictionaries(Settings(), Metrics())
 
 
-def version(key: str, language: str = "en") -> ModelVersion:
+def version(key: str, language: str = "en", tokenizer: str | None = None) -> ModelVersion:
     name, number = key.split("/")
-    made = version_of(name, "generate", version=number, language=language)
+    made = version_of(name, "generate", version=number, language=language, tokenizer=tokenizer)
     return replace(made, vocabularies={"characters": Vocabulary(list("ab"))})
 
 
@@ -32,12 +30,11 @@ def state(key: str, share: float = 1.0, state: State = State.READY) -> ModelStat
     return ModelState(ModelKey(*key.split("/")), state, None, share, task="generate")
 
 
-def catalog(**shares: dict[str, float]) -> Catalog:
-    """Returns a catalog of models that are ready, with the shares of their versions."""
+def catalog(*states: ModelState, **languages: str) -> Catalog:
+    """Returns a catalog of models that are ready, in English unless their language is named."""
     made = Catalog(NO_DICTIONARIES)
-    states = [state(f"{name}/{v}", share) for name, of in shares.items() for v, share in of.items()]
     for one in states:
-        made.prepare(version(str(one.key)))
+        made.prepare(version(str(one.key), languages.get(one.key.name, "en")))
     made.update(states)
     return made
 
@@ -48,7 +45,7 @@ def drawn(made: Catalog, name: str | None) -> Counter[str]:
 
 def test_versions_share_the_requests_that_name_none():
     random.seed(1)
-    made = catalog(lm={"2": 0.9, "10": 0.1}, other={"1": 1.0})
+    made = catalog(state("lm/2", 0.9), state("other/1"), state("lm/10", 0.1))
     for name in (None, "lm"):
         found = drawn(made, name)
         assert found.keys() == {"lm/10", "lm/2"}
@@ -57,48 +54,39 @@ def test_versions_share_the_requests_that_name_none():
     assert [str(s.key) for s in made.states] == ["lm/10", "lm/2", "other/1"]
 
 
-LANGUAGES = {"lm-de": "de", "lm-en": "en", "lm-fr": "fr", "lm-gb": "en-GB"}
-
-
 def test_a_request_may_name_a_language():
-    made = Catalog(NO_DICTIONARIES)
-    for name, language in LANGUAGES.items():
-        made.prepare(version(f"{name}/1", language))
-    made.update([replace(state(f"{name}/1"), default=name == "lm-en") for name in LANGUAGES])
-    asked = {None: "lm-en", "en": "lm-en", "fr": "lm-fr", "FR-ca": "lm-fr", "en-gb": "lm-gb", "en-US": "lm-en"}
+    languages = {"de": "de", "en": "en", "fr": "fr", "gb": "en-GB"}
+    made = catalog(*(replace(state(f"{name}/1"), default=name == "en") for name in languages), **languages)
+    asked = {None: "en", "en": "en", "fr": "fr", "FR-ca": "fr", "en-gb": "gb", "en-US": "en"}
     assert {language: made.find(TextGeneration, None, language).version.key.name for language in asked} == asked
     with pytest.raises(ModelNotFound, match="no model of the language 'es' is loaded for this; there is: de, en, en-"):
         made.find(TextGeneration, None, "es")
 
 
-def test_a_request_may_name_a_version_that_has_no_share():
-    made = catalog(lm={"2": 1.0, "1": 0.0})
-    assert drawn(made, None) == {"lm/2": 100}
-    assert drawn(made, "lm/1") == {"lm/1": 100}
+def test_a_request_may_name_a_version_that_has_no_share_once_all_processes_have_it():
+    made = catalog(state("lm/2"), state("lm/1", 0.0))
+    for name, expected in ((None, "lm/2"), ("lm/2", "lm/2"), ("lm/1", "lm/1")):
+        assert drawn(made, name) == {expected: 100}
     with pytest.raises(ModelNotFound, match="no model 'lm/3' is loaded for this; there is: lm/2, lm/1"):
         made.find(TextGeneration, "lm/3")
     with pytest.raises(ModelNotFound, match=r"there is: lm$"):
         made.find(TextGeneration, "other")
-
-
-def test_a_version_that_not_all_processes_have_cannot_be_named_but_takes_its_share():
-    made = catalog(lm={"2": 1.0, "1": 0.0})
     made.update([replace(state("lm/2"), named=False), state("lm/1", 0.0)])
-    assert drawn(made, None) == {"lm/2": 100}
-    assert drawn(made, "lm/1") == {"lm/1": 100}
+    for name, expected in ((None, "lm/2"), ("lm/1", "lm/1")):
+        assert drawn(made, name) == {expected: 100}
     with pytest.raises(ModelNotFound, match="no model 'lm/2' is loaded for this"):
         made.find(TextGeneration, "lm/2")
 
 
 def test_a_version_that_is_not_ready_takes_no_requests():
-    made = catalog(lm={"2": 1.0, "1": 0.0})
+    made = catalog(state("lm/2"), state("lm/1", 0.0))
     made.update([state("lm/1", 0.5), state("lm/2", 0.5, State.REFUSED)])
     assert drawn(made, "lm") == {"lm/1": 100}
     assert [s.state for s in made.states] == [State.REFUSED, State.READY]
 
 
 def test_versions_that_are_no_longer_there_are_forgotten():
-    made = catalog(lm={"1": 1.0})
+    made = catalog(state("lm/1"))
     before = made.find(TextGeneration, None)
     made.prepare(version("lm/2"))
     made.update([state("lm/2"), state("lm/1", 0.0)])
@@ -109,42 +97,26 @@ def test_versions_that_are_no_longer_there_are_forgotten():
 
 
 def test_while_a_model_is_loaded_requests_for_it_are_told_so_unless_another_version_serves():
-    made = catalog(lm={"1": 1.0})
-    made.update([state("lm/2", state=State.STARTING)])
-    with pytest.raises(EngineUnavailable, match="still being loaded"):
-        made.find(TextGeneration, None)
+    made = Catalog(NO_DICTIONARIES)
+    made.prepare(version("lm/1"))
+    for states in ([], [state("lm/2", state=State.STARTING)]):
+        made.update(states)
+        with pytest.raises(EngineUnavailable, match="still being loaded"):
+            made.find(TextGeneration, None)
     made.update([state("lm/2", state=State.STARTING), state("lm/1")])
     assert drawn(made, None) == {"lm/1": 100}
 
 
-def test_before_the_first_report_models_may_still_come():
-    made = Catalog(NO_DICTIONARIES)
-    with pytest.raises(EngineUnavailable):
-        made.find(TextGeneration, None)
-    made.prepare(version("lm/1"))
-    with pytest.raises(EngineUnavailable):
-        made.find(TextGeneration, None)
-
-
-def test_a_version_is_offered_with_the_tokenizer_that_it_has_learned_with(monkeypatch):
-    given: list[object] = []
-    tokenizer = make_tokenizer(None)
-
-    def make(*arguments: object) -> Tokenizer:
-        given.append(arguments)
-        return tokenizer
-
-    monkeypatch.setattr(catalog_module, "make_tokenizer", make)
-    made, one = Catalog(NO_DICTIONARIES), version("lm/1")
-    made.prepare(replace(one, manifest=one.manifest.model_copy(update={"tokenizer": "spacy-fr"})))
-    assert given == [("spacy-fr", None)]
-    assert made.tokenizer(one) is tokenizer
-    assert made.version(one.key) is not None
+def test_a_version_is_offered_with_the_tokenizer_that_it_has_learned_with():
+    made, one = Catalog(NO_DICTIONARIES), version("lm/1", tokenizer="spacy-fr")
+    made.prepare(one)
+    assert made.tokenizer(one) is named_tokenizer("spacy-fr")
+    assert made.version(one.key) is one
     assert made.version(ModelKey("lm", "2")) is None
 
 
 def test_a_version_whose_task_cannot_be_built_raises_and_leaves_the_others():
-    made = catalog(lm={"1": 1.0})
+    made = catalog(state("lm/1"))
     with pytest.raises((ArtifactError, KeyError)):
         made.prepare(replace(version("lm/2"), vocabularies={}))
     made.update([state("lm/1"), state("lm/2", state=State.REFUSED)])
@@ -152,11 +124,8 @@ def test_a_version_whose_task_cannot_be_built_raises_and_leaves_the_others():
 
 
 def test_a_model_that_is_not_the_default_answers_only_those_that_name_it():
-    made = Catalog(NO_DICTIONARIES)
     states = [replace(state("a-lm/1"), default=False), state("lm/1")]
-    for one in states:
-        made.prepare(version(str(one.key)))
-    made.update(states)
+    made = catalog(*states)
     assert str(made.find(TextGeneration, None).version.key) == "lm/1"
     assert str(made.find(TextGeneration, "a-lm").version.key) == "a-lm/1"
     made.update(states[:1])

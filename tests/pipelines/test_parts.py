@@ -1,6 +1,7 @@
 """Large requests in parts: bounded messages, one answer, and nobody waits behind all of it."""
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,8 @@ from service.pipelines.run import PARTS_AT_ONCE, cut, infer_in_parts
 from tests.engine.running import TAGGER, hold, request, rows_of, running_engine, turns
 from tests.fakes import Device
 
+MANY = [[1]] * 99
+
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
@@ -22,12 +25,12 @@ def small(monkeypatch):
 
 
 class Recorder(Engine):
-    """An engine that notes the parts, and answers when it is let."""
+    """An engine that notes the parts. `failures` has the errors of some, by their numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, failures: Mapping[int, Exception] = {}) -> None:
         self.asked: list[Requests] = []
         self.under_way = self.most = 0
-        self.failures: dict[int, Exception] = {}
+        self.failures = failures
 
     async def infer(self, part: Requests) -> Outcome:
         number = len(self.asked)
@@ -67,28 +70,26 @@ async def test_a_large_request_goes_in_parts_a_few_at_a_time_and_is_admitted_onc
 
 @pytest.mark.parametrize(("number", "asked"), [(0, 1), (1, 4)])
 async def test_the_first_error_ends_all_parts(number, asked):
-    recorder = Recorder()
-    recorder.failures[number] = Overloaded("full", 2.5)
+    failure = Overloaded("full", 2.5)
+    recorder = Recorder({number: failure})
     with pytest.raises(Overloaded) as refusal:
-        await infer_in_parts(recorder, request(*[[1]] * 99))
-    assert refusal.value is recorder.failures[number]
+        await infer_in_parts(recorder, request(*MANY))
+    assert refusal.value is failure
     assert len(recorder.asked) <= asked
     assert recorder.under_way == 0
 
 
 async def test_a_deadline_that_passes_between_parts_says_where_the_time_of_all_went():
-    recorder = Recorder()
-    recorder.failures[5] = DeadlineExceeded("late", {"queue": 9.0, "inference": 9.0})
+    recorder = Recorder({5: DeadlineExceeded("late", {"queue": 9.0, "inference": 9.0})})
     with pytest.raises(DeadlineExceeded) as late:
-        await infer_in_parts(recorder, request(*[[1]] * 99))
+        await infer_in_parts(recorder, request(*MANY))
     assert late.value.stages["queue"] == 0.25
 
 
 async def test_a_client_that_goes_takes_all_parts_with_it():
     recorder = Recorder()
-    task = asyncio.create_task(infer_in_parts(recorder, request(*[[1]] * 99)))
-    for _ in range(5):
-        await asyncio.sleep(0)
+    task = asyncio.create_task(infer_in_parts(recorder, request(*MANY)))
+    await turns()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert recorder.under_way == 0

@@ -5,6 +5,7 @@ import json
 import time
 from functools import partial
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -26,13 +27,11 @@ TEXT = ("a. " * 5000)[:15_000]
 WORDS = 9000
 
 
-def entered(limit: WorkLimit, *requests: tuple[int, int]) -> tuple[list[Place], list[int]]:
-    """Enters requests of clients and sizes; returns their places, and a list that gets the numbers of those begun."""
-    begun: list[int] = []
-    places = []
-    for number, (client, size) in enumerate(requests):
-        places.append(limit.enter(client, size, partial(begun.append, number)))
-    return places, begun
+def entered(*requests: tuple[int, int]) -> tuple[WorkLimit, list[Place], list[int]]:
+    """Enters requests, of clients and sizes, to a limit of 100; returns it, their places, and those that are begun."""
+    limit, begun = WorkLimit(100), list[int]()
+    places = [limit.enter(*request, partial(begun.append, number)) for number, request in enumerate(requests)]
+    return limit, places, begun
 
 
 @pytest.mark.parametrize(
@@ -45,8 +44,7 @@ def entered(limit: WorkLimit, *requests: tuple[int, int]) -> tuple[list[Place], 
     ],
 )
 def test_requests_begin_in_turns_within_the_limit(requests, order):
-    limit = WorkLimit(100)
-    places, begun = entered(limit, *requests)
+    limit, places, begun = entered(*requests)
     for ended in range(len(requests)):
         in_progress = [requests[number][1] for number in begun[ended:]]
         assert sum(in_progress) <= 100 or len(in_progress) == 1
@@ -58,18 +56,19 @@ def test_requests_begin_in_turns_within_the_limit(requests, order):
 
 
 def test_a_request_that_waits_no_longer_takes_no_room():
-    limit = WorkLimit(100)
-    places, begun = entered(limit, (0, 100), (0, 100), (0, 100))
+    limit, places, begun = entered((0, 100), (0, 100), (0, 100))
     limit.leave(places[1])
     limit.leave(places[0])
     assert begun == [0, 2]
 
 
+REQUEST = post("/tag", json.dumps({"text": TEXT}).encode())
+
+
 async def test_of_many_texts_few_are_split_at_the_same_time_and_all_are_answered():
-    request = post("/tag", json.dumps({"text": TEXT}).encode())
     async with running(request_timeout_seconds=1000.0, max_queue_tokens=6_400_000) as service:
-        wires = [service.send(request)[1] for _ in range(10)]
-        gone, _ = service.send(request)
+        wires = [service.send(REQUEST)[1] for _ in range(10)]
+        gone, _ = service.send(REQUEST)
         service.context.plain.run()
         limit = service.context.medium_work
         assert 0 < limit.in_progress <= run_module.MEDIUM_CHARACTERS
@@ -85,8 +84,8 @@ async def test_of_many_texts_few_are_split_at_the_same_time_and_all_are_answered
 
 async def test_a_text_whose_deadline_passes_while_it_waits_is_answered_so_on_both_ways():
     async with running() as service:
-        context = service.context
-        others = [limit.enter(0, 10**9, lambda: None) for limit in (context.medium_work, context.large_work)]
+        limits = service.context.medium_work, service.context.large_work
+        others = [limit.enter(0, 10**9, lambda: None) for limit in limits]
         request = post("/tag", json.dumps({"text": TEXT}).encode(), "X-Request-Timeout-Ms: 1")
         _, wire = service.send(request)
         await until(lambda: bool(answers(wire)))
@@ -94,7 +93,7 @@ async def test_a_text_whose_deadline_passes_while_it_waits_is_answered_so_on_bot
             assert answer.status == 504, answer.body
             assert json.loads(answer.body)["detail"].startswith(run_module.WAITED)
             assert "queue" in (answer.header("server-timing") or "")
-        for limit, place in zip((context.medium_work, context.large_work), others, strict=True):
+        for limit, place in zip(limits, others, strict=True):
             limit.leave(place)
             assert (limit.in_progress, limit._waiting) == (0, {})
 
@@ -129,20 +128,12 @@ async def test_short_texts_wait_for_none_and_medium_ones_for_no_large_ones():
 )
 async def test_what_an_answer_may_have_counts_as_held_while_it_is_made(path, body, least):
     async with running(request_timeout_seconds=1000.0) as service:
-        sizes: list[int] = []
-        grow = service.context.client_memory.grow
-
-        def watched(size: int) -> None:
-            grow(size)
-            sizes.append(size)
-
-        service.context.client_memory.grow = watched  # type: ignore[method-assign]
+        grow = Mock(wraps=service.context.client_memory.grow)
+        service.context.client_memory.grow = grow  # type: ignore[method-assign]
         answer = await service.answer(application(post(path, json.dumps(body).encode())))
         assert answer.status == 200, answer.body
-        assert sum(sizes) >= max(least, 0.9 * len(answer.body))
-        async with asyncio.timeout(60):  # the task that has answered may not have ended yet
-            while service.context.large_work.in_progress:
-                await asyncio.sleep(0.01)
+        assert sum(size for (size,), _ in grow.call_args_list) >= max(least, 0.9 * len(answer.body))
+        await until(lambda: not service.context.large_work.in_progress)  # once the task that has answered ends
 
 
 async def test_a_large_answer_is_computed_once_others_are_read_or_have_had_a_while_for_it(monkeypatch):
@@ -180,10 +171,8 @@ def test_the_largest_answer_fits_beside_its_body():
 async def test_what_the_windows_of_a_long_sentence_have_in_common_counts_once(monkeypatch):
     reserved: list[int] = []
     monkeypatch.setattr(PipelineRun, "reserve", lambda run, size: reserved.append(size))
-    text = "a," * 5000
+    body = json.dumps({"text": "a," * 5000, "n_best": 5}).encode()
     async with running(request_timeout_seconds=1000.0) as service:
-        body = json.dumps({"text": text, "n_best": 5}).encode()
         answer = await service.answer(application(post("/tag", body)))
-        assert answer.status == 200
-        assert answer.body.count(b'"n_best"') == len(text)
-    assert reserved == [len(text) * (TOKEN_BYTES + CANDIDATES_BYTES)]
+    assert answer.body.count(b'"n_best"') == 10_000
+    assert reserved == [10_000 * (TOKEN_BYTES + CANDIDATES_BYTES)]

@@ -1,11 +1,10 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.artifact.manifest import ModelVersion
 from service.tasks.sentiment import Sentiment
 from service.text.vocabulary import UNK, Vocabulary
 from tests.fakes import version_of
@@ -13,14 +12,14 @@ from tests.fakes import version_of
 WORDS = [str(number) for number in range(40)]
 
 
-def classifier() -> ModelVersion:
-    version = version_of("moods", "classify", labels={"sentiment": ("bad", "good", "mixed")})
-    return replace(version, vocabularies={"words": Vocabulary(WORDS)})
+def classifier(longest: int = 4, labels: Sequence[str] = ("bad", "good", "mixed")) -> Sentiment:
+    version = version_of("moods", "classify", labels={"sentiment": labels})
+    return Sentiment(replace(version, vocabularies={"words": Vocabulary(WORDS)}), longest)
 
 
 @given(st.lists(st.integers(0, 100), max_size=6), st.integers(1, 9))
 def test_windows_hold_each_word_once_in_order_and_are_about_as_long_as_each_other(lengths, longest):
-    task = Sentiment(classifier(), longest)
+    task = classifier(longest)
     ids: list[int] = []
     for length in lengths:
         before = len(ids)
@@ -34,7 +33,7 @@ def test_windows_hold_each_word_once_in_order_and_are_about_as_long_as_each_othe
 
 
 def test_the_windows_of_a_text_count_by_their_lengths():
-    task = Sentiment(classifier(), 4)
+    task = classifier()
     probabilities = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
     found = task.decode(probabilities, [1, 3])
     assert (found.label, found.scores) == ("good", {"bad": 0.25, "good": 0.75, "mixed": 0.0})
@@ -42,16 +41,13 @@ def test_the_windows_of_a_text_count_by_their_lengths():
 
 
 def test_the_score_is_the_positive_less_the_negative_probability_as_they_are_rounded():
-    version = version_of("moods", "classify", labels={"sentiment": ("positive", "other", "negative")})
-    task = Sentiment(replace(version, vocabularies={"words": Vocabulary(WORDS)}), 4)
-    found = task.decode(np.array([[0.1, 0.2, 0.7]], np.float32), [1])
+    probabilities = np.array([[0.1, 0.2, 0.7]], np.float32)
+    found = classifier(labels=("positive", "other", "negative")).decode(probabilities, [1])
     assert found.score == round(found.scores["positive"] - found.scores["negative"], 6) == -0.6
-    assert Sentiment(classifier(), 4).decode(np.array([[0.1, 0.2, 0.7]], np.float32), [1]).score is None
+    assert classifier().decode(probabilities, [1]).score is None
 
 
 def test_of_equal_probabilities_the_first_label_counts():
-    task = Sentiment(classifier(), 4)
-    assert task.decode(np.array([[0.2, 0.4, 0.4]], np.float32), [2]).label == "good"
-    third = task.decode(np.full((1, 3), 1 / 3, np.float32), [2])
-    assert third.label == "bad"
-    assert third.scores["bad"] == pytest.approx(0.333333, abs=1e-9)
+    assert classifier().decode(np.array([[0.2, 0.4, 0.4]], np.float32), [2]).label == "good"
+    third = classifier().decode(np.full((1, 3), 1 / 3, np.float32), [2])
+    assert (third.label, third.scores["bad"]) == ("bad", 0.333333)

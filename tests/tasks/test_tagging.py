@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.artifact.manifest import Endpoint, ModelVersion, TensorSpec
+from service.artifact.manifest import Endpoint, TensorSpec
 from service.tasks import tagging
 from service.tasks.tagging import LONGEST_CACHED, Tagging, kept_of, windows
 from service.text.languages import make_tokenizer
@@ -22,27 +22,18 @@ LEMMAS = LemmaFile("abins", {"be": ["is"]}, {"3": {"=lexical": ["bin"]}}, {"4\t0
 LEMMATIZER = Lemmatizer(RULES, LEMMAS)
 
 
-def tagger() -> ModelVersion:
-    """Returns a tagger whose words and labels are the numbers up to 39, without lemma rules."""
+NUMBERS = tuple(str(number) for number in range(40))
+
+
+def tagger(lemmatizer: Lemmatizer | None = LEMMATIZER) -> Tagging:
+    """Returns a tagger whose words and labels are NUMBERS, with windows of 8 tokens."""
     ids, letters = (TensorSpec(dtype="int32", axes=("B", "T", *rest)) for rest in ((), (4,)))
-    numbers = tuple(str(number) for number in range(40))
-    version = version_of(
-        "tagger",
-        endpoints={"tag": Endpoint(inputs={"word_ids": ids, "char_ids": letters}, outputs={})},
-        labels={"upos": numbers, "xpos": numbers, "feats": ("_",) * 40},
-    )
-    return replace(version, vocabularies={"words": Vocabulary(numbers), "characters": Vocabulary([*"0123456789"])})
-
-
-def lemmatizing_tagger(longest: int = 8) -> Tagging:
-    """Returns the task of such a tagger with lemma rules."""
-    version = tagger()
-    labels = version.manifest.labels | {LEMMA: RULES}
+    labels = {"upos": NUMBERS, "xpos": NUMBERS, "feats": ("_",) * 40} | ({LEMMA: RULES} if lemmatizer else {})
     heads = {head: TensorSpec(dtype="float32", axes=("B", "T", len(of_head))) for head, of_head in labels.items()}
-    endpoint = version.manifest.endpoint.model_copy(update={"outputs": heads})
-    changes = {"labels": labels, "endpoints": {"tag": endpoint}}
-    manifest = version.manifest.model_copy(update=changes)
-    return Tagging(replace(version, manifest=manifest, lemmatizer=LEMMATIZER), longest)
+    endpoint = Endpoint(inputs={"word_ids": ids, "char_ids": letters}, outputs=heads)
+    version = version_of("tagger", endpoints={"tag": endpoint}, labels=labels)
+    vocabularies = {"words": Vocabulary(NUMBERS), "characters": Vocabulary([*"0123456789"])}
+    return Tagging(replace(version, vocabularies=vocabularies, lemmatizer=lemmatizer), 8)
 
 
 def tokens_of(words: Sequence[str]) -> list[Token]:
@@ -76,8 +67,8 @@ def test_a_token_next_to_a_seam_has_context_on_both_sides(length):
 @given(st.lists(st.integers(1, 40), max_size=8))
 def test_sentences_are_encoded_and_decoded_as_each_would_be_alone(lengths):
     """Longer ones in windows; the tags of a token depend on its word here, so each says which token it is of."""
-    task, words = Tagging(tagger(), 8), [str(number) for number in range(40)]
-    sentences = [[words[(length + place) % 40] for place in range(length)] for length in lengths]
+    task = tagger(lemmatizer=None)
+    sentences = [[NUMBERS[(length + place) % 40] for place in range(length)] for length in lengths]
     sequences = finish(task.encode(sentences))
     assert sequences.lengths.max(initial=0) <= 8
     assert sequences.values["word_ids"].shape == (sequences.tokens,)
@@ -85,7 +76,7 @@ def test_sentences_are_encoded_and_decoded_as_each_would_be_alone(lengths):
     ids = sequences.values["word_ids"] - 2
     outputs = {f"{head}_id": ids for head in ("upos", "xpos", "feats")}
     outputs["upos_probability"] = ids.astype(np.float32) / 64
-    found = finish(task.decode(map(tokens_of, sentences), outputs, lemmas=True))
+    found = finish(task.decode([*map(tokens_of, sentences)], outputs, lemmas=True))
     assert [[tag.upos for tag in tags] for tags in found] == sentences
     assert [[tag.confidence * 64 for tag in tags] for tags in found] == [list(map(int, one)) for one in sentences]
     assert {tag.lemma for tags in found for tag in tags} <= {None}, "it has no lemma rules"
@@ -97,28 +88,27 @@ FORMS = ["is", "IS", "bins", "Bins", "bin", "ban", "an", "s", "Ωs", "½", "bans
 @given(st.data(), st.lists(st.lists(st.sampled_from(FORMS), max_size=20), max_size=6))
 def test_a_token_has_the_lemma_of_its_form_tags_and_rules_wherever_it_is(data, sentences):
     """In one window or another, new or seen before; the outputs of each token are drawn."""
-    task = lemmatizing_tagger()
+    task = tagger()
     lengths = [part.end - part.start for one in sentences for part in windows(len(one), task.longest) if one]
     draw = st.tuples(st.sampled_from([0, 3, 4]), *[st.integers(0, len(RULES) - 1)] * 3)
     columns = np.array([data.draw(draw) for _ in range(sum(lengths))], np.int32).reshape(-1, 4).T
     outputs = outputs_of(columns[0], *columns[1:])
-    expected, start = [], 0
-    for words in sentences:
-        kept, start = kept_of(len(words), task.longest, start) if words else ([], start)
+    expected = []
+    for words, kept in zip(sentences, kept_of(map(len, sentences), task.longest), strict=True):
         rows = [row for some in kept for row in columns.T[some].tolist()]
         expected.append(
             [LEMMATIZER.lemma(w, str(upos), "0", rules) for w, (upos, *rules) in zip(words, rows, strict=True)]
         )
     for _ in range(2):
-        found = finish(task.decode(map(tokens_of, sentences), outputs, lemmas=True))
+        found = finish(task.decode([*map(tokens_of, sentences)], outputs, lemmas=True))
         assert [[tag.lemma for tag in tags] for tags in found] == expected
-    found = finish(task.decode(map(tokens_of, sentences), outputs, lemmas=False))
+    found = finish(task.decode([*map(tokens_of, sentences)], outputs, lemmas=False))
     assert {tag.lemma for tags in found for tag in tags} <= {None}, "they are not wanted"
 
 
 def test_a_lemma_is_looked_up_once_unless_its_form_is_long(monkeypatch):
     monkeypatch.setattr(tagging, "CACHED_LEMMAS", 2)
-    task, asked = lemmatizing_tagger(), list[str]()
+    task, asked = tagger(), list[str]()
     choose = LEMMATIZER.choose
 
     def counted(form: str, upos: str, rules: Sequence[int], odds: int) -> str:
@@ -150,7 +140,7 @@ def test_a_lemma_is_looked_up_once_unless_its_form_is_long(monkeypatch):
 
 def test_frequent_words_are_tagged_so_that_caches_have_them(monkeypatch):
     monkeypatch.setattr(tagging, "FREQUENT_WORDS", 20)
-    task, tokenizer = lemmatizing_tagger(), make_tokenizer("spacy-en", None)
+    task, tokenizer = tagger(), make_tokenizer("spacy-en", None)
     read = []
 
     def infer(sequence: Ragged) -> dict[str, Array]:
@@ -164,7 +154,7 @@ def test_frequent_words_are_tagged_so_that_caches_have_them(monkeypatch):
 
 
 def test_lemma_rules_are_no_candidates():
-    task = lemmatizing_tagger()
+    task = tagger()
     assert not {name for name in task.candidate_outputs if name.startswith(LEMMA)}
     outputs = {name: np.zeros((1, 5), np.float32 if "prob" in name else np.int32) for name in task.candidate_outputs}
     (found,) = finish(task.candidates([1], outputs))

@@ -1,10 +1,6 @@
 """The lemmas of tagged words: which source decides, which rules a form may have, and the file that keeps them."""
 
 import json
-import os
-import pickle
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -13,22 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.text.lemma_lexicon import LemmaLexicon
 from service.text.lemma_rules import casing
-from service.text.lemmatizer import (
-    KNOWN,
-    LISTED,
-    LISTED_SO,
-    ODDS,
-    RANKS,
-    RULES_TRIED,
-    LemmaFile,
-    Lemmatizer,
-    finer_column,
-    odds,
-)
+from service.text.lemmatizer import RULES_TRIED, LemmaFile, Lemmatizer, finer_column, odds
 from service.text.normalization import normalize_form
-from tests.conftest import ROOT
 from training.models.lemmatizer import LearnedLemmatizer, TaggedWord, labels_of
 from training.models.lemmatizer import learn as learn_lemmatizer
 
@@ -96,71 +79,54 @@ def test_the_most_frequent_lemma_of_a_word_counts_and_of_equals_the_first_by_spe
     assert learn_lemmatizer([(word, "axis"), (word, "axe")], LABELS).lemma(*word, [KEEP]) == "axe"
 
 
-def test_a_rule_that_does_not_fit_is_passed_over_for_the_next_best() -> None:
+@pytest.mark.parametrize(
+    ("rules", "lemmas"),
+    [
+        ([BE, S, ES], {"doges": "doge"}),
+        ([BE, BE, ES], {"doges": "dog"}),
+        ([S, LOWER, KEEP], {"S": "s"}),  # of one character, nothing would be left
+        ([S, ES, BE], {"S": "S"}),  # no rule fits
+        ([], {"Doges": "Doges"}),
+        ([BE], {"is": "be", "Is": "be", "IS": "be"}),  # an irregular lemma is given to its own forms alone
+        ([BE, KEEP], {"are": "are", "iss": "iss", "i": "i"}),
+    ],
+)
+def test_a_rule_that_does_not_fit_is_passed_over_for_the_next_best(rules, lemmas) -> None:
     lemmatizer = learned()
-    assert lemmatizer.lemma("doges", *VERB, [BE, S, ES]) == "doge"
-    assert lemmatizer.lemma("doges", *VERB, [BE, BE, ES]) == "dog"
-    assert lemmatizer.lemma("S", *VERB, [S, LOWER, KEEP]) == "s", "of one character, nothing would be left"
+    assert {form: lemmatizer.lemma(form, "VERB", "_", rules) for form in lemmas} == lemmas
     assert (lemmatizer.by_rule("doges", BE), lemmatizer.by_rule("doges", ES)) == (None, "dog")
 
 
 def test_weights_choose_among_the_lemmas_by_rules_and_of_the_lexicon() -> None:
     plain = learned(NOUN={"lower|end-1+": ["doses"]})
-    found = plain.candidates("Boxes", "NOUN", [ES, KEEP, LOWER], 2)
-    assert found == {
-        "box": {"NOUN first lower": 1.0, RANKS[0]: 1.0, ODDS: 2, KNOWN: 1.0},
-        "Boxes": {"NOUN first first": 1.0, RANKS[1]: 1.0, KNOWN: 0.0},
-        "boxes": {"NOUN first lower": 1.0, RANKS[2]: 1.0, KNOWN: 0.0},
+    assert plain.candidates("Boxes", "NOUN", [ES, KEEP, LOWER], 2) == {
+        "box": {"NOUN first lower": 1.0, "rule 1": 1.0, "odds": 2, "known": 1.0},
+        "Boxes": {"NOUN first first": 1.0, "rule 2": 1.0, "known": 0.0},
+        "boxes": {"NOUN first lower": 1.0, "rule 3": 1.0, "known": 0.0},
     }
-    assert plain.candidates("DOSES", "NOUN", [BE], 0) == {"dose": {LISTED: 1.0, LISTED_SO: 1.0, KNOWN: 0.0}}, (
-        "a lemma of the lexicon alone"
-    )
+    of_lexicon_alone = {"dose": {"listed": 1.0, "listed so": 1.0, "known": 0.0}}
+    assert plain.candidates("DOSES", "NOUN", [BE], 0) == of_lexicon_alone
     for weights, lemma in (
-        ({RANKS[0]: 1.0}, "box"),
-        ({RANKS[2]: 1.0}, "boxes"),
-        ({RANKS[2]: 1.0, ODDS: 0.6}, "box"),
-        ({RANKS[0]: 1.0, "NOUN first first": 1.5}, "Boxes"),
-        ({RANKS[0]: 1.0, "VERB first first": 1.5}, "box"),
-        ({RANKS[2]: 1.0, KNOWN: 1.5}, "box"),
+        ({"rule 1": 1.0}, "box"),
+        ({"rule 3": 1.0}, "boxes"),
+        ({"rule 3": 1.0, "odds": 0.6}, "box"),
+        ({"rule 1": 1.0, "NOUN first first": 1.5}, "Boxes"),
+        ({"rule 1": 1.0, "VERB first first": 1.5}, "box"),
+        ({"rule 3": 1.0, "known": 1.5}, "box"),
     ):
         assert plain.with_weights(weights).lemma("Boxes", "NOUN", "_", [ES, KEEP, LOWER], 2) == lemma, weights
-    assert plain.with_weights({RANKS[0]: 1.0, LISTED: 0.5}).lemma("Doses", "NOUN", "_", [ES, S]) == "dos"
-    assert plain.with_weights({RANKS[0]: 1.0, LISTED: 1.5}).lemma("Doses", "NOUN", "_", [ES, S]) == "dose"
-    assert plain.with_weights({KNOWN: -9.0}).lemma("boxes", *NOUN, [KEEP]) == "box", "the dictionary is before them"
+    assert plain.with_weights({"rule 1": 1.0, "listed": 0.5}).lemma("Doses", "NOUN", "_", [ES, S]) == "dos"
+    assert plain.with_weights({"rule 1": 1.0, "listed": 1.5}).lemma("Doses", "NOUN", "_", [ES, S]) == "dose"
+    assert plain.with_weights({"known": -9.0}).lemma("boxes", *NOUN, [KEEP]) == "box", "the dictionary is before them"
 
 
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
-        ("mice", "lower"),
-        ("½", "lower"),
-        ("", "lower"),
-        ("I", "first"),
-        ("Mice", "first"),
-        ("NASA", "upper"),
-        ("iPod", "mixed"),
-    ],
-)
-def test_how_a_word_is_written(text: str, wanted: str) -> None:
-    assert casing(text) == wanted
+def test_how_a_word_is_written() -> None:
+    found = [casing(text) for text in ("mice", "½", "", "I", "Mice", "NASA", "iPod")]
+    assert found == ["lower", "lower", "lower", "first", "first", "upper", "mixed"]
 
 
 def test_odds_are_few_integers() -> None:
     assert [odds(p) for p in (0.0, 0.1, 0.5, 0.7, 0.95, 1.0)] == [-7, -2, 0, 1, 3, 7]
-
-
-def test_a_form_that_no_rule_fits_is_its_own_lemma() -> None:
-    assert learned().lemma("Doges", *VERB, [BE, BE, BE]) == "Doges"
-    assert learned().lemma("S", *VERB, [S, ES, BE]) == "S"
-    assert learned().choose("Doges", "NOUN", []) == "Doges"
-
-
-def test_an_irregular_lemma_is_given_to_its_own_forms_alone() -> None:
-    lemmatizer = learned()
-    for form in ("is", "Is", "IS"):
-        assert lemmatizer.lemma(form, "AUX", "_", [BE]) == "be"
-    for form in ("are", "iss", "i"):
-        assert lemmatizer.lemma(form, "AUX", "_", [BE, KEEP]) == form
 
 
 @pytest.mark.parametrize("form", UNCHANGED)
@@ -188,21 +154,25 @@ LEXICONS = st.dictionaries(
 )
 
 
+def labels_of_all(words: list[tuple[TaggedWord, str]]) -> list[str]:
+    return sorted({label for word, lemma in words for label in labels_of(word.form, lemma)}) or ["keep"]
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=WORDS, lexicon=LEXICONS, others=st.lists(st.builds(TaggedWord, TEXTS, TAGS, TAGS), max_size=3))
 def test_what_is_learned_is_written_and_read_as_it_was(
     tmp_path: Path, words: list[tuple[TaggedWord, str]], lexicon: dict[str, dict[str, str]], others: list[TaggedWord]
 ) -> None:
-    labels = sorted({label for word, lemma in words for label in labels_of(word.form, lemma)}) or ["keep"]
+    labels = labels_of_all(words)
     listed: dict[str, dict[str, list[str]]] = {}
     for upos, lemmas in lexicon.items():
         for form, lemma in lemmas.items():
             listed.setdefault(upos, {}).setdefault(labels_of(form, lemma)[0], []).append(form)
-    first = learn_lemmatizer(words, labels).with_lexicon(listed).with_weights({RANKS[0]: 0.5, KNOWN: -0.25})
+    first = learn_lemmatizer(words, labels).with_lexicon(listed).with_weights({"rule 1": 0.5, "known": -0.25})
     path = tmp_path / "lemmas.json"
     first.write(path)
     second = Lemmatizer.parse(path.read_bytes(), labels)
-    assert second._weights == {RANKS[0]: 0.5, KNOWN: -0.25}
+    assert second._weights == {"rule 1": 0.5, "known": -0.25}
     for word in (*(word for word, _ in words), *others):
         for rule in range(len(labels)):
             assert first.lemma(*word, [rule]) == second.lemma(*word, [rule])
@@ -215,7 +185,7 @@ def test_what_is_learned_is_written_and_read_as_it_was(
 @given(words=WORDS)
 def test_without_the_dictionary_a_rule_of_a_word_makes_its_lemma(words: list[tuple[TaggedWord, str]]) -> None:
     """The characters and the irregular forms that are learned stop no rule of a word that it was learned of."""
-    labels = sorted({label for word, lemma in words for label in labels_of(word.form, lemma)}) or ["keep"]
+    labels = labels_of_all(words)
     lemmatizer = learn_lemmatizer(words, labels)
     for word, lemma in words:
         if any(map(str.isalpha, word.form)):
@@ -244,24 +214,15 @@ WRITTEN: dict[str, Any] = {"characters": "ab", "irregular": {}, "lexicon": {}, "
 def test_content_that_cannot_be_used_is_refused_with_its_reason(content: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Lemmatizer.parse(content if isinstance(content, bytes) else json.dumps(content).encode(), LABELS)
-
-
-def test_a_label_that_is_no_rule_is_refused() -> None:
     with pytest.raises(ValueError, match="no lemma rule is 'NOUN'"):
         Lemmatizer.parse(json.dumps(WRITTEN).encode(), ["lower", "NOUN"])
 
 
 def test_variants_of_a_form_have_its_lemma() -> None:
     """Canonically equivalent ones, and those with other apostrophes, by the dictionary, the lexicon and rules."""
-    lemmatizer = Lemmatizer(
-        ["lower", "=avoir", "lower|end-1+"],
-        LemmaFile(
-            "abcdeéno's",
-            {"avoir": ["d’eues"]},
-            {"NOUN": {"=été": ["l’été"]}},
-            {"PRON\t_": {"L'": "le", "n’": "ne"}},
-        ),
-    )
+    dictionary = {"PRON\t_": {"L'": "le", "n’": "ne"}}
+    content = LemmaFile("abcdeéno's", {"avoir": ["d’eues"]}, {"NOUN": {"=été": ["l’été"]}}, dictionary)
+    lemmatizer = Lemmatizer(["lower", "=avoir", "lower|end-1+"], content)
     assert lemmatizer.lemma("L’", "PRON", "_", [0]) == "le"
     assert lemmatizer.lemma("n'", "PRON", "_", [0]) == lemmatizer.lemma("n’", "PRON", "_", [0]) == "ne"
     assert lemmatizer.lemma(unicodedata.normalize("NFD", "L'été"), "NOUN", "_", [0]) == "été"
@@ -274,15 +235,3 @@ def test_a_form_counts_with_its_variants() -> None:
     words = [(TaggedWord("’s", "AUX", "_"), "have")] * 2 + [(TaggedWord("'s", "AUX", "_"), "be")] * 3
     lemmatizer = learn_lemmatizer(words, ["lower"])
     assert {lemmatizer.lemma(form, "AUX", "_", [0]) for form in ("’s", "'s")} == {"be"}
-
-
-def test_a_lexicon_finds_its_words_in_a_process_that_it_is_sent_to():
-    """Such a process has other values of Python's `hash`."""
-    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).find('Log', 'NOUN'))"
-    sent = pickle.dumps(LemmaLexicon({"NOUN": {"lower|end-0+arithme": ["log"]}}))
-    for seed in "12":
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            [sys.executable, "-c", code], input=sent, env=environment, capture_output=True, check=True
-        )
-        assert done.stdout == b"logarithme\n"

@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.text.lemma_lexicon import Lexicon
+from service.text.lemma_lexicon import Lexicon, packed
 from service.text.lemma_rules import CASINGS, IRREGULAR, JOINED, KEEP, LemmaRule, parse_rule
 from service.text.lemmatizer import SEPARATOR, LemmaFile, Lemmatizer
 from service.text.normalization import normalize_form
-from service.text.packed_words import packed
 
 LEAST_COMMON = 2  # characters, or the whole lemma; a rule of fewer would fit words that it has nothing to do with
 

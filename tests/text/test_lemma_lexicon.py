@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.text.lemmatizer import LemmaFile, Lemmatizer
-from service.text.packed_words import LONGEST_HASHED, NO_HASH, hash_word, hashes, packed, unpacked
+from service.text.lemma_lexicon import LONGEST_HASHED, NO_HASH, hash_word, hashes, packed, unpacked
+from service.text.lemmatizer import Lemmatizer
 from tests.conftest import STORE
 from training.models.lemmatizer import LearnedLemmatizer
 
@@ -27,10 +27,9 @@ def test_a_word_is_written_without_what_it_shares_with_the_one_before():
 
 @pytest.mark.parametrize("content", ["", "house", "0house\n\n5s", "3house", "0house\n6s"])
 def test_other_content_is_refused(content):
-    with pytest.raises(ValueError, match=r"no packed word is '(house|3house|6s)?'; one begins with a digit"):
-        list(unpacked(content))
-    with pytest.raises(ValueError, match=r"no packed word is '(house|3house|6s)?'; one begins with a digit"):
-        hashes(["0house\n5s", content], [1, 2])
+    for read in (lambda: list(unpacked(content)), lambda: hashes(["0house\n5s", content], [1, 2])):
+        with pytest.raises(ValueError, match=r"no packed word is '(house|3house|6s)?'; one begins with a digit"):
+            read()
 
 
 @given(lists=st.lists(st.tuples(st.integers(0, 2**64 - 1), WORDS), max_size=4))
@@ -38,6 +37,10 @@ def test_packed_words_have_the_hashes_of_the_words(lists: list[tuple[int, list[s
     found, counts = hashes([packed(words) for _, words in lists], [seed for seed, _ in lists])
     assert counts.tolist() == [len(words) for _, words in lists]
     assert found.tolist() == [hash_word(word, seed) for seed, words in lists for word in sorted(words)]
+
+
+def test_a_hash_is_the_same_in_every_process():
+    assert (hash_word("log"), hash_word("Łódź", 7)) == (0xC06A48E025D2C5DB, 0x6D8A08C52AD42CC1)
 
 
 def test_long_words_have_no_hash():
@@ -54,18 +57,14 @@ def test_no_two_words_of_a_lexicon_have_the_same_hash(path):
     assert len(set(hashes(contents, [0] * len(contents))[0].tolist())) == len(words)
 
 
-@pytest.mark.parametrize(
-    "forms", ["0boxes\n3ing", ["boxes", "boxing"]], ids=["packed", "a list, as versions had before"]
-)
-def test_a_lexicon_is_read_from_packed_words_and_from_a_list(forms):
-    lemmatizer = Lemmatizer([], LemmaFile("", {}, {"NOUN": {"=box": forms}}, {}))
-    assert [lemmatizer.choose(form, "NOUN", []) for form in ("boxes", "boxing", "box")] == ["box", "box", "box"]
-    assert lemmatizer.choose("boxed", "NOUN", []) == "boxed"
-
-
-def test_a_version_that_is_exported_again_has_its_lexicon_packed(tmp_path):
+def test_a_lexicon_is_read_from_a_list_as_versions_had_before_and_written_packed(tmp_path):
     path = tmp_path / "lemmas.json"
     lexicon = {"NOUN": {"=box": ["boxing", "boxes"]}}
     path.write_text(json.dumps({"characters": "", "irregular": {}, "lexicon": lexicon, "dictionary": {}}))
+    before = path.read_bytes()
     LearnedLemmatizer.read(path, []).write(path)
     assert json.loads(path.read_text())["lexicon"] == {"NOUN": {"=box": "0boxes\n3ing"}}
+    for content in (before, path.read_bytes()):
+        lemmatizer = Lemmatizer.parse(content, [])
+        forms = ("boxes", "boxing", "boxed")
+        assert [lemmatizer.choose(form, "NOUN", []) for form in forms] == ["box", "box", "boxed"]
