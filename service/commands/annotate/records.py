@@ -62,9 +62,14 @@ class Manifest(msgspec.Struct, kw_only=True):
         return Position(self.lines, self.input_bytes, self.again)
 
     @property
+    def rows_read(self) -> int:
+        """Rows up to there, bad ones among them."""
+        return self.rows + self.rejected
+
+    @property
     def leaves_out_too_many(self) -> bool:
         """Whether more than MOST_LEFT_OUT of the rows, or of the lines, are bad."""
-        too_many_rows = self.rejected > MOST_LEFT_OUT * (self.rows + self.rejected)
+        too_many_rows = self.rejected > MOST_LEFT_OUT * self.rows_read
         return too_many_rows or self.rejected_lines > MOST_LEFT_OUT * self.lines
 
     def add(self, chunk: Chunk) -> None:
