@@ -42,6 +42,18 @@ def pod_of(workload: dict[str, Any]) -> dict[str, Any]:
     return pod
 
 
+def memory(quantity: str) -> int:
+    """Returns the bytes of a quantity of memory."""
+    return int(quantity[:-2]) * {"Mi": 2**20, "Gi": 2**30}[quantity[-2:]]
+
+
+def mounts(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the volume at each path of the container."""
+    (container,) = pod["containers"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    return {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
+
+
 VARIANTS = ("cpu", "gpu", "keda", "annotate", "monitoring")
 MANIFESTS = {variant: read(KUBERNETES / f"{variant}.yaml") for variant in VARIANTS}
 BY_KIND = {manifest["kind"]: manifest for manifest in MANIFESTS["cpu"]}
@@ -85,6 +97,8 @@ def test_a_pod_can_do_nothing_that_it_need_not(pod):
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
+    assert BY_KIND["Service"]["metadata"]["name"] == "tagwerk", "whose links set TAGWERK_PORT=tcp://..., an option"
+    assert pod["enableServiceLinks"] is False
 
 
 async def test_probes_ask_what_the_service_answers():
@@ -205,24 +219,6 @@ def test_it_scales_on_a_metric_that_exists_and_all_select_the_same_pods():
     labels = BY_KIND["Deployment"]["spec"]["template"]["metadata"]["labels"]
     assert BY_KIND["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == labels
     assert BY_KIND["Service"]["spec"]["selector"] == labels
-
-
-@PODS
-def test_variables_of_the_service_of_the_same_name_are_not_taken_for_options(pod):
-    assert BY_KIND["Service"]["metadata"]["name"] == "tagwerk", "whose links set TAGWERK_PORT=tcp://..."
-    assert pod["enableServiceLinks"] is False
-
-
-def memory(quantity: str) -> int:
-    """Returns the bytes of a quantity of memory."""
-    return int(quantity[:-2]) * {"Mi": 2**20, "Gi": 2**30}[quantity[-2:]]
-
-
-def mounts(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Returns the volume at each path of the container."""
-    (container,) = pod["containers"]
-    volumes = {volume["name"]: volume for volume in pod["volumes"]}
-    return {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
 
 
 def test_keys_are_in_a_secret_that_pods_may_read():

@@ -69,7 +69,6 @@ def test_sigterm_loses_no_request_that_is_in_flight(tmp_path):
 
     async def scenario(url: str, stop) -> tuple[int, list[str]]:
         answered, lost = 0, []
-        stopping = asyncio.Event()
 
         async def talk() -> None:
             nonlocal answered
@@ -106,7 +105,6 @@ def test_sigterm_loses_no_request_that_is_in_flight(tmp_path):
                     pass
                 assert (ready.status_code, ready.json()["status"]) == (503, "draining")
                 assert ready.headers["connection"] == "close"
-            stopping.set()
         return answered, lost
 
     store = store_of(tmp_path / "store", "tagger-en", "lm-shakespeare")

@@ -8,12 +8,11 @@ import logging
 import signal
 import time
 from collections.abc import Sequence
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing, closing, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -110,7 +109,7 @@ def annotate(settings: Settings, job: Job) -> int:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # also as a container's first process
     console = Console(stderr=True)
     try:
-        with Annotator(settings, chosen, job, console) as annotator:
+        with closing(Annotator(settings, chosen, job, console)) as annotator:
             if job.uncertain is not None:
                 annotator.find_uncertain(pairs, job.uncertain)
                 return 0
@@ -138,7 +137,7 @@ def choose(versions: Sequence[ModelVersion], job: Job) -> list[ModelVersion]:
 
 
 class Annotator:
-    """Annotates files; a context manager. The engine is started for the first file that needs it.
+    """Annotates files. The engine is started for the first file that needs it.
 
     Of several versions, the first is the default.
     """
@@ -149,10 +148,8 @@ class Annotator:
         self._runner = asyncio.Runner()
         self._processes = Processes(settings, versions, job, partial(say, console))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Ends the processes."""
         with self._runner:
             self._runner.run(self._processes.close())
 

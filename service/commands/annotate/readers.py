@@ -78,12 +78,6 @@ def format_of(name: str, head: bytes, job: Job) -> InputFormat:
 class Lines(Reader):
     """Plain text, a row per line; Parquet keeps it."""
 
-    def __init__(self, file: BufferedIOBase, head: bytes, name: str, job: Job) -> None:
-        if job.text_column != TEXT_COLUMN:
-            problem = "plain text: name another format with --input-format if it is one"
-            raise UnreadableInput(f"{name} has no column {job.text_column!r}, since it is {problem}")
-        super().__init__(file, head, name, job)
-
     def read(self) -> Row:
         text = without_newline(self.read_line(self._job.longest_text, CUT))
         return self.text_row(self.position.lines, text, {TEXT_COLUMN: text} if self._job.form == "parquet" else {})
@@ -230,11 +224,6 @@ class Sentences(Reader):
 
     Only a sentence's block has multiword tokens and empty nodes.
     """
-
-    def __init__(self, file: BufferedIOBase, head: bytes, name: str, job: Job) -> None:
-        if job.task != "tag":
-            raise UnreadableInput(f"{name} is CoNLL-U, which is for --task tag: write its texts to a file of lines")
-        super().__init__(file, head, name, job)
 
     def read(self) -> Row:
         """Reads a sentence, to its end also if it is bad."""
