@@ -1,6 +1,7 @@
 """Options on the command line."""
 
 import os
+import re
 from importlib.metadata import version
 
 import pytest
@@ -43,10 +44,8 @@ def test_options_are_accepted_as_arguments_and_passed_to_child_processes(started
 
 def test_a_wrong_argument_is_named_like_a_wrong_variable(started, capsys):
     assert main(["serve", "--port", "http"]) == 1
-    assert (
-        capsys.readouterr().err
-        == "tagwerk: TAGWERK_PORT is 'http': Input should be a valid integer, unable to parse string as an integer\n"
-    )
+    problem = "Input should be a valid integer, unable to parse string as an integer"
+    assert capsys.readouterr().err == f"tagwerk: TAGWERK_PORT is 'http': {problem}\n"
 
 
 def test_the_help_lists_every_option_with_its_variable_and_default(monkeypatch, capsys):
@@ -81,11 +80,8 @@ def test_unknown_variables_are_warned_of_once_and_not_by_child_processes(started
 def test_the_help_does_not_show_the_command_of_child_processes(capsys):
     with pytest.raises(SystemExit, match="0"):
         parse(["--help"])
-    shown = capsys.readouterr().out
-    assert [name for name in ("serve", "health", "annotate", "models", "keys") if f"\n    {name} " in shown] == [
-        *("serve", "health", "annotate", "models", "keys")
-    ]
-    assert "\n    server" not in shown
+    shown = re.findall(r"^ {4}([\w-]+)", capsys.readouterr().out, re.MULTILINE)
+    assert shown == ["serve", "health", "annotate", "models", "keys", "corrections"]
 
 
 @pytest.mark.parametrize(("command", "status"), [(["serve"], 1), (FORK_SERVER, ConfigurationError.EXIT_STATUS)])

@@ -115,30 +115,13 @@ def test_other_texts_are_lines(tmp_path, content):
     assert [row.keys() for row in rows] == [{"line", "label", "scores"}] * len(content.splitlines())
 
 
-def test_lines_come_in_order_and_each_once_from_wherever_one_begins(tmp_path):
-    texts = [f"line {i} " + "word 🙂 " * (i % 50) for i in range(3000)]
-    source = Source(write(tmp_path, "texts.txt", "\ufeff" + "\r\n".join(texts)), job())
-    with source:
-        chunks = list(source.chunks(Position()))
-    rows = [row for chunk in chunks for row in chunk.rows]
-    assert [(row.line, row.text) for row in rows] == list(enumerate(texts, 1))
-    assert len(chunks) > 10
-    assert all(len(chunk.rows) <= CHUNK_ROWS for chunk in chunks)
-    for chunk in chunks:
-        with source:
-            assert next(source.chunks(chunk.start)) == chunk
-
-
 def test_objects_keep_their_members_as_they_are_encoded(tmp_path):
-    lines = (
-        '{"id": 10000000000000000000000.50, "review" : "Fine.", "x": {"y": [1e0, null]} }',
-        "",
-        '{"review": null}',
-        '{"line": "seven", "review": "\\ud83d\\ude42"}',
-        '{"review": "  "}',
+    content = (
+        '{"id": 10000000000000000000000.50, "review" : "Fine.", "x": {"y": [1e0, null]} }\n\n{"review": null}\n'
+        '{"line": "seven", "review": "\\ud83d\\ude42"}\n{"review": "  "}'
     )
     judged, blank = '"label":"good","scores":{"bad":0.25,"good":0.75}}', '"label":null,"scores":null}'
-    assert content_of(write(tmp_path, "a.jsonl", "\n".join(lines)), text_column="review").splitlines() == [
+    assert content_of(write(tmp_path, "a.jsonl", content), text_column="review").splitlines() == [
         f'{{"line":1,"id":10000000000000000000000.50,"review":"Fine.","x":{{"y": [1e0, null]}},{judged}',
         f'{{"line":2,{blank}',
         f'{{"line":3,"review":null,{blank}',

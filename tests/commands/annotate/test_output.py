@@ -94,13 +94,7 @@ def test_what_was_begun_with_something_else_is_left_alone(tmp_path, name):
 
 
 GOOD: dict[str, Any] = json.loads(msgspec.json.encode(Manifest(facts=FACTS, lines=2, input_bytes=10, partial_bytes=8)))
-WRONG: list[dict[str, Any]] = [
-    {"lines": "two"},
-    {"rows": -2},
-    {"partial_bytes": 9999},
-    {"rejected_bytes": 9999},
-    {"facts": []},
-]
+WRONG = [{"lines": "two"}, {"rows": -2}, {"partial_bytes": 9999}, {"rejected_bytes": 9999}, {"facts": []}]
 
 
 @pytest.mark.parametrize(
