@@ -23,14 +23,7 @@ from service.commands.annotate.job import STANDARD, Job
 from service.commands.annotate.output import CHECKPOINT_SECONDS, Output, StandardOutput
 from service.commands.annotate.plan import Pairs, plan
 from service.commands.annotate.processes import Processes
-from service.commands.annotate.records import (
-    MOST_LEFT_OUT,
-    Manifest,
-    companions,
-    differences,
-    facts,
-    read_manifest,
-)
+from service.commands.annotate.records import MOST_LEFT_OUT, Manifest, companions, differences, facts, read_manifest
 from service.commands.annotate.remote import url_of
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source, import_parquet

@@ -19,15 +19,7 @@ from typing import Any
 import msgspec
 
 from service.commands.annotate.job import LONGEST_LINE, TEXT_COLUMN, InputFormat, Job
-from service.commands.annotate.rows import (
-    CUT,
-    BadRow,
-    RawLine,
-    Reader,
-    Row,
-    UnreadableInput,
-    without_newline,
-)
+from service.commands.annotate.rows import CUT, BadRow, RawLine, Reader, Row, UnreadableInput, without_newline
 from service.errors import quantity, shortened
 
 DELIMITERS = ",;\t|"

@@ -19,16 +19,7 @@ from typing import Any, Self
 from service.commands.annotate.job import STANDARD, TEXT_COLUMN, InputFormat, Job
 from service.commands.annotate.readers import READERS, format_of
 from service.commands.annotate.remote import download, is_remote, url_of
-from service.commands.annotate.rows import (
-    BadRow,
-    Chunk,
-    Position,
-    Reader,
-    Rejected,
-    Row,
-    UnreadableInput,
-    import_extra,
-)
+from service.commands.annotate.rows import BadRow, Chunk, Position, Reader, Rejected, Row, UnreadableInput, import_extra
 from service.errors import TagwerkError
 
 CHUNK_CHARACTERS = 16_384  # some thousand tokens: enough for full batches, few enough to have many in progress

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from loadtests.processes import name_of, processes
 from service.__main__ import main
 from service.commands.annotate.job import add_arguments
 from service.commands.annotate.output import Output
@@ -83,7 +84,7 @@ def test_runs_of_two_processes_that_are_killed_or_interrupted_leave_no_process_a
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)
         rows = made.rows
-        children = children_of(process.pid)
+        children = processes(process.pid)[1:]
         assert len(children) >= 2, "a process that annotates, and multiprocessing's own"
         if ends == signal.SIGKILL:
             process.kill()
@@ -92,7 +93,7 @@ def test_runs_of_two_processes_that_are_killed_or_interrupted_leave_no_process_a
         _, said = process.communicate(timeout=240)
         assert (process.returncode, output.exists()) == (status, False)
         assert b"Traceback" not in said
-        while any(runs(child) for child in children):
+        while any(map(name_of, children)):
             time.sleep(0.01)
     assert b"the same command resumes" in said
     other, there = write(tmp_path, "other.txt", "Go!\n"), write(tmp_path, "other.txt.tag.jsonl", "mine")
@@ -110,21 +111,6 @@ def test_runs_of_two_processes_that_are_killed_or_interrupted_leave_no_process_a
     assert there.read_text() == "mine"
     assert "is there already" in said_then
     assert files_in(tmp_path) == [path, output, other, there]
-
-
-def children_of(pid: int) -> list[int]:
-    """Returns the children of a process."""
-    return [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-
-
-def runs(pid: int) -> bool:
-    """Returns whether a process runs; one that has ended may wait for its parent."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.mark.parametrize(

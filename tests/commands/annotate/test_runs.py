@@ -99,15 +99,6 @@ def test_a_file_that_cannot_be_read_is_left_out_among_others(corpus, capsys, eng
         run(corpus, strict=True)
 
 
-def test_missing_folders_of_the_output_are_created(tmp_path):
-    one, two = write(tmp_path, "1.txt", "Fine."), write(tmp_path, "2.txt", "Fine.")
-    assert run(one, output=tmp_path / "a" / "b" / "out.jsonl") == 0
-    assert run(one, output=tmp_path / "c" / "d", output_is_folder=True) == 0
-    assert run(one, two, output=tmp_path / "e" / "f") == 0
-    for name in ("a/b/out.jsonl", "c/d/1.txt.classify.jsonl", "e/f/1.txt.classify.jsonl", "e/f/2.txt.classify.jsonl"):
-        assert (tmp_path / name).is_file()
-
-
 def test_outputs_and_inputs_that_would_be_written_over_each_other_are_refused(texts, monkeypatch):
     folder = texts.parent
     monkeypatch.chdir(folder)
