@@ -1,15 +1,16 @@
 """Clients that send requests all the time, each on a connection that is kept, while something happens to a service."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx
 
 from tests.conftest import Server
-from tests.e2e.test_server import SENTENCE, wait_until
 
-REQUESTS = 100  # a second, of all clients of a test
+SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
+REQUESTS = 100.0  # a second, of all clients of a test
 
 
 class Client:
@@ -18,7 +19,7 @@ class Client:
     Attributes:
         port: its own port of the connection.
         answers: in their order; all have the status 200.
-        lost: how often its connection broke before an answer.
+        lost: how often its connection broke before an answer; where nothing listens, no request is lost.
     """
 
     def __init__(self) -> None:
@@ -35,8 +36,8 @@ class Client:
                     async with client.stream("POST", "/tag", json=body) as response:
                         self.port = response.extensions["network_stream"].get_extra_info("client_addr")[1]
                         await response.aread()
-                except httpx.TransportError:
-                    self.lost += 1
+                except httpx.TransportError as error:
+                    self.lost += not isinstance(error, httpx.ConnectError)
                     await asyncio.sleep(0.05)
                     continue
                 assert response.status_code == 200, response.text
@@ -49,14 +50,15 @@ def beside_clients(
     count: int,
     scenario: Callable[[list[Client]], Awaitable[object]],
     body: Mapping[str, Any] = SENTENCE,
+    requests: float = REQUESTS,
 ) -> list[Client]:
-    """Runs a scenario once each of some clients has an answer; returns them."""
+    """Runs a scenario once each of some clients has an answer; returns them. `requests` a second are sent at most."""
 
     async def run() -> list[Client]:
         over, clients = asyncio.Event(), [Client() for _ in range(count)]
         async with asyncio.TaskGroup() as group:
             for client in clients:
-                group.create_task(client.send_until(over, server.url, body, count / REQUESTS))
+                group.create_task(client.send_until(over, server.url, body, count / requests))
             try:
                 await until(lambda: all(client.answers for client in clients))
                 await scenario(clients)
@@ -69,7 +71,10 @@ def beside_clients(
 
 async def until(condition: Callable[[], object], seconds: float = 120) -> None:
     """Waits for a condition that takes milliseconds to find out."""
-    await asyncio.to_thread(wait_until, condition, seconds)
+    end = time.monotonic() + seconds
+    while not await asyncio.to_thread(condition):
+        assert time.monotonic() < end, "never came true"
+        await asyncio.sleep(0.1)
 
 
 async def until_more(clients: list[Client], count: int) -> None:

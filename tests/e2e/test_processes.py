@@ -12,9 +12,9 @@ import pytest
 
 from tagwerk.client import AsyncClient
 from tests.conftest import Server, start_server
-from tests.e2e.clients import Client, beside_clients, until, until_more
+from tests.e2e.clients import SENTENCE, Client, beside_clients, until, until_more
 from tests.e2e.processes import connections, environment, owners, servers
-from tests.e2e.test_server import SENTENCE, metric, wait_until
+from tests.e2e.test_server import metric, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -122,14 +122,12 @@ def test_a_process_that_stands_still_is_replaced_and_the_other_is_not_harmed(run
 
 def test_processes_share_their_metrics_and_have_names(running):
     counted = 'tagwerk_requests_total{route="/tag",status="200"}'
-    queued = 'tagwerk_queue_duration_seconds_count{model="tagger-en"}'
-    before, queued_before = settled(running.url, counted), settled(running.url, queued)
+    before = settled(running.url, counted)
     for _ in range(20):
         assert httpx.post(f"{running.url}/tag", json=SENTENCE).status_code == 200  # a connection each
     wait_until(lambda: metric(running.url, counted) == before + 20)  # each counts a moment after it has answered
     for _ in range(5):
         assert metric(running.url, counted) == before + 20
-        assert metric(running.url, queued) == queued_before + 20
     assert metric(running.url, "tagwerk_process_info{pid=") == 3
     assert metric(running.url, "tagwerk_model_info{") == 1
     wait_until(lambda: metric(running.url, "tagwerk_connections ") <= 1)  # that of the exposition
