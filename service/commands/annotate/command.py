@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from service.artifact.manifest import ModelVersion
 from service.commands.annotate.forms import FORMS
 from service.commands.annotate.job import STANDARD, Job
-from service.commands.annotate.output import CHECKPOINT_SECONDS, Output, StandardOutput
+from service.commands.annotate.output import Output, StandardOutput
 from service.commands.annotate.plan import Pairs, plan
 from service.commands.annotate.processes import Processes
 from service.commands.annotate.records import MOST_LEFT_OUT, Manifest, companions, differences, facts, read_manifest
@@ -33,7 +33,7 @@ from service.settings import Settings
 from service.store.serving import served
 from service.text.languages import primary
 
-CHECKPOINTS = 10  # between lines, where there is no terminal
+LINE_SECONDS = 10.0  # between lines of progress, where there is no terminal
 
 
 def say(console: Console, text: str) -> None:
@@ -68,7 +68,7 @@ class ProgressDisplay:
         """Shows the position up to which annotations are written."""
         (task,) = self.bar.tasks
         self.bar.update(task.id, completed=self._manifest.input_bytes, rate=self._rate())
-        if not self._console.is_terminal and time.monotonic() - self._said > CHECKPOINTS * CHECKPOINT_SECONDS:
+        if not self._console.is_terminal and time.monotonic() - self._said > LINE_SECONDS:
             self._said = time.monotonic()
             share = f", {task.percentage:.0f} %" if task.total else ""
             left = f", {timedelta(seconds=task.time_remaining)} left" if task.time_remaining is not None else ""
@@ -171,7 +171,7 @@ class Annotator:
             say(self._console, f"left out {unreadable} of {len(pairs)} files")
         return incomplete or unreadable > 0
 
-    def annotate(self, source: Source, target: Path, which: str = "") -> bool:
+    def annotate(self, source: Source, target: Path, which: str) -> bool:
         """Annotates a file, unless its output is there; returns whether too many of its rows are left out.
 
         `which` is shown before its name, such as "2 of 3: ". Raises UnreadableInput, UnusableOutput.
@@ -208,8 +208,8 @@ class Annotator:
             output, rejected = Output(target, manifest, finisher), f", see {url_of(companions(target)[1])}"
         with output:
             manifest = output.manifest  # perhaps of an earlier run
-            is_whole = source.size is not None and self._job.limit is None
-            self._start((source.size or 0) - manifest.input_bytes if is_whole else 0)  # once the output is open
+            size = source.size if self._job.limit is None else None
+            self._start(0 if size is None else size - manifest.input_bytes)  # once the output is open
             show = ProgressDisplay(self._console, f"{which}{source}", source.size, manifest)
             with show.bar:
                 self._runner.run(self._annotate(source, output, show))

@@ -75,9 +75,6 @@ def test_a_table_as_json_keeps_its_columns_and_the_number_of_the_line_that_a_row
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [
-        ("a.csv", "id;text\n1;a,b\n", "csv"),
-        ("a.csv", "id\ttext\n1\ta,b\n", "csv"),
-        ("a.csv", "id|text\n1|a,b\n", "csv"),
         ("a.csv", "sep=;\nid;text\n1;a,b\n", "csv"),
         ("a.csv", "\ufeffSEP=|\r\nid|text\r\n1|a,b\r\n", "csv"),
         ("a.csv", '\ufeffid,"text"\n1,"a,b"\n', "csv"),
