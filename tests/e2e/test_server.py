@@ -5,9 +5,9 @@ import json
 import math
 import re
 import signal
-import socket
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -128,14 +128,11 @@ def metric(url: str, name: str) -> float:
 
 def test_a_client_that_goes_away_frees_its_slots(server):
     before = metric(server.url, "tagwerk_cancelled_total")
-    address = server.url.removeprefix("http://").split(":")
-    body = json.dumps({"prompt": "ROMEO:", "max_tokens": 4096, "n": 32}).encode()  # more than there are slots
-    head = (
-        f"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    with socket.create_connection((address[0], int(address[1]))) as connection:
-        connection.sendall(head.encode() + body)
+    wish = {"prompt": "ROMEO:", "max_tokens": 4096, "n": 32}  # more texts than there are slots
+    with ThreadPoolExecutor(1) as pool:
+        client = pool.submit(httpx.post, f"{server.url}/generate", json=wish, timeout=3)
         wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == int(SMALL["TAGWERK_SLOTS"]))
+        assert isinstance(client.exception(), httpx.ReadTimeout), "it has gone"
     wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 0)
     assert metric(server.url, "tagwerk_cancelled_total") == before + 1
     assert metric(server.url, 'tagwerk_requests_total{route="/generate",status="499"}') >= 1
