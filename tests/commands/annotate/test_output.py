@@ -80,14 +80,14 @@ def test_a_run_that_is_killed_at_any_change_of_the_disk_ends_in_the_same_file(tm
 
 
 GOOD: dict[str, Any] = json.loads(msgspec.json.encode(Manifest(facts=FACTS, lines=2, input_bytes=10, partial_bytes=8)))
-WRONG = [{"lines": "two"}, {"rows": -2}, {"partial_bytes": 9999}, {"rejected_bytes": 9999}, {"facts": []}]
+WRONG: dict[str, Any] = {"lines": "two", "rows": -2, "partial_bytes": 9999, "rejected_bytes": 9999, "facts": []}
 
 
 @pytest.mark.parametrize(
     "manifest",
     [
         *(b"", b"{", b"\xff\xfe", b"null", b"[" * 100_000, b'{"facts": {}}'),
-        *(json.dumps(GOOD | wrong).encode() for wrong in WRONG),
+        *(json.dumps(GOOD | {name: value}).encode() for name, value in WRONG.items()),
     ],
     ids=lambda manifest: str(manifest[:60]),
 )
