@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from service.errors import NotPossible
+from service.errors import ConfigurationError, NotPossible
 
 LOCK_SECONDS = 5.0  # longest wait for another process's change of a file
 
@@ -34,6 +34,17 @@ def write_whole(path: Path, content: str | bytes, mode: int = 0o644) -> None:
         with suppress(OSError):
             Path(scratch).unlink()
         raise
+
+
+def write_output(path: Path | None, content: str) -> None:
+    """Writes what a command makes to a file, or to standard output. Raises ConfigurationError."""
+    if path is None:
+        sys.stdout.buffer.write(content.encode())
+        return
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def fingerprint(path: Path) -> tuple[int, ...]:

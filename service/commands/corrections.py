@@ -12,7 +12,7 @@ from rich.console import Console
 
 from service.commands.models import add_row, make_table
 from service.errors import ConfigurationError, ModelNotFound, quantity, shortened
-from service.files import write_whole
+from service.files import write_output
 from service.settings import Settings
 from service.store.corrections import Correction, CorrectionFiles
 from service.text.conllu import parse_features, write_sentence
@@ -51,14 +51,7 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
         for model, corrections in read.items():
             count_corrections(model, corrections)
     else:
-        content = export(latest(read[parsed.model]))
-        if parsed.output is None:
-            sys.stdout.buffer.write(content.encode())
-        else:
-            try:
-                write_whole(parsed.output, content)
-            except OSError as error:
-                raise ConfigurationError(f"{parsed.output} cannot be written: {error.strerror}") from None
+        write_output(parsed.output, export(latest(read[parsed.model])))
     return 0
 
 

@@ -42,9 +42,8 @@ class Stack:
         urls = (f"http://127.0.0.1:{port}" for port in ports.values())
         self.url, self.prometheus, self.alertmanager, self.grafana, self.locust = urls
         small = folder / "small.yml"
-        built = [
-            name for name, service in yaml.safe_load(COMPOSE.read_text())["services"].items() if "build" in service
-        ]
+        services = yaml.safe_load(COMPOSE.read_text())["services"]
+        built = [name for name, service in services.items() if "build" in service]
         small.write_text(yaml.safe_dump({"services": {name: {"environment": {**SMALL, **settings}} for name in built}}))
         files = os.environ.get("COMPOSE_FILE", str(COMPOSE)).split(":")
         self._environment = {
@@ -63,10 +62,6 @@ class Stack:
         """Returns something of each container of a service, also of those that have ended."""
         ids = self.compose("ps", "--all", "--quiet", service).split()
         return self.docker("inspect", "--format", what, *ids).split()
-
-    def kill(self, container: str) -> None:
-        """Kills a container."""
-        self.docker("kill", container)
 
     def left(self) -> str:
         """Returns the containers, networks and volumes that there are of it."""
@@ -143,10 +138,10 @@ def brought_up(profiles: str, folder: Path, **settings: str) -> Iterator[Stack]:
     assert stack.left() == ""
 
 
-def wait_until(condition: Callable[[], object], seconds: float) -> None:
+def wait_until(condition: Callable[[], object], seconds: float, what: str = "the condition") -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "never came true"
+        assert time.monotonic() < end, f"{what} never came true"
         time.sleep(1)
 
 
@@ -190,19 +185,9 @@ def test_one_service_is_watched_and_a_process_that_is_killed_is_told_of(tmp_path
 def check_dashboard(stack: Stack) -> None:
     """Prometheus understands every query of the dashboard, and each panel shows data within two minutes."""
     dashboard = json.loads((ROOT / "docker" / "grafana" / "dashboards" / "tagwerk.json").read_text())
-    queries = {
-        panel["title"]: [target["expr"] for target in panel["targets"]]
-        for panel in dashboard["panels"]
-        if panel["type"] != "row"
-    }
-
-    def empty() -> list[str]:
-        return [title for title, exprs in queries.items() if not any(map(stack.asked, exprs))]
-
-    end = time.monotonic() + 120
-    while empty() and time.monotonic() < end:
-        time.sleep(1)
-    assert empty() == []
+    for panel in dashboard["panels"]:
+        queries = [target["expr"] for target in panel.get("targets", ())]  # a row has none
+        wait_until(lambda: not queries or any(map(stack.asked, queries)), 120, panel["title"])  # noqa: B023 (at once)
 
 
 def test_replicas_that_are_full_not_ready_or_killed_are_left_out_until_there_are_none(tmp_path):
@@ -228,13 +213,13 @@ def test_replicas_that_are_full_not_ready_or_killed_are_left_out_until_there_are
         # Killed.
         with stack.asked_by(8, SENTENCE) as answers:
             wait_until(lambda: answers["200"] > 20, 120)
-            stack.kill(stack.inspect("replica", "{{.Id}}")[0])
+            stack.docker("kill", stack.inspect("replica", "{{.Id}}")[0])
             before = answers["200"]
             wait_until(lambda: answers["200"] > before + 50, 120)
         assert answers.keys() == {"200"}, answers
         # None is left.
         (left,) = stack.compose("ps", "--quiet", "replica").split()
-        stack.kill(left)
+        stack.docker("kill", left)
         wait_until(lambda: stack.tag().status_code == 503, 30)
         assert stack.tag().headers["retry-after"] == "1"
         wait_until(lambda: "TagwerkUnavailable" in stack.firing(), 240)
@@ -247,14 +232,10 @@ def test_replicas_that_are_full_not_ready_or_killed_are_left_out_until_there_are
 def test_an_image_with_models_inside_serves_without_a_volume(tmp_path):
     stack = Stack("single", tmp_path, {})
     tag, name = f"{PROJECT}:models", f"{PROJECT}-models"
-    into = ("--file", str(DOCKERFILE), "--target", "baked", "--tag", tag)
-    stack.docker(
-        "build", "--quiet", "--network", "host", "--build-arg", "PYTHON_IMAGE", *into, "."
-    )  # of the environment
-    settings = [f"--env={name}={value}" for name, value in SMALL.items()]
-    stack.docker(
-        "run", "--detach", "--network", "none", "--read-only", "--tmpfs", "/tmp", "--name", name, *settings, tag
-    )
+    build = "build --quiet --network host --build-arg PYTHON_IMAGE --target baked".split()  # that of the environment
+    stack.docker(*build, "--file", str(DOCKERFILE), "--tag", tag, ".")
+    run = f"run --detach --network none --read-only --tmpfs /tmp --name {name}".split()
+    stack.docker(*run, *(f"--env={option}={value}" for option, value in SMALL.items()), tag)
     try:
         ask = f"""
 import json, urllib.request as r
@@ -262,9 +243,8 @@ body = json.dumps({SENTENCE}).encode()
 request = r.Request("http://127.0.0.1:8000/tag", body, {{"Content-Type": "application/json"}})
 print(json.load(r.urlopen(request))["model"])
 """
-        wait_until(
-            lambda: stack.docker("inspect", "--format", "{{.State.Health.Status}}", name).strip() == "healthy", 900
-        )
+        status = ("inspect", "--format", "{{.State.Health.Status}}", name)
+        wait_until(lambda: stack.docker(*status).strip() == "healthy", 900)
         assert stack.docker("exec", name, "python", "-c", ask).strip() == "tagger-en"
     finally:
         stack.docker("rm", "--force", "--volumes", name)

@@ -42,32 +42,39 @@ def pod_of(workload: dict[str, Any]) -> dict[str, Any]:
     return pod
 
 
+def memory(quantity: str) -> int:
+    """Returns the bytes of a quantity of memory."""
+    return int(quantity[:-2]) * {"Mi": 2**20, "Gi": 2**30}[quantity[-2:]]
+
+
+def mounts(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the volume at each path of the container."""
+    (container,) = pod["containers"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    return {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
+
+
 VARIANTS = ("cpu", "gpu", "keda", "annotate", "monitoring")
 MANIFESTS = {variant: read(KUBERNETES / f"{variant}.yaml") for variant in VARIANTS}
-BY_KIND = {manifest["kind"]: manifest for manifest in MANIFESTS["cpu"]}
-POD = pod_of(BY_KIND["Deployment"])
+KINDS = {variant: {one["kind"]: one for one in manifests} for variant, manifests in MANIFESTS.items()}
+BY_KIND = KINDS["cpu"]
+POD, JOB_POD = pod_of(BY_KIND["Deployment"]), pod_of(KINDS["annotate"]["Job"])
+PODS = pytest.mark.parametrize("pod", [POD, JOB_POD], ids=["Deployment", "Job"])
 (CONTAINER,) = POD["containers"]
 OPTIONS = {entry["name"]: entry["value"] for entry in CONTAINER["env"]}
 OTHERS = ("ScaledObject", "PodMonitor", "PrometheusRule")  # of KEDA and Prometheus' operator, not of Kubernetes
-(SCALED_OBJECT,) = (manifest for manifest in MANIFESTS["keda"] if manifest["kind"] == "ScaledObject")
-ANNOTATE = {manifest["kind"]: manifest for manifest in MANIFESTS["annotate"]}
-JOB = ANNOTATE["Job"]
-JOB_POD = pod_of(JOB)
-PODS = pytest.mark.parametrize("pod", [POD, JOB_POD], ids=["Deployment", "Job"])
-ALL = [
-    (variant, manifest)
-    for variant, manifests in MANIFESTS.items()
-    for manifest in manifests
-    if manifest["kind"] not in OTHERS
-]
+
+
+def check_schema(manifests: list[dict[str, Any]], version: str) -> None:
+    for manifest in manifests:
+        if manifest["kind"] not in OTHERS:
+            kubernetes_validate.validate(manifest, version, strict=True)
 
 
 @pytest.mark.parametrize("version", ["1.30", "1.34"])
-@pytest.mark.parametrize(
-    ("variant", "manifest"), ALL, ids=lambda value: value if isinstance(value, str) else value["kind"]
-)
-def test_a_manifest_keeps_to_the_schema(variant, manifest, version):
-    kubernetes_validate.validate(manifest, version, strict=True)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_keep_to_the_schema(variant, version):
+    check_schema(MANIFESTS[variant], version)
 
 
 @PODS
@@ -85,6 +92,8 @@ def test_a_pod_can_do_nothing_that_it_need_not(pod):
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
+    assert BY_KIND["Service"]["metadata"]["name"] == "tagwerk", "whose links set TAGWERK_PORT=tcp://..., an option"
+    assert pod["enableServiceLinks"] is False
 
 
 async def test_probes_ask_what_the_service_answers():
@@ -108,7 +117,7 @@ def test_a_pod_may_drain_before_it_is_killed():
 @pytest.mark.parametrize("variant", ["cpu", "gpu", "keda"])
 def test_the_processes_and_one_more_fit_into_a_pod(variant):
     """A process takes 0.7 GB with all models after long use; a rollout takes one process more."""
-    (container,) = pod_of(next(one for one in MANIFESTS[variant] if one["kind"] == "Deployment"))["containers"]
+    (container,) = pod_of(KINDS[variant]["Deployment"])["containers"]
     options = {entry["name"]: entry["value"] for entry in container["env"]}
     processes = int(options["TAGWERK_PROCESSES"])
     assert processes >= 2, "one may be replaced while another serves"
@@ -156,9 +165,7 @@ def test_the_manifests_are_output_of_the_chart(folder):
 
 @pytest.mark.parametrize("variant", RENDERED)
 def test_other_values_keep_to_the_schema(folder, variant):
-    for manifest in read(folder / f"{variant}.yaml"):
-        if manifest["kind"] not in OTHERS:
-            kubernetes_validate.validate(manifest, "1.34", strict=True)
+    check_schema(read(folder / f"{variant}.yaml"), "1.34")
 
 
 def test_values_are_where_they_belong(folder):
@@ -207,24 +214,6 @@ def test_it_scales_on_a_metric_that_exists_and_all_select_the_same_pods():
     assert BY_KIND["Service"]["spec"]["selector"] == labels
 
 
-@PODS
-def test_variables_of_the_service_of_the_same_name_are_not_taken_for_options(pod):
-    assert BY_KIND["Service"]["metadata"]["name"] == "tagwerk", "whose links set TAGWERK_PORT=tcp://..."
-    assert pod["enableServiceLinks"] is False
-
-
-def memory(quantity: str) -> int:
-    """Returns the bytes of a quantity of memory."""
-    return int(quantity[:-2]) * {"Mi": 2**20, "Gi": 2**30}[quantity[-2:]]
-
-
-def mounts(pod: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Returns the volume at each path of the container."""
-    (container,) = pod["containers"]
-    volumes = {volume["name"]: volume for volume in pod["volumes"]}
-    return {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
-
-
 def test_keys_are_in_a_secret_that_pods_may_read():
     secret = mounts(POD)[str(Path(OPTIONS["TAGWERK_API_KEYS_FILE"]).parent)]["secret"]
     readme = (DOCKER / "README.md").read_text()
@@ -247,8 +236,8 @@ def test_only_the_port_of_http_is_reached_and_nothing_is_connected_to():
 
 
 def test_keda_replaces_the_autoscaler_and_keeps_its_bounds():
-    assert BY_KIND.keys() - {manifest["kind"] for manifest in MANIFESTS["keda"]} == {"HorizontalPodAutoscaler"}
-    spec, before = SCALED_OBJECT["spec"], BY_KIND["HorizontalPodAutoscaler"]["spec"]
+    assert BY_KIND.keys() - KINDS["keda"].keys() == {"HorizontalPodAutoscaler"}
+    spec, before = KINDS["keda"]["ScaledObject"]["spec"], BY_KIND["HorizontalPodAutoscaler"]["spec"]
     assert spec["scaleTargetRef"] == before["scaleTargetRef"]
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (before["minReplicas"], before["maxReplicas"])
     assert spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == before["behavior"]

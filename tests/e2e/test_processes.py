@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -12,12 +12,9 @@ import pytest
 
 from tagwerk.client import AsyncClient
 from tests.conftest import Server, start_server
+from tests.e2e.clients import SENTENCE, Client, beside_clients, until, until_more
 from tests.e2e.processes import connections, environment, owners, servers
-from tests.e2e.test_server import SENTENCE, metric, wait_until
-
-ENOUGH = 20  # answers, before and after something happens to the service
-CLIENTS = 64
-REQUESTS = 100  # a second, of all clients of a test
+from tests.e2e.test_server import metric, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -62,62 +59,6 @@ async def call_until(recovered: asyncio.Event, server: Server) -> None:
         await calling
 
 
-async def with_clients(server: Server, count: int, scenario: Callable[[list["Client"]], Awaitable[object]]) -> None:
-    """Runs a scenario beside clients that send all the time, each on a connection that is kept."""
-    over = asyncio.Event()
-    clients = [Client(server, over, pause_seconds=count / REQUESTS) for _ in range(count)]
-    async with asyncio.TaskGroup() as group:
-        for client in clients:
-            group.create_task(client.run())
-        try:
-            await until(lambda: all(client.answered for client in clients))
-            await scenario(clients)
-        finally:
-            over.set()
-
-
-class Client:
-    """A client of one connection, which it opens again after an answer that closes it, or an error.
-
-    Attributes:
-        port: its own port of the connection.
-        answered: the number of its answers.
-        lost: how often its connection broke before an answer.
-    """
-
-    def __init__(self, server: Server, over: asyncio.Event, pause_seconds: float) -> None:
-        self._url = server.url
-        self._over = over
-        self._pause_seconds = pause_seconds
-        self.port = 0
-        self.answered = 0
-        self.lost = 0
-
-    async def run(self) -> None:
-        limits = httpx.Limits(max_connections=1)
-        async with httpx.AsyncClient(base_url=self._url, timeout=60, limits=limits) as client:
-            while not self._over.is_set():
-                try:
-                    async with client.stream("POST", "/tag", json=SENTENCE) as response:
-                        self.port = response.extensions["network_stream"].get_extra_info("client_addr")[1]
-                        await response.aread()
-                except httpx.TransportError:
-                    self.lost += 1
-                    await asyncio.sleep(0.05)
-                    continue
-                assert response.status_code == 200, response.text
-                self.answered += 1
-                await asyncio.sleep(self._pause_seconds)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Waits for a condition that takes milliseconds to find out."""
-    end = time.monotonic() + 120
-    while not await asyncio.to_thread(condition):
-        assert time.monotonic() < end, "never came true"
-        await asyncio.sleep(0.1)
-
-
 def test_connections_are_spread_evenly_also_after_one_of_the_processes_is_replaced(running):
     async def scenario(clients: list[Client]) -> None:
         await until(lambda: connections(running) == [32, 32])
@@ -126,7 +67,7 @@ def test_connections_are_spread_evenly_also_after_one_of_the_processes_is_replac
         await until(lambda: killed not in (now := servers(running)) and len(now) == 2)
         await until(lambda: connections(running) == [32, 32])
 
-    asyncio.run(with_clients(running, CLIENTS, scenario))
+    beside_clients(running, 64, scenario)
     wait_until(lambda: ready(running) == 2)
 
 
@@ -140,8 +81,7 @@ def test_a_process_that_is_killed_ends_its_own_connections_alone_and_is_replaced
         os.kill(killed, signal.SIGKILL)
         await until(lambda: killed not in (now := servers(running)) and len(now) == 2)
         await until(lambda: ready(running) == 2)
-        enough = [client.answered + ENOUGH for client in clients]
-        await until(lambda: all(c.answered > count for c, count in zip(clients, enough, strict=True)))
+        await until_more(clients, 20)
         recovered.set()
         await calling
         lost = [client for client in clients if client.lost]
@@ -149,7 +89,7 @@ def test_a_process_that_is_killed_ends_its_own_connections_alone_and_is_replaced
         assert len(lost) <= list(own.values()).count(killed)
 
     before, (first, second) = restarts(running), sorted(servers(running))
-    asyncio.run(with_clients(running, 16, scenario))
+    beside_clients(running, 16, scenario)
     assert second in servers(running)
     assert first not in servers(running)
     assert restarts(running) == before + 1
@@ -166,30 +106,28 @@ def test_a_process_that_stands_still_is_replaced_and_the_other_is_not_harmed(run
         own = await asyncio.to_thread(owners, running)
         unharmed = [client for client in clients if own.get(client.port) == other]
         assert unharmed
-        before = [client.answered for client in unharmed]
+        before = [len(client.answers) for client in unharmed]
         while stopped in await asyncio.to_thread(servers, running):
             async with httpx.AsyncClient(base_url=running.url, timeout=60) as new:
                 assert (await new.post("/tag", json=SENTENCE)).status_code == 200
-        assert all(client.answered > count + 10 for client, count in zip(unharmed, before, strict=True))
+        assert all(len(client.answers) > count + 10 for client, count in zip(unharmed, before, strict=True))
         assert [client.lost for client in unharmed] == [0] * len(unharmed)
         await until(lambda: len(servers(running)) == 2)
         await until(lambda: ready(running) == 2)
 
-    asyncio.run(with_clients(running, 16, scenario))
+    beside_clients(running, 16, scenario)
     assert other in servers(running)
     assert "has stood still for 5 s: it is killed" in running.log.read_text()
 
 
 def test_processes_share_their_metrics_and_have_names(running):
     counted = 'tagwerk_requests_total{route="/tag",status="200"}'
-    queued = 'tagwerk_queue_duration_seconds_count{model="tagger-en"}'
-    before, queued_before = settled(running.url, counted), settled(running.url, queued)
+    before = settled(running.url, counted)
     for _ in range(20):
         assert httpx.post(f"{running.url}/tag", json=SENTENCE).status_code == 200  # a connection each
     wait_until(lambda: metric(running.url, counted) == before + 20)  # each counts a moment after it has answered
     for _ in range(5):
         assert metric(running.url, counted) == before + 20
-        assert metric(running.url, queued) == queued_before + 20
     assert metric(running.url, "tagwerk_process_info{pid=") == 3
     assert metric(running.url, "tagwerk_model_info{") == 1
     wait_until(lambda: metric(running.url, "tagwerk_connections ") <= 1)  # that of the exposition

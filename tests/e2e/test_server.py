@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import math
 import re
 import signal
-import socket
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,8 @@ import httpx
 
 from service.__main__ import main
 from tests.conftest import SMALL, start_server, store_of
+from tests.e2e.clients import SENTENCE, Client, beside_clients, until_more
 from tests.telemetry.test_logs import TIME
-
-SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
 
 
 def test_it_answers_while_it_compiles_and_a_second_start_reads_what_it_has_compiled(
@@ -67,57 +67,28 @@ def written(cache: Path) -> dict[Path, int]:
 def test_sigterm_loses_no_request_that_is_in_flight(tmp_path):
     """Clients send without a pause, each on a connection that is kept; SIGTERM comes in the midst of it."""
 
-    async def scenario(url: str, stop) -> tuple[int, list[str]]:
-        answered, lost = 0, []
-        stopping = asyncio.Event()
-
-        async def talk() -> None:
-            nonlocal answered
-            async with httpx.AsyncClient(base_url=url, timeout=30) as client:
-                while True:
-                    try:
-                        response = await client.post("/tag", json=SENTENCE)
-                    except httpx.ConnectError:
-                        return  # nobody listens any more: this request never came in
-                    except httpx.TransportError as error:
-                        lost.append(repr(error))
-                        return
-                    assert response.status_code == 200, response.text
-                    answered += 1
-
-        async def generate() -> None:
-            nonlocal answered
-            async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-                wish = {"prompt": "ROMEO:", "max_tokens": 400, "seed": 1}
-                (result,) = (await client.post("/generate", json=wish)).json()["results"]
-                assert result["tokens"] == 400
-                answered += 1
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(16):
-                group.create_task(talk())
-            for _ in range(3):
-                group.create_task(generate())
-            async with httpx.AsyncClient(base_url=url) as probe:
-                while answered < 50:
-                    assert (await probe.get("/readyz")).status_code == 200
-                stop()
-                while (ready := await probe.get("/readyz")).status_code == 200:
-                    pass
-                assert (ready.status_code, ready.json()["status"]) == (503, "draining")
-                assert ready.headers["connection"] == "close"
-            stopping.set()
-        return answered, lost
+    async def scenario(clients: list[Client]) -> None:
+        wish = {"prompt": "ROMEO:", "max_tokens": 400, "seed": 1}
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as probe:
+            generating = [asyncio.create_task(probe.post("/generate", json=wish)) for _ in range(3)]
+            await until_more(clients, 3)
+            assert (await probe.get("/readyz")).status_code == 200
+            server.process.send_signal(signal.SIGTERM)
+            while (ready := await probe.get("/readyz")).status_code == 200:
+                pass
+            assert (ready.status_code, ready.json()["status"]) == (503, "draining")
+            assert ready.headers["connection"] == "close"
+            answers = [answer.json() for answer in await asyncio.gather(*generating)]
+        assert [answer["results"][0]["tokens"] for answer in answers] == [400] * 3
+        assert await asyncio.to_thread(server.process.wait, 60) == 0
 
     store = store_of(tmp_path / "store", "tagger-en", "lm-shakespeare")
     settings = {"TAGWERK_DRAIN_DELAY_SECONDS": "1.0", "TAGWERK_MODEL_STORE": str(store)}
     with start_server(tmp_path / "log", **settings, TAGWERK_PROCESSES="2") as server:
         server.wait_until_ready()
         wait_until(lambda: metric(server.url, "tagwerk_ready_processes") == 2)
-        answered, lost = asyncio.run(scenario(server.url, lambda: server.process.send_signal(signal.SIGTERM)))
-        assert server.process.wait(60) == 0
-        assert lost == []
-        assert answered > 50
+        clients = beside_clients(server, 16, scenario, requests=math.inf)
+        assert [client.lost for client in clients] == [0] * 16
         assert "Traceback" not in server.log.read_text()
 
 
@@ -157,14 +128,11 @@ def metric(url: str, name: str) -> float:
 
 def test_a_client_that_goes_away_frees_its_slots(server):
     before = metric(server.url, "tagwerk_cancelled_total")
-    address = server.url.removeprefix("http://").split(":")
-    body = json.dumps({"prompt": "ROMEO:", "max_tokens": 4096, "n": 32}).encode()  # more than there are slots
-    head = (
-        f"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    with socket.create_connection((address[0], int(address[1]))) as connection:
-        connection.sendall(head.encode() + body)
+    wish = {"prompt": "ROMEO:", "max_tokens": 4096, "n": 32}  # more texts than there are slots
+    with ThreadPoolExecutor(1) as pool:
+        client = pool.submit(httpx.post, f"{server.url}/generate", json=wish, timeout=3)
         wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == int(SMALL["TAGWERK_SLOTS"]))
+        assert isinstance(client.exception(), httpx.ReadTimeout), "it has gone"
     wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 0)
     assert metric(server.url, "tagwerk_cancelled_total") == before + 1
     assert metric(server.url, 'tagwerk_requests_total{route="/generate",status="499"}') >= 1

@@ -1,9 +1,9 @@
 """Versions come, go and take over while requests are answered: the real processes, with tiny models."""
 
-import asyncio
 import shutil
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from service.__main__ import main
 from tests.conftest import CACHE, Server, start_server
+from tests.e2e.clients import Client, beside_clients, until, until_more
 from tests.e2e.processes import servers
 from tests.e2e.test_server import metric, wait_until
 from tests.tiny_store import NAME, copy_version
@@ -19,7 +20,7 @@ from tests.tiny_store import NAME, copy_version
 SETTINGS = {"TAGWERK_XLA_CACHE": str(CACHE), "TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_STORE_INTERVAL_SECONDS": "0.1"}
 BODY = {"text": ["The dog sees the cat. The bird feeds a child.", "A teacher likes the very very very long day today."]}
 SECONDS = 240.0
-PAUSE_SECONDS = 0.25  # of a client between two requests, and of what waits for new versions between two looks
+PAUSE_SECONDS = 0.25  # of what waits for new versions, between two looks
 FOLLOWS_SECONDS = 0.5  # until each process has read what the supervisor has written
 
 
@@ -53,60 +54,25 @@ def choose(store: Path, *arguments: str) -> None:
         assert main(["models", *arguments]) == 0
 
 
-class Load:
-    """Clients that ask again and again, and everything that they were told."""
-
-    def __init__(self, server: Server, clients: int = 6) -> None:
-        self.answers: list[dict[str, Any]] = []
-        self.statuses: Counter[int] = Counter()
-        self.refusals: list[str] = []  # the bodies of other answers than 200
-        self._url = server.url
-        self._clients = clients
-        self._over = asyncio.Event()
-
-    async def _ask(self) -> None:
-        async with httpx.AsyncClient(base_url=self._url, timeout=30) as client:
-            while not self._over.is_set():
-                response = await client.post("/tag", json=BODY)
-                self.statuses[response.status_code] += 1
-                if response.status_code == 200:
-                    self.answers.append(response.json())
-                else:
-                    self.refusals.append(response.text)
-                await asyncio.sleep(PAUSE_SECONDS)
-
-    async def while_(self, *steps: Any) -> None:
-        """Asks while the steps are done, one after the other, in a thread; the first when an answer has come."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._clients):
-                group.create_task(self._ask())
-            try:
-                while not self.statuses:
-                    await asyncio.sleep(0.01)
-                for step in steps:
-                    await asyncio.to_thread(step)
-                enough = len(self.answers) + 50
-                while len(self.answers) < enough:
-                    await asyncio.sleep(0.01)
-            finally:
-                self._over.set()
-
-
 def confidences(answer: dict[str, Any]) -> list[float]:
     return [t["confidence"] for result in answer["results"] for s in result["sentences"] for t in s["tokens"]]
 
 
-def check_unmixed(server: Server, answers: list[dict[str, Any]]) -> set[str]:
-    """Checks that each answer is wholly of the version that it names; returns the versions."""
-    versions = {answer["version"] for answer in answers}
-    alone = {}
-    for version in versions:
-        asked = httpx.post(f"{server.url}/tag", json=BODY | {"model": f"{NAME}/{version}"}).json()
-        assert asked["version"] == version
-        alone[version] = confidences(asked)
+def answers_beside(server: Server, scenario: Callable[[list[Client]], Awaitable[object]]) -> list[dict[str, Any]]:
+    """Returns the answers of clients beside a scenario, of which none fails."""
+    clients = beside_clients(server, 6, scenario, BODY)
+    assert [client.lost for client in clients] == [0] * 6
+    return [answer for client in clients for answer in client.answers]
+
+
+def check_unmixed(server: Server, answers: list[dict[str, Any]], version: str) -> None:
+    """Checks that there are answers of both versions, and that those that name one are wholly of it."""
+    assert {answer["version"] for answer in answers} == {"1", "2"}
+    alone = httpx.post(f"{server.url}/tag", json=BODY | {"model": f"{NAME}/{version}"}).json()
+    assert alone["version"] == version
     for answer in answers:
-        assert confidences(answer) == pytest.approx(alone[answer["version"]], abs=1e-4)
-    return versions
+        if answer["version"] == version:
+            assert confidences(answer) == pytest.approx(confidences(alone), abs=1e-4)
 
 
 def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, tmp_path):
@@ -125,19 +91,16 @@ def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, t
             assert (answer.status_code == 200) <= before.isdisjoint(serving(server))
             return answer.status_code == 200 and serves(server, "2")
 
-        load = Load(server)
-        asyncio.run(
-            load.while_(
-                lambda: copy_version(made / "2", store / NAME / "2"),
-                lambda: wait_until(named_where_all_have_it, SECONDS),
-            )
-        )
-        assert set(load.statuses) == {200}, load.refusals
+        async def scenario(clients: list[Client]) -> None:
+            copy_version(made / "2", store / NAME / "2")
+            await until(named_where_all_have_it, SECONDS)
+            await until_more(clients, 5)
+
+        answers = answers_beside(server, scenario)
         assert max(most) == 2 + 1, "one more than usual"
-        assert {answer["version"] for answer in load.answers} == {"1", "2"}
-        first, second = confidences(load.answers[0]), confidences(load.answers[-1])
+        first, second = confidences(answers[0]), confidences(answers[-1])
         assert first != pytest.approx(second, abs=1e-3), "the versions cannot be told apart"
-        check_unmixed(server, [answer for answer in load.answers if answer["version"] == "2"])
+        check_unmixed(server, answers, "2")
         wait_until(lambda: before.isdisjoint(servers(server)), SECONDS)
         wait_until(lambda: metric(server.url, 'tagwerk_swaps_total{result="done"}') == 1)
         for pid in servers(server):
@@ -196,12 +159,12 @@ def test_versions_are_rolled_back_shared_named_and_deleted(store, made, tmp_path
             answer = httpx.post(f"{server.url}/v2/models/{path}/infer", json=body).json()
             assert answer["model_version"] == version
 
-        load = Load(server)
-        rolled_back = [lambda: choose(store, "rollback", NAME), lambda: wait_until(lambda: serves(server, "1"))]
-        asyncio.run(load.while_(*rolled_back))
-        assert set(load.statuses) == {200}, load.refusals
-        assert {answer["version"] for answer in load.answers} == {"1", "2"}
-        check_unmixed(server, [answer for answer in load.answers if answer["version"] == "1"])
+        async def scenario(clients: list[Client]) -> None:
+            choose(store, "rollback", NAME)
+            await until(lambda: serves(server, "1"))
+            await until_more(clients, 5)
+
+        check_unmixed(server, answers_beside(server, scenario), "1")
         assert ask().json()["version"] == "1"
 
         choose(store, "canary", f"{NAME}/2", "0.3")

@@ -4,6 +4,8 @@ import asyncio
 from contextlib import asynccontextmanager
 from itertools import cycle, islice
 
+import pytest
+
 from loadtests.client import ClosedLoop, OpenLoop, measure
 from loadtests.connection import Connection, encode
 from loadtests.traffic import Request
@@ -94,8 +96,7 @@ async def test_a_connection_that_the_server_closes_is_opened_again():
     assert (requests, connected, measured.errors) == (20, 11, 2)
 
 
-async def test_other_statuses_are_errors():
-    measured, _ = await run(lambda: ClosedLoop(iter([REQUEST] * 5), 60), clients=2, status=503)
-    assert (measured.errors, measured.refused) == (5, 0)
-    measured, _ = await run(lambda: ClosedLoop(iter([REQUEST] * 5), 60), clients=2, status=429)
-    assert (measured.errors, measured.refused) == (5, 5)
+@pytest.mark.parametrize(("status", "refused"), [(503, 0), (429, 5)])
+async def test_other_statuses_are_errors(status, refused):
+    measured, _ = await run(lambda: ClosedLoop(iter([REQUEST] * 5), 60), clients=2, status=status)
+    assert (measured.errors, measured.refused) == (5, refused)

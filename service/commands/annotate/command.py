@@ -7,13 +7,12 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import aclosing, nullcontext
+from collections.abc import Sequence
+from contextlib import aclosing, closing, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -21,17 +20,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from service.artifact.manifest import ModelVersion
 from service.commands.annotate.forms import FORMS
 from service.commands.annotate.job import STANDARD, Job
-from service.commands.annotate.output import CHECKPOINT_SECONDS, Output, StandardOutput
+from service.commands.annotate.output import Output, StandardOutput
 from service.commands.annotate.plan import Pairs, plan
 from service.commands.annotate.processes import Processes
-from service.commands.annotate.records import (
-    MOST_LEFT_OUT,
-    Manifest,
-    companions,
-    differences,
-    facts,
-    read_manifest,
-)
+from service.commands.annotate.records import MOST_LEFT_OUT, Manifest, companions, differences, facts, read_manifest
 from service.commands.annotate.remote import url_of
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source, import_parquet
@@ -41,8 +33,7 @@ from service.settings import Settings
 from service.store.serving import served
 from service.text.languages import primary
 
-T = TypeVar("T")
-CHECKPOINTS = 10  # between lines, where there is no terminal
+LINE_SECONDS = 10.0  # between lines of progress, where there is no terminal
 
 
 def say(console: Console, text: str) -> None:
@@ -51,56 +42,52 @@ def say(console: Console, text: str) -> None:
 
 
 class ProgressDisplay:
-    """Shows one file's progress. A context manager."""
+    """Shows one file's progress.
 
-    def __init__(self, console: Console, name: str, size: int | None, output: Output | StandardOutput) -> None:
-        """`name` is the input's name, and `size` its bytes, if known."""
-        self._console = console
-        self._name = name
-        self._output = output
-        self._rows = self._done()  # of earlier runs
+    Attributes:
+        bar: of a terminal, there in its block.
+    """
+
+    def __init__(self, console: Console, name: str, size: int | None, manifest: Manifest) -> None:
+        """`name` is the input's name, `size` its bytes, if known, and `manifest` that of the output."""
+        self._console, self._name, self._manifest = console, name, manifest
+        self._rows = manifest.rows_read  # of earlier runs
         self._began = self._said = time.monotonic()
         columns = (BarColumn(bar_width=None), TaskProgressColumn(), TextColumn("{task.fields[rate]}"))
-        self._bar = Progress(
+        self.bar = Progress(
             *(TextColumn("{task.description}", markup=False), *columns, TimeRemainingColumn()),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._bar.add_task(name, total=size, completed=output.manifest.position.bytes, rate="")
-
-    def __enter__(self) -> Self:
+        self.bar.add_task(name, total=size, completed=manifest.input_bytes, rate="")
         if self._rows:
-            say(self._console, f"{self._name}: resumes after {quantity(self._rows, 'row')}")
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+            self._say(f"resumes after {quantity(self._rows, 'row')}")
 
     def update(self) -> None:
         """Shows the position up to which annotations are written."""
-        (task,) = self._bar.tasks
-        self._bar.update(task.id, completed=self._output.manifest.position.bytes, rate=self._rate())
-        if not self._console.is_terminal and time.monotonic() - self._said > CHECKPOINTS * CHECKPOINT_SECONDS:
+        (task,) = self.bar.tasks
+        self.bar.update(task.id, completed=self._manifest.input_bytes, rate=self._rate())
+        if not self._console.is_terminal and time.monotonic() - self._said > LINE_SECONDS:
             self._said = time.monotonic()
             share = f", {task.percentage:.0f} %" if task.total else ""
             left = f", {timedelta(seconds=task.time_remaining)} left" if task.time_remaining is not None else ""
-            say(self._console, f"{self._name}: {quantity(self._done(), 'row')}{share}, {self._rate()}{left}")
+            self._say(f"{quantity(self._manifest.rows_read, 'row')}{share}, {self._rate()}{left}")
 
     def done(self, target: str, rejected: str) -> None:
         """Shows that all annotations are written into `target`, and bad rows where `rejected` says."""
-        manifest = self._output.manifest
-        say(self._console, f"{self._name}: {quantity(self._done(), 'row')}, {self._rate()}, in {target}")
-        if manifest.rejected:
-            lines = f" ({manifest.rejected_lines} lines)" if manifest.rejected_lines != manifest.rejected else ""
-            say(self._console, f"{self._name}: left out {quantity(manifest.rejected, 'bad row')}{lines}{rejected}")
+        bad, bad_lines = self._manifest.rejected, self._manifest.rejected_lines
+        self._say(f"{quantity(self._manifest.rows_read, 'row')}, {self._rate()}, in {target}")
+        if bad:
+            lines = f" ({bad_lines} lines)" if bad_lines != bad else ""
+            self._say(f"left out {quantity(bad, 'bad row')}{lines}{rejected}")
 
-    def _done(self) -> int:
-        return self._output.manifest.rows + self._output.manifest.rejected
+    def _say(self, text: str) -> None:
+        say(self._console, f"{self._name}: {text}")
 
     def _rate(self) -> str:
-        return f"{(self._done() - self._rows) / max(time.monotonic() - self._began, 1e-9):.0f} rows/s"
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        return f"{(self._manifest.rows_read - self._rows) / seconds:.0f} rows/s"
 
 
 def annotate(settings: Settings, job: Job) -> int:
@@ -115,10 +102,9 @@ def annotate(settings: Settings, job: Job) -> int:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # also as a container's first process
     console = Console(stderr=True)
     try:
-        with Annotator(settings, chosen, job, console) as annotator:
+        with closing(Annotator(settings, chosen, job, console)) as annotator:
             if job.uncertain is not None:
-                annotator.start()
-                write(annotator.run(find(annotator.processes, pairs, job, job.uncertain)), job)
+                annotator.find_uncertain(pairs, job.uncertain)
                 return 0
             return int(annotator.annotate_all(pairs))
     except KeyboardInterrupt:
@@ -144,32 +130,26 @@ def choose(versions: Sequence[ModelVersion], job: Job) -> list[ModelVersion]:
 
 
 class Annotator:
-    """Annotates files; a context manager. The engine is started for the first file that needs it.
+    """Annotates files. The engine is started for the first file that needs it.
 
     Of several versions, the first is the default.
-
-    Attributes:
-        processes: that annotate.
     """
 
     def __init__(self, settings: Settings, versions: Sequence[ModelVersion], job: Job, console: Console) -> None:
-        self._versions = versions
-        self._job = job
-        self._console = console
+        self._versions, self._job, self._console = versions, job, console
         self._parquet = import_parquet() if job.form == "parquet" else None
         self._runner = asyncio.Runner()
-        self.processes = Processes(settings, versions, job, partial(say, console))
+        self._processes = Processes(settings, versions, job, partial(say, console))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine to its end."""
-        return self._runner.run(work)
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Ends the processes."""
         with self._runner:
-            self._runner.run(self.processes.close())
+            self._runner.run(self._processes.close())
+
+    def find_uncertain(self, pairs: Pairs, count: int) -> None:
+        """Writes the texts of files that are most worth correcting, at most `count`."""
+        self._start()
+        write(self._runner.run(find(self._processes, pairs, self._job, count)), self._job)
 
     def annotate_all(self, pairs: Pairs) -> bool:
         """Annotates files one after the other; returns whether any is left out, or has too many bad rows.
@@ -191,7 +171,7 @@ class Annotator:
             say(self._console, f"left out {unreadable} of {len(pairs)} files")
         return incomplete or unreadable > 0
 
-    def annotate(self, source: Source, target: Path, which: str = "") -> bool:
+    def annotate(self, source: Source, target: Path, which: str) -> bool:
         """Annotates a file, unless its output is there; returns whether too many of its rows are left out.
 
         `which` is shown before its name, such as "2 of 3: ". Raises UnreadableInput, UnusableOutput.
@@ -221,42 +201,37 @@ class Annotator:
         if target == STANDARD:
             output, rejected = StandardOutput(manifest, partial(say, self._console)), ""
         else:
-            output, rejected = (
-                Output(target, manifest, self._finisher(source)),
-                f", see {url_of(companions(target)[1])}",
-            )
+            finisher = None
+            if self._parquet is not None:
+                results = self._parquet.types_of_results(self._versions[0], self._job)
+                finisher = partial(self._parquet.make_parquet, results=results, source=source.reader)
+            output, rejected = Output(target, manifest, finisher), f", see {url_of(companions(target)[1])}"
         with output:
-            is_whole = source.size is not None and self._job.limit is None
-            self.start((source.size or 0) - output.manifest.input_bytes if is_whole else 0)  # once the output is open
-            with ProgressDisplay(self._console, f"{which}{source}", source.size, output) as show:
+            manifest = output.manifest  # perhaps of an earlier run
+            size = source.size if self._job.limit is None else None
+            self._start(0 if size is None else size - manifest.input_bytes)  # once the output is open
+            show = ProgressDisplay(self._console, f"{which}{source}", source.size, manifest)
+            with show.bar:
                 self._runner.run(self._annotate(source, output, show))
-                manifest = output.manifest
                 if manifest.rejected and not manifest.rows:
                     raise UnreadableInput(f"{source}: all of its rows are bad{rejected}")
                 output.finish()
                 show.done(url_of(target), rejected)
         return manifest
 
-    def _finisher(self, source: Source) -> Callable[[Path, Path], None] | None:
-        """Returns what makes the output of the partial file; None if that is the output."""
-        if self._parquet is None:
-            return None
-        results = self._parquet.types_of_results(self._versions[0], self._job)
-        return partial(self._parquet.make_parquet, results=results, source=source.reader)
-
-    def start(self, size: int = 0) -> None:
+    def _start(self, size: int = 0) -> None:
         """Starts the processes, if they are not; those beside this one if `size` bytes are worth them."""
-        shown = self._console.is_terminal and not self.processes.are_started
+        shown = self._console.is_terminal and not self._processes.are_started
         loads = f"loading {', '.join(str(version.key) for version in self._versions)}"
         with self._console.status(loads) if shown else nullcontext():
-            self.run(self.processes.start(size))
+            self._runner.run(self._processes.start(size))
 
     async def _annotate(self, source: Source, output: Output | StandardOutput, show: ProgressDisplay) -> None:
         """Writes the annotations of what is left of a source."""
-        job, manifest = self._job, output.manifest
-        left = None if job.limit is None else job.limit - manifest.rows - manifest.rejected
-        chunks = source.chunks(manifest.position, left)
-        async with aclosing(self.processes.annotated(FORMS[job.task, job.form], chunks)) as annotations:
+        limit, encode = self._job.limit, FORMS[self._job.task, self._job.form]
+        left = None if limit is None else limit - output.manifest.rows_read
+        chunks = source.chunks(output.manifest.position, left)
+        async with aclosing(self._processes.annotated(encode, chunks)) as annotations:
             async for content, chunk in annotations:
                 output.write(content, chunk)
                 show.update()

@@ -114,7 +114,8 @@ class Output:
             if is_remote(self._path):
                 self._upload(whole)
             else:
-                self._remove(*{self._partial, whole} - {whole})
+                if whole != self._partial:
+                    self._partial.unlink()
                 whole.replace(self._path)
             self._finished = True
 

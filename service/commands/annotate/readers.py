@@ -19,15 +19,7 @@ from typing import Any
 import msgspec
 
 from service.commands.annotate.job import LONGEST_LINE, TEXT_COLUMN, InputFormat, Job
-from service.commands.annotate.rows import (
-    CUT,
-    BadRow,
-    RawLine,
-    Reader,
-    Row,
-    UnreadableInput,
-    without_newline,
-)
+from service.commands.annotate.rows import CUT, BadRow, RawLine, Reader, Row, UnreadableInput, without_newline
 from service.errors import quantity, shortened
 
 DELIMITERS = ",;\t|"
@@ -77,12 +69,6 @@ def format_of(name: str, head: bytes, job: Job) -> InputFormat:
 
 class Lines(Reader):
     """Plain text, a row per line; Parquet keeps it."""
-
-    def __init__(self, file: BufferedIOBase, head: bytes, name: str, job: Job) -> None:
-        if job.text_column != TEXT_COLUMN:
-            problem = "plain text: name another format with --input-format if it is one"
-            raise UnreadableInput(f"{name} has no column {job.text_column!r}, since it is {problem}")
-        super().__init__(file, head, name, job)
 
     def read(self) -> Row:
         text = without_newline(self.read_line(self._job.longest_text, CUT))
@@ -230,11 +216,6 @@ class Sentences(Reader):
 
     Only a sentence's block has multiword tokens and empty nodes.
     """
-
-    def __init__(self, file: BufferedIOBase, head: bytes, name: str, job: Job) -> None:
-        if job.task != "tag":
-            raise UnreadableInput(f"{name} is CoNLL-U, which is for --task tag: write its texts to a file of lines")
-        super().__init__(file, head, name, job)
 
     def read(self) -> Row:
         """Reads a sentence, to its end also if it is bad."""

@@ -62,9 +62,14 @@ class Manifest(msgspec.Struct, kw_only=True):
         return Position(self.lines, self.input_bytes, self.again)
 
     @property
+    def rows_read(self) -> int:
+        """Rows up to there, bad ones among them."""
+        return self.rows + self.rejected
+
+    @property
     def leaves_out_too_many(self) -> bool:
         """Whether more than MOST_LEFT_OUT of the rows, or of the lines, are bad."""
-        too_many_rows = self.rejected > MOST_LEFT_OUT * (self.rows + self.rejected)
+        too_many_rows = self.rejected > MOST_LEFT_OUT * self.rows_read
         return too_many_rows or self.rejected_lines > MOST_LEFT_OUT * self.lines
 
     def add(self, chunk: Chunk) -> None:
@@ -94,8 +99,7 @@ def facts(versions: Sequence[ModelVersion], job: Job) -> dict[str, str]:
     Excluded are the longest text, which only decides whether there is an output, and device, threads and batch sizes,
     which affect at most the last digits of probabilities.
     """
-    options = {field.name: getattr(job, field.name) for field in fields(job) if field.name in DETERMINING}
-    defaults = {field.name: field.default for field in fields(job)}
+    options = [(field, getattr(job, field.name)) for field in fields(job) if field.name in DETERMINING]
     manifests = [version.manifest.model_dump_json() for version in versions]
     return {
         "program": f"{GENERATOR}, records {FORMAT}",
@@ -103,7 +107,7 @@ def facts(versions: Sequence[ModelVersion], job: Job) -> dict[str, str]:
         "format": job.form,
         "model": ", ".join(str(version.key) for version in versions),
         "model content": hashlib.sha256("".join(manifests).encode()).hexdigest(),
-        **{name.replace("_", " "): str(value) for name, value in options.items() if value != defaults[name]},
+        **{field.name.replace("_", " "): str(value) for field, value in options if value != field.default},
     }
 
 

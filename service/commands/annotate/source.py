@@ -16,19 +16,10 @@ from itertools import count
 from pathlib import Path, PurePath
 from typing import Any, Self
 
-from service.commands.annotate.job import STANDARD, InputFormat, Job
+from service.commands.annotate.job import STANDARD, TEXT_COLUMN, InputFormat, Job
 from service.commands.annotate.readers import READERS, format_of
 from service.commands.annotate.remote import download, is_remote, url_of
-from service.commands.annotate.rows import (
-    BadRow,
-    Chunk,
-    Position,
-    Reader,
-    Rejected,
-    Row,
-    UnreadableInput,
-    import_extra,
-)
+from service.commands.annotate.rows import BadRow, Chunk, Position, Reader, Rejected, Row, UnreadableInput, import_extra
 from service.errors import TagwerkError
 
 CHUNK_CHARACTERS = 16_384  # some thousand tokens: enough for full batches, few enough to have many in progress
@@ -176,6 +167,11 @@ class Source:
             problem = "is in UTF-16 or UTF-32: convert it to UTF-8, with iconv -f UTF-16 -t UTF-8 for instance"
         elif _CARRIAGE_RETURNS.match(head):
             problem = "has carriage returns for line ends: convert them, with tr '\\r' '\\n' for instance"
+        elif self.format == "conllu" and self._job.task != "tag":
+            problem = "is CoNLL-U, which is for --task tag: write its texts to a file of lines"
+        elif self.format == "text" and (column := self._job.text_column) != TEXT_COLUMN:
+            advice = "name another format with --input-format if it is one"
+            problem = f"has no column {column!r}, since it is plain text: {advice}"
         if problem:
             raise UnreadableInput(f"{self} {problem}")
         return READERS[self.format](file, head, str(self), self._job)

@@ -3,7 +3,6 @@
 import csv
 import heapq
 import io
-import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from service.commands.annotate.plan import Pairs
 from service.commands.annotate.processes import Processes
 from service.commands.annotate.records import UnusableOutput
 from service.commands.annotate.rows import Chunk, Position
-from service.files import write_whole
+from service.files import write_output
 from service.pipelines import formats
 from service.pipelines.tagging import TaggedText
 from service.tasks.sentiment import Classification, Sentiment
@@ -85,13 +84,10 @@ def check_output(job: Job) -> None:
 
 
 def write(found: Sequence[Found], job: Job) -> None:
-    """Writes texts as a file to be corrected: CoNLL-U of a tagger, CSV of a classifier. Raises UnusableOutput."""
+    """Writes texts as a file to be corrected: CoNLL-U of a tagger, CSV of a classifier.
+
+    Raises UnusableOutput, ConfigurationError.
+    """
     content = ("" if job.task == "tag" else "text,label\n") + "".join(each.written for each in found)
-    if job.output in (None, STANDARD):
-        sys.stdout.write(content)
-        return
     check_output(job)  # it may have been made meanwhile
-    try:
-        write_whole(job.output, content)
-    except OSError as error:
-        raise UnusableOutput(f"{job.output} cannot be written: {error.strerror}") from None
+    write_output(None if job.output == STANDARD else job.output, content)

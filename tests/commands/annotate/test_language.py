@@ -58,10 +58,8 @@ def test_a_column_says_the_language(tmp_path, form):
 
 
 def test_tokens_are_identified_together(lines):
-    assert [one["language"] for one in objects(content_of(lines, "tag", language="auto", tokenized=True))] == [
-        *FOUND[:3],
-        None,
-    ]
+    rows = objects(content_of(lines, "tag", language="auto", tokenized=True))
+    assert [row["language"] for row in rows] == [*FOUND[:3], None]
 
 
 def test_one_language_chooses_its_tagger(lines, engine):
@@ -74,7 +72,5 @@ def test_one_language_chooses_its_tagger(lines, engine):
 @pytest.mark.parametrize("tokenized", [False, True])
 @pytest.mark.parametrize("form", ["jsonl", "csv", "conllu", "parquet"])
 def test_a_file_without_texts_has_no_language(tmp_path, form, tokenized):
-    table = write(tmp_path, "texts.csv", "id,text\n")
-    blank = write(tmp_path, "blank.txt", "\n\n")
-    for path in (table, blank):
-        assert run(path, task="tag", form=form, language="auto", tokenized=tokenized) == 0
+    files = write(tmp_path, "texts.csv", "id,text\n"), write(tmp_path, "blank.txt", "\n\n")
+    assert run(*files, task="tag", form=form, language="auto", tokenized=tokenized) == 0

@@ -29,11 +29,11 @@ from service.commands.annotate.processes import (
     most_processes,
 )
 from service.commands.annotate.records import read_manifest
-from service.commands.annotate.rows import Chunk, Position, Row, UnreadableInput
+from service.commands.annotate.rows import Chunk, Position, Row
 from service.errors import ArtifactError
 from service.process import process_count
 from service.settings import Settings
-from tests.commands.annotate.conftest import SETTINGS, files_in, job, output_of, rejected_of, run, write
+from tests.commands.annotate.conftest import SETTINGS, files_in, job, rejected_of, run, write
 from tests.commands.annotate.test_runs import draw_input
 from tests.http.scene import classifier
 from tests.in_process import use_test_device
@@ -127,21 +127,6 @@ def test_the_bytes_bad_rows_and_manifest_are_those_of_one_process(
         assert other.read_bytes() == one.read_bytes()
         assert rejected_of(other) == rejected_of(one)
         assert manifest_of(other) == manifest_of(one)
-
-
-def test_a_bad_row_ends_a_strict_run_and_a_taken_name_leaves_a_file_out(tmp_path, use_workers, marks, capsys):
-    use_workers()
-    (marks / "need not work").touch()
-    bad, taken = (
-        write(tmp_path, "bad.csv", "a,text\n1,Fine.\n2\n"),
-        write(tmp_path, "taken.csv", "label,text\n1,Fine.\n"),
-    )
-    with pytest.raises(UnreadableInput, match=r"bad.csv, line 3: 1 cell, and the header has 2"):
-        run(bad, strict=True, processes=2)
-    good = write(tmp_path, "good.csv", "a,text\n1,Fine.\n")
-    assert run(taken, good, processes=2) == 1
-    assert "left out: " in capsys.readouterr().err
-    assert output_of(good).exists()
 
 
 @pytest.mark.parametrize(("how", "said"), [("dies", "exit status -9"), ("is refused", "not today")])

@@ -99,15 +99,6 @@ def test_a_file_that_cannot_be_read_is_left_out_among_others(corpus, capsys, eng
         run(corpus, strict=True)
 
 
-def test_missing_folders_of_the_output_are_created(tmp_path):
-    one, two = write(tmp_path, "1.txt", "Fine."), write(tmp_path, "2.txt", "Fine.")
-    assert run(one, output=tmp_path / "a" / "b" / "out.jsonl") == 0
-    assert run(one, output=tmp_path / "c" / "d", output_is_folder=True) == 0
-    assert run(one, two, output=tmp_path / "e" / "f") == 0
-    for name in ("a/b/out.jsonl", "c/d/1.txt.classify.jsonl", "e/f/1.txt.classify.jsonl", "e/f/2.txt.classify.jsonl"):
-        assert (tmp_path / name).is_file()
-
-
 def test_outputs_and_inputs_that_would_be_written_over_each_other_are_refused(texts, monkeypatch):
     folder = texts.parent
     monkeypatch.chdir(folder)
@@ -155,29 +146,22 @@ def test_a_run_goes_on_if_format_and_input_are_the_same_and_is_otherwise_refused
     assert [row["text"] for row in rows] == LINES
 
 
-CHANGES: dict[str, dict[str, Any]] = {
-    "task": {"job": job(task="tag")},
-    "text column": {"job": job(text_column="review")},
-    "tokenized": {"job": job(tokenized=True)},
-    "prefix": {"job": job(prefix="predicted_")},
-    "language": {"job": job(language="auto")},
-    "n best": {"job": job(n_best=2)},
-    "strict": {"job": job(strict=True)},
-    "encoding": {"job": job(encoding="cp1252")},
-    "delimiter": {"job": job(delimiter="|")},
-    "limit": {"job": job(limit=2)},
-    "format": {"job": job(form="csv")},
-    "model": {"versions": [version_of("classifier", "classify", version="2")]},
-    "model content": {"versions": [version_of("classifier", "classify", description="another")]},
-}
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_each_thing_that_decides_the_bytes_is_a_fact(name):
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        *(("task", {"task": "tag"}), ("format", {"form": "csv"}), ("language", {"language": "auto"})),
+        *(("text column", {"text_column": "review"}), ("tokenized", {"tokenized": True}), ("prefix", {"prefix": "x"})),
+        *(("n best", {"n_best": 2}), ("strict", {"strict": True}), ("encoding", {"encoding": "cp1252"})),
+        *(("delimiter", {"delimiter": "|"}), ("limit", {"limit": 2})),
+        *(("model", {"version": "2"}), ("model content", {"description": "another"})),  # of the manifest
+    ],
+)
+def test_each_thing_that_decides_the_bytes_is_a_fact(name, change):
     """And nothing that does not: no setting of the service, such as threads or the place of the model store."""
-    usual: dict[str, Any] = {"versions": [version_of("classifier", "classify")], "job": job()}
-    known, changed = facts(**usual), facts(**usual | CHANGES[name])
-    differ = {key for key in known | changed if known.get(key) != changed.get(key)}
+    of_model, usual = name.startswith("model"), facts([version_of("classifier", "classify")], job())
+    version = version_of("classifier", "classify", **(change if of_model else {}))
+    changed = facts([version], job(**({} if of_model else change)))
+    differ = {key for key in usual | changed if usual.get(key) != changed.get(key)}
     assert differ - ({"model content"} if name == "model" else set()) == {name}
 
 
@@ -256,21 +240,7 @@ def test_a_file_whose_name_is_not_utf8_is_annotated(tmp_path, capsysbinary):
 
 def draw_input(draw: random.Random, kind: str, folder: Path) -> Path:
     """Writes an input of a kind: blank and long texts, line ends of all systems, quotes, bad rows."""
-    plain = [
-        "",
-        " ",
-        "\r",
-        "a,b;c",
-        '"quoted"',
-        "\u2028",
-        "\x00",
-        "🙂",
-        "x" * 50,
-        "word " * 40,
-        "\ufeff",
-        "=1+1",
-        "…\t.",
-    ]
+    plain = ["", " ", "\r", "a,b;c", '"quoted"', "\u2028", "\x00", "🙂", "x" * 50, "word " * 40, "\ufeff", "…\t."]
     cells = ["fine", '"fine"', '"never closed', '"two\nlines"', 'a 5" screen', '"one"more', "too,many", '"', '""', ""]
     count, content = draw.randint(1, 60), io.StringIO()
     for i in range(count):
@@ -303,12 +273,7 @@ def test_any_input_killed_anywhere_ends_in_what_an_uninterrupted_run_writes(tmp_
     monkeypatch.setattr("service.commands.annotate.source.CHUNK_CHARACTERS", draw.choice([40, 400]))
     task = "tag" if kind == "conllu" else draw.choice(["tag", "classify"])
     form = draw.choice(["jsonl", "csv", "parquet", *["conllu"] * (task == "tag")])
-    options: dict[str, Any] = {
-        "task": task,
-        "form": form,
-        "allow_bad_rows": True,
-        "settings": Settings(batch_sizes=(8,)),
-    }
+    options = {"task": task, "form": form, "allow_bad_rows": True, "settings": Settings(batch_sizes=(8,))}
     assert run(path, output=whole, **options) == 0
     for _ in range(4):
         with killed_before(draw.randint(0, 80), monkeypatch):

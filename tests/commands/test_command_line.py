@@ -1,6 +1,9 @@
-"""Options on the command line."""
+"""The command line: options of the service, `tagwerk health`, and output that is closed."""
 
 import os
+import re
+import subprocess
+import sys
 from importlib.metadata import version
 
 import pytest
@@ -10,6 +13,7 @@ from service.__main__ import default_of, main, parse
 from service.errors import ConfigurationError
 from service.settings import Settings
 from service.telemetry import logs
+from tests.conftest import free_port
 
 FORK_SERVER = ["fork-server", *"00000"]
 
@@ -43,10 +47,8 @@ def test_options_are_accepted_as_arguments_and_passed_to_child_processes(started
 
 def test_a_wrong_argument_is_named_like_a_wrong_variable(started, capsys):
     assert main(["serve", "--port", "http"]) == 1
-    assert (
-        capsys.readouterr().err
-        == "tagwerk: TAGWERK_PORT is 'http': Input should be a valid integer, unable to parse string as an integer\n"
-    )
+    problem = "Input should be a valid integer, unable to parse string as an integer"
+    assert capsys.readouterr().err == f"tagwerk: TAGWERK_PORT is 'http': {problem}\n"
 
 
 def test_the_help_lists_every_option_with_its_variable_and_default(monkeypatch, capsys):
@@ -81,11 +83,8 @@ def test_unknown_variables_are_warned_of_once_and_not_by_child_processes(started
 def test_the_help_does_not_show_the_command_of_child_processes(capsys):
     with pytest.raises(SystemExit, match="0"):
         parse(["--help"])
-    shown = capsys.readouterr().out
-    assert [name for name in ("serve", "health", "annotate", "models", "keys") if f"\n    {name} " in shown] == [
-        *("serve", "health", "annotate", "models", "keys")
-    ]
-    assert "\n    server" not in shown
+    shown = re.findall(r"^ {4}([\w-]+)", capsys.readouterr().out, re.MULTILINE)
+    assert shown == ["serve", "health", "annotate", "models", "keys", "corrections"]
 
 
 @pytest.mark.parametrize(("command", "status"), [(["serve"], 1), (FORK_SERVER, ConfigurationError.EXIT_STATUS)])
@@ -95,3 +94,32 @@ def test_a_child_process_tells_the_supervisor_that_the_options_are_wrong(started
 
     monkeypatch.setattr(main_module, "run", run)
     assert main(command) == status
+
+
+def test_a_service_that_is_ready_is_said_to_be(server, monkeypatch, capsys):
+    monkeypatch.setenv("TAGWERK_PORT", server.url.rpartition(":")[2])
+    assert (main(["health"]), capsys.readouterr().out) == (0, "ready\n")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+def test_nobody_there_is_not_ready(monkeypatch, capsys, host):
+    monkeypatch.setenv("TAGWERK_HOST", host)
+    monkeypatch.setenv("TAGWERK_PORT", port := str(free_port()))
+    assert main(["health"]) == 1
+    assert capsys.readouterr().out.startswith(f"no answer from 127.0.0.1:{port}: ")
+
+
+def test_a_command_whose_output_nothing_reads_any_more_ends_without_a_traceback(tmp_path):
+    keys = tmp_path / "keys.json"
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        ended = subprocess.run(
+            [sys.executable, "-m", "service", "keys", "add", "mail"],
+            env=os.environ | {"TAGWERK_API_KEYS_FILE": str(keys)},
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "mail" in keys.read_text()
