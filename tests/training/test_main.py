@@ -63,7 +63,7 @@ def test_a_missing_package_is_told_with_its_extra(run, capsys, monkeypatch, modu
     def fetch(_: Any) -> None:
         raise ModuleNotFoundError(name=module)
 
-    monkeypatch.setattr(command, "fetch", fetch)
+    monkeypatch.setattr(command.commands, "fetch", fetch)
     if extra is None:  # a bug
         with pytest.raises(ModuleNotFoundError):
             run("fetch")
