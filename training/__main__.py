@@ -6,22 +6,7 @@ import sys
 from pathlib import Path
 
 from service.errors import TagwerkError, install
-from training.commands import (
-    attention,
-    baseline,
-    evaluate,
-    export,
-    export_again,
-    fetch,
-    gradients,
-    import_tensorflow,
-    ladder,
-    language,
-    segmentation,
-    show,
-    teach,
-    train,
-)
+from training import commands
 from training.course import ladder_names, recipe_names
 from training.folders import runs_folder
 from training.from_files import command as from_files
@@ -40,63 +25,63 @@ def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="tagwerk-train", description=__doc__)
     added = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands: dict[str, argparse.ArgumentParser] = {}
+    parsers: dict[str, argparse.ArgumentParser] = {}
     for run in (
-        fetch,
-        show,
-        teach,
-        train,
-        evaluate,
-        baseline,
-        export,
-        export_again,
-        ladder,
-        attention,
-        gradients,
-        segmentation,
-        language,
+        commands.fetch,
+        commands.show,
+        commands.teach,
+        commands.train,
+        commands.evaluate,
+        commands.baseline,
+        commands.export,
+        commands.export_again,
+        commands.ladder,
+        commands.attention,
+        commands.gradients,
+        commands.segmentation,
+        commands.language,
     ):
         name, about = run.__name__.replace("_", "-"), run.__doc__
-        commands[name] = added.add_parser(name, help=about, description=about)
-        commands[name].set_defaults(run=run)
+        parsers[name] = added.add_parser(name, help=about, description=about)
+        parsers[name].set_defaults(run=run)
 
-    commands["fetch"].add_argument("corpus", nargs="*", metavar="CORPUS", help="all of them if none is named")
+    parsers["fetch"].add_argument("corpus", nargs="*", metavar="CORPUS", help="all of them if none is named")
     what = f"a recipe, or a rung of a ladder such as tagging/lstm; recipes: {', '.join(recipe_names())}"
-    commands["show"].add_argument("recipe", metavar="RECIPE", help=what)
-    commands["teach"].add_argument("recipe", metavar="RECIPE", help=what)
+    parsers["show"].add_argument("recipe", metavar="RECIPE", help=what)
+    parsers["teach"].add_argument("recipe", metavar="RECIPE", help=what)
     for name in ("baseline", "export"):
         recipes = recipe_names()
-        commands[name].add_argument("recipe", metavar="RECIPE", choices=recipes, help=", ".join(recipes))
+        parsers[name].add_argument("recipe", metavar="RECIPE", choices=recipes, help=", ".join(recipes))
     what = "multilingual, or the folder of a transformer in the format of Transformers, instead of the recipe's"
-    commands["teach"].add_argument("--teacher", metavar="NAME", help=what)
+    parsers["teach"].add_argument("--teacher", metavar="NAME", help=what)
     what = "tune it on the recipe's corpus alone, where the recipe names several treebanks"
-    commands["teach"].add_argument("--alone", action="store_true", help=what)
-    kinds = commands["train"].add_subparsers(required=True, dest="recipe", metavar="RECIPE")
+    parsers["teach"].add_argument("--alone", action="store_true", help=what)
+    kinds = parsers["train"].add_subparsers(required=True, dest="recipe", metavar="RECIPE")
     from_files.add_commands(kinds)
     for name in recipe_names():
         kinds.add_parser(name, help="a recipe")
     for name in ("evaluate", "baseline"):
         what = "dev by default; each reading of test is recorded in the folder of the runs"
-        commands[name].add_argument("--split", choices=("dev", "test"), default="dev", help=what)
-    _add_evaluate(commands["evaluate"])
-    commands["export-again"].add_argument("name", metavar="NAME", help="of a model in the store")
+        parsers[name].add_argument("--split", choices=("dev", "test"), default="dev", help=what)
+    _add_evaluate(parsers["evaluate"])
+    parsers["export-again"].add_argument("name", metavar="NAME", help="of a model in the store")
     lemmas = "learn again how a tagger chooses lemmas, and copy its network as it is"
-    commands["export-again"].add_argument("--lemmas", action="store_true", help=lemmas)
+    parsers["export-again"].add_argument("--lemmas", action="store_true", help=lemmas)
     tokenizer = "learn again how a tagger splits text, and copy its network as it is"
-    commands["export-again"].add_argument("--tokenizer", action="store_true", help=tokenizer)
+    parsers["export-again"].add_argument("--tokenizer", action="store_true", help=tokenizer)
 
     names, folder = ladder_names(), runs_folder() / "ladders"
-    commands["ladder"].add_argument("name", metavar="NAME", choices=names, help=", ".join(names))
-    commands["ladder"].add_argument("rung", nargs="*", metavar="RUNG", help="all of them if none is named")
-    commands["ladder"].add_argument("--seeds", type=_positive, help="number of runs of a rung; the ladder's by default")
-    commands["ladder"].add_argument("--out", type=Path, default=folder, help=f"folder of the results; {folder}")
+    parsers["ladder"].add_argument("name", metavar="NAME", choices=names, help=", ".join(names))
+    parsers["ladder"].add_argument("rung", nargs="*", metavar="RUNG", help="all of them if none is named")
+    parsers["ladder"].add_argument("--seeds", type=_positive, help="number of runs of a rung; the ladder's by default")
+    parsers["ladder"].add_argument("--out", type=Path, default=folder, help=f"folder of the results; {folder}")
     what = "translation, captioning, or another recipe of these"
-    commands["attention"].add_argument("name", metavar="NAME", help=what)
-    commands["attention"].add_argument("text", nargs="*", metavar="TEXT", help="to translate; none for captioning")
-    commands["gradients"].add_argument("rung", nargs="+", metavar="RUNG", help="of language models, such as cells/lstm")
+    parsers["attention"].add_argument("name", metavar="NAME", help=what)
+    parsers["attention"].add_argument("text", nargs="*", metavar="TEXT", help="to translate; none for captioning")
+    parsers["gradients"].add_argument("rung", nargs="+", metavar="RUNG", help="of language models, such as cells/lstm")
     for name in ("attention", "gradients"):
         out = Path(f"{name}.png")
-        commands[name].add_argument("--out", type=Path, default=out, help=f"{out} by default")
+        parsers[name].add_argument("--out", type=Path, default=out, help=f"{out} by default")
     return parser
 
 
@@ -124,8 +109,8 @@ def main() -> int:
     """Runs the command line; returns the exit status."""
     arguments = parser().parse_args()
     try:
-        if arguments.run not in (fetch, language):
-            import_tensorflow()
+        if arguments.run not in (commands.fetch, commands.language):
+            commands.import_tensorflow()
         arguments.run(arguments)
     except TagwerkError as error:
         print(f"tagwerk-train: {error}", file=sys.stderr)

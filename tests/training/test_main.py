@@ -12,6 +12,7 @@ from service.errors import ConfigurationError, install
 from tests.conftest import ROOT
 from tests.training import tiny
 from training import __main__ as command
+from training import commands
 from training.course import load_recipe, recipe_names
 from training.run import loop
 from training.tasks.language_modelling import LanguageModelRecipe
@@ -63,7 +64,7 @@ def test_a_missing_package_is_told_with_its_extra(run, capsys, monkeypatch, modu
     def fetch(_: Any) -> None:
         raise ModuleNotFoundError(name=module)
 
-    monkeypatch.setattr(command, "fetch", fetch)
+    monkeypatch.setattr(commands, "fetch", fetch)
     if extra is None:  # a bug
         with pytest.raises(ModuleNotFoundError):
             run("fetch")

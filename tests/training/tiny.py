@@ -1,9 +1,10 @@
 """Tasks small enough to overfit in seconds: sentences, labelled texts, translations or scenes, and a verse."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from rich.console import Console
@@ -28,8 +29,64 @@ from training.tasks.sentiment import Sentiment, SentimentRecipe
 from training.tasks.tagging import Tagging, TaggingRecipe
 
 SOURCE = DataSource(name="tiny", address="https://example.org/tiny", sha256="0" * 64, licence="CC0")
+T = TypeVar("T")
 COMMON: dict[str, Any] = {"language": "en", "licence": "CC0", "description": "A tiny task", "limits": "It is tiny."}
-CORPUS = {"corpus": "tiny"}
+TAGGER = TaggingRecipe(
+    **COMMON,
+    name="tagger-tiny",
+    corpus="tiny",
+    tokenizer="spacy-en",
+    lemmas=True,
+    epochs=2,
+    batch_tokens=40,
+    learning_rate=0.02,
+    word_count=1,
+    sizes=TaggerSizes(
+        word_embedding=8, character_embedding=4, character_units=4, units=12, input_dropout=0.1, output_dropout=0.1
+    ),
+)
+CLASSIFIER = SentimentRecipe(
+    **COMMON,
+    name="sentiment-tiny",
+    corpus="tiny",
+    epochs=30,
+    batch_tokens=24,
+    learning_rate=0.02,
+    word_dropout=0.0,
+    sizes=SentimentSizes(embedding=12, units=12, input_dropout=0.0, output_dropout=0.0),
+)
+LANGUAGE_MODEL = LanguageModelRecipe(
+    **COMMON,
+    name="lm-tiny",
+    corpus="tiny",
+    epochs=60,
+    batch_tokens=64,
+    chunk=16,
+    learning_rate=0.02,
+    sizes=LanguageModelSizes(embedding=8, units=32, layers=2, inner_dropout=0.0, output_dropout=0.0),
+)
+CAPTIONER = CaptioningRecipe(
+    **COMMON,
+    name="captioning-tiny",
+    shipped=False,
+    epochs=5,
+    scenes=1000,
+    batch_tokens=240,
+    learning_rate=0.02,
+)
+TRANSLATOR = TranslationRecipe(
+    **COMMON,
+    name="translation-tiny",
+    corpus="tiny",
+    subwords=150,
+    longest=20,
+    epochs=60,
+    batch_tokens=40,
+    learning_rate=0.01,
+    schedule="constant",
+    shipped=False,
+    sizes=EncoderDecoderSizes(embedding=12, units=32, dropout=0.0),
+)
 NOUNS = ["dog", "cat", "bird", "Child", "teacher"]
 VERBS = ["sees", "feeds", "likes", "finds"]
 WORDS = {"awful": -2, "weak": -1, "fine": 1, "lovely": 2, "long": 0}
@@ -41,6 +98,11 @@ LEXICON = Lexicon(
 )
 THINGS = {"library": "bibliothèque", "server": "serveur", "tool": "outil", "game": "jeu", "font": "police"}
 QUALITIES = {"small": "petit", "free": "libre", "fast": "rapide", "simple": "simple"}
+
+
+def alike(examples: T) -> dict[str, T]:
+    """Returns splits that have the same examples."""
+    return dict.fromkeys(("train", "dev", "test"), examples)
 
 
 def trained(task: Task, runs: Path) -> Any:
@@ -106,20 +168,7 @@ def treebank_with_lemmas() -> dict[str, list[Tree]]:
 
 def tagging(lexicon: Lexicon | None = None, splits: dict[str, list[Tree]] | None = None, **changes: Any) -> Tagging:
     """Returns a tagger of the treebank, or of other splits; further arguments change its recipe."""
-    settings: dict[str, Any] = {
-        "name": "tagger-tiny",
-        "tokenizer": "spacy-en",
-        "lemmas": True,
-        "epochs": 2,
-        "batch_tokens": 40,
-        "learning_rate": 0.02,
-        "word_count": 1,
-        "sizes": TaggerSizes(
-            word_embedding=8, character_embedding=4, character_units=4, units=12, input_dropout=0.1, output_dropout=0.1
-        ),
-    }
-    recipe = TaggingRecipe(**(COMMON | CORPUS | settings | changes))
-    return Tagging(recipe, splits or treebank(), (SOURCE,), lexicon=lexicon)
+    return Tagging(replace(TAGGER, **changes), splits or treebank(), (SOURCE,), lexicon=lexicon)
 
 
 def sentences() -> list[list[Phrase]]:
@@ -132,52 +181,26 @@ def sentences() -> list[list[Phrase]]:
     return trees
 
 
-def sentiment(**changes: Any) -> Sentiment:
-    """Returns a classifier; arguments change its recipe."""
-    settings: dict[str, Any] = {
-        "name": "sentiment-tiny",
-        "epochs": 30,
-        "batch_tokens": 24,
-        "learning_rate": 0.02,
-        "word_dropout": 0.0,
-        "sizes": SentimentSizes(embedding=12, units=12, input_dropout=0.0, output_dropout=0.0),
-    }
-    trees = sentences()
-    return Sentiment(
-        SentimentRecipe(**(COMMON | CORPUS | settings | changes)),
-        {"train": trees, "dev": trees, "test": trees},
-        (SOURCE,),
-    )
+def sentiment(
+    trees: list[list[Phrase]] | None = None, others: dict[str, dict[str, Any]] | None = None, **changes: Any
+) -> Sentiment:
+    """Returns a classifier of the sentences, or of those given in each split; further arguments change its recipe.
+
+    others: the splits of its other corpora, by name.
+    """
+    return Sentiment(replace(CLASSIFIER, **changes), alike(trees or sentences()), (SOURCE,), further=others)
 
 
 def language_model(text: str = VERSE * 8, **changes: Any) -> LanguageModelling:
-    """Returns a language model of a text; arguments change its recipe."""
-    settings: dict[str, Any] = {
-        "name": "lm-tiny",
-        "epochs": 60,
-        "batch_tokens": 64,
-        "chunk": 16,
-        "learning_rate": 0.02,
-        "sizes": LanguageModelSizes(embedding=8, units=32, layers=2, inner_dropout=0.0, output_dropout=0.0),
-    }
-    recipe = LanguageModelRecipe(**(COMMON | CORPUS | settings | changes))
+    """Returns a language model of a text; further arguments change its recipe."""
+    recipe = replace(LANGUAGE_MODEL, **changes)
     return LanguageModelling(recipe, cut([text], recipe), (SOURCE,))
 
 
-def captioning(attention: bool = True, **changes: Any) -> Captioning:
-    """Returns a captioner of twenty scenes; arguments change its recipe."""
-    settings: dict[str, Any] = {
-        "name": "captioning-tiny",
-        "shipped": False,
-        "epochs": 5,
-        "scenes": 1000,
-        "batch_tokens": 240,
-        "learning_rate": 0.02,
-        "sizes": CaptionerSizes(channels=(4, 8), embedding=16, units=48, dropout=0.0, attention=attention),
-    }
-    scenes = list(Scenes("train", 20))
-    splits = {"train": scenes, "dev": scenes, "test": scenes}
-    return Captioning(CaptioningRecipe(**(COMMON | settings | changes)), splits)
+def captioning(attention: bool = True) -> Captioning:
+    """Returns a captioner of twenty scenes."""
+    sizes = CaptionerSizes(channels=(4, 8), embedding=16, units=48, dropout=0.0, attention=attention)
+    return Captioning(replace(CAPTIONER, sizes=sizes), alike(list(Scenes("train", 20))))
 
 
 def pairs() -> list[Pair]:
@@ -187,18 +210,6 @@ def pairs() -> list[Pair]:
     return titles + [Pair("paragraph", f"This is a {en}.", f"C'est un {fr}.") for en, fr in texts[1::2]]
 
 
-def translation(**changes: Any) -> Translation:
-    """Returns a translator; arguments change its recipe."""
-    settings: dict[str, Any] = {
-        "name": "translation-tiny",
-        "subwords": 150,
-        "longest": 20,
-        "epochs": 60,
-        "batch_tokens": 40,
-        "learning_rate": 0.01,
-        "schedule": "constant",
-        "shipped": False,
-        "sizes": EncoderDecoderSizes(embedding=12, units=32, dropout=0.0),
-    }
-    splits = dict.fromkeys(("train", "dev", "test"), pairs())
-    return Translation(TranslationRecipe(**(COMMON | CORPUS | settings | changes)), splits)
+def translation() -> Translation:
+    """Returns a translator of the pairs."""
+    return Translation(TRANSLATOR, alike(pairs()))

@@ -1,6 +1,6 @@
 """A version of the store that training goes on from: its settings, its answers, its weights as floats."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -75,18 +75,17 @@ class BaseVersion:
         right = "--unlabelled FILE: plain text of the kind that it should go on to answer as before"
         return ConfigurationError(f"--from {name}: {fault}; right: {right}")
 
+    def made_by(self) -> Recipe | None:
+        """Returns its recipe as that is now; None for a version that was made of files."""
+        return load_recipe(self.manifest.recipe) if self.manifest.recipe in recipe_names() else None
+
     def corpus(self) -> str | None:
         """Returns the corpus of its recipe, if that is here; None for a version that was made of files."""
-        if self.manifest.recipe not in recipe_names():
-            return None
-        corpus: str = getattr(load_recipe(self.manifest.recipe), "corpus", "")
-        return corpus if self._is_here(corpus, ("train", "dev")) else None
-
-    def _is_here(self, corpus: str, parts: Sequence[str]) -> bool:
+        corpus: str | None = getattr(self.made_by(), "corpus", None)
         try:
-            return all(corpora.path(corpus, part) for part in parts)
+            return corpus if corpus and all(corpora.path(corpus, part) for part in ("train", "dev")) else None
         except corpora.CorpusError:
-            return False
+            return None
 
     def word_classes(self, longest: int) -> list[WordClasses]:
         """Returns the classes of words by the lexicon that it was made with, none or one."""

@@ -71,11 +71,10 @@ def train(arguments: argparse.Namespace) -> None:
     set_threads(1)
     name = arguments.recipe.replace("-", "_")
     if options.base:
-        go_on = importlib.import_module(f".further_{name}", __package__)
-        go_on.make(options, model_store(), console)
-        return
-    kind = importlib.import_module(f".{name}", __package__)
-    make(kind.read_task(options, console), options, model_store(), console)
+        task = importlib.import_module(f".further_{name}", __package__).read_task(options, model_store(), console)
+    else:
+        task = importlib.import_module(f".{name}", __package__).read_task(options, console)
+    make(task, options, model_store(), console)
 
 
 def options_of(arguments: argparse.Namespace, command: str) -> "Options":

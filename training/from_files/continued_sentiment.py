@@ -21,7 +21,6 @@ from training.data.labelled_texts import shortened
 from training.from_files.base_version import BaseVersion, move_back
 from training.from_files.options import Options, changed
 from training.metrics.predictions import TINY
-from training.recipes import load_recipe, recipe_names
 from training.run.loop import compiled
 from training.tasks.base import predict_all
 from training.tasks.classification import Text
@@ -101,7 +100,7 @@ def on_its_corpora(base: BaseVersion, options: Options) -> ContinuedSentiment:
 
     Raises ConfigurationError, CorpusError.
     """
-    made = load_recipe(base.manifest.recipe) if base.manifest.recipe in recipe_names() else None
+    made = base.made_by()
     if not isinstance(made, SentimentRecipe) or made.teaching is None:
         raise ConfigurationError(f"--from {options.base} without --data; right: --data FILE, with corrections")
     splits, sources, further = made.parts()

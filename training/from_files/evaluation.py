@@ -26,7 +26,6 @@ from training.tasks.base import Predict, predict_all
 from training.tasks.tagged_lemmas import with_lemmas
 from training.tasks.tagging import HEADS
 
-POSITIONS = 2000  # in a batch, including padding
 MOST_MODELS = 2
 
 
@@ -109,7 +108,7 @@ def tagged(model: ExportedModel, trees: Sequence[treebank.Tree]) -> dict[str, Pr
     for forms in (tree.forms for tree in trees):
         char_ids = encode_characters(forms, characters, longest)
         examples.append(Example(forms, {"word_ids": encode_tokens(forms, vocabulary), "char_ids": char_ids}))
-    outputs = dict(predict_all(model.predict, examples, POSITIONS))
+    outputs = dict(predict_all(model.predict, examples))
 
     def probabilities(head: str) -> Array:
         return np.concatenate([outputs[i][head][: len(example)] for i, example in enumerate(examples)])
@@ -140,7 +139,7 @@ def classified(model: ExportedModel, texts: Sequence[tuple[str, str]]) -> dict[s
         ids = encode_tokens(tokens, model.vocabularies["words"]) if tokens else np.array([UNK], np.int32)
         examples.append(Example(tokens, {"word_ids": ids}))
     ((kind, labels),) = model.manifest.labels.items()
-    outputs = dict(predict_all(model.predict, examples, POSITIONS))
+    outputs = dict(predict_all(model.predict, examples))
     probabilities = [outputs[i]["probabilities"] for i in range(len(examples))]
     gold = _ids([label for _, label in texts], labels)
     return {kind: Predictions(gold, np.stack(probabilities), np.arange(len(texts)))} if texts else {}

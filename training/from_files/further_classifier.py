@@ -25,7 +25,6 @@ from training.data.files import DataFileError, read_text, source
 from training.data.labelled_texts import shortened
 from training.data.splits import HoldOut, by_label, sample
 from training.data.tables import LabelledText, read_labelled
-from training.from_files import further_run
 from training.from_files.base_version import BaseVersion, move_back
 from training.from_files.continued_sentiment import on_its_corpora
 from training.from_files.options import Options, changed
@@ -40,7 +39,6 @@ from training.tasks.parts import Tensors
 from training.tasks.sentiment import LABEL_OF_GRADE, SentimentRecipe
 
 HELD = 10  # every tenth of the other texts is measured, not learned from
-POSITIONS = 2000  # in a batch, including padding
 MOST_ANSWERED = 30_000  # texts that the version is asked about, as many of each of its corpora
 REHEARSED = 3  # other texts in an epoch for each corrected one
 LEAST_REHEARSED = 1000  # texts
@@ -110,7 +108,7 @@ class FurtherClassification(Classification):
         return -ops.mean(ops.sum(targets["shares"] * ops.log(ops.maximum(labels, TINY)), axis=-1)), state
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
-        found = dict(predict_all(predict, self._held, POSITIONS))
+        found = dict(predict_all(predict, self._held))
         same = [
             outputs["probabilities"].argmax() == self._held[i].targets["shares"].argmax()
             for i, outputs in found.items()
@@ -218,14 +216,9 @@ def learned_texts(base: BaseVersion, longest: int) -> list[list[tuple[str, ...]]
 def answers(base: BaseVersion, texts: Sequence[tuple[str, ...]]) -> Array:
     """Returns the probabilities of the labels that a version gives texts, float32, shape [N, K]."""
     examples = [Example(tokens, {"word_ids": encode_tokens(tokens, base.vocabularies["words"])}) for tokens in texts]
-    outputs = dict(predict_all(load_endpoint(base.folder, base.manifest.endpoint_name), examples, POSITIONS))
+    outputs = dict(predict_all(load_endpoint(base.folder, base.manifest.endpoint_name), examples))
     return np.stack([outputs[i]["probabilities"] for i in range(len(examples))])
 
 
 def _tokens(tokenizer: Tokenizer, text: str, longest: int) -> tuple[str, ...]:
     return shortened(finish(tokenizer.words(text)) or [" "], longest)
-
-
-def make(options: Options, store: Path, console: Console) -> None:
-    """Reads the corrections, goes on from the version, and writes the next one."""
-    further_run.make(read_task(options, store, console), options, store, console)

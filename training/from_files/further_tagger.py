@@ -25,7 +25,6 @@ from training.data.distillation import DistillationSet
 from training.data.files import DataFileError, read_text, source
 from training.data.splits import HoldOut, by_document
 from training.data.treebank import Tree
-from training.from_files import further_run
 from training.from_files.base_version import BaseVersion
 from training.from_files.further_labels import learnable_columns, nearest, replaced, with_columns, with_new
 from training.from_files.options import Options, changed
@@ -33,11 +32,10 @@ from training.from_files.splits import divided
 from training.metrics.predictions import Predictions
 from training.metrics.scores import LEMMA_RULES, percent, percentages
 from training.models.tagger import TaggerSizes
-from training.recipes import load_recipe, recipe_names
 from training.run.versions import load_endpoint
 from training.tasks.base import Predict, predict_all
 from training.tasks.lemma_labels import words_with_lemmas
-from training.tasks.tagging import EVALUATION_TOKENS, FEATURES, HEADS, Tagging, TaggingRecipe
+from training.tasks.tagging import FEATURES, HEADS, Tagging, TaggingRecipe
 from training.tasks.tagging_batches import TEACHER_LABELS
 from training.teachers import unlabelled
 
@@ -175,7 +173,7 @@ def _on_its_corpus(base: BaseVersion, options: Options) -> ContinuedTagging:
 
     Features that train has often and the version lacks take the place of others.
     """
-    made = load_recipe(base.manifest.recipe) if base.manifest.recipe in recipe_names() else None
+    made = base.made_by()
     if not isinstance(made, TaggingRecipe):
         raise ConfigurationError(f"--from {options.base} without --data; right: --data FILE, with corrections")
     splits, sources = made.parts()
@@ -230,7 +228,7 @@ def answers(
         for forms in sentences
     ]
     found: list[dict[str, Array]] = [{}] * len(examples)
-    for i, outputs in predict_all(load_endpoint(base.folder, base.manifest.endpoint_name), examples, EVALUATION_TOKENS):
+    for i, outputs in predict_all(load_endpoint(base.folder, base.manifest.endpoint_name), examples):
         # The last column, of zeros, is for labels that the version lacks.
         padded = {head: np.pad(output[: len(examples[i])], ((0, 0), (0, 1))) for head, output in outputs.items()}
         rows = {head: output[:, columns[head]] for head, output in padded.items()}
@@ -257,8 +255,3 @@ def answers(
 def _four(array: Array) -> Array:
     """Returns TEACHER_LABELS columns: of a head with fewer labels, 0 behind them."""
     return np.pad(array, ((0, 0), (0, TEACHER_LABELS - array.shape[1])))
-
-
-def make(options: Options, store: Path, console: Console) -> None:
-    """Reads the corrections, goes on from the version, and writes the next one."""
-    further_run.make(read_task(options, store, console), options, store, console)

@@ -1,4 +1,4 @@
-"""Trains a task on a user's files, compares it with simple models, and exports it."""
+"""Trains a task on a user's files, compares it with simple models if it is new, and exports it."""
 
 import json
 from collections.abc import Mapping
@@ -26,21 +26,22 @@ SPLITS = ("test", "dev")
 
 
 def make(task: ServedTask, options: Options, store: Path, console: Console) -> None:
-    """Trains, measures and exports a model.
+    """Trains, measures and exports a model, a new one or one that goes on from a version.
 
     A run of other data or settings under the same name is discarded; an interrupted one is resumed.
     """
     Checkpoints(runs_folder(), task).discard_others()
     train(task, console)
     model, predict = load_final(task)
-    if isinstance(task, Tagging):
+    new = not options.base  # a version keeps its tokenizer and its lemmas
+    if new and isinstance(task, Tagging):
         task.learn_exceptions(predict)
         task.learn_lemma_weights(predict)
-    if task.segmenter is None:  # a teacher's text was split by it
+    if new and task.segmenter is None:  # a teacher's text was split by it
         task.learn_segmenter()
     found = {split: task.predictions(predict, split) for split in SPLITS}
     metrics = [metric for split in SPLITS for metric in measure(task, predict, split, found[split])]
-    if isinstance(task, Tagging | Classification):
+    if new and isinstance(task, Tagging | Classification):
         metrics += compare(task, found, options.seed, console)
     folder = export(task, model, metrics, store, options.command)
     tables.show_metrics(console, str(folder), metrics)

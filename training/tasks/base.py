@@ -22,7 +22,7 @@ State: TypeAlias = Any  # carried from batch to batch: () or nested tuples of te
 
 
 def predict_all(
-    predict: Predict, examples: Sequence[Example], batch_tokens: int
+    predict: Predict, examples: Sequence[Example], batch_tokens: int = 2000
 ) -> Iterator[tuple[int, dict[str, Array]]]:
     """Runs an endpoint on batches of examples of similar length.
 

@@ -26,7 +26,6 @@ from training.models.sentiment import SentimentClassifier, SentimentSizes, WordP
 from training.tasks.base import Predict, Recipe, ServedTask, State, predict_all
 from training.tasks.parts import Part, Tensors, floats, ints, projection, table_specs
 
-EVALUATION_TOKENS = 2000  # positions in a batch
 CALIBRATION_TOKENS = 20_000
 CALIBRATED = 1000  # texts: enough for one number
 BUCKETS = 10
@@ -207,7 +206,7 @@ class Classification(ServedTask):
         """Returns the predictions for whole texts."""
         examples = self._splits[split]
         found = np.zeros((len(examples), self.label_of_class.shape[1]))
-        for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS):
+        for i, outputs in predict_all(predict, examples):
             found[i] = outputs["probabilities"]
         gold = self.label_of_class.argmax(-1)[[int(example.targets["class_id"]) for example in examples]]
         return {self._kind: Predictions(gold, found, np.arange(len(gold)))}

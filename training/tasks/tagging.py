@@ -47,7 +47,6 @@ from training.tasks.tagging_signatures import served_parts, tagging_endpoint
 
 FEATURES = "feats"  # the labels of words that are several attributes in one
 HEADS = {"upos": "UPOS", "xpos": "XPOS", FEATURES: "UFeats"}  # column -> the name of its metric
-EVALUATION_TOKENS = 2000  # positions in a batch
 UNSEEN = -2  # the target where a label does not occur in the train split: no prediction equals it
 BUCKETS = 16
 EMBEDDING_SCALE = 0.1
@@ -342,7 +341,7 @@ class Tagging(ServedTask):
     def _read_alone(self, predict: Predict, forms: Sequence[str], head: str) -> dict[str, Array]:
         """Returns the probabilities of a head for words, shape [K]; the network reads each alone."""
         examples = [Example((form,), self.inputs((form,))) for form in forms]
-        return {forms[i]: outputs[head][0] for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS)}
+        return {forms[i]: outputs[head][0] for i, outputs in predict_all(predict, examples)}
 
     def learn_lemma_weights(self, predict: Predict) -> None:
         """Learns of dev which of its candidates a word's lemma is."""
@@ -397,7 +396,7 @@ class Tagging(ServedTask):
     def _probabilities(self, predict: Predict, examples: Sequence[Example]) -> dict[str, list[Array]]:
         """Returns the probabilities of each head for the words of each example, each of shape [T, K]."""
         found: dict[str, list[Any]] = {head: [None] * len(examples) for head in self.labels}
-        for i, outputs in predict_all(predict, examples, EVALUATION_TOKENS):
+        for i, outputs in predict_all(predict, examples):
             for head in self.labels:
                 found[head][i] = outputs[head][: len(examples[i])]
         return found

@@ -7,8 +7,6 @@ import numpy as np
 from training.data.dataset import Array, Example
 from training.tasks.base import Predict, predict_all
 
-POSITIONS = 2000  # in a batch, including padding
-
 
 def label_probabilities(predict: Predict, examples: Sequence[Example], longest: int) -> Array:
     """Returns the probabilities of the labels of each text, shape [N, K].
@@ -23,7 +21,7 @@ def label_probabilities(predict: Predict, examples: Sequence[Example], longest: 
         for part in np.array_split(ids, -(-len(ids) // longest)):
             windows.append(Example("", {"word_ids": part}))
             texts.append(i)
-    rows = dict(predict_all(predict, windows, POSITIONS))
+    rows = dict(predict_all(predict, windows))
     found = np.stack([rows[i]["probabilities"] for i in range(len(windows))])  # [windows, K]
     weights = np.array([len(window) for window in windows], np.float64)
     sums = np.zeros((len(examples), found.shape[1]))

@@ -144,10 +144,9 @@ def test_unroll_embedded_is_unroll_of_looked_up_rows(kind):
     np.testing.assert_allclose(state[0], expected_state[0], atol=1e-12)
 
 
-@both_directions
 @every_cell
-def test_the_products_of_all_directions_stand_side_by_side(kind, directions, inputs):
-    cell = random_cell(kind, directions)
-    expected = np.concatenate([cell.project(inputs, direction) for direction in range(directions)], axis=-1)
+def test_the_products_of_all_directions_stand_side_by_side(kind, inputs):
+    cell = random_cell(kind, 2)
+    expected = np.concatenate([cell.project(inputs, direction) for direction in range(2)], axis=-1)
     for some, wanted in ((inputs, expected), (inputs[0], expected[0])):
         np.testing.assert_allclose(cell.project_all(some), wanted, atol=1e-12)

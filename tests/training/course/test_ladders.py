@@ -38,9 +38,7 @@ MAKE: dict[type[Recipe], Callable[[Any], ServedTask]] = {
     TaggingRecipe: tagger,
     TransferRecipe: tagger,
     UnsortedRecipe: lambda recipe: Unsorted(recipe, tiny.treebank(), (tiny.SOURCE,)),
-    SentimentRecipe: lambda recipe: Sentiment(
-        recipe, dict.fromkeys(("train", "dev", "test"), tiny.sentences()), (tiny.SOURCE,)
-    ),
+    SentimentRecipe: lambda recipe: Sentiment(recipe, tiny.alike(tiny.sentences()), (tiny.SOURCE,)),
     LanguageModelRecipe: lambda recipe: LanguageModelling(recipe, cut([tiny.VERSE * 8], recipe), (tiny.SOURCE,)),
 }
 LADDERS = {name: load_ladder(name) for name in ladder_names()}
@@ -129,7 +127,7 @@ def test_a_rung_changes_one_thing(rung):
 
 def test_a_column_that_says_nothing_has_one_label_and_no_figure():
     trees = [Tree(tuple(word._replace(xpos="_") for word in tree.words)) for tree in tiny.treebank()["train"]]
-    task = Tagging(tiny.tagging().recipe, dict.fromkeys(("train", "dev", "test"), trees), (tiny.SOURCE,))
+    task = tiny.tagging(splits=tiny.alike(trees))
     assert set(task.labels) == set(task.endpoint.outputs) == {"upos", "xpos", "feats"}, "the service reads all three"
     assert task.labels["xpos"] == ("_",)
     metrics = task.evaluate(make_predict(task, task.network()), "dev")

@@ -30,6 +30,12 @@ def distillation_set(sentences: tuple[tuple[str, ...], ...], outputs: dict[str, 
     return DistillationSet(list(sentences), lengths, outputs, words, counts, vectors.astype(np.float16), (SOURCE,))
 
 
+def certain(count: int, *heads: str) -> dict[str, Array]:
+    """Returns a teacher's outputs for some words: of each head, the first label with the probability 1."""
+    ids = {head: np.zeros((count, TEACHER_LABELS), np.int32) for head in heads}
+    return ids | {f"{head}_shares": np.eye(1, TEACHER_LABELS, dtype=np.float32).repeat(count, axis=0) for head in heads}
+
+
 def test_comes_back_as_it_was_written(runs):
     distillation_set((("some", "other"),), {}).write("tagger-tiny")
     new = (*NEW, ("\u00a0…", "né"))
@@ -65,16 +71,13 @@ def test_a_tagger_learns_what_the_teacher_says_of_new_words():
     """Nothing but the teacher says that a heron may be a verb, too, and how probably."""
     labels = tagging().labels["upos"]
     noun, verb, determiner = (labels.index(label) for label in ("NOUN", "VERB", "DET"))
-    outputs: dict[str, Array] = {}
-    for head in ("upos", "xpos", "feats"):
-        outputs[head] = np.zeros((7, TEACHER_LABELS), np.int32)
-        outputs[f"{head}_shares"] = np.eye(1, TEACHER_LABELS, dtype=np.float32).repeat(7, axis=0)
+    outputs = certain(7, *HEADS)
     outputs["upos"][:, 0] = [determiner, noun, verb, determiner, noun, verb, noun]
     outputs["upos"][:, 1] = verb
     outputs["upos_shares"][[1, 4], :2] = 0.6, 0.4
     distillation_set(NEW, outputs).write("tagger-tiny")
 
-    task = tagging(teacher="tagger-tiny", distillation_tokens=100, epochs=40, word_dropout=0.0)
+    task = tagging(teacher="tagger-tiny", distillation_tokens=100, epochs=25, word_dropout=0.0)
     assert task.data == (SOURCE, SOURCE)
     train(task, Console(quiet=True))
     inputs = collate([Example(NEW[0], task.inputs(NEW[0]))]).inputs
@@ -85,20 +88,14 @@ def test_a_tagger_learns_what_the_teacher_says_of_new_words():
 
 
 def test_a_tagger_reads_text_in_other_cases_with_the_answers_and_lemmas_of_the_text_as_it_is():
-    with_rules = tagging(lemmas=True, splits=treebank_with_lemmas())
-    forms, size = ("the", "cat", "feeds"), (3, TEACHER_LABELS)
-    outputs: dict[str, Array] = {head: np.zeros(size, np.int32) for head in (*HEADS, "lemma")}
-    outputs |= {
-        f"{head}_shares": np.eye(1, TEACHER_LABELS, dtype=np.float32).repeat(3, 0) for head in (*HEADS, "lemma")
-    }
+    with_rules, forms = tagging(splits=treebank_with_lemmas()), ("the", "cat", "feeds")
+    outputs = certain(3, *HEADS, "lemma")
     lemmas = ["the", "cat", "feed"]
     rules = [with_rules.rule_id(form, "VERB", lemma) for form, lemma in zip(forms, lemmas, strict=True)]
     outputs["lemma"][:, 0] = [rule or 0 for rule in rules]
     outputs["upos"][:, 0] = with_rules.labels["upos"].index("VERB")
     distillation_set((forms,), outputs).write("tagger-tiny")
-    task = tagging(
-        teacher="tagger-tiny", lemmas=True, splits=treebank_with_lemmas(), restyled_text=1.0, distillation_tokens=3
-    )
+    task = tagging(splits=treebank_with_lemmas(), teacher="tagger-tiny", restyled_text=1.0, distillation_tokens=3)
     assert task.labels == with_rules.labels
     for case, change in CASES.items():
         example = task._distilled_example(0, case)
@@ -120,7 +117,7 @@ def test_a_classifier_learns_what_the_teacher_says_of_unlabelled_texts():
     vectors = np.random.default_rng(0).normal(size=(len(words), 16)).astype(np.float16)
     outputs = {"logits": logits[[0, 1] * 10]}
     DistillationSet([good, bad] * 10, np.full(20, 3), outputs, words, np.full(len(words), 9), vectors).write("taught")
-    task = sentiment(teacher="taught", distillation_tokens=60)
+    task = sentiment(teacher="taught", distillation_tokens=60, epochs=12)
     train(task, Console(quiet=True))
     predict = make_predict(task, load_best(task))
     ids = np.array([[task.vocabularies["words"].id(word) for word in text] for text in (good, bad)], np.int32)

@@ -57,21 +57,17 @@ def test_a_determiner_that_has_no_noun_keeps_what_its_form_allows():
 
 
 @pytest.mark.parametrize(
-    ("form", "lemma", "right"),
+    ("forms", "right"),
     [
-        ("wichtigste", "wichtig", "Degree=Sup"),
-        ("größten", "groß", "Degree=Sup"),
-        ("beste", "gut", "Degree=Sup"),
-        ("feste", "fest", "Degree=Pos"),
-        ("längere", "lang", "Degree=Cmp"),
-        ("teure", "teuer", "Degree=Pos"),
-        ("ersten", "erst", "Degree=Pos|NumType=Ord"),
-        ("12.", "12.", "Degree=Pos|NumType=Ord"),
-        ("erstaunte", "erstaunt", "Degree=Pos"),
+        ("wichtigste wichtig; größten groß; beste gut", "Degree=Sup"),
+        ("längere lang", "Degree=Cmp"),
+        ("feste fest; teure teuer; erstaunte erstaunt", "Degree=Pos"),
+        ("ersten erst; 12. 12.", "Degree=Pos|NumType=Ord"),
     ],
 )
-def test_an_adjective_has_the_degree_of_its_form(form, lemma, right):
-    assert first(Word(form, "ADJ", "_", "Degree=Pos", lemma)) == right
+def test_an_adjective_has_the_degree_of_its_form(forms, right):
+    for form, lemma in map(str.split, forms.split("; ")):
+        assert first(Word(form, "ADJ", "_", "Degree=Pos", lemma)) == right
 
 
 def test_an_inflected_adjective_agrees_with_the_noun_behind_it():
@@ -83,27 +79,19 @@ def test_an_inflected_adjective_agrees_with_the_noun_behind_it():
 
 
 @pytest.mark.parametrize(
-    ("lemma", "present", "past"),
-    [
-        ("machen", "mache machst macht machen", "machte machten"),
-        ("handeln", "handle handelt handeln", "handelte"),
-        ("fahren", "fährst fährt", "fuhr fuhren"),
-        ("geben", "gibt geben", "gab gaben"),
-        ("sehen", "sieht", "sah"),
-        ("laufen", "läuft", "lief"),
-        ("stoßen", "stößt", "stieß"),
-        ("erhalten", "erhält erhalten", "erhielt"),
-        ("gelten", "gilt gelten", "galt"),
-        ("lassen", "läßt lässt lassen", "ließ ließen"),
-        ("übernehmen", "übernimmt", "übernahm"),
-        ("ausgehen", "geht", "ging"),
-        ("fallen|fällen", "fällt", "fiel"),
-        ("antworten", "antwortet", "antwortete"),
-    ],
+    "verb",  # an infinitive, forms of its present, and of its past
+    (
+        "machen mache/machst/macht/machen machte/machten; handeln handle/handelt/handeln handelte; "
+        "fahren fährst/fährt fuhr/fuhren; geben gibt/geben gab/gaben; sehen sieht sah; laufen läuft lief; "
+        "stoßen stößt stieß; erhalten erhält/erhalten erhielt; gelten gilt/gelten galt; "
+        "lassen läßt/lässt/lassen ließ/ließen; übernehmen übernimmt übernahm; ausgehen geht ging; "
+        "fallen|fällen fällt fiel; antworten antwortet antwortete"
+    ).split("; "),
 )
-def test_a_verb_has_the_tense_of_its_form(lemma, present, past):
-    assert {form: tense(form, lemma) for form in present.split()} == dict.fromkeys(present.split(), "Pres")
-    assert {form: tense(form, lemma) for form in past.split()} == dict.fromkeys(past.split(), "Past")
+def test_a_verb_has_the_tense_of_its_form(verb):
+    lemma, *tenses = verb.split()
+    for forms, wanted in zip(tenses, ("Pres", "Past"), strict=True):
+        assert {form: tense(form, lemma) for form in forms.split("/")} == dict.fromkeys(forms.split("/"), wanted)
 
 
 def test_tenses_are_corrected_in_the_indicative():
@@ -117,24 +105,14 @@ def test_features_of_names_are_not_learned():
     assert first(Word("Berlin", "PROPN", "_", "Case=Dat", "Berlin")) == UNLABELLED
 
 
-def test_abbreviations_that_are_tagged_as_verbs_get_their_part_of_speech():
-    words = [Word(form, "VERB", "_", "VerbForm=Fin") for form in ("z.B.", "etc.", "..", "ist")]
-    (tree,) = corrected([Tree(tuple(words))], NATIVE, WORDS)
-    assert [word.upos for word in tree.words] == ["ADV", "X", "PUNCT", "VERB"]
-    assert [word.feats for word in tree.words] == [NOTHING] * 3 + ["VerbForm=Fin"]
-
-
 @pytest.mark.parametrize(
-    ("form", "upos", "right"),
-    [
-        ("wie", "ADP", "CCONJ"),
-        ("wie", "SCONJ", "SCONJ"),
-        ("für", "PROPN", "ADP"),
-        ("und", "PROPN", "CCONJ"),
-        ("Als", "CCONJ", "SCONJ"),
-        ("als", "CCONJ", "CCONJ"),
-    ],
+    "tags",  # a form, its UPOS, and the right one
+    (
+        "wie ADP CCONJ; wie SCONJ SCONJ; für PROPN ADP; und PROPN CCONJ; Als CCONJ SCONJ; als CCONJ CCONJ; "
+        "z.B. VERB ADV; etc. VERB X; .. VERB PUNCT; ist VERB VERB"
+    ).split("; "),
 )
-def test_conjunctions_and_prepositions_are_what_they_are_in_dev(form, upos, right):
-    (tree,) = corrected([Tree((Word(form, upos, "_", NOTHING),))], NATIVE, WORDS)
-    assert (tree.words[0].upos, tree.words[0].feats) == (right, NOTHING)
+def test_abbreviations_conjunctions_and_prepositions_are_what_they_are_in_dev(tags):
+    form, upos, right = tags.split()
+    (tree,) = corrected([Tree((Word(form, upos, "_", "VerbForm=Fin"),))], NATIVE, WORDS)
+    assert tree.words[0][1:4] == (right, "_", "VerbForm=Fin" if right == upos else NOTHING)

@@ -1,47 +1,48 @@
 """Train parts that are made of lemmas and UniMorph tags: words, spacing and tags as in the treebank, and no leak."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.training.tiny import conllu
 from training.data import corpora, unimorph
 from training.data.catalogue import Corpus, Mapped
 from training.data.corpora import CorpusError
 from training.data.download import File
 from training.data.mapping import Agreement, train_part
-from training.data.treebank import SurfaceToken, read
+from training.data.treebank import SurfaceToken, Tree, Word, read
 from training.data.unimorph import TaggedWord
 
 NOUNS = ["hund", "kat", "fugl", "by", "vej", "hus", "bil", "bog", "sten", "sky"]
-VERBS = {"har": ("have", "V;FIN;PRS"), "ser": ("se", "FIN;V;PRS"), "spist": ("spise", "V;V.PTCP")}
+FINITE = "Tense=Pres|VerbForm=Fin"
+# Form, lemma and UniMorph tag; UPOS, features and lemma in the treebank.
+HAS, HAS_DONE = (("har", "have", "V;FIN;PRS", upos, FINITE, "have") for upos in ("VERB", "AUX"))
+SEES = ("ser", "seer", "FIN;V;PRS", "VERB", FINITE, "se")
+EATEN = ("spist", "spise", "V;V.PTCP", "VERB", "VerbForm=Part", "spise")
+STOP = (".", ".", "_", "PUNCT", "_", ".")
 CONTRACTIONS = {"del": (TaggedWord("de", "de", "ADP"), TaggedWord("el", "el", "DET"))}
 
 
-def tagged(rows: list[tuple[str, str, str]], text: str) -> str:
+def tagged(rows: Iterable[Sequence[str]], text: str) -> str:
     lines = [f"{i}\t{form}\t{lemma}\t_\t_\t{tag}\t_\t_\t_\t_" for i, (form, lemma, tag) in enumerate(rows, start=1)]
     return "\n".join([f"# sent_id = {text}", f"# text = {text}", *lines]) + "\n\n"
 
 
 def both(noun: str, other: str) -> list[tuple[str, str]]:
     """Returns sentences with UniMorph tags and in CoNLL-U: "har" is AUX before a participle, and VERB otherwise."""
+    subject, seen, had = (
+        (form, form.lower(), tag, "NOUN", "Number=Sing", form.lower())
+        for form, tag in ((noun.title(), "N;SG"), (other, "N;SG"), (other, "SG;N"))
+    )
     found = []
-    for rows, tags in (
-        ([(noun.title(), noun, "N;SG"), ("har", *VERBS["har"]), (other, other, "SG;N"), (".", ".", "_")], "VERB"),
-        ([(noun.title(), noun, "N;SG"), ("har", *VERBS["har"]), ("spist", *VERBS["spist"]), (".", ".", "_")], "AUX"),
-        ([(noun.title(), noun, "N;SG"), ("ser", "seer", "V;FIN;PRS"), (other, other, "N;SG"), (".", ".", "_")], "VERB"),
-    ):
-        upos = ["NOUN", tags, "NOUN" if rows[2][2] != VERBS["spist"][1] else "VERB", "PUNCT"]
-        feats = {"NOUN": "Number=Sing", "VERB": "Tense=Pres|VerbForm=Fin", "AUX": "Tense=Pres|VerbForm=Fin"}
-        lemmas = ["se" if lemma == "seer" else lemma for _, lemma, _ in rows]
-        lines = [
-            f"{i}\t{form}\t{lemma}\t{tag}\t_\t{'VerbForm=Part' if form == 'spist' else feats.get(tag, '_')}\t_\t_\t_\t_"
-            for i, ((form, *_), lemma, tag) in enumerate(zip(rows, lemmas, upos, strict=True), start=1)
-        ]
+    for rows in ((subject, HAS, had, STOP), (subject, HAS_DONE, EATEN, STOP), (subject, SEES, seen, STOP)):
         text = " ".join(form for form, *_ in rows[:3]) + "."
-        found.append((tagged(rows, text), "\n".join(lines) + "\n\n"))
+        tree = Tree(tuple(Word(form, upos, "_", feats, lemma) for form, _, _, upos, feats, lemma in rows))
+        found.append((tagged([row[:3] for row in rows], text), conllu([tree])))
     return found
 
 

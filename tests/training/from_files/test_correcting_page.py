@@ -15,6 +15,7 @@ from service.artifact.manifest import read_manifest
 from service.store.corrections import CorrectionFiles
 from tests.conftest import CACHE, ROOT, SMALL, start_server
 from tests.store.test_corrections import tagged, token
+from tests.training.from_files.test_further import write_plain
 from tests.training.from_files.test_served import said
 from training.from_files import further_tagger
 from training.run import export
@@ -37,8 +38,7 @@ def store(made, monkeypatch):
     """
     monkeypatch.setattr(export, "check_version", lambda folder: None)
     monkeypatch.setattr(further_tagger, "LEAST_REHEARSED", 500)
-    rows = [json.loads(row)["text"] for row in Path("topics.jsonl").read_text().splitlines()]
-    Path("plain.txt").write_text("".join(f"{text}\n" for text in rows))
+    write_plain()
     unlike = (f"{word} a{i} b{i} c{i} d{i}\n" for i in range(40) for word in ("team", "court"))
     Path("texts.txt").write_text("".join(unlike))
     Path("test.conllu").write_text("".join(f"{s}\n\n" for s in Path("bank.conllu").read_text().split("\n\n")[:12]))

@@ -11,7 +11,7 @@ from rich.console import Console
 from service.text.vocabulary import encode_tokens
 from tests.training.from_files.made import TOPICS
 from tests.training.from_files.test_served import said
-from tests.training.tiny import SOURCE, conllu, sentence, sentences
+from tests.training.tiny import SOURCE, alike, conllu, sentence, sentences
 from training.data import corpora, genders
 from training.data.dataset import IGNORED, Example, collate
 from training.data.sst import Phrase
@@ -32,59 +32,49 @@ RNG = np.random.default_rng(0)
 MORE = ("--set", "epochs=8", "--set", "learning_rate=0.01")
 
 
-@pytest.mark.usefixtures("made")
-def test_texts_are_asked_for_where_those_of_the_version_are_not_here(run, capsys):
-    """Going on from a tagger, and what it keeps: see `test_correcting_page`."""
-    assert run("train", "tagger", "--from", "tagger-xx", "--data", "bank.conllu") == 1
-    assert "what tagger-xx/1 has learned from is not here; right: --unlabelled FILE" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("made")
-def test_the_epoch_is_chosen_by_a_column_that_the_corrections_have(run, capsys):
+def write_plain() -> None:
+    """Writes the texts of the classifier's table as plain text."""
     rows = map(json.loads, Path("topics.jsonl").read_text().splitlines())
     Path("plain.txt").write_text("".join(f"{row['text']}\n" for row in rows))
-    go_on = ("train", "tagger", "--from", "tagger-xx", "--data", "bank.conllu", "--unlabelled", "plain.txt")
-    assert run(*go_on, "--set", "chosen_by=AllTags") == 1
-    assert "chosen_by=AllTags; right: one of UPOS, UFeats" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("made")
-def test_lemmas_of_corrected_words_are_in_the_dictionary():
-    lemmatizer = BaseVersion(Path("model_store"), "tagger-xx", "tag").lemmatizer(
-        [(TaggedWord("the", "ADV", "_"), "der")]
-    )
-    assert lemmatizer
-    assert lemmatizer.lemma("the", "ADV", "_", [0]) == "der"
-    assert lemmatizer.lemma("the", "DET", "Definite=Def", [0]) == "the"
+def test_what_a_version_cannot_go_on_from_is_said(run, capsys):
+    """Going on from a tagger, and what it keeps: see `test_correcting_page`."""
+    write_plain()
+    corrected = "tagger --from tagger-xx --data bank.conllu"
+    for arguments, message in (
+        (corrected, "what tagger-xx/1 has learned from is not here; right: --unlabelled FILE"),
+        (f"{corrected} --unlabelled plain.txt --set chosen_by=AllTags", "chosen_by=AllTags; right: one of UPOS, UFea"),
+        ("tagger --from tagger-xx", "right: --data FILE"),
+        ("tagger --name x", "right: --data FILE"),
+        ("classifier --from topics", "right: --data FILE"),
+        ("tagger --data bank.conllu", "neither --name nor --from; right: the name of a new model, or the version to g"),
+        ("tagger --data bank.conllu --from none", "no version of 'none'"),
+        ("tagger --data bank.conllu --from none --teacher multilingual", "--from with --teacher; right: one of both"),
+        ("tagger --data bank.conllu --from none --related bank.conllu", "--from with --related; right: one of both"),
+    ):
+        assert run("train", *arguments.split()) == 1
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("made")
-def test_of_several_lemmas_of_a_corrected_word_the_most_frequent_is_in_the_dictionary():
+def test_the_most_frequent_lemma_of_a_corrected_word_is_in_the_dictionary():
     the = TaggedWord("the", "ADV", "_")
     lemmatizer = BaseVersion(Path("model_store"), "tagger-xx", "tag").lemmatizer(
         [(the, "die"), (the, "der"), (the._replace(form="The"), "der"), (the, "die"), (the, "der"), (the, "das")]
     )
     assert lemmatizer
     assert lemmatizer.lemma("the", "ADV", "_", [0]) == "der"
-
-
-@pytest.mark.usefixtures("made")
-def test_files_are_asked_for_where_the_version_has_no_recipe_with_a_corpus(run, capsys):
-    for kind, *arguments in (
-        ("tagger", "--from", "tagger-xx"),
-        ("tagger", "--name", "x"),
-        ("classifier", "--from", "topics"),
-    ):
-        assert run("train", kind, *arguments) == 1
-        assert "right: --data FILE" in capsys.readouterr().err
+    assert lemmatizer.lemma("the", "DET", "Definite=Def", [0]) == "the"
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, with NumPy 2
 def test_a_tagger_goes_on_with_its_corpus_and_with_features_that_it_lacks(monkeypatch):
     new = "Degree=Pos|Foreign=Yes"
     rows = [sentence(i) for i in range(12)]
-    texts = dict(zip(("train", "dev", "test"), (rows[:8], rows[8:10], rows[10:]), strict=True))
-    texts["train"] = [replace(tree, words=(*tree.words, Word("très", "ADJ", "_", new))) for tree in texts["train"]]
+    train = [replace(tree, words=(*tree.words, Word("très", "ADJ", "_", new))) for tree in rows[:8]]
+    texts = {"train": train, "dev": rows[8:10], "test": rows[10:]}
     monkeypatch.setattr(corpora, "read", lambda corpus, split: conllu(texts.get(split, [])))
     monkeypatch.setattr(corpora, "sources", lambda corpus: (SOURCE,))
     monkeypatch.setattr(genders, "lexicon", lambda: genders.Lexicon({"NOUN": {}, "PROPN": {}}, SOURCE))
@@ -96,7 +86,7 @@ def test_a_tagger_goes_on_with_its_corpus_and_with_features_that_it_lacks(monkey
     assert len(task.labels["feats"]) == len(labels) == len({*task.labels["feats"]})
     assert new not in labels
     assert task.recipe.epochs == 2
-    kept = ContinuedTagging(task.recipe, {"train": rows, "dev": rows, "test": rows}, (), own).network()
+    kept = ContinuedTagging(task.recipe, alike(rows), (), own).network()
     heads = [model.heads["feats"].kernel.numpy() for model in (task.network(), kept)]
     assert (heads[0][:, place] == heads[1][:, labels.index("Degree=Pos")]).all(), "it starts as what it is most like"
 
@@ -156,7 +146,7 @@ def test_a_version_does_not_answer_with_what_corrections_have_first():
 def test_a_classifier_goes_on_with_its_corpora_and_with_its_own_answers(monkeypatch):
     plain = ("Please", "bring", "the", "keys", ".")
     further = {"everyday": {"train": [[Phrase(("It", "works", "again", "!"), 3)]], "dev": [], "test": []}}
-    parts = dict.fromkeys(("train", "dev", "test"), sentences()), (SOURCE,), further
+    parts = alike(sentences()), (SOURCE,), further
     monkeypatch.setattr(SentimentRecipe, "parts", lambda self: parts)
     monkeypatch.setattr(unlabelled, "of_corpora", lambda settings, seed: unlabelled.Text([plain], (SOURCE,)))
     options = Options(name="sentiment-en", language="en", files={}, base="sentiment-en", changes=[("epochs", "3")])
@@ -186,12 +176,11 @@ def test_a_classifier_goes_on_with_its_corpora_and_with_its_own_answers(monkeypa
 @pytest.mark.usefixtures("made")
 def test_a_classifier_learns_corrections(run, capsys, monkeypatch):
     monkeypatch.setattr(export, "check_version", lambda folder: None)
-    rows = map(json.loads, Path("topics.jsonl").read_text().splitlines())
+    write_plain()
     texts = {"law": "the team filed a claim", "sport": "a judge of the match", "other": "rain"}
     for name, labels in (("right", ("law", "sport")), ("wrong", ("law", "sport", "other"))):
         lines = [f'"{texts[label]}, on day {i}",{label}\n' for i in range(15) for label in labels]
         Path(f"{name}.csv").write_text("text,label\n" + "".join(lines))
-    Path("plain.txt").write_text("".join(f"{row['text']}\n" for row in rows))
 
     go_on = ("train", "classifier", "--from", "topics/1", "--unlabelled", "plain.txt", "--data")
     assert run(*go_on, "wrong.csv") == 1
@@ -199,18 +188,3 @@ def test_a_classifier_learns_corrections(run, capsys, monkeypatch):
     assert run(*go_on, "right.csv", *MORE) == 0
     counted = said(run, capsys, "evaluate", "topics", "--data", "right.csv")
     assert sum(int(row[1]) for row in counted if row and row[0] in TOPICS) >= 27
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("", "neither --name nor --from; right: the name of a new model, or the version to go on from"),
-        ("--from none", "no version of 'none'"),
-        ("--from none --teacher multilingual", "--from with --teacher; right: one of both"),
-        ("--from none --related right.conllu", "--from with --related; right: one of both"),
-    ],
-)
-def test_what_cannot_be_gone_on_from(run, capsys, arguments, message):
-    Path("right.conllu").write_text("")
-    assert run("train", "tagger", "--data", "right.conllu", *arguments.split()) == 1
-    assert message in capsys.readouterr().err

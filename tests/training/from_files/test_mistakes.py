@@ -15,6 +15,7 @@ PHAGS_PA = "text,label\n" + "".join(
 TREEBANK = conllu(sentence(i) for i in range(60))
 ALIKE = "text,label\n" + "".join(f"text,{'ab'[i % 2]}\n" for i in range(60))
 HALF = "text,label\n" + "".join(f"text {i},a\ntext,b\n" for i in range(30))
+NO_AFFIXES = "--set sizes.linear=false --set sizes.affix_embedding=0"
 UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
 
 
@@ -36,6 +37,7 @@ UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
         ("classifier", CSV, "--set epoch=2", "--set epoch: no such setting; right: limits, seed, epochs,"),
         ("classifier", CSV, "--set sizes.units=many", "--set sizes.units=many; right: a whole number, such as 128"),
         ("classifier", CSV, "--set balanced=1", "--set balanced=1; right: true or false"),
+        ("classifier", CSV, "--name ../x", "--name '../x'; right: letters, digits"),
         ("classifier", CSV, "--language English", "--language 'English'; right: a tag of BCP 47"),
         ("classifier", PHAGS_PA, "--language mn", "data.csv: words of 23 characters on average"),
         ("tagger", TREEBANK[: TREEBANK.index("\n\n")], "", "data.conllu: 1 sentence; right: 30 at least"),
@@ -44,6 +46,8 @@ UNTAGGED = re.sub("NOUN|DET|VERB|ADV", "_", TREEBANK)
         ("tagger", TREEBANK, "--set sizes.affix_embedding=0", "=0; right: at least 1, or sizes.linear=false"),
         ("tagger", TREEBANK, "--lexicon none.tsv", "none.tsv: cannot be read: No such file or directory; right: "),
         ("tagger", TREEBANK, "--lexicon other.csv", "other.csv, line 1: 'text,label'; right: a word, a tab, and"),
+        ("tagger", TREEBANK, "--lexicon cane.tsv", "cane.tsv: has no word of data.conllu; right: a lexicon of its lan"),
+        ("tagger", TREEBANK, f"--lexicon dog.tsv {NO_AFFIXES}", "sizes.affix_embedding=0; right: at least 1, or no le"),
         ("tagger", TREEBANK, "--related none.conllu", "none.conllu: cannot be read: No such file or directory; right:"),
         ("tagger", TREEBANK, "--related data.conllu", "data.conllu: no word has a tag that the data could have; right"),
         ("tagger", TREEBANK, "--teacher multilingual", "--teacher alone: a teacher labels unlabelled text; right:"),
@@ -58,25 +62,11 @@ def test_a_mistake_is_one_line_and_nothing_is_written(run, capsys, kind, content
     Path(file).write_text(content)
     Path("other.csv").write_text("text,label\nx,c\n")
     Path("same.csv").write_text("text,label\nx,a\ny,b\n")
+    for word in ("cane", "dog"):
+        Path(f"{word}.tsv").write_text(f"{word}\tnoun\n")
     assert run("train", kind, "--name", "model", "--data", file, *arguments.split()) == 1
     error = capsys.readouterr().err
     assert error.startswith("tagwerk-train: ")
     assert message in error
     assert error.count("\n") == 1
-    assert {path.name for path in Path().iterdir()} == {file, "other.csv", "same.csv"}
-
-
-def test_a_lexicon_of_another_language_is_refused(run, capsys):
-    Path("data.conllu").write_text(TREEBANK)
-    Path("words.tsv").write_text("cane\tnoun\n")
-    assert run("train", "tagger", "--name", "model", "--data", "data.conllu", "--lexicon", "words.tsv") == 1
-    assert "words.tsv: has no word of data.conllu; right: a lexicon of its language" in capsys.readouterr().err
-    right = ("--data", "data.conllu", "--lexicon", "right.tsv", "--set", "sizes.linear=false")
-    Path("right.tsv").write_text("dog\tnoun\n")
-    assert run("train", "tagger", "--name", "model", *right, "--set", "sizes.affix_embedding=0") == 1
-    assert "sizes.affix_embedding=0; right: at least 1, or no lexicon" in capsys.readouterr().err
-
-
-def test_a_name_must_be_one_of_a_folder(run, capsys):
-    assert run("train", "classifier", "--name", "../x", "--data", "data.csv") == 1
-    assert "--name '../x'; right: letters, digits" in capsys.readouterr().err
+    assert {path.name for path in Path().iterdir()} == {file, "other.csv", "same.csv", "cane.tsv", "dog.tsv"}

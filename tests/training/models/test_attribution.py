@@ -1,5 +1,6 @@
 """Contributions of words to a classification: they sum to the log-odds, and the words with the largest matter most."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -7,6 +8,7 @@ from keras import ops
 from tests.training.tiny import sentiment
 from training.data.dataset import Array, collate
 from training.models.attribution import classify
+from training.run.loop import round_weights
 from training.tasks.sentiment import Sentiment
 
 LABELS = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]], np.float32)
@@ -32,7 +34,7 @@ def test_contributions_and_baseline_sum_to_the_log_odds(scale):
     np.testing.assert_allclose(found.baseline, np.tile(log_odds(grades), (50, 1)), atol=1e-5)
 
 
-def random_model() -> tuple[Sentiment, object]:
+def random_model() -> tuple[Sentiment, keras.Model]:
     """Returns a classifier of which every weight counts."""
     task = sentiment()
     model = task.network()
@@ -45,27 +47,30 @@ def random_model() -> tuple[Sentiment, object]:
 def test_the_shares_of_words_add_up_to_the_logits():
     task, model = random_model()
     inputs = collate(task.goldens()).inputs
-    shares, biases = model.shares(**inputs)  # type: ignore[attr-defined]
+    shares, biases = model.shares(**inputs)
     assert np.abs(np.asarray(biases)).min() > 0
-    logits = np.asarray(model(**inputs))  # type: ignore[operator]
+    logits = np.asarray(model(**inputs))
     np.testing.assert_allclose(np.asarray(shares).sum(axis=2) + np.asarray(biases)[:, None], logits, atol=1e-5)
     for row, length in enumerate(inputs["lengths"]):
         assert not np.asarray(shares)[:, row, length:].any(), "padding has a share"
 
 
-def test_contributions_are_the_same_alone_in_a_batch_and_in_served_parts():
+@pytest.mark.parametrize("rounded", [False, True])
+def test_contributions_are_the_same_alone_in_a_batch_and_in_served_parts(rounded):
     task, model = random_model()
+    if rounded:
+        round_weights(task, model)
     examples = task.goldens()
-    together = task.predict(model, collate(examples).inputs)
+    inputs = collate(examples).inputs
+    together = {name: np.asarray(values) for name, values in task.predict(model, inputs).items()}
     for row, example in enumerate(examples):
-        alone = task.predict(model, collate([example]).inputs)
-        for name, values in alone.items():
-            expected = np.asarray(together[name])[row][: len(example) if name == "contributions" else None]
+        for name, values in task.predict(model, collate([example]).inputs).items():
+            expected = together[name][row][: len(example) if name == "contributions" else None]
             np.testing.assert_allclose(np.asarray(values)[0], expected, atol=2e-5, err_msg=name)
     parts = task.parts(model)
-    batch = dict(collate(examples).inputs)
-    rows = np.asarray(parts["project"].compute()["projected"])
-    cut = dict(parts["classify_from_table"].compute(table=rows, **batch))
-    cut |= parts["explain"].compute(table=rows, **batch)
-    for name, values in together.items():
-        np.testing.assert_allclose(np.asarray(cut[name]), np.asarray(values), atol=2e-5, err_msg=name)
+    table = dict(parts["project"].compute())
+    assert ("scales" in table) == rounded
+    inputs |= {"table": table.pop("projected"), **table}
+    cut = [parts[name].compute(**inputs) for name in ("classify_from_table", "explain")]
+    for name, values in (dict(cut[0]) | dict(cut[1])).items():
+        np.testing.assert_allclose(np.asarray(values), together[name], atol=2e-5, err_msg=name)

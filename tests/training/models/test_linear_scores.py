@@ -1,28 +1,21 @@
 """The linear model beside a tagger: its sums, what a word adds to its neighbours, and the parts that are served."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.tiny import LEXICON, tagging
+from tests.training.tiny import LEXICON, TAGGER, tagging
 from training.data.dataset import collate
 from training.data.lexicon import Lexicon
 from training.models.affixes import PREFIXES, ROWS, SHAPES, SUFFIXES
 from training.models.linear_scores import LinearScores
-from training.models.tagger import Tagger, TaggerSizes
+from training.models.tagger import Tagger
 from training.tasks.tagging import Tagging
 
 WORDS, LABELS = 5, 3
-SIZES = TaggerSizes(
-    word_embedding=8,
-    character_embedding=4,
-    character_units=4,
-    affix_embedding=2,
-    linear=True,
-    units=12,
-    input_dropout=0.1,
-    output_dropout=0.1,
-)
+SIZES = replace(TAGGER.sizes, affix_embedding=2, linear=True)
 
 
 def randomized(linear: LinearScores) -> LinearScores:

@@ -5,13 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.tiny import SOURCE, sentiment
+from tests.training.tiny import CLASSIFIER, sentiment
 from training.data.dataset import collate
 from training.data.labelled_texts import NEGATIVE, POSITIVE
 from training.data.sst import Phrase
 from training.models.naive_bayes import log_count_ratios
-from training.models.sentiment import RATIO_SCALE, SCALE, SentimentSizes, pair_ids
-from training.tasks.sentiment import Sentiment
+from training.models.sentiment import RATIO_SCALE, SCALE, pair_ids
 
 GOOD, BAD, THE, ONCE, NEVER = range(5)
 
@@ -27,10 +26,7 @@ def test_log_count_ratios_are_large_for_words_of_one_side_and_zero_for_words_of_
 def test_a_weighed_classifier_scores_words_by_their_log_count_ratios():
     said = {"the good one": POSITIVE, "the good end": POSITIVE, "the bad one": NEGATIVE, "the bad end": NEGATIVE}
     trees = [[Phrase(tuple(text.split()), grade)] for text, grade in said.items()]
-    recipe = sentiment().recipe
-    assert isinstance(recipe.sizes, SentimentSizes)
-    recipe = replace(recipe, sizes=replace(recipe.sizes, weighed=True))
-    task = Sentiment(recipe, {"train": trees, "dev": trees, "test": trees}, (SOURCE,))
+    task = sentiment(trees, sizes=replace(CLASSIFIER.sizes, weighed=True))
     words, model = task.vocabularies["words"], task.network()
     of_words, of_pairs = (np.asarray(weights)[:, 0] for weights in model.word_pairs.ratios)
     assert of_words[words.ids(["the", "one", "end"])].tolist() == [0, 0, 0]

@@ -11,21 +11,11 @@ from training.models.pronouns import endings
 from training.models.segmenter import TOKENS, learn
 
 NOUNS = "porta-voz segunda-feira guarda-chuva dia-a-dia sous-sol beau-frère nord-coréen micro-onda Carlos noble parte"
-FEW = (  # of each language: tokens with their words
-    ("disse-lhe", "disse lhe"),
-    ("chamou-se", "chamou se"),
-    ("vendo-o", "vendo o"),
-    ("dejándose", "dejando se"),
-    ("negándose", "negando se"),
-    ("yéndole", "yendo le"),
-    ("viéndole", "viendo le"),
-    ("alzándolo", "alzando lo"),
-    ("cayéndole", "cayendo le"),
-    ("verte", "ver te"),
-    ("darte", "dar te"),
-    ("serte", "ser te"),
-    ("verla", "ver la"),
-)
+FEW = (  # of each language: a token and its words
+    "disse-lhe disse lhe; chamou-se chamou se; vendo-o vendo o; dejándose dejando se; negándose negando se; "
+    "yéndole yendo le; viéndole viendo le; alzándolo alzando lo; cayéndole cayendo le; verte ver te; darte dar te; "
+    "serte ser te; verla ver la"
+).split("; ")
 APART = "viens", "parle", "chante", "mange", "pense"
 
 
@@ -42,8 +32,7 @@ def joined(first: str, second: str) -> Tree:
 def treebank() -> list[Tree]:
     """Returns sentences of Portuguese, Spanish and French kinds, and of words that stay whole."""
     trees = [Tree((one,), tokens=(SurfaceToken(one.form),)) for one in (word(form, "NOUN") for form in NOUNS.split())]
-    for form, parts in FEW:
-        verb, pronoun = parts.split()
+    for form, verb, pronoun in map(str.split, FEW):
         words = word(verb, "VERB"), word(pronoun, "PRON")
         trees += [Tree(words, tokens=(SurfaceToken(form, 2),))] * 2
     for i, verb in enumerate(APART):
@@ -56,34 +45,31 @@ def learned() -> Segmenter:
     return learn(treebank(), [], named_tokenizer("spacy-es"), (TOKENS,))
 
 
+def split(language: str, segmenter: Segmenter, text: str) -> list[str]:
+    """Returns the words of a text of one sentence."""
+    (sentence,) = LearnedTokenizer(named_tokenizer(f"spacy-{language}"), segmenter).sentences(text)
+    return [one.text for one in sentence.tokens]
+
+
 @pytest.mark.parametrize(
-    ("token", "words"),
-    [
-        ("Trouxe-lhe", ["Trouxe", "lhe"]),
-        ("AMAVA-SE", ["AMAVA", "SE"]),
-        ("vendo-se", ["vendo", "se"]),
-        ("dia-a-dia", ["dia-a-dia"]),
-        ("norte-americano", ["norte-americano"]),
-        ("-lhe", ["-lhe"]),
-        ("quemándole", ["quemando", "le"]),
-        ("oyéndote", ["oyendo", "te"]),
-        ("Fernándola", ["Fernándola"]),
-        ("Carlos", ["Carlos"]),
-        ("manger-moi", ["manger", "-moi"]),
-        ("donne-moi-vous", ["donne", "-moi", "-vous"]),
-    ],
+    "forms",  # a token and its words
+    (
+        "Trouxe-lhe Trouxe lhe; AMAVA-SE AMAVA SE; vendo-se vendo se; dia-a-dia dia-a-dia; "
+        "norte-americano norte-americano; -lhe -lhe; quemándole quemando le; oyéndote oyendo te; "
+        "Fernándola Fernándola; Carlos Carlos; manger-moi manger -moi; donne-moi-vous donne -moi -vous"
+    ).split("; "),
 )
-def test_pronouns_are_split_from_verbs_that_the_treebank_has_not(learned, token, words):
-    (sentence,) = LearnedTokenizer(named_tokenizer("spacy-es"), learned).sentences(f"{token} aquí")
-    assert [one.text for one in sentence.tokens] == [*words, "aquí"]
+def test_pronouns_are_split_from_verbs_that_the_treebank_has_not(learned, forms):
+    token, *words = forms.split()
+    assert split("es", learned, f"{token} aquí") == [*words, "aquí"]
 
 
 def test_enclitics_of_the_language_are_learned_that_the_treebank_has_not():
     names = [Tree((word(form, "PROPN"),)) for form in "Rome Paris Lyon Bourg Roi Nice Tours Brest Dole".split()]
     known = KnownForms(enclitics=(("-lui",), ("-le",), ("-le", "-lui")))
     segmenter = learn([*treebank(), *names], [], named_tokenizer("spacy-fr"), (TOKENS,), known)
-    (sentence,) = LearnedTokenizer(named_tokenizer("spacy-fr"), segmenter).sentences("mange-le-lui à Vire-le-Duc")
-    assert [one.text for one in sentence.tokens] == ["mange", "-le", "-lui", "à", "Vire-le-Duc"]
+    found = split("fr", segmenter, "mange-le-lui à Vire-le-Duc")
+    assert found == ["mange", "-le", "-lui", "à", "Vire-le-Duc"]
 
 
 def test_a_word_that_begins_like_two_and_ends_like_a_pronoun_is_whole_where_it_is_known_to_be():
@@ -92,9 +78,7 @@ def test_a_word_that_begins_like_two_and_ends_like_a_pronoun_is_whole_where_it_i
 
     def tokens(*whole: str) -> list[str]:
         known = KnownForms(enclitics=(("-lui",), ("-y",)), whole=whole)
-        segmenter = learn(trees, [], named_tokenizer("spacy-fr"), (TOKENS,), known)
-        (sentence,) = LearnedTokenizer(named_tokenizer("spacy-fr"), segmenter).sentences("c'est-à-dire c'est")
-        return [one.text for one in sentence.tokens]
+        return split("fr", learn(trees, [], named_tokenizer("spacy-fr"), (TOKENS,), known), "c'est-à-dire c'est")
 
     assert tokens()[:2] == ["c'", "est"]
     assert tokens("c'est-à-dire") == ["c'est-à-dire", "c'", "est"]

@@ -6,7 +6,6 @@ from dataclasses import fields
 from rich.console import Console
 
 from tests.training.tiny import tagging
-from training.course import ladder_names, load_ladder, load_recipe
 from training.report.recipe import TEXT, show
 from training.tasks.recipe import TeacherSettings
 
@@ -28,11 +27,3 @@ def test_every_setting_and_every_weight_is_shown_in_80_columns():
     assert "Tagger, a remark" in lines
     assert lines[0] == "tagger-tiny: A tiny task"
     assert max(map(len, lines)) <= 80
-
-
-def test_every_rung_has_a_name_by_which_it_loads():
-    for name in ladder_names():
-        for rung in load_ladder(name).rungs:
-            assert load_recipe(f"{name}/{rung.name}") is rung.recipe
-    assert load_recipe("tagging/lstm").name == "tagging-lstm"
-    assert load_recipe("tagger-en").name == "tagger-en"

@@ -132,7 +132,7 @@ def test_a_killed_run_resumes_from_its_checkpoint(runs):
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         for line in process.stdout:
-            if line.startswith("epoch") and int(line.split()[1].split("/")[0]) > 7:
+            if line.startswith("epoch") and int(line.split()[1].split("/")[0]) > 2:
                 break
         process.kill()  # somewhere in an epoch, or while its checkpoint is written
     assert process.returncode == -signal.SIGKILL
@@ -142,7 +142,7 @@ def test_a_killed_run_resumes_from_its_checkpoint(runs):
     stop_after(task, 1)
     with pytest.raises(Stop):
         trained(task)
-    assert Checkpoints(runs, task).restore([]).epochs >= 8
+    assert Checkpoints(runs, task).restore([]).epochs >= 3
 
 
 def test_a_full_disk_keeps_the_old_checkpoint(runs):

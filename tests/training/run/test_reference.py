@@ -1,5 +1,6 @@
 """What a version says that its model makes of its dev split, which texts are compared with while it is served."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,32 +12,23 @@ from training.metrics.predictions import Predictions
 from training.run.export import reference
 
 
-def predict(inputs: Any) -> dict[str, Array]:
-    raise AssertionError("the task stands for it")
+def made_of(
+    encoded: dict[str, list[int]], predicted: dict[str, list[list[float]]], labels: dict[str, Any]
+) -> Reference:
+    """Returns the reference of a task with these inputs, predictions and labels."""
 
+    def predict(inputs: Any) -> dict[str, Array]:
+        raise AssertionError("the predictions are given")
 
-class Known:
-    """Stands for a task whose split and predictions are given."""
+    def predictions(given: Any, split: str) -> dict[str, Predictions]:
+        assert (given, split) == (predict, "test")
+        rows = {kind: np.array(of_kind, np.float32) for kind, of_kind in predicted.items()}
+        return {kind: Predictions(np.zeros(len(own), int), own, np.arange(len(own))) for kind, own in rows.items()}
 
-    reference_split = "test"
-
-    def __init__(
-        self, encoded: dict[str, list[int]], predictions: dict[str, list[list[float]]], labels: dict[str, Any]
-    ) -> None:
-        self._encoded, self._predictions, self.labels = encoded, predictions, labels
-
-    def encoded(self, split: str) -> dict[str, Array]:
-        assert split == self.reference_split
-        return {name: np.array(ids, np.int32) for name, ids in self._encoded.items()}
-
-    def predictions(self, given: Any, split: str) -> dict[str, Predictions]:
-        assert (given, split) == (predict, self.reference_split)
-        kinds = ((kind, np.array(rows, np.float32)) for kind, rows in self._predictions.items())
-        return {kind: Predictions(np.zeros(len(rows), int), rows, np.arange(len(rows))) for kind, rows in kinds}
-
-
-def made_of(*given: Any) -> Reference:
-    task: Any = Known(*given)
+    arrays = {name: np.array(ids, np.int32) for name, ids in encoded.items()}
+    task: Any = SimpleNamespace(
+        reference_split="test", labels=labels, encoded={"test": arrays}.__getitem__, predictions=predictions
+    )
     return reference(task, predict)
 
 

@@ -23,17 +23,15 @@ def classify(texts: Sequence[tuple[str, ...]]) -> Array:
     return np.eye(3, dtype=np.float32)[labels]
 
 
-def test_tweets_descriptions_and_reviews_are_measured(monkeypatch):
+def test_tweets_descriptions_and_reviews_are_measured_if_they_are_here(monkeypatch, caplog):
     monkeypatch.setattr(corpora, "read", lambda *part: TABLES[part])
-    found = {metric.name: metric.value for metric in sentiment_elsewhere.measure(classify, "test")}
-    assert found == {
+    found = sentiment_elsewhere.measure(classify, "test")
+    assert {metric.name: metric.value for metric in found} == {
         "macro recall, tweets": 83.33,  # of negative and positive all, of neutral a half
         "called neutral, debian_en_fr": 50,
         "accuracy of positive and negative, 1000 reviews, imdb": 50,
     }
 
-
-def test_a_corpus_that_is_not_here_is_left_out_and_named(monkeypatch, caplog):
     def read(corpus: str, split: str) -> str:
         if corpus == "tweets":
             raise CorpusError("test.tsv is not here")
@@ -41,6 +39,5 @@ def test_a_corpus_that_is_not_here_is_left_out_and_named(monkeypatch, caplog):
 
     monkeypatch.setattr(corpora, "read", read)
     with caplog.at_level(logging.WARNING, "tagwerk.training"):
-        found = sentiment_elsewhere.measure(classify, "test")
-    assert len(found) == 2
+        assert sentiment_elsewhere.measure(classify, "test") == found[1:]
     assert "tweets is not measured: test.tsv is not here" in caplog.text

@@ -23,7 +23,7 @@ from service.text.slices import finish
 from service.text.tokenizer import Token
 from service.types import pad
 from tests.training import tiny
-from training.data.dataset import IGNORED
+from training.data.dataset import IGNORED, Example
 from training.data.lexicon import Lexicon
 from training.data.treebank import Tree, Word
 from training.run import export, loop
@@ -32,6 +32,8 @@ from training.tasks.tagged_lemmas import with_exceptions
 from training.tasks.tagging import UNSEEN, Tagging
 
 RULES = ("lower", "lower|end-1+", "=be", "=not")
+RARE = ("mice", "mouse"), ("geese", "goose"), ("Is", "be"), ("went", "go")  # no rule is that of three words
+AFFIXES = replace(tiny.TAGGER.sizes, affix_embedding=2)
 Learned = tuple[Tagging, Any, Path]
 
 
@@ -86,10 +88,9 @@ def test_a_version_holds_its_rules_and_its_lemmatizer(learned):
             assert lemmatizer.find(*own) == task.lemmatizer.find(*own) == word.lemma
 
 
-def test_the_service_gives_the_lemmas_that_training_measured(learned):
+def test_the_service_gives_the_tags_and_lemmas_that_training_measured(learned):
     task, model, folder = learned
-    version = load_version(folder)
-    every = frozenset({LEMMA})
+    version, predict = load_version(folder), make_predict(learned[0], model)
     served = ServedTagging(version, 8)
     backend = TensorFlowBackend("cpu").load_sequence_model(folder, version.manifest)
     grid = Grid((1,), (8,))
@@ -97,17 +98,23 @@ def test_the_service_gives_the_lemmas_that_training_measured(learned):
     sentences = [*(tree.forms for tree in tiny.treebank_with_lemmas()["test"]), ("Is", "seeds", "½", "KINDLE", "feels")]
     found: list[dict[str, Any]] = []
     for one in (sequences := finish(served.encode(sentences))).split([1] * len(sequences)):
-        found.append(backend.start(pad(one, (1, 8)), every)())
+        found.append(backend.start(pad(one, (1, 8)), frozenset(task.labels))())
     outputs = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
     tokens = [[Token(form, 0, len(form)) for form in forms] for forms in sentences]
     tagged = finish(served.decode(tokens, outputs, lemmas=True))
-    expected = task.tag(make_predict(task, model), sentences)
-    assert [[tag.lemma for tag in tags] for tags in tagged] == [[tag.lemma for tag in tags] for tags in expected]
-    assert {tag.lemma for tags in tagged for tag in tags} > {"be", "see", "½"}
-    best = -np.sort(-outputs[LEMMA], axis=-1)
-    for rank, name in enumerate((f"{LEMMA}_id", *NEXT_RULES)):  # of some, the probability is 0 in 32 bits
-        probabilities = np.take_along_axis(outputs[LEMMA], outputs[name][:, None], axis=-1)[:, 0]
-        np.testing.assert_array_equal(probabilities, best[:, rank], err_msg=name)
+    expected = [tag for tags in task.tag(predict, sentences) for tag in tags]
+    assert [(tag.upos, tag.xpos, tag.lemma) for tags in tagged for tag in tags] == [
+        (tag.upos, tag.xpos, tag.lemma) for tag in expected
+    ]
+    assert {tag.lemma for tag in expected} > {"be", "see", "½"}
+    whole = task._probabilities(predict, [Example(forms, task.inputs(forms)) for forms in sentences])
+    for head, rows in whole.items():
+        np.testing.assert_allclose(outputs[head], np.concatenate(rows), atol=1e-5, err_msg=head)
+        best = -np.sort(-outputs[head], axis=-1)
+        np.testing.assert_allclose(outputs[f"{head}_probability"], best[:, 0], atol=1e-6, err_msg=head)
+        for rank, name in enumerate((f"{head}_id", *(NEXT_RULES if head == LEMMA else ()))):
+            probabilities = np.take_along_axis(outputs[head], outputs[name][:, None], axis=-1)[:, 0]
+            np.testing.assert_array_equal(probabilities, best[:, rank], err_msg=name)  # of some, 0 in 32 bits
 
 
 @pytest.mark.parametrize(
@@ -115,7 +122,7 @@ def test_the_service_gives_the_lemmas_that_training_measured(learned):
     [
         tiny.tagging,
         lambda: tiny.tagging(splits=tiny.treebank_with_lemmas(), lemmas=False),
-        lambda: tiny.tagging(splits=dict.fromkeys(("train", "dev", "test"), rare())),
+        lambda: tiny.tagging(splits=tiny.alike(treebank_of(*RARE))),
     ],
     ids=["no lemmas", "not wanted", "no rule of three words"],
 )
@@ -125,18 +132,15 @@ def test_without_lemmas_there_is_no_label_of_a_rule(make):
     assert task.lemmatizer is None
 
 
-def rare() -> list[Tree]:
-    """Returns sentences of which no two lemmas have the same rule three times."""
-    words = {"mice": "mouse", "geese": "goose", "Is": "be", "went": "go"}
-    return [
-        Tree((Word(form, "NOUN", "NN", "_", lemma), Word("zz", "VERB", "VB", "_"))) for form, lemma in words.items()
-    ]
+def treebank_of(*pairs: tuple[str, str]) -> list[Tree]:
+    """Returns a treebank of nouns with their lemmas, each in a sentence of its own."""
+    return [Tree((Word(form, "NOUN", "NN", "_", lemma),)) for form, lemma in pairs]
 
 
 def test_spelling_variants_are_counted_as_one_word():
     variants = ["n't", "n’t", "n't", unicodedata.normalize("NFD", "été"), "été"]
     trees = [Tree((Word(form, "X", "_", "_", form), Word("run", "VERB", "_", "_", "run"))) for form in variants]
-    task = tiny.tagging(splits=dict.fromkeys(("train", "dev", "test"), trees), word_dropout=1.0)
+    task = tiny.tagging(splits=tiny.alike(trees), word_dropout=1.0)
     words, characters = task.vocabularies["words"], task.vocabularies["characters"]
     assert words.entries == ("run", "n't", "été")
     assert set(characters.entries) == set("runn'tété")
@@ -152,7 +156,7 @@ def test_names_keep_their_capitals_in_lemma_rules_and_other_words_do_not():
     words = [Word(form, "PROPN", "NNP", "_", form) for form in ("Anna", "Rome", "lisa", "NASA")]
     words += [Word(form, "NOUN", "NN", "_", form.lower()) for form in ("Dog", "cat", "bird", "USA")]
     trees = [Tree((word, Word("runs", "VERB", "VBZ", "_", "run"))) for word in words]
-    task = tiny.tagging(splits=dict.fromkeys(("train", "dev", "test"), trees))
+    task = tiny.tagging(splits=tiny.alike(trees))
     assert task._lemma_labels.rule("lisa", "PROPN", "lisa") == "keep"
     assert task._lemma_labels.rule("cat", "NOUN", "cat") == "lower"
     assert {task._lemma_labels.rule(word.form, word.upos, word.lemma) for word in words} == {"keep", "lower"}
@@ -161,9 +165,7 @@ def test_names_keep_their_capitals_in_lemma_rules_and_other_words_do_not():
 
 def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_parts_of_speech(monkeypatch):
     """This network says of every word that its lemma is the form in lower case."""
-    task = tiny.tagging(
-        tiny.LEXICON, splits=tiny.treebank_with_lemmas(), sizes=replace(tiny_sizes(), affix_embedding=2)
-    )
+    task = tiny.tagging(tiny.LEXICON, splits=tiny.treebank_with_lemmas(), sizes=AFFIXES)
     lower, before = RULES.index("lower"), task.lemmatizer
     assert before is not None
     assert before.lemma("Geese", "NOUN", "_", [lower]) == "geese"
@@ -212,7 +214,7 @@ def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_par
     )
     assert listed.find("fled", "NOUN", "NN") is None
     assert not [form for form in words if form != "fled" and listed.find(form, "VERB", "any")]
-    plain = tiny.tagging(tiny.LEXICON, sizes=replace(tiny_sizes(), affix_embedding=2))
+    plain = tiny.tagging(tiny.LEXICON, sizes=AFFIXES)
     plain.learn_exceptions(predict)
     assert plain.lemmatizer is None
 
@@ -245,9 +247,7 @@ def test_a_version_with_other_lemmas_and_another_tokenizer_has_the_same_network(
 def test_weights_are_learned_of_words_of_dev_that_the_dictionary_lacks() -> None:
     """This network says of every word that its lemma is rather the form in lower case than as it is."""
     train = treebank_of(*[("seen", "seen"), ("Seen", "Seen"), ("This", "this")] * 3)
-    task = tiny.tagging(
-        splits={"train": train, "dev": treebank_of(*[("New", "New"), ("Old", "Old")] * 20), "test": train}
-    )
+    task = tiny.tagging(splits=tiny.alike(train) | {"dev": treebank_of(*[("New", "New"), ("Old", "Old")] * 20)})
     labels = task.labels[LEMMA]
     scores = np.array([{"lower": 0.6, "keep": 0.4}.get(label, 0.0) for label in labels])
 
@@ -261,15 +261,6 @@ def test_weights_are_learned_of_words_of_dev_that_the_dictionary_lacks() -> None
     ((tags,),) = task.tag(predict, [["Else"]])
     assert (first.lemma, tags.lemma) == ("else", "Else")
     assert task.tag(predict, [["seen"]])[0][0].lemma == "seen"
-
-
-def treebank_of(*pairs: tuple[str, str]) -> list[Tree]:
-    """Returns a treebank of nouns with their lemmas, each in a sentence of its own."""
-    return [Tree((Word(form, "NOUN", "NN", "_", lemma),)) for form, lemma in pairs]
-
-
-def tiny_sizes() -> Any:
-    return tiny.tagging().recipe.sizes
 
 
 def test_a_task_takes_the_labels_of_a_version_and_words_as_they_are_written():

