@@ -133,8 +133,7 @@ class Queue:
             if waiting + more > most:
                 problem = f"the queue is full: {waiting} of at most {most} {unit}"
             elif of_client + more > most - waiting:
-                share = f"it has {of_client} of {waiting} waiting {unit}"
-                problem = f"the client's share of the queue is full: {share}"
+                problem = f"the client's share of the queue is full: it has {of_client} of {waiting} waiting {unit}"
             else:
                 continue
             seconds = min(self.tokens / self.tokens_per_second, MAX_RETRY_SECONDS)

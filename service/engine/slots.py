@@ -7,6 +7,7 @@ for one part of the prompts at most. Fewer rows run in a smaller step.
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Stream:
 
     request: Generation
     arrived: float  # by the engine's clock
-    started: float | None = None  # when it was assigned a slot
+    started: float = inf  # when it was assigned a slot
     pending: Array = field(init=False)  # ids to be read: [T] int32
     fresh: bool = True
     generated: int = 0
@@ -37,7 +38,7 @@ class Stream:
 
     def time_spent(self, now: float) -> dict[str, float]:
         """Returns the time in seconds, in the queue (until it has a slot) and in inference."""
-        queued = (now if self.started is None else self.started) - self.arrived
+        queued = min(self.started, now) - self.arrived
         return {"queue": queued, "inference": now - self.arrived - queued}
 
     @property
@@ -190,10 +191,9 @@ class Slots:
 
 def _token(step: SlotStep, row: int, id: int, sampled: Tensors) -> Sampled:
     stream = step.streams[row]
-    queue_seconds = (stream.arrived if stream.started is None else stream.started) - stream.arrived
     logprob: float | None = None
     top: tuple[tuple[int, float], ...] = ()
     if stream.request.logprobs:
         logprob = float(sampled["logprobs"][row])
         top = tuple(zip(sampled["top_ids"][row].tolist(), sampled["top_logprobs"][row].tolist(), strict=True))
-    return Sampled(id, logprob, top, queue_seconds, len(step.streams))
+    return Sampled(id, logprob, top, stream.started - stream.arrived, len(step.streams))

@@ -37,7 +37,6 @@ from training.run.version_folder import checksums
 
 BATCH_SIZES = (1, 2, 8, 16, 32, 96)
 SEQUENCE_MODELS = ["tagger-en", "sentiment-en"]
-MODELS = [*SEQUENCE_MODELS, "lm-shakespeare"]
 
 
 def newest(name: str) -> ModelVersion:

@@ -11,9 +11,7 @@ from tests.engine.running import hold, prompt, request, text, turns, until
 from tests.fakes import failing
 
 
-@pytest.mark.parametrize("overlaps", [True, False], ids=["beside the processor", "on it"])
-async def test_texts_are_generated_side_by_side_and_beside_batches(made, overlaps):
-    made._overlaps = overlaps
+async def test_texts_are_generated_side_by_side_and_beside_batches(made):
     texts = [text(made, prompt(*ids, max_tokens=5)) for ids in ((1, 2, 3, 4, 5, 6), (10,), (20,))]
     *ids, outcome = await asyncio.gather(*texts, made.infer(request([7])))
     assert ids == [[7, 8, 9, 10, 11], [11, 12, 13, 14, 15], [21, 22, 23, 24, 25]]
@@ -30,6 +28,8 @@ async def test_only_texts_that_request_logprobs_have_them(device, made):
     first, second = await waiting
     assert first[:3] == (5, -1.0, ((5, -1.25), (4, -1.0)))
     assert second[:3] == (5, None, ())
+    assert first.queue_seconds > 0
+    assert first.batch_size == second.batch_size == 2
     await held
     assert [token[:3] async for token in asks] == [(6, -1.25, ((6, -1.5), (5, -1.25)))]
     await plain.aclose()
