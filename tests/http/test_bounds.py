@@ -16,7 +16,7 @@ from service.http.connection.bounded_protocol import LEAST_BYTES_PER_SECOND, MOS
 from service.http.middleware import Dispatcher, RequestContextMiddleware
 from service.types import State
 from tests.engine.running import until
-from tests.http.scene import lifespan, made_context
+from tests.http.scene import made_context
 from tests.http.wire import GET, Wire, connect, post, receiving, requests_counted, turns
 
 CHUNKED = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -383,22 +383,3 @@ async def test_what_is_no_http_behind_an_answer_that_has_begun_is_not_answered_i
         await turns()
     assert wire.closed
     assert len(heads_of(wire)) == 1
-
-
-@pytest.mark.parametrize("path", ["/classify", "/v1/completions", "/v2/models/classifier/infer"])
-async def test_a_client_that_goes_before_its_request_is_whole_is_no_error_of_the_service(path, caplog):
-    context = made_context()
-    app = create_app(context)
-    async with lifespan(app):
-        await until(lambda: context.catalog.states and context.ready())
-        connection, _ = connect(context, app)
-        connection.data_received(post(path, b"{", length=100))
-        await turns()
-        connection.connection_lost(None)
-        await turns(100)
-        context.metrics.flush()
-        counted = context.metrics.exposition().decode()
-        assert 'status="499"' in counted
-        assert 'status="500"' not in counted
-        assert "tagwerk_cancelled_total 0.0" in counted, "it has not begun"
-    assert not [record for record in caplog.records if record.exc_info]
