@@ -63,6 +63,7 @@ class ClientMemory:
                 rate = (client.moved_bytes() - moved) / (now - since) if now - since >= LEAST_SECONDS else math.inf
                 holding.append((client.waits(), rate, -client.held_bytes(), client))
         for _, _, size, client in sorted(holding, key=lambda one: one[:3]):
+            self.clients.pop(client, None)  # what it still holds is freed as it closes
             client.drop(self.most)
             total += size
             if total <= self.most:

@@ -22,6 +22,7 @@ from service.tasks.tagging import Tagging, windows
 from service.telemetry.request import Timing
 from service.text import conllu
 from service.text.slices import Sliced
+from service.text.tokenizer import Unit
 from service.types import Outputs, Ragged
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class PlainTag(msgspec.Struct, forbid_unknown_fields=True):
     tokens: list[list[str]] | None = None
     model: str | None = None
     language: None = None  # a request that names a language goes through the application, which checks it
-    offsets: Literal["code_points", "utf16", "utf8"] = "code_points"
+    offsets: Unit = "code_points"
     n_best: Literal[1, 2, 3, 4, 5] = 1
     lemmas: bool = True
     format: Literal["json", "conllu", "conllu-chain"] | None = None
@@ -86,7 +87,7 @@ class PlainClassify(msgspec.Struct, forbid_unknown_fields=True):
     model: str | None = None
     contributions: bool | str = False
     sentences: bool = False
-    offsets: Literal["code_points", "utf16", "utf8"] = "code_points"
+    offsets: Unit = "code_points"
 
 
 class TagHandler:

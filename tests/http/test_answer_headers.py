@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pytest
+
 from service.api.app import create_app
+from service.api.protocols.tensors import HEADER
 from service.http.problem import HTTP, MAX_HEAD_BYTES, TABLE
 from service.types import State
 from tests.artifact.test_manifest import write_version
@@ -63,14 +66,16 @@ async def test_every_kind_of_answer_has_the_headers_that_all_have(tmp_path, monk
     async with lifespan(app):
         await until(context.ready)
         await task(200)
-        await task(200, ORIGIN)
+        allowed = await ask(200, post("/classify", b'{"text": "fine"}', web, ORIGIN))
+        assert allowed["access-control-allow-origin"] == origin
+        assert {"Retry-After", HEADER} <= set(allowed["access-control-expose-headers"].split(", "))
         await task(200, path="/generate", body=b'{"prompt": "a", "max_tokens": 2, "stream": true}')
         await ask(200, post("/classify", b'{"text": "fine"}\n', web).replace(b"/json", b"/x-ndjson"))
         for path in ("/", "/docs", "/livez", "/metrics", "/openapi.json", "/readyz"):
             await ask(200, get(path))
         await ask(404, get("/page/style.css"))
-        await ask(200, preflight(origin))
-        await ask(400, preflight("https://example.com"))
+        assert (await ask(200, preflight(origin)))["access-control-allow-methods"] == "GET, HEAD, POST"
+        assert "access-control-allow-origin" not in await ask(400, preflight("https://example.com"))
         await task(400, body=b"{")
         await ask(400, b"nonsense\r\n\r\n")
         await ask(400, get("/livez", "Connection: Upgrade", "Upgrade: websocket"))
@@ -109,3 +114,11 @@ async def test_every_kind_of_answer_has_the_headers_that_all_have(tmp_path, monk
         await ask(503, get("/readyz"))
     assert context.engine.state is State.STOPPED
     assert found >= STATUSES - NOT_SENT
+
+
+@pytest.mark.parametrize(("origins", "allowed"), [((), None), (("*",), "*"), (("https://example.com",), None)])
+async def test_an_origin_may_read_answers_where_the_option_allows_it(origins, allowed):
+    connection, wire = connect(made_context(cors_origins=origins))
+    connection.data_received(get("/livez", ORIGIN))
+    await until(wire.statuses)
+    assert wire.answers()[0][1].get("access-control-allow-origin") == allowed

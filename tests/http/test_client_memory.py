@@ -40,7 +40,7 @@ class Client:
         self.held, self.moved, self.waiting, self.dropped = held, moved, waits, False
 
     def held_bytes(self) -> int:
-        return 0 if self.dropped else self.held
+        return self.held
 
     def moved_bytes(self) -> int:
         return self.moved

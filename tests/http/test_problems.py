@@ -11,7 +11,6 @@ from service import errors
 from service.http.problem import HTTP, TABLE, WEBSOCKET, Problem
 from service.telemetry.request import ids_from
 from tests.conftest import ROOT
-from tests.http.scene import scene
 
 ERRORS = ROOT / "docs" / "errors.md"
 ZIPPED = {"content-type": "application/json", "content-encoding": "gzip"}
@@ -168,20 +167,6 @@ def test_a_timeout_that_passes_says_where_the_time_went(client):
     assert found.timing_ms is not None
     assert list(found.timing_ms) == ["tokenize", "queue", "inference"]
     assert found.timing_ms["inference"] > found.timing_ms["queue"], "it had a slot"
-
-
-async def test_an_error_that_nobody_thought_of_is_a_problem_document_and_is_logged_with_its_ids(caplog, monkeypatch):
-    monkeypatch.setattr("service.pipelines.classification.encode", lambda *arguments: 1 / 0)
-    headers = {"X-Request-ID": "mine-7", "traceparent": f"00-{TRACE}-{PARENT}-01"}
-    async with scene() as client:
-        response = await client.post("/classify", json={"text": "a"}, headers=headers)
-        counted = (await client.get("/metrics")).text
-    assert check(response, 500).type.endswith(":internal")
-    assert response.headers["x-request-id"] == "mine-7"
-    (record,) = (r for r in caplog.records if r.name == "tagwerk.server")
-    assert record.getMessage() == f"failed: request mine-7, trace {TRACE}"
-    assert "ZeroDivisionError" in caplog.text
-    assert 'tagwerk_requests_total{route="/classify",status="500"} 1.0' in counted
 
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

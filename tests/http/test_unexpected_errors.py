@@ -3,29 +3,39 @@
 import pytest
 
 from service.http.context import Context
-from tests.http.scene import made_context
-from tests.http.wire import GET, connect, turns
+from tests.engine.running import until
+from tests.http.plain import running
+from tests.http.wire import GET, application, post, requests_counted
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+IDS = ("X-Request-ID: mine-7", f"traceparent: 00-{TRACE}-b7ad6b7169203331-01")
+GETS = {
+    path: GET.replace(b"/livez", path.encode()).replace(b"Host: x", "\r\n".join(("Host: x", *IDS)).encode())
+    for path in ("/models", "/v1/models", "/v2/models/classifier", "/readyz")
+}
+REQUESTS = {**GETS, "/classify": application(post("/classify", b'{"text": "fine"}', *IDS))}
 
 
-@pytest.mark.parametrize("path", ["/models", "/v1/models", "/v2/models/classifier", "/readyz"])
+@pytest.mark.parametrize("path", REQUESTS)
 async def test_it_is_a_problem_document(path, monkeypatch, caplog):
-    context = made_context()
-
-    def fail(self: object) -> None:
+    def fail(*arguments: object) -> None:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr(Context, "model_states", fail)
-    monkeypatch.setattr(context.catalog, "all", fail)
-    connection, wire = connect(context)
-    connection.data_received(GET.replace(b"/livez", path.encode()))
-    connection.data_received(GET)
-    for _ in range(50):
-        await turns()
-    (status, headers, document), (next_status, _, _) = wire.answers()
-    assert (status, headers["content-type"]) == (500, "application/problem+json")
-    assert document["type"] == "urn:tagwerk:problem:internal"
-    assert ("error" in document) == path.startswith("/v")
-    assert "unforeseen" not in str(document)
-    assert next_status == 200
-    assert not wire.closed
-    assert len([record for record in caplog.records if record.exc_info]) == 1
+    async with running() as service:
+        monkeypatch.setattr(Context, "model_states", fail)
+        monkeypatch.setattr(service.context.catalog, "all", fail)
+        monkeypatch.setattr("service.pipelines.classification.encode", fail)
+        _, wire = service.send(REQUESTS[path], GET)
+        await until(lambda: len(wire.statuses()) == 2)
+        (status, headers, document), (next_status, _, _) = wire.answers()
+        assert (status, headers["content-type"]) == (500, "application/problem+json")
+        assert headers["x-request-id"] == "mine-7"
+        assert document["type"] == "urn:tagwerk:problem:internal"
+        assert ("error" in document) == path.startswith("/v")
+        assert "unforeseen" not in str(document)
+        assert next_status == 200
+        assert not wire.closed
+        (record,) = (record for record in caplog.records if record.exc_info)
+        assert (record.name, record.getMessage()) == ("tagwerk.server", f"failed: request mine-7, trace {TRACE}")
+        service.context.metrics.flush()
+        assert {status for _, status in requests_counted(service.context)} == {"200", "500"}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from typing import Any
 
 import uvicorn
@@ -120,6 +121,13 @@ async def turns(count: int = 20) -> None:
     """Lets the event loop turn."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+def requests_counted(context: Context) -> Counter[tuple[str, str]]:
+    """Returns how many requests the metrics count, by route and status."""
+    samples = [sample for family in context.metrics.registry.collect() for sample in family.samples]
+    totals = [sample for sample in samples if sample.name == "tagwerk_requests_total"]
+    return Counter({(total.labels["route"], total.labels["status"]): int(total.value) for total in totals})
 
 
 def post(path: str, body: bytes = b'{"text": "fine"}', *headers: str, length: int | None = None) -> bytes:

@@ -47,7 +47,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._settings = context.settings
         self._received = 0  # bytes, of all requests
         self._requests_bytes = 0  # held by the handlers of requests
-        self._dropped = False
         self._ahead = b""  # what has arrived, where some of it is not parsed
         self._parsed = 0  # bytes of it
         self._unanswered = False  # a whole request has arrived, and is not answered
@@ -253,8 +252,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def held_bytes(self) -> int:
         """Returns how many bytes are held for it: received and not worked off, or written and not sent."""
-        if self._dropped:
-            return 0
         body = len(self.cycle.body) if self.cycle is not None else 0
         return self.transport.unsent_bytes() + len(self._ahead) + body + self._requests_bytes
 
@@ -276,7 +273,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self._write_refusal(Overloaded(detail, 1.0))
         else:
             self.transport.abort()
-        self._dropped = True
 
     # Times
 

@@ -1,6 +1,6 @@
-"""The interfaces of uvicorn that are not documented. `process/server.py` overrides methods of `uvicorn.Server` besides.
+"""The interfaces of uvicorn that are not documented, whose version pyproject.toml bounds.
 
-pyproject.toml bounds uvicorn's version; `tests/http/connection/test_uvicorn_private.py` names what a new one breaks.
+`process/server.py` overrides methods of `uvicorn.Server` besides.
 """
 
 from uvicorn.protocols.http.flow_control import FlowControl

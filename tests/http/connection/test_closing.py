@@ -20,7 +20,7 @@ from service.pipelines.run import advance
 from service.text.slices import Sliced
 from tests.engine.running import until
 from tests.http.plain import Service, answers, running
-from tests.http.wire import GET, Wire, application, new_connection, post, turns
+from tests.http.wire import GET, Wire, application, new_connection, post, requests_counted, turns
 
 FINE = post("/classify", b'{"text": "fine"}')
 KEEP_ALIVE_SECONDS = 5  # uvicorn's default
@@ -240,6 +240,8 @@ async def test_nothing_stays_of_a_connection_that_is_closed(state, error):
         service.device.go.set()
         assert (await service.answer(FINE)).status == 200
         await until(lambda: not service.context.engine._waiting)
+        service.context.metrics.flush()
+        assert {status for _, status in requests_counted(service.context)} <= {"200", "400", "499"}
         assert service.queued == 0
 
 

@@ -14,7 +14,6 @@ from typing import Any, BinaryIO, NamedTuple
 
 import pytest
 import uvloop
-from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Receive, Scope, Send
 
 from service.api.app import create_app
@@ -27,7 +26,7 @@ from service.process.server import Server
 from service.telemetry.metrics import FLUSH_SECONDS
 from tests.e2e.test_server import wait_until
 from tests.http.scene import made_context
-from tests.http.wire import GET, configuration, connect, post, turns
+from tests.http.wire import GET, configuration, connect, post, requests_counted, turns
 
 LINES = (
     b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -139,11 +138,9 @@ def read(answers: BinaryIO) -> int:
 
 
 def answered(context: Context) -> Counter[tuple[str, str]]:
-    """Returns how many requests the metrics count, by route and status."""
-    time.sleep(2 * FLUSH_SECONDS)  # until those that have been answered are counted
-    metrics = text_string_to_metric_families(context.metrics.exposition().decode())
-    samples = [sample for family in metrics for sample in family.samples if sample.name == "tagwerk_requests_total"]
-    return Counter({(s.labels["route"], s.labels["status"]): int(s.value) for s in samples})
+    """Returns how many requests the metrics count, by route and status, also those just answered."""
+    time.sleep(2 * FLUSH_SECONDS)
+    return requests_counted(context)
 
 
 async def turns_of(done: Callable[[], int], count: int) -> list[int]:
