@@ -89,18 +89,16 @@ def write_tagged(
 
 def write_tagged_text(tagged: TaggedText, unit: Unit = "code_points", n_best: int = 1) -> Sliced[list[bytes]]:
     """Encodes a text's result as JSON, in pieces, with `n_best` tags per token if it has candidates."""
-    places = positions(tagged.text, unit) if unit != "code_points" else None
+    places = positions(tagged.text, unit)
     pieces = [b'{"sentences":', b"["]
     for i, sentence in enumerate(tagged.sentences):
         tokens = sentence.tokens
-        members = {"text": tagged.text[sentence.start : sentence.end], "start": sentence.start, "end": sentence.end}
-        if places is not None:
-            _moved(members, places)
+        members = _placed(tagged.text, sentence, places)
         joined = _multiword_tokens(tagged.text, tokens, places) if any(map(continues, tokens)) else ()
         if i:
             pieces.append(b",")
         if len(tokens) <= ITEMS_AT_ONCE:
-            members["tokens"] = _tokens(tagged, i, slice(None), places, n_best)
+            members["tokens"] = _tokens(tagged, i, slice(0, ITEMS_AT_ONCE), places, n_best)
             members["multiword_tokens"] = list(joined)
             pieces.append(to_json(members))
         else:
@@ -120,11 +118,9 @@ def write_tagged_text(tagged: TaggedText, unit: Unit = "code_points", n_best: in
     return pieces
 
 
-def _tokens(
-    tagged: TaggedText, sentence: int, some: slice, places: Sequence[int] | None, n_best: int
-) -> list[dict[str, Any]]:
+def _tokens(tagged: TaggedText, sentence: int, some: slice, places: Sequence[int], n_best: int) -> list[dict[str, Any]]:
     """Returns some tokens of a sentence as JSON objects."""
-    parts = zip(tagged.sentences[sentence].tokens[some], tagged.tags[sentence][some], strict=True)
+    tags = tagged.tags[sentence][some]
     tokens: list[dict[str, Any]] = [
         {
             "text": text,
@@ -135,37 +131,30 @@ def _tokens(
             "feats": feats,
             "confidence": confidence,
         }
-        for (text, start, end, _), (upos, xpos, feats, confidence, _) in parts
+        for (text, start, end, _), (upos, xpos, feats, confidence, _) in zip(
+            tagged.sentences[sentence].tokens[some], tags, strict=True
+        )
     ]
-    tags = tagged.tags[sentence][some]
     if tags and tags[0].lemma is not None:
         for token, tag in zip(tokens, tags, strict=True):
             token["lemma"] = tag.lemma
     if tagged.replaced is not None:
         for i in tagged.replaced[sentence]:
-            if some.start is None or some.start <= i < some.stop:
-                tokens[i - (some.start or 0)]["source"] = SOURCE
+            if some.start <= i < some.stop:
+                tokens[i - some.start]["source"] = SOURCE
     if tagged.candidates is not None:
         for token, heads in zip(tokens, tagged.candidates[sentence].of(some, n_best), strict=True):
             token["n_best"] = heads
-    if places is not None:
+    if not isinstance(places, range):  # which maps each offset to itself
         for token in tokens:
-            _moved(token, places)
+            token["start"], token["end"] = places[token["start"]], places[token["end"]]
     return tokens
 
 
-def _multiword_tokens(text: str, tokens: Sequence[Token], places: Sequence[int] | None) -> Iterator[dict[str, Any]]:
+def _multiword_tokens(text: str, tokens: Sequence[Token], places: Sequence[int]) -> Iterator[dict[str, Any]]:
     for first, last in multiwords(tokens):
         start, end = tokens[first].start, tokens[last].end
-        whole = {"text": text[start:end], "start": start, "end": end, "first": first, "last": last}
-        yield _moved(whole, places)
-
-
-def _moved(part: dict[str, Any], places: Sequence[int] | None) -> dict[str, Any]:
-    """Converts the offsets of a part to another unit: `places` maps each code point's offset."""
-    if places is not None:
-        part["start"], part["end"] = places[part["start"]], places[part["end"]]
-    return part
+        yield {"text": text[start:end], "start": places[start], "end": places[end], "first": first, "last": last}
 
 
 def write_conllu(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from service.artifact.manifest import PROBABILITIES, Manifest, ModelVersion, TensorSpec
 from service.errors import ArtifactError, quantity
 from service.tasks.generation import TextGeneration
-from service.tasks.sentiment import Sentiment
+from service.tasks.sentiment import CONTRIBUTIONS, EXPLANATION, Sentiment
 from service.tasks.tagging import Tagging
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.tokenizer import TOKENIZER_NAME
@@ -58,15 +58,12 @@ def _check_tagger(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) ->
 def _check_classifier(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:
     _need_vocabularies(manifest, vocabularies, "words")
     _need_inputs(manifest, {"word_ids": SEQUENCE})
-    _need_output(manifest, PROBABILITIES, (*BATCH, "K"))
     if len(manifest.labels) != 1:
         raise ArtifactError(f"a classifier has one set of labels; the manifest has {len(manifest.labels)}")
     (name,) = manifest.labels
-    _check_labels(manifest, name, PROBABILITIES)
-    for output, axes in {"contributions": (*SEQUENCE, "K"), "baseline": (*BATCH, "K")}.items():
-        if output in manifest.endpoint.outputs:
-            _need_output(manifest, output, axes)
-            _check_labels(manifest, name, output)
+    for output in (PROBABILITIES, *sorted(manifest.endpoint.outputs.keys() & EXPLANATION)):
+        _need_output(manifest, output, (*(SEQUENCE if output == CONTRIBUTIONS else BATCH), "K"))
+        _check_labels(manifest, name, output)
 
 
 def _check_generator(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:

@@ -50,14 +50,6 @@ def test_multiword_tokens_have_a_line_before_their_words():
     assert sentence[1]["feats"] == FEATURES
 
 
-@given(st.text(st.sampled_from("ab'’n't. \n\t#_|=-1\u2028\x0c\u200bé🙂"), max_size=40).filter(str.strip))
-def test_whatever_the_text_the_shared_task_reads_it(text):
-    file = write(text, chain=True)
-    texts = check(file, has_heads=True)
-    assert "".join("".join(texts).split()) == "".join(text.split())
-    assert len(conllu.parse(file)) == len(texts)
-
-
 @given(st.text(st.sampled_from("ab'n't. \n\té"), max_size=40).filter(str.strip))
 def test_a_long_sentence_is_written_in_pieces_as_a_short_one_is_in_one(text):
     at_once = write(text)

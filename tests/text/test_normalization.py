@@ -135,7 +135,7 @@ def test_marks_that_are_split_from_their_letter_stay_with_it() -> None:
 
 
 @pytest.mark.parametrize("tokenizer", [FRENCH, LEARNED])
-@pytest.mark.parametrize("text", ["L’été. C’est\n\n", "e\u0301’", "\u1100\u1161\u11a8", "’", "a-b"])
+@pytest.mark.parametrize("text", ["L’été. C’est\n\n", "e\u0301’", "\u1100\u1161\u11a8", "’"])
 def test_long_texts_are_worked_on_in_slices(tokenizer: Tokenizer, text: str) -> None:
     """Each slice has some hundred characters at most."""
     text *= 5_000

@@ -98,6 +98,10 @@ def test_a_file_is_read_as_it_was_written_and_what_would_not_be_read_is_not_writ
     assert Segmenter.parse(path.read_bytes()) == LEARNED
 
 
+def test_long_chunks_are_split_in_slices() -> None:
+    assert sum(1 for _ in TOKENIZER.split("a-b" * 3000)) > 200
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
