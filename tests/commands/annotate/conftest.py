@@ -12,6 +12,7 @@ import pytest
 from service.commands.annotate import output as output_module
 from service.commands.annotate.command import annotate
 from service.commands.annotate.job import Job
+from service.commands.annotate.records import Manifest, read_manifest
 from service.settings import Settings
 from tests.in_process import use_test_device
 
@@ -65,6 +66,12 @@ def rejected_of(output: Path) -> list[dict[str, Any]]:
     return objects(output.with_name(f"{output.name}.rejected.jsonl"))
 
 
+def manifest_of(output: Path) -> Manifest:
+    found = read_manifest(output)
+    assert found is not None
+    return found
+
+
 def files_in(folder: Path) -> list[Path]:
     """Returns the files of a folder but manifests."""
     return sorted(path for path in folder.iterdir() if not path.name.endswith(".manifest.json"))
@@ -75,7 +82,7 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_before(
+def killed_at(
     change: int, patch: pytest.MonkeyPatch, error: BaseException | type[BaseException] = Killed
 ) -> Iterator[list[str]]:
     """Ends the block at a change of the disk, of which the first is 0; a write is done by half. Yields the changes.

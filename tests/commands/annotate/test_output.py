@@ -12,7 +12,7 @@ import pytest
 from service.commands.annotate.output import Output
 from service.commands.annotate.records import Manifest, UnusableOutput
 from service.commands.annotate.rows import Chunk, Position, Rejected
-from tests.commands.annotate.conftest import CHANGES, MOST_WRITTEN, files_in, killed_before
+from tests.commands.annotate.conftest import CHANGES, MOST_WRITTEN, files_in, killed_at
 
 FACTS = {"task": "tag"}
 LINES = [b"", b"line 1\n", b"x" * (2 * MOST_WRITTEN + 9), b"", b"line 4\n"]  # some give nothing, one several writes
@@ -66,7 +66,7 @@ def test_a_run_that_is_killed_at_any_change_of_the_disk_ends_in_the_same_file(tm
     kills, seen = 0, set()
     for change in range(1000):
         path = tmp_path / str(change) / "out"
-        with killed_before(change, monkeypatch) as done:
+        with killed_at(change, monkeypatch) as done:
             annotate(path)
         seen |= set(done)
         kills += not path.exists()
@@ -143,7 +143,7 @@ def test_a_full_disk_is_an_error_after_which_the_run_goes_on(tmp_path, monkeypat
     messages = set()
     for change in range(1000):
         path = tmp_path / str(change) / "out"
-        with killed_before(change, monkeypatch, OSError(errno.ENOSPC, "No space left on device")) as done:
+        with killed_at(change, monkeypatch, OSError(errno.ENOSPC, "No space left on device")) as done:
             try:
                 annotate(path)
             except UnusableOutput as error:
