@@ -6,7 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from loadtests.drift import BOUND, LEAST_TEXTS, Drift, Kind, drift_between, send
 from loadtests.text import running_text
 from tests import faults
 from tests.conftest import ROOT, Server, free_port, start_server
+from tests.docker.test_monitoring import ALERTS
 from tests.e2e.processes import servers
 from tests.e2e.test_server import wait_until
 from tests.faults import Fault, with_checksums
@@ -153,28 +155,25 @@ def test_the_index_is_that_of_the_rules_of_prometheus() -> None:
     (test,) = (test for test in tests if "dev part" in test["name"])
     before, after = [], []
     for one in test["input_series"]:
-        name, _, labels = one["series"].partition("{")
-        pairs = dict(pair.split("=") for pair in labels.rstrip("}").split(", "))
-        unquoted = {label: value.strip('"') for label, value in pairs.items()}
         first, _, rest = one["values"].partition("x")[0].partition("+")
-        before.append(Sample(name, unquoted, float(first)))
-        after.append(Sample(name, unquoted, float(first) + 60 * float(rest or 0)))
-    found = drift_between(before, after)
+        before.append(f"{one['series']} {first}")
+        after.append(f"{one['series']} {float(first) + 60 * float(rest or 0)}")
+    found = drift_between(samples(before), samples(after))
     (expected,) = test["promql_expr_test"]
-    for sample in expected["exp_samples"]:
-        labels = dict(pair.split("=") for pair in sample["labels"].strip("{}").split(", "))
-        model, version, kind = (labels[name].strip('"') for name in ("model", "version", "kind"))
-        assert found[Kind(model, version, kind)].psi == pytest.approx(sample["value"], abs=1e-4)
+    for sample in samples(f"psi{one['labels']} {one['value']}" for one in expected["exp_samples"]):
+        kind = Kind(*(sample.labels[name] for name in ("model", "version", "kind")))
+        assert found[kind].psi == pytest.approx(sample.value, abs=1e-4)
     fires = {kind for kind, drift in found.items() if drift.fires}
     assert fires == {Kind("t", "1", "word")}
-    (alert,) = (
-        rule
-        for group in yaml.safe_load((RULES / "alerts.yml").read_text())["groups"]
-        for rule in group["rules"]
-        if rule["alert"] == "TagwerkModelDrift"
-    )
+    (alert,) = (one for one in ALERTS if one["alert"] == "TagwerkModelDrift")
     assert f"> {BOUND} and" in alert["expr"]
     assert f">= {LEAST_TEXTS}" in alert["expr"]
+
+
+def samples(lines: Iterable[str]) -> list[Sample]:
+    """Returns the samples of lines in Prometheus' text format."""
+    families = text_string_to_metric_families("".join(f"{line}\n" for line in lines))
+    return [sample for family in families for sample in family.samples]
 
 
 def states(server: Server, path: str) -> dict[str, dict[str, Any]]:

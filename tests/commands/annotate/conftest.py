@@ -12,11 +12,13 @@ import pytest
 from service.commands.annotate import output as output_module
 from service.commands.annotate.command import annotate
 from service.commands.annotate.job import Job
+from service.commands.annotate.records import Manifest, read_manifest
 from service.settings import Settings
 from tests.in_process import use_test_device
 
 SETTINGS = Settings(batch_sizes=(8,), max_text_characters=100)
 SCORES = {"bad": 0.25, "good": 0.75}
+MOST_WRITTEN = 2**16  # bytes, in one write
 CHANGES = ("write", "fsync", "ftruncate", "replace", "unlink")  # all by which a run changes the disk
 
 
@@ -64,6 +66,12 @@ def rejected_of(output: Path) -> list[dict[str, Any]]:
     return objects(output.with_name(f"{output.name}.rejected.jsonl"))
 
 
+def manifest_of(output: Path) -> Manifest:
+    found = read_manifest(output)
+    assert found is not None
+    return found
+
+
 def files_in(folder: Path) -> list[Path]:
     """Returns the files of a folder but manifests."""
     return sorted(path for path in folder.iterdir() if not path.name.endswith(".manifest.json"))
@@ -74,8 +82,13 @@ class Killed(BaseException):
 
 
 @contextmanager
-def killed_before(change: int, patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Ends the block at a change of the disk, of which the first is 0; a write is done by half. Yields the changes."""
+def killed_at(
+    change: int, patch: pytest.MonkeyPatch, error: BaseException | type[BaseException] = Killed
+) -> Iterator[list[str]]:
+    """Ends the block at a change of the disk, of which the first is 0; a write is done by half. Yields the changes.
+
+    With another `error`, that change and all further ones raise it. Long contents take several writes.
+    """
     done: list[str] = []
 
     def replaced(name: str):
@@ -83,13 +96,16 @@ def killed_before(change: int, patch: pytest.MonkeyPatch) -> Iterator[list[str]]
 
         def change_the_disk(*arguments, **options):
             if len(done) > change:
-                raise Killed
+                raise error
             done.append(name)
-            if len(done) > change:
-                if name == "write":
-                    original(arguments[0], arguments[1][: len(arguments[1]) // 2])
-                raise Killed
-            return original(*arguments, **options)
+            is_last = len(done) > change
+            if name == "write":
+                file, content = arguments
+                arguments = (file, content[: len(content) // 2 if is_last else MOST_WRITTEN])
+            made = original(*arguments, **options) if name == "write" or not is_last else None
+            if is_last:
+                raise error
+            return made
 
         return change_the_disk
 

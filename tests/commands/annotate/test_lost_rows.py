@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from service.commands.annotate.records import read_manifest
 from service.commands.annotate.rows import Chunk, Position, Reader, UnreadableInput
 from service.commands.annotate.source import Source
-from tests.commands.annotate.conftest import job, objects, output_of, rejected_of, run, write
+from tests.commands.annotate.conftest import job, manifest_of, objects, output_of, rejected_of, run, write
 
 BAD = {
     "text": (b"Fine.\n\xff\xfe\n" + b"x" * 1000 + b"\nGood.\n", [(2, "not UTF-8 at byte 1"), (3, "longer than 100")]),
@@ -54,8 +53,7 @@ def test_bad_rows_are_counted_and_written_to_a_file_of_their_own(tmp_path, capsy
     rows = "1 bad row" if len(expected) == 1 else f"{len(expected)} bad rows"
     lines = " (6 lines)" if kind == "conllu" else ""
     assert f"left out {rows}{lines}, see {output}.rejected.jsonl" in capsys.readouterr().err
-    made = read_manifest(output)
-    assert made is not None
+    made = manifest_of(output)
     assert (made.rows, made.rejected) == (2, len(expected))
     with pytest.raises(UnreadableInput, match=f"line {expected[0][0]}: .*{expected[0][1]}"):
         run(path, task=task, output=tmp_path / "strict", strict=True)

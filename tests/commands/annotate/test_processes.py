@@ -28,12 +28,11 @@ from service.commands.annotate.processes import (
     grouped,
     most_processes,
 )
-from service.commands.annotate.records import read_manifest
 from service.commands.annotate.rows import Chunk, Position, Row
 from service.errors import ArtifactError
 from service.process import process_count
 from service.settings import Settings
-from tests.commands.annotate.conftest import SETTINGS, files_in, job, rejected_of, run, write
+from tests.commands.annotate.conftest import SETTINGS, files_in, job, manifest_of, rejected_of, run, write
 from tests.commands.annotate.test_runs import draw_input
 from tests.http.scene import classifier
 from tests.in_process import use_test_device
@@ -86,12 +85,6 @@ def use_workers(monkeypatch, marks) -> Callable[[str], None]:
     return use
 
 
-def manifest_of(output: Path) -> dict[str, Any]:
-    """Returns what a manifest says, but the name of the output."""
-    found: dict[str, Any] = msgspec.to_builtins(read_manifest(output))
-    return found | {"output": ""}
-
-
 @pytest.mark.parametrize(
     ("kind", "task", "form"),
     [("text", "classify", "csv"), ("csv", "tag", "jsonl"), ("conllu", "tag", "conllu"), ("jsonl", "tag", "parquet")],
@@ -126,7 +119,7 @@ def test_the_bytes_bad_rows_and_manifest_are_those_of_one_process(
     for other in (two, both):
         assert other.read_bytes() == one.read_bytes()
         assert rejected_of(other) == rejected_of(one)
-        assert manifest_of(other) == manifest_of(one)
+        assert msgspec.structs.replace(manifest_of(other), output="one") == manifest_of(one)
 
 
 @pytest.mark.parametrize(("how", "said"), [("dies", "exit status -9"), ("is refused", "not today")])

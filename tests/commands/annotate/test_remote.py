@@ -19,11 +19,11 @@ from moto.server import ThreadedMotoServer
 from upath import UPath
 
 from service.__main__ import main
-from service.commands.annotate.records import UnusableOutput, read_manifest
+from service.commands.annotate.records import UnusableOutput
 from service.commands.annotate.remote import path_of, url_of, working_copy
 from service.commands.annotate.rows import UnreadableInput
 from tests.commands.annotate import conftest
-from tests.commands.annotate.conftest import killed_before
+from tests.commands.annotate.conftest import killed_at, manifest_of
 
 LINES = "".join(f"Text {i}.\n" for i in range(1000))
 
@@ -123,8 +123,7 @@ def test_a_file_is_annotated_beside_itself(bucket, tmp_path, capsys):
     assert b"left by" not in read(f"{address}.classify.jsonl.rejected.jsonl")
     path = conftest.write(tmp_path, "a.txt", LINES)
     assert read(f"{address}.classify.jsonl").decode() == conftest.content_of(path), "as of a file here"
-    made = read_manifest(path_of(f"{address}.classify.jsonl"))
-    assert made is not None
+    made = manifest_of(path_of(f"{address}.classify.jsonl"))
     assert (made.rows, made.rejected, made.input) == (1000, 1, address)
     assert [path for path in tmp_path.glob("tagwerk-*/**/*") if path.is_file()] == [], "nothing is left here"
 
@@ -152,7 +151,7 @@ def test_parquet_from_there_to_here_and_back(bucket, tmp_path):
 @pytest.mark.parametrize("change", [6, 12, 24])
 def test_a_run_goes_on_wherever_it_is_killed(bucket, monkeypatch, change):
     address = put(f"{bucket}/a.txt", LINES.encode())
-    with killed_before(change, monkeypatch):
+    with killed_at(change, monkeypatch):
         run(address)
     assert run(address) == 0
     rows = [json.loads(line)["line"] for line in read(f"{address}.classify.jsonl").splitlines()]
