@@ -26,18 +26,13 @@ TRAIN = (
 )
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    path = tmp_path / "reviews.tar.gz"
-    with tarfile.open(path, "w:gz") as members:
+def test_the_reviews_of_a_part_become_a_table(tmp_path):
+    archive = tmp_path / "reviews.tar.gz"
+    with tarfile.open(archive, "w:gz") as members:
         for name, text in REVIEWS.items():
             member = tarfile.TarInfo(name)
             member.size = len(text.encode())
             members.addfile(member, io.BytesIO(text.encode()))
-    return path
-
-
-def test_the_reviews_of_a_part_become_a_table(archive):
     assert imdb.table(archive, "train").decode() == TRAIN
     assert imdb.table(archive, "test").decode().splitlines()[1:] == ["pos/5_10\t1\t10\tFine."]
 
