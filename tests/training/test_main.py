@@ -10,12 +10,10 @@ import pytest
 
 from service.errors import ConfigurationError, install
 from tests.conftest import ROOT
-from tests.training import tiny
 from training import __main__ as command
 from training import commands
 from training.course import load_recipe, recipe_names
 from training.run import loop
-from training.tasks.language_modelling import LanguageModelRecipe
 
 
 @pytest.mark.parametrize(
@@ -92,11 +90,3 @@ def test_every_recipe_loads_and_bears_its_name(name):
 def test_a_recipe_is_not_just_any_module():
     with pytest.raises(ConfigurationError):
         load_recipe("../config")
-
-
-def test_a_language_model_that_is_only_measured_prints_a_sample(run, monkeypatch, capsys):
-    monkeypatch.setattr(LanguageModelRecipe, "task", lambda recipe: tiny.language_model(name=recipe.name, epochs=1))
-    assert run("train", "kjv-sicp") == 0
-    said = capsys.readouterr().out
-    assert "reading 1 of the test split" in said
-    assert r"'\n': " in said

@@ -10,6 +10,9 @@ import pytest
 from rich.console import Console
 
 from service.artifact.manifest import DataSource
+from service.text.languages import named_tokenizer
+from service.text.learned_tokenizer import LearnedTokenizer
+from service.text.segmenter import Segmenter
 from training.course.data.digit_scenes import Scenes
 from training.course.models.captioner import CaptionerSizes
 from training.course.models.translator import EncoderDecoderSizes
@@ -66,13 +69,7 @@ LANGUAGE_MODEL = LanguageModelRecipe(
     sizes=LanguageModelSizes(embedding=8, units=32, layers=2, inner_dropout=0.0, output_dropout=0.0),
 )
 CAPTIONER = CaptioningRecipe(
-    **COMMON,
-    name="captioning-tiny",
-    shipped=False,
-    epochs=5,
-    scenes=1000,
-    batch_tokens=240,
-    learning_rate=0.02,
+    **COMMON, name="captioning-tiny", shipped=False, epochs=5, scenes=1000, batch_tokens=240, learning_rate=0.02
 )
 TRANSLATOR = TranslationRecipe(
     **COMMON,
@@ -169,6 +166,12 @@ def treebank_with_lemmas() -> dict[str, list[Tree]]:
 def tagging(lexicon: Lexicon | None = None, splits: dict[str, list[Tree]] | None = None, **changes: Any) -> Tagging:
     """Returns a tagger of the treebank, or of other splits; further arguments change its recipe."""
     return Tagging(replace(TAGGER, **changes), splits or treebank(), (SOURCE,), lexicon=lexicon)
+
+
+def split_words(language: str, segmenter: Segmenter, text: str) -> list[str]:
+    """Returns the words of a text by the rules of a language and what a treebank has taught."""
+    sentences = LearnedTokenizer(named_tokenizer(f"spacy-{language}"), segmenter).sentences(text)
+    return [word.text for sentence in sentences for word in sentence.tokens]
 
 
 def sentences() -> list[list[Phrase]]:

@@ -181,8 +181,7 @@ class Perceptron:
         scores = self._weights[self._known(row)].sum(0)
         if allowed:
             return max(
-                allowed,
-                key=lambda a: sum(int(scores[start + v.index(a.get(n, ""))]) for n, start, v in self._slices),
+                allowed, key=lambda a: sum(int(scores[start + v.index(a.get(n, ""))]) for n, start, v in self._slices)
             )
         best = {name: values[scores[start : start + len(values)].argmax()] for name, start, values in self._slices}
         return {name: value for name, value in best.items() if value}

@@ -203,10 +203,7 @@ def rehearsed(base: BaseVersion, options: Options, console: Console) -> tuple[un
 
 
 def answers(
-    base: BaseVersion,
-    sentences: Sequence[tuple[str, ...]],
-    characters: int,
-    learned: Mapping[str, Sequence[str]],
+    base: BaseVersion, sentences: Sequence[tuple[str, ...]], characters: int, learned: Mapping[str, Sequence[str]]
 ) -> DistillationSet:
     """Returns sentences with the most probable labels that a version gives their words.
 
@@ -222,8 +219,7 @@ def answers(
     words, letters = base.vocabularies["words"], base.vocabularies["characters"]
     examples = [
         Example(
-            forms,
-            {"word_ids": encode_tokens(forms, words), "char_ids": encode_characters(forms, letters, characters)},
+            forms, {"word_ids": encode_tokens(forms, words), "char_ids": encode_characters(forms, letters, characters)}
         )
         for forms in sentences
     ]

@@ -24,11 +24,7 @@ class AddedScores:
     """
 
     def __init__(
-        self,
-        linear: LinearScores | None,
-        rules: WordRules | None,
-        scored: Mapping[str, int],
-        heads: Mapping[str, int],
+        self, linear: LinearScores | None, rules: WordRules | None, scored: Mapping[str, int], heads: Mapping[str, int]
     ) -> None:
         self.size = sum(part.size for part in (linear, rules) if part)
         self._linear, self._rules, self._heads = linear, rules, dict(heads)

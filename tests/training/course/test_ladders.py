@@ -20,7 +20,6 @@ from training.course.ladders.transfer import TransferRecipe
 from training.course.results import Results, Run, Summary, markdown, pack, write
 from training.course.train_rungs import train_rungs
 from training.data.dataset import collate
-from training.data.treebank import Tree
 from training.report.recipe import fingerprint
 from training.run.loop import make_predict
 from training.run.step import Step
@@ -123,15 +122,6 @@ def test_a_rung_changes_one_thing(rung):
     changed = {key for key in one | other if one.get(key) != other.get(key)} - {"name", "sizes"}
     pair = {"inner_dropout", "output_dropout"}  # of one kind of dropout
     assert len(changed) == 1 or changed == pair, changed
-
-
-def test_a_column_that_says_nothing_has_one_label_and_no_figure():
-    trees = [Tree(tuple(word._replace(xpos="_") for word in tree.words)) for tree in tiny.treebank()["train"]]
-    task = tiny.tagging(splits=tiny.alike(trees))
-    assert set(task.labels) == set(task.endpoint.outputs) == {"upos", "xpos", "feats"}, "the service reads all three"
-    assert task.labels["xpos"] == ("_",)
-    metrics = task.evaluate(make_predict(task, task.network()), "dev")
-    assert {metric.name for metric in metrics if "," not in metric.name} == {"UPOS", "UFeats", "AllTags"}
 
 
 @every_task

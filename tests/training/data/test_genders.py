@@ -11,10 +11,7 @@ from training.data.genders import Lexicon, corrected
 from training.data.treebank import Tree, Word
 
 WORDS = Lexicon(
-    {
-        "NOUN": {"Stadt": {"Fem"}, "Hund": {"Masc"}, "See": {"Masc", "Fem"}, "Art": {"Fem"}},
-        "PROPN": {"Elbe": {"Fem"}},
-    },
+    {"NOUN": {"Stadt": {"Fem"}, "Hund": {"Masc"}, "See": {"Masc", "Fem"}, "Art": {"Fem"}}, "PROPN": {"Elbe": {"Fem"}}},
     SOURCE,
 )
 

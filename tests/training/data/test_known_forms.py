@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from service.text.languages import named_tokenizer
-from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.segmenter import Segmenter
+from tests.training.tiny import split_words
 from training.data.known_forms import BY_LANGUAGE, known_forms
 from training.data.treebank import SurfaceToken, Tree, Word
 from training.models.segmenter import TOKENS, learn
@@ -22,8 +22,7 @@ def test_multiword_tokens_that_the_treebank_has_not_are_split(language, text, wo
     rules = named_tokenizer(f"spacy-{language}")
     trees = [Tree((Word(one, "X", "_", "_"),), tokens=(SurfaceToken(one),)) for one in ("ja", "zu", "no")]
     segmenter = learn(trees, [], rules, (TOKENS,), known_forms(language, rules.rules.exceptions))
-    sentences = LearnedTokenizer(rules, segmenter).sentences(text)
-    assert [token.text for sentence in sentences for token in sentence.tokens] == words.split()
+    assert split_words(language, segmenter, text) == words.split()
 
 
 def test_a_language_of_which_nothing_is_known_has_abbreviations_alone():

@@ -26,18 +26,13 @@ TRAIN = (
 )
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    path = tmp_path / "reviews.tar.gz"
-    with tarfile.open(path, "w:gz") as members:
+def test_the_reviews_of_a_part_become_a_table(tmp_path):
+    archive = tmp_path / "reviews.tar.gz"
+    with tarfile.open(archive, "w:gz") as members:
         for name, text in REVIEWS.items():
             member = tarfile.TarInfo(name)
             member.size = len(text.encode())
             members.addfile(member, io.BytesIO(text.encode()))
-    return path
-
-
-def test_the_reviews_of_a_part_become_a_table(archive):
     assert imdb.table(archive, "train").decode() == TRAIN
     assert imdb.table(archive, "test").decode().splitlines()[1:] == ["pos/5_10\t1\t10\tFine."]
 
@@ -66,11 +61,15 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "published"
 
 
+def cells(table: bytes) -> list[list[str]]:
+    return [line.split("\t") for line in table.decode().splitlines()]
+
+
 def test_emotions_become_positive_negative_mixed_or_ambiguous(file):
     file.write_text(
         "Fine!\t0,22\ta\r\nOdd.\t22\tb\r\nWell…\t4,27\tc\r\nOh\t7,27\td\r\nno\t2,17\te\r\n", encoding="utf-8"
     )
-    rows = [line.split("\t") for line in sentiment_tables.goemotions(file).decode().splitlines()]
+    rows = cells(sentiment_tables.goemotions(file))
     assert rows[0] == ["label", "emotions", "id", "text"]
     assert [row[0] for row in rows[1:]] == ["positive", "ambiguous", "mixed", "mixed", "mixed"]
     assert rows[1][1:] == ["admiration,realization", "a", "Fine!"]
@@ -87,8 +86,7 @@ def test_news_has_the_label_that_its_targets_have_in_common(file):
         return json.dumps({"sentence_normalized": text, "targets": targets})
 
     file.write_text("\n".join((sentence("A  b.", 2, 2), sentence("C.", 4), sentence("D.", 6, 2))), encoding="utf-8")
-    rows = [line.split("\t") for line in sentiment_tables.newsmtsc(file).decode().splitlines()[1:]]
-    assert rows == [
+    assert cells(sentiment_tables.newsmtsc(file))[1:] == [
         ["negative", "negative,negative", "M0 | M1", "A b."],
         ["neutral", "neutral", "M0", "C."],
         ["mixed", "positive,negative", "M0 | M1", "D."],
@@ -101,8 +99,7 @@ def test_reviews_have_the_sign_of_their_features(file):
         archive.writestr(
             "set/phone.txt", "[t]\nscreen[+2],price[-1]##Bright, dear.\nkey[-3]##Stuck. \n##It is red.\n##\n"
         )
-    rows = [line.split("\t") for line in sentiment_tables.product_reviews(file).decode().splitlines()[1:]]
-    assert rows == [
+    assert cells(sentiment_tables.product_reviews(file))[1:] == [
         ["mixed", "1", "phone", "screen[+2],price[-1]", "Bright, dear."],
         ["negative", "-3", "phone", "key[-3]", "Stuck."],
         ["neutral", "0", "phone", "", "It is red."],

@@ -1,5 +1,7 @@
 """Sentences of other treebanks are learned from where the treebank itself could have their tags."""
 
+import pytest
+
 from training.data.related import COLUMNS, Convention
 from training.data.treebank import NOTHING, UNLABELLED, Tree, Word
 
@@ -12,28 +14,23 @@ def compatible(*words: Word, columns: tuple[str, ...] = COLUMNS) -> tuple[Word, 
     return tree.words
 
 
-def test_a_word_keeps_the_tags_that_the_treebank_has_for_its_form_in_any_case():
-    word = Word("ten", "NUM", NOTHING, "NumType=Card", "ten")
-    assert compatible(word) == (word,)
-
-
-def test_a_word_has_no_tag_at_all_where_the_treebank_never_tags_its_form_so():
-    assert compatible(Word("ten", "NOUN", NOTHING, NOTHING, "ten")) == (
-        Word("ten", UNLABELLED, NOTHING, UNLABELLED, NOTHING),
-    )
-
-
-def test_features_and_lemmas_that_the_treebank_does_not_have_are_left_out_alone():
-    words = Word("ten", "NUM", NOTHING, NOTHING, "10"), Word("six", "NUM", NOTHING, "Number=Plur", "six")
-    assert compatible(*words) == (
-        Word("ten", "NUM", NOTHING, UNLABELLED, NOTHING),
-        Word("six", "NUM", NOTHING, UNLABELLED, "six"),
-    )
-
-
-def test_a_new_or_rare_form_may_have_any_tag_with_features_of_that_tag():
-    words = Word("so", "NUM", NOTHING, "NumType=Card", "so"), Word("walks", "VERB", NOTHING, NOTHING, "walk")
-    assert compatible(*words) == words
+@pytest.mark.parametrize(
+    ("word", "kept"),
+    [
+        # What the treebank has for the form, in any case.
+        (Word("ten", "NUM", NOTHING, "NumType=Card", "ten"), {}),
+        # No tag at all where it never tags the form so.
+        (Word("ten", "NOUN", NOTHING, NOTHING, "ten"), {"upos": UNLABELLED, "feats": UNLABELLED, "lemma": NOTHING}),
+        # Of features and lemmas, those that it does not have are left out alone.
+        (Word("ten", "NUM", NOTHING, NOTHING, "10"), {"feats": UNLABELLED, "lemma": NOTHING}),
+        (Word("six", "NUM", NOTHING, "Number=Plur", "six"), {"feats": UNLABELLED}),
+        # A new or rare form may have any tag, with features of that tag.
+        (Word("so", "NUM", NOTHING, "NumType=Card", "so"), {}),
+        (Word("walks", "VERB", NOTHING, NOTHING, "walk"), {}),
+    ],
+)
+def test_a_word_has_the_tags_that_the_treebank_could_have(word, kept):
+    assert compatible(word) == (word._replace(**kept),)
 
 
 def test_columns_that_are_not_learned_from_it_are_left_out():

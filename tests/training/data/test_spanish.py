@@ -3,7 +3,7 @@
 import pytest
 
 from service.text.languages import named_tokenizer
-from service.text.learned_tokenizer import LearnedTokenizer
+from tests.training.tiny import split_words
 from training.data.known_forms import known_forms
 from training.data.spanish import imperatives
 from training.data.treebank import SurfaceToken, Tree, Word
@@ -27,7 +27,5 @@ def test_they_are_split_unless_the_treebank_has_them_as_other_words() -> None:
     first = Tree((Word("Ponle", "PROPN", "_", "_"), Word("fue", "AUX", "_", "_")))
     du = Tree((Word("de", "ADP", "_", "_"), Word("el", "DET", "_", "_")), tokens=(SurfaceToken("del", 2),))
     segmenter = learn([first, du], [], named_tokenizer("spacy-es"), (TOKENS,), known_forms("es", {}))
-    (sentence,) = LearnedTokenizer(named_tokenizer("spacy-es"), segmenter).sentences(
-        "Llámame y ponle sal del mar para dárselo"
-    )
-    assert [word.text for word in sentence.tokens] == "Llama me y ponle sal de el mar para dar se lo".split()
+    words = split_words("es", segmenter, "Llámame y ponle sal del mar para dárselo")
+    assert words == "Llama me y ponle sal de el mar para dar se lo".split()

@@ -31,6 +31,10 @@ def test_models_of_files_are_compared(run, capsys):
     manifest = read_manifest(folder)
     assert [data.name for data in manifest.data] == ["bank.conllu", "other.conllu", "words.tsv", "text.txt", "weights"]
     assert "--teacher multilingual" in manifest.command
+    assert manifest.labels["xpos"] == ("_",)
+    assert "xpos" in manifest.endpoint.outputs, "the service reads all three"
+    accuracies = {metric.name for metric in manifest.metrics if metric.unit == "%" and "," not in metric.name}
+    assert accuracies == {"UPOS", "UFeats", "AllTags", "Lemmas"}, "none of a column that says nothing"
     words = (folder / "words.json").read_text()
     assert "heron" in words, "the teacher alone has read this word"
     assert '"j"' in (folder / "characters.json").read_text(), "the other treebank alone has this character"

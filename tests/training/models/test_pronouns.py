@@ -3,8 +3,8 @@
 import pytest
 
 from service.text.languages import named_tokenizer
-from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.segmenter import Segmenter
+from tests.training.tiny import split_words
 from training.data.known_forms import KnownForms
 from training.data.treebank import SurfaceToken, Tree, Word
 from training.models.pronouns import endings
@@ -45,12 +45,6 @@ def learned() -> Segmenter:
     return learn(treebank(), [], named_tokenizer("spacy-es"), (TOKENS,))
 
 
-def split(language: str, segmenter: Segmenter, text: str) -> list[str]:
-    """Returns the words of a text of one sentence."""
-    (sentence,) = LearnedTokenizer(named_tokenizer(f"spacy-{language}"), segmenter).sentences(text)
-    return [one.text for one in sentence.tokens]
-
-
 @pytest.mark.parametrize(
     "forms",  # a token and its words
     (
@@ -61,14 +55,14 @@ def split(language: str, segmenter: Segmenter, text: str) -> list[str]:
 )
 def test_pronouns_are_split_from_verbs_that_the_treebank_has_not(learned, forms):
     token, *words = forms.split()
-    assert split("es", learned, f"{token} aquí") == [*words, "aquí"]
+    assert split_words("es", learned, f"{token} aquí") == [*words, "aquí"]
 
 
 def test_enclitics_of_the_language_are_learned_that_the_treebank_has_not():
     names = [Tree((word(form, "PROPN"),)) for form in "Rome Paris Lyon Bourg Roi Nice Tours Brest Dole".split()]
     known = KnownForms(enclitics=(("-lui",), ("-le",), ("-le", "-lui")))
     segmenter = learn([*treebank(), *names], [], named_tokenizer("spacy-fr"), (TOKENS,), known)
-    found = split("fr", segmenter, "mange-le-lui à Vire-le-Duc")
+    found = split_words("fr", segmenter, "mange-le-lui à Vire-le-Duc")
     assert found == ["mange", "-le", "-lui", "à", "Vire-le-Duc"]
 
 
@@ -78,7 +72,7 @@ def test_a_word_that_begins_like_two_and_ends_like_a_pronoun_is_whole_where_it_i
 
     def tokens(*whole: str) -> list[str]:
         known = KnownForms(enclitics=(("-lui",), ("-y",)), whole=whole)
-        return split("fr", learn(trees, [], named_tokenizer("spacy-fr"), (TOKENS,), known), "c'est-à-dire c'est")
+        return split_words("fr", learn(trees, [], named_tokenizer("spacy-fr"), (TOKENS,), known), "c'est-à-dire c'est")
 
     assert tokens()[:2] == ["c'", "est"]
     assert tokens("c'est-à-dire") == ["c'est-à-dire", "c'", "est"]

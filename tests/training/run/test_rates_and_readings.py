@@ -53,9 +53,11 @@ DEV, TEST = (
 )
 
 
-def test_each_measurement_of_a_test_split_is_a_line(runs, monkeypatch):
+def test_each_measurement_of_a_test_split_is_a_line_and_others_are_not_recorded(runs, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["tagwerk-train", "evaluate", "my tagger", "--split", "test"])
     said = io.StringIO()
+    readings.record("tagger", [DEV], Console(file=said))
+    assert (said.getvalue(), (runs / "tagger").exists()) == ("", False)
     for _ in range(2):
         readings.record("tagger", [DEV, TEST], Console(file=said, width=200))
     path = runs / "tagger" / "test-readings.jsonl"
@@ -66,10 +68,3 @@ def test_each_measurement_of_a_test_split_is_a_line(runs, monkeypatch):
     assert said.getvalue().splitlines() == [
         f"reading {number} of the test split, recorded in {path}" for number in (1, 2)
     ]
-
-
-def test_other_splits_are_not_recorded(runs):
-    said = io.StringIO()
-    readings.record("tagger", [DEV], Console(file=said))
-    assert not (runs / "tagger").exists()
-    assert said.getvalue() == ""

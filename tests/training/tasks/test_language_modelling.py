@@ -12,7 +12,7 @@ from service.text.vocabulary import encode_tokens
 from tests.training.tiny import LANGUAGE_MODEL, SOURCE, VERSE, alike, language_model, trained
 from training.metrics.scores import CROSS_ENTROPY
 from training.run.loop import make_predict
-from training.tasks.language_modelling import END, LanguageModelling, words
+from training.tasks.language_modelling import END, SAMPLE, LanguageModelling, words
 
 
 def ids_of(task: LanguageModelling, text: str) -> Any:
@@ -32,6 +32,8 @@ def test_learns_a_verse_by_heart(tmp_path):
         ids, state = outputs["logits"].argmax(axis=-1).astype(np.int32), outputs["state"]
         said += task.vocabularies["characters"].string(ids[0])
     assert said == VERSE[9:] + VERSE[:9]
+    ((start, sampled),) = task.samples(predict).items()
+    assert (start, len(sampled)) == ("\n", SAMPLE)
 
 
 def test_each_chunk_continues_the_chunk_before_it():
