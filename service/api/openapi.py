@@ -5,11 +5,10 @@ FastAPI has, and examples of answers. Its own validation errors, which the servi
 """
 
 import json
-from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from service.api import lines
@@ -75,21 +74,20 @@ READ = (401, 403, 429, *ANY)  # of a GET that requires a key
 SEND = (400, 404, 408, 413, 415, 422, 501, *READ)  # of a POST
 INFER = (*SEND, 503, 504)  # of a POST that needs the engine
 
-_documents: dict[tuple[object, ...], dict[str, Any]] = {}  # by `with_keys` and `tasks`
+_documents: dict[bool, dict[str, Any]] = {}  # by `with_keys`
 
 
-def install(app: FastAPI, *, with_keys: bool, tasks: Sequence[APIRouter]) -> None:
+def install(app: FastAPI, *, with_keys: bool) -> None:
     """Completes the document that an application serves; `with_keys`, whether its routes require API keys.
 
-    It is written once for all applications of the process with the same routes, since that takes 0.3 s.
+    It is written once for all applications of the process, since that takes 0.3 s.
     """
     write = app.openapi
-    key = (with_keys, *map(id, tasks))
 
     def openapi() -> dict[str, Any]:
-        if key not in _documents:
-            _documents[key] = complete(write(), with_keys=with_keys)
-        return _documents[key]
+        if with_keys not in _documents:
+            _documents[with_keys] = complete(write(), with_keys=with_keys)
+        return _documents[with_keys]
 
     app.openapi = openapi  # type: ignore[method-assign]
 
