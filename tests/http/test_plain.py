@@ -17,10 +17,11 @@ from service.security.keys import Authenticator, add_key
 from service.security.rate_limiter import RateLimiter
 from tests.conftest import Server
 from tests.http.plain import Answer, Service, comparable, kept
+from tests.http.scene import without_lemmas
 from tests.http.wire import application, first_answer, post
 
 NAMES: dict[str, list[object]] = {
-    "tag": ["tagger", "tagger/1", "tagger/9"],
+    "tag": ["tagger", "tagger/1", "tagger/9", "without-lemmas"],
     "classify": ["classifier", "classifier/1", "classifier/2"],
 }
 REAL: dict[str, list[object]] = {"tag": ["tagger-en", "tagger-fr"], "classify": ["sentiment-en", "sentiment-en/999"]}
@@ -160,6 +161,7 @@ def requests(names: dict[str, list[object]], keys: list[str]) -> st.SearchStrate
 
 
 BOUNDS: dict[str, Any] = {"max_items": 4, "max_text_characters": 200, "cors_origins": ("https://example.org",)}
+BOUNDS["more"] = [without_lemmas("without-lemmas")]
 EVENTS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
