@@ -1,4 +1,4 @@
-"""What can be taken along: a link, the answer as JSON, a sentence as SVG."""
+"""What can be taken along: a link, the answer as JSON or CoNLL-U, a sentence as SVG."""
 
 import json
 from pathlib import Path
@@ -21,14 +21,27 @@ def copied(page, panel: str, button: str, done: str) -> str:
     return content
 
 
+@pytest.fixture
+def page(open_page):
+    return open_page(permissions=["clipboard-read", "clipboard-write"])
+
+
 @pytest.mark.parametrize("panel", ["tag", "classify"])
-def test_an_answer_is_copied_as_a_link_and_as_json(open_page, panel):
-    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+def test_an_answer_is_copied_as_a_link_and_as_json(page, panel):
     answer = result_of(page, panel, TEXT)
     assert json.loads(copied(page, panel, "Copy as JSON", "Copied as JSON")) == answer
     link = copied(page, panel, "Copy link", "Link copied")
     assert link == page.url
     assert "didn%27t" in link
+
+
+def test_a_copy_is_the_conllu_of_the_service(page, client):
+    run(page, "tag", TEXT)
+    with page.expect_request("**/tag") as request:
+        content = copied(page, "tag", "Copy as CoNLL-U", "Copied as CoNLL-U")
+    sent, headers = request.value.post_data_json, {"accept": "text/x-conllu"}
+    assert (sent["text"], request.value.headers["accept"]) == (TEXT, headers["accept"])
+    assert content == client.post("/tag", json=sent, headers=headers).text
 
 
 def test_a_sentence_is_saved_as_svg(page):
