@@ -38,12 +38,7 @@ def test_an_id_comes_back_first_in_the_answer_of_its_line(path, body, id):
 
 
 @pytest.mark.parametrize(
-    ("line", "status"),
-    [
-        ({"text": 7}, 422),
-        ({"text": "fine", "model": "none"}, 404),
-        ({"text": ["fine"] * 3}, 413),
-    ],
+    ("line", "status"), [({"text": 7}, 422), ({"text": "fine", "model": "none"}, 404), ({"text": ["fine"] * 3}, 413)]
 )
 def test_an_id_comes_back_in_the_error_of_its_line(line, status):
     first, failed, last = ask(
