@@ -78,8 +78,6 @@ async def test_an_added_task_is_answered_authenticated_bounded_and_counted_like_
         assert (first["id"], first["results"], second["id"], second["error"]["status"]) == (1, [3], 2, 422)
         check(await client.post("/count", json={"text": "a"}, headers={"authorization": "Bearer x"}), 401)
         check(await client.post("/count", json={"text": ["a"] * 5}), 413)
-        check(await client.post("/count", content=b"a", headers={"content-type": "text/plain"}), 415)
-        check(await client.post("/count", json={"text": "a"}, headers={"x-request-timeout-ms": "0"}), 422)
         counted = (await client.get("/metrics")).text
         assert 'tagwerk_requests_total{route="/count",status="200"} 2.0' in counted
 

@@ -2,7 +2,6 @@ import math
 from typing import Any
 
 import httpx
-import pytest
 
 from service.api import answer_schemas
 
@@ -64,9 +63,3 @@ def test_each_character_has_its_log_probability_and_the_most_probable_ones(clien
         known = {one["token"]: one["logprob"] for one in choice["top"]}
         assert known.get(choice["token"], choice["logprob"]) == choice["logprob"]
     assert any(choice["token"] != choice["top"][0]["token"] for choice in choices), "it is sampled"
-
-
-@pytest.mark.parametrize("max_tokens", [1, 4096])
-def test_the_limits_of_max_tokens_are_allowed(client, max_tokens):
-    (text,) = generate(client, max_tokens=max_tokens, stop=["the"])
-    assert 1 <= text["tokens"] <= max_tokens
