@@ -1,21 +1,19 @@
 """Generated text as server-sent events, from the real server."""
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 
-from service.api.request_schemas import GenerateRequest
+from service.api.events import HEARTBEAT
 from service.http.problem import Problem
 from service.pipelines import generation
-from service.pipelines.run import PipelineRun
-from service.tasks.generation import End, Piece
-from service.telemetry.request import Timing
 from tests.e2e.test_server import metric, wait_until
+from tests.engine.running import until
 from tests.http.plain import running
 from tests.http.test_generate import generate
+from tests.http.wire import post
 
 
 def events(response: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -98,11 +96,10 @@ def test_each_piece_has_its_log_probabilities(client):
 
 
 def test_an_error_midway_is_an_event(client):
-    found = stream(client, {"X-Request-Timeout-Ms": "400"}, max_tokens=4096)
-    kinds = [kind for kind, _ in found]
-    assert kinds[-1] == "error"
-    assert set(kinds[:-1]) == {"message"}
-    problem = Problem.model_validate(found[-1][1])
+    *messages, (kind, error) = stream(client, {"X-Request-Timeout-Ms": "400"}, max_tokens=4096)
+    assert {kind for kind, _ in messages} == {"message"}
+    assert kind == "error"
+    problem = Problem.model_validate(error)
     assert problem.type.endswith("deadline-exceeded")
     assert problem.timing_ms
 
@@ -120,17 +117,11 @@ def test_closing_the_connection_frees_the_slot(server):
 
 async def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
     monkeypatch.setattr(generation, "HEARTBEAT_SECONDS", 0.01)
-    body = GenerateRequest.model_validate({"prompt": "a", "max_tokens": 1})
     async with running() as service:
         service.device.go.clear()
-        run = PipelineRun(service.context, Timing(time.monotonic()), time.monotonic() + 60)
-        stream = generation.stream(run, body.options(body.prompt, body.model))
-        assert await anext(stream) is None
-        assert await anext(stream) is None
+        _, wire = service.send(post("/generate", b'{"model": "lm", "prompt": "a", "max_tokens": 1, "stream": true}'))
+        await until(lambda: b"".join(wire.written).count(HEARTBEAT) >= 2)
         service.device.go.set()
-        while (event := await anext(stream)) is None:
-            pass
-        assert event == (0, Piece("b", []))
-        _, end = await anext(stream) or (0, None)
-        assert isinstance(end, End)
-        await stream.aclose()
+        await until(lambda: wire.written[-1].endswith(b"0\r\n\r\n"))
+    written = b"".join(wire.written)
+    assert 0 < written.index(b'"text":"b"') < written.index(b"event: finish")
