@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from service.api.line_input import LineInput
+from service.api.line_input import read_lines
 from service.api.request_schemas import Strict
 from service.engine.requests import ANONYMOUS
 from service.errors import Overloaded, TagwerkError, TooLarge
@@ -167,7 +167,7 @@ class LinesResponse(Response):
     async def _read(self, under_way: asyncio.Queue[Pending | None]) -> None:
         """Starts the work on each line when the window has capacity. Puts None at the end, also after an error."""
         settings, first, started = self._context.settings, True, 0
-        source = LineInput(
+        source = read_lines(
             self._request.receive,
             settings.max_body_bytes,
             settings.receive_timeout_seconds,
@@ -175,7 +175,7 @@ class LinesResponse(Response):
             self._body.hold,
         )
         try:
-            async for line in source.lines():
+            async for line in source:
                 if not first:
                     await self._wait_for_credit()
                 first = False
