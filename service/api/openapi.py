@@ -61,7 +61,6 @@ SECURITY_SCHEMES = {
 }
 ANSWER_HEADERS = ("X-Request-ID", "Server-Timing")  # of every answer
 
-_PROBLEM = "Problem{}"
 _KINDS = [  # status, slug of the type, title, detail
     *((status, slug, title, (kind.__doc__ or "").partition("\n")[0]) for kind, status, slug, title in problem.TABLE),
     *((status, slug, title, title) for status, (slug, title) in problem.HTTP.items()),
@@ -142,9 +141,13 @@ def _complete_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> N
 def _completed(response: dict[str, Any], status: str) -> dict[str, Any]:
     if "$ref" in response:
         return {"$ref": response["$ref"]}  # without the description that FastAPI adds
-    names = (*ANSWER_HEADERS, "Retry-After") if status == "503" else ANSWER_HEADERS
-    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-    return response | {"headers": response.get("headers", {}) | headers}
+    return response | {"headers": response.get("headers", {}) | _headers(int(status))}
+
+
+def _headers(status: int) -> dict[str, Any]:
+    """Returns references to the headers of a response."""
+    names = (*ANSWER_HEADERS, "Retry-After") if status in (429, 503) else ANSWER_HEADERS
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
@@ -165,17 +168,16 @@ def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Returns references to the components of error responses, for the routes that give them."""
-    return {status: {"$ref": f"#/components/responses/{_PROBLEM.format(status)}"} for status in statuses}
+    return {status: {"$ref": f"#/components/responses/Problem{status}"} for status in statuses}
 
 
 def error_responses() -> dict[str, Any]:
     """Returns the components of error responses by name."""
     by_status = groupby(EXAMPLES, lambda example: int(example["status"]))
-    return {_PROBLEM.format(status): _error_response(status, list(examples)) for status, examples in by_status}
+    return {f"Problem{status}": _error_response(status, list(examples)) for status, examples in by_status}
 
 
 def _error_response(status: int, examples: list[dict[str, Any]]) -> dict[str, Any]:
-    names = (*ANSWER_HEADERS, "Retry-After") if status in (429, 503) else ANSWER_HEADERS
     content = {
         "schema": {"$ref": "#/components/schemas/Problem"},
         "examples": {
@@ -185,6 +187,6 @@ def _error_response(status: int, examples: list[dict[str, Any]]) -> dict[str, An
     }
     return {
         "description": "; ".join(example["title"] for example in examples),
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+        "headers": _headers(status),
         "content": {problem.MEDIA_TYPE: content},
     }
