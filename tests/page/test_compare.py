@@ -3,15 +3,16 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page
 
 from tests.conftest import Server, once, start_server
 from tests.page.conftest import opened
-from tests.page.driving import answered, run
+from tests.page.driving import answered, check_accessible, run
 from tests.page.test_look import PHONE
 from tests.tiny_store import export_untrained, make_versions
 from tests.training import tiny
@@ -22,6 +23,12 @@ TEXT = "La chatte dort sur le lit."
 def tokens(client, model: str) -> list[dict[str, Any]]:
     (result,) = client.post("/tag", json={"text": TEXT, "model": model}).json()["results"]
     return [token for sentence in result["sentences"] for token in sentence["tokens"]]
+
+
+def marks(side: Locator) -> list[bool]:
+    """Returns of each token of an answer whether it is marked as different."""
+    found: list[bool] = side.locator("[role=option]").evaluate_all("all => all.map(e => e.matches('.differs'))")
+    return found
 
 
 @pytest.mark.parametrize("size", [{}, PHONE], ids=["desktop", "phone"])
@@ -35,9 +42,8 @@ def test_two_taggers_answer_and_what_differs_is_marked(open_page, client, size):
     answers = [tokens(client, model) for model in ("tagger-fr", "tagger-en")]
     known = [{(t["start"], t["end"], t["text"]): t["upos"] for t in answer} for answer in answers]
     for side, mine, theirs in zip(sides.all(), known, reversed(known), strict=True):
-        marks = side.locator("[role=option]").evaluate_all("all => all.map(e => e.classList.contains('differs'))")
-        assert marks == [theirs.get(key) != upos for key, upos in mine.items()]
-        assert any(marks)
+        assert marks(side) == [theirs.get(key) != upos for key, upos in mine.items()]
+        assert any(marks(side))
         first = side.locator(".differs").first
         assert (first.get_attribute("aria-label") or "").endswith(", different")
         first.focus()
@@ -45,8 +51,7 @@ def test_two_taggers_answer_and_what_differs_is_marked(open_page, client, size):
     number = sides.first.locator(".differs").count()
     assert page.locator("#tag .summary").inner_text().endswith(f"tokens, {number} of them different")
     assert "compare=tagger-en" in page.url
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    check_accessible(page, "two answers")
     answered(page, "tag", page.go_back)
     assert sides.nth(1).is_hidden()
     assert page.locator("#tag .differs").count() == 0
@@ -76,25 +81,29 @@ def asked(server: Server, task: str, model: str, text: str) -> dict[str, Any]:
     return result
 
 
+@contextmanager
+def compared(browser: Browser, server: Server, panel: str, models: list[str], text: str) -> Iterator[Page]:
+    """Opens the page with the answers of two models to a text."""
+    with opened(browser, server.url) as (page, _):
+        page.goto(f"/#{panel}?text={text.replace(' ', '+')}&model={models[0]}")
+        page.wait_for_selector(f"#{panel} .cost:not([hidden])")
+        menu = page.locator(f"#{panel}").get_by_label("Compare with")
+        answered(page, panel, lambda: menu.select_option(models[1]))
+        yield page
+
+
 def test_versions_of_a_model_are_compared_in_all_of_their_tags(browser, two_versions):
-    names = ["tagger-tiny/1", "tagger-tiny/2"]
-    text = "The dog sees a cat lol"
+    names, text = ["tagger-tiny/1", "tagger-tiny/2"], "The dog sees a cat lol"
     first, second = (asked(two_versions, "tag", name, text)["sentences"][0]["tokens"] for name in names)
     expected = [
         any(one[tag] != other[tag] for tag in ("upos", "xpos", "feats"))
         for one, other in zip(first, second, strict=True)
     ]
     assert len({*expected}) == 2, "what is from the dictionary does not differ"
-    with opened(browser, two_versions.url) as (page, _):
-        page.goto(f"/#tag?text={text.replace(' ', '+')}&model={names[0]}")
-        page.wait_for_selector("#tag .cost:not([hidden])")
-        menu = page.get_by_label("Compare with").first
-        answered(page, "tag", lambda: menu.select_option(names[1]))
+    with compared(browser, two_versions, "tag", names, text) as page:
         assert page.locator("#tag .side h3").all_inner_texts() == ["English, version 1", "English, version 2"]
-        for side in page.locator("#tag .side").all():
-            marks = side.locator("[role=option]").evaluate_all("all => all.map(e => e.classList.contains('differs'))")
-            assert marks == expected
-        counted = (page.locator("#tag .legend li:not([hidden])").nth(0)).inner_text().split()
+        assert list(map(marks, page.locator("#tag .side").all())) == [expected, expected]
+        counted = page.locator("#tag .legend li:not([hidden])").first.inner_text().split()
         numbers = [str(sum(token["upos"] == counted[0] for token in answer)) for answer in (first, second)]
         assert counted[-3:] == [numbers[0], "/", numbers[1]]
         page.locator("#tag .differs").first.focus()
@@ -105,11 +114,7 @@ def test_labels_of_two_versions_stand_side_by_side(browser, two_versions):
     names, text = ["sentiment-tiny/1", "sentiment-tiny/2"], "Acme is lovely."
     first, second = (asked(two_versions, "classify", name, text)["label"] for name in names)
     assert first != second
-    with opened(browser, two_versions.url) as (page, _):
-        page.goto(f"/#classify?text={text.replace(' ', '+')}&model={names[0]}")
-        page.wait_for_selector("#classify .cost:not([hidden])")
-        menu = page.locator("#classify").get_by_label("Compare with")
-        answered(page, "classify", lambda: menu.select_option(names[1]))
+    with compared(browser, two_versions, "classify", names, text) as page:
         best = page.locator("#classify .best")
         assert [row.inner_text().split()[1] for row in best.all()] == [first, second]
         assert all(row.locator(".differs").is_visible() for row in best.all())

@@ -49,7 +49,8 @@ def test_a_text_that_is_written_says_when_it_began_and_how_fast_it_was(page):
     assert abs(float(shown["characters per second"]) - characters / seconds(took)) <= 0.51
     assert seconds(shown["to the first character"]) <= seconds(took)
     assert shown["to the last character"] == took
-    assert page.locator("#generate .facts").inner_text().startswith(f"{characters} characters, ")
+    assert page.locator("#generate .prompt").inner_text() == "ROMEO:"
+    assert page.locator("#generate .facts").inner_text().startswith(f"{characters} characters, ended at the length")
     heading = page.locator("#generate .cost summary").inner_text()
     assert heading.startswith("Time until the answer began: "), "the stages are those until the answer began"
 
