@@ -13,17 +13,19 @@ import httpx
 import pytest
 
 from loadtests.processes import server_processes
-from service.api.lines import MEDIA_TYPE
+from service.api.lines import LARGEST_ID, LONGEST_ID, MEDIA_TYPE
 from service.http.problem import Problem
 from tests.conftest import Server
 from tests.e2e.test_server import metric, wait_until
+from tests.http.test_problems import check
 from tests.http.test_tag import tag
 
 HEADERS = {"content-type": MEDIA_TYPE}
 
 
 def ask(client: httpx.Client, path: str, lines: Iterable[object], **headers: str) -> list[dict[str, Any]]:
-    content = "".join(json.dumps(line) + "\n" for line in lines)
+    """Returns the answers to lines, which are sent as JSON, or as they are if they are strings."""
+    content = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
     response = client.post(path, content=content, headers={**HEADERS, **headers})
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == MEDIA_TYPE
@@ -32,22 +34,56 @@ def ask(client: httpx.Client, path: str, lines: Iterable[object], **headers: str
 
 def test_lines_are_answered_in_order_and_as_each_alone(client):
     bodies = [{"text": f"Dog {i} {'barks loudly ' * (i % 7)}."} for i in range(40)]
-    assert list(map(strip, ask(client, "/tag", bodies))) == [strip(tag(client, **body)) for body in bodies]
+    assert ask(client, "/tag", bodies) == [tag(client, **body) for body in bodies]
     assert ask(client, "/tag", []) == []
 
 
-def strip(answer: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(t["text"], t["upos"]) for r in answer["results"] for s in r["sentences"] for t in s["tokens"]]
-
-
 def test_a_bad_line_has_an_error_in_its_place(client):
-    content = b'{"text": "Good."}\n{"text": \n\n \r\n{"text": [7]}\n"Good."\n{"text": "Good."}'
-    response = client.post("/classify", content=content, headers=HEADERS)
-    good, *bad, last = (json.loads(line) for line in response.text.splitlines())
-    assert good == last
-    problems = [Problem.model_validate(line["error"], extra="forbid") for line in bad]
+    bad = ['{"id": 1, "text"', {"text": [7]}, '"Good."', "7", "null"]
+    good = {"text": "Good.", "id": None}
+    first, *errors, last = ask(client, "/classify", [good, *bad[:1], "\n \r", *bad[1:], good])
+    assert first == last
+    assert not any("id" in answer for answer in (first, *errors)), "no line has one"
+    problems = [Problem.model_validate(line["error"], extra="forbid") for line in errors]
     found = [(problem.status, [place.pointer for place in problem.errors]) for problem in problems]
-    assert found == [(400, []), (422, ["/text/0"]), (422, [""])]
+    assert found == [(400, []), (422, ["/text/0"]), (422, [""]), (422, [""]), (422, [""])]
+
+
+@pytest.mark.parametrize("id", ["a", "", "é\n\"'{}", "x" * LONGEST_ID, 0, -1, LARGEST_ID, -LARGEST_ID])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/tag", {"text": "fine"}),
+        ("/classify", {"text": "fine"}),
+        ("/generate", {"prompt": "a", "max_tokens": 3, "seed": 1}),
+    ],
+)
+def test_an_id_comes_back_first_in_the_answer_of_its_line(client, path, body, id):
+    (answer,) = ask(client, path, [{**body, "id": id}])
+    assert next(iter(answer)) == "id"
+    assert answer == {"id": id, **client.post(path, json=body).json()}
+
+
+@pytest.mark.parametrize(
+    ("line", "status"), [({"text": 7}, 422), ({"text": "fine", "model": "none"}, 404), ({"text": ["a"] * 1025}, 413)]
+)
+def test_an_id_comes_back_in_the_error_of_its_line(client, line, status):
+    first, failed = ask(client, "/classify", [{"text": "fine", "id": 1}, {**line, "id": "b"}])
+    assert list(failed) == ["id", "error"]
+    assert (first["id"], failed["id"], Problem.model_validate(failed["error"]).status) == (1, "b", status)
+
+
+@pytest.mark.parametrize("id", [True, 1.5, [1], {"a": 1}, "x" * (LONGEST_ID + 1), LARGEST_ID + 1, -LARGEST_ID - 1])
+def test_an_id_that_is_not_valid_is_refused_and_not_returned(client, id):
+    (failed,) = ask(client, "/classify", [{"text": "fine", "id": id}])
+    assert list(failed) == ["error"]
+    (place,) = failed["error"]["errors"]
+    allowed = f"an integer from -{LARGEST_ID} to {LARGEST_ID}, or a string of at most {LONGEST_ID} characters"
+    assert (place["pointer"], place["allowed"]) == ("/id", allowed)
+
+
+def test_other_requests_have_no_id(client):
+    assert check(client.post("/classify", json={"text": "fine", "id": 1}), 422).errors[0].pointer == "/id"
 
 
 @pytest.mark.parametrize(
