@@ -49,6 +49,7 @@ class Operation:
     status: int
     body: str | None
     answer: str | None
+    described: dict[str, Any]
 
     def call(self) -> tuple[dict[str, str], dict[str, Any] | None]:
         """Returns the names of the path, and the body, of a call."""
@@ -77,7 +78,7 @@ def operation_of(method: str, path: str, described: dict[str, Any]) -> Operation
     status = next(status for status in described["responses"] if status.startswith("2"))
     body, answer = schema_of(described.get("requestBody", {})), schema_of(described["responses"][status])
     (tag,) = described["tags"]
-    return Operation(described["operationId"], tag, method, path, int(status), body, answer)
+    return Operation(described["operationId"], tag, method, path, int(status), body, answer, described)
 
 
 def schema_of(described: dict[str, Any]) -> str | None:

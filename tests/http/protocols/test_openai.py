@@ -58,7 +58,7 @@ def rows(choice: Any) -> list[tuple[str, float, dict[str, float], int]]:
 
 
 def test_logprobs_have_openais_shape_whole_and_streamed(ai, streaming, client):
-    wish = {"prompt": ["ROMEO:", "A"], "max_tokens": 20, "seed": 7, "logprobs": 2}
+    wish: dict[str, Any] = {"prompt": ["ROMEO:", "A"], "max_tokens": 20, "seed": 7, "logprobs": 2}
     whole = ai.completions.create(model=MODEL, **wish).choices
     for choice, expected in zip(whole, generate(client, **wish), strict=True):
         assert "".join(choice.logprobs.tokens) == choice.text == expected["text"]
