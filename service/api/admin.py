@@ -63,12 +63,9 @@ class Change(Strict):
 )
 async def change(name: str, body: Change, request: Request) -> Response:
     """Writes the serving config; the engines apply it at their next poll of the store, after which /models shows it."""
-    settings = context_of(request).settings
-
-    def write() -> ModelServing:  # reads the store, and blocks while another change is written
-        return ServingController(settings).change(name, body.action, body.version, body.share or 0.0)
-
-    config = await asyncio.to_thread(write)
+    settings, share = context_of(request).settings, body.share or 0.0
+    # In a thread: it reads the store, and blocks while another change is written.
+    config = await asyncio.to_thread(lambda: ServingController(settings).change(name, body.action, body.version, share))
     what = " ".join(map(str, body.model_dump(exclude_none=True).values()))
     ids = current_ids.get()
     log.info("%s: %s, by the key %s, request %s", name, what, request.scope["state"]["key"].id, ids.request)

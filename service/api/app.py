@@ -1,11 +1,11 @@
 """Builds the web application, and starts and stops the engine with it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -20,25 +20,20 @@ EXPOSED = (tensors.HEADER, "Retry-After", "Server-Timing", "X-Request-ID")  # he
 DESCRIPTION = "Part-of-speech tags, sentiment and generated text from small recurrent networks."
 
 
-def create_app(context: Context, waits: bool = False, tasks: Sequence[APIRouter] = (infer.router,)) -> ASGIApp:
+def create_app(context: Context, waits: bool = False) -> ASGIApp:
     """Builds the application. Until its engine is ready, /readyz and the tasks answer 503.
 
-    The middleware wraps FastAPI's application, so that most requests can bypass that.
-
-    Args:
-        waits: its start waits for the models, before connections are accepted.
-        tasks: the routes of tasks, see `Dispatcher`.
+    The middleware wraps FastAPI's application, so that most requests can bypass that. If the application `waits`,
+    its start ends once the models are loaded, and no connection is accepted before.
     """
-    app: ASGIApp = create_routes(context, waits, tasks)
-    routes = [route for router in tasks for route in router.routes]
-    app = Dispatcher(app, context, routes)
+    app: ASGIApp = Dispatcher(create_routes(context, waits), context, infer.router.routes)
     if context.settings.cors_origins:  # outermost: a preflight has no key, and a page must be able to read a 401
         methods, origins = ["GET", "HEAD", "POST"], context.settings.cors_origins
         app = CORSMiddleware(app, origins, methods, allow_headers=["*"], expose_headers=EXPOSED)
     return RequestContextMiddleware(app, context)
 
 
-def create_routes(context: Context, waits: bool = False, tasks: Sequence[APIRouter] = (infer.router,)) -> FastAPI:
+def create_routes(context: Context, waits: bool = False) -> FastAPI:
     """Builds FastAPI's application: every route, the documentation, and the lifespan. See `create_app`."""
 
     @asynccontextmanager
@@ -63,10 +58,11 @@ def create_routes(context: Context, waits: bool = False, tasks: Sequence[APIRout
         redirect_slashes=False,  # behind a proxy, it would redirect from https to http
         exception_handlers=dict.fromkeys((*problem.EXPECTED, Exception), problem.answer),
     )
-    routers = [*tasks, feedback.router, status.router, openai.router, open_inference.router, page.router]
-    for router in routers if context.authenticator is None else [*routers, admin.router]:
+    with_keys = context.authenticator is not None
+    routers = [infer.router, feedback.router, status.router, openai.router, open_inference.router, page.router]
+    for router in [*routers, admin.router] if with_keys else routers:
         app.include_router(router)
-    openapi.install(app, with_keys=context.authenticator is not None, tasks=tasks)
+    openapi.install(app, with_keys=with_keys)
     return app
 
 

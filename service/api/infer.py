@@ -11,7 +11,6 @@ from service.api import answer_schemas, events, request_schemas
 from service.api.lines import takes_lines
 from service.api.openapi import INFER, responses
 from service.api.route import JsonRoute
-from service.artifact.manifest import ModelVersion
 from service.errors import InvalidInput
 from service.http.context import pipeline_run
 from service.http.representation import respond, wanted
@@ -20,14 +19,14 @@ from service.pipelines.classification import classify
 from service.pipelines.formats import JSON
 from service.pipelines.generation import generate_and_write
 from service.pipelines.run import PipelineRun
-from service.pipelines.tagging import TaggedText, tag
+from service.pipelines.tagging import tag
 from service.tasks.generation import End, Piece
 from service.text import conllu
 
 
-async def run_tag(run: PipelineRun, body: request_schemas.TagRequest) -> tuple[ModelVersion, list[TaggedText]]:
-    """Runs the tagging pipeline on a /tag body."""
-    return await tag(
+async def run_tag(run: PipelineRun, body: request_schemas.TagRequest, format: str) -> list[bytes]:
+    """Runs the tagging pipeline on a /tag body; returns the answer in a format, in pieces."""
+    model, texts = await tag(
         run,
         body.text,
         tokens=body.tokens or (),
@@ -36,6 +35,9 @@ async def run_tag(run: PipelineRun, body: request_schemas.TagRequest) -> tuple[M
         lemmas=body.lemmas,
         candidates=body.n_best > 1,
     )
+    if format == "json":
+        return await run.do(formats.write_tagged(model, texts, body.offsets, body.n_best))
+    return await run.do(formats.write_conllu(model, texts, body.offsets, chain=format == "conllu-chain"))
 
 
 async def run_classify(run: PipelineRun, body: request_schemas.ClassifyRequest) -> list[bytes]:
@@ -56,7 +58,7 @@ async def tag_line(run: PipelineRun, body: request_schemas.TagRequest) -> list[b
     """Handles a line of /tag."""
     if body.format not in (None, "json"):
         raise InvalidInput("/format", f"got {body.format}", "json, or a request that is not newline-delimited")
-    return await run.do(formats.write_tagged(*await run_tag(run, body), body.offsets, body.n_best))
+    return await run_tag(run, body, "json")
 
 
 async def generate_line(run: PipelineRun, body: request_schemas.GenerateRequest) -> list[bytes]:
@@ -81,16 +83,10 @@ CONLLU = {conllu.MEDIA_TYPE: {"schema": {"type": "string"}, "example": answer_sc
 @takes_lines(tag_line)
 async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
-    run, media_type = pipeline_run(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
-    if body.format is not None:
-        media_type = JSON if body.format == "json" else conllu.MEDIA_TYPE
-    model, texts = await run_tag(run, body)
-    if media_type == JSON:
-        content = await run.do(formats.write_tagged(model, texts, body.offsets, body.n_best))
-    else:
-        chain = body.format == "conllu-chain"
-        content = await run.do(formats.write_conllu(model, texts, body.offsets, chain=chain))
-    return await respond(request, content, media_type)
+    run, preferred = pipeline_run(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
+    format = body.format or ("json" if preferred == JSON else "conllu")
+    content = await run_tag(run, body, format)
+    return await respond(request, content, JSON if format == "json" else conllu.MEDIA_TYPE)
 
 
 @router.post(

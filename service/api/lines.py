@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from service.api.line_input import LineInput
+from service.api.line_input import read_lines
 from service.api.request_schemas import Strict
 from service.engine.requests import ANONYMOUS
 from service.errors import Overloaded, TagwerkError, TooLarge
@@ -126,29 +126,27 @@ class LinesResponse(Response):
         """Answers lines until they end or the client disconnects. Waits until the client has read earlier answers."""
         started = False
 
-        async def send_piece(body: bytes, more: bool) -> None:
+        async def send_piece(body: bytes, flush: int = zlib.Z_SYNC_FLUSH) -> None:
             nonlocal started
             if not started:
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 started = True
             if self._connection is not None:
                 await self._connection.flow.drained()
-            await send({"type": "http.response.body", "body": body, "more_body": more})
+            if self._zip is not None:
+                body = self._zip.compress(body) + self._zip.flush(flush)
+            await send({"type": "http.response.body", "body": body, "more_body": flush != zlib.Z_FINISH})
 
         under_way: asyncio.Queue[Pending | None] = asyncio.Queue()
         reader = asyncio.create_task(self._read(under_way))
         try:
             while (pending := await under_way.get()) is not None:
                 answer, place = pending
-                pieces = joined(emptied(await answer))
-                last = next(pieces)
-                for piece in pieces:
-                    self._body.hold(-len(last))  # it counts as unsent from now on
-                    await send_piece(self._zip.compress(last) if self._zip else last, True)
-                    last = piece
-                    await asyncio.sleep(0)
-                self._body.hold(-len(last))
-                await send_piece(self._zipped(last), True)
+                for number, piece in enumerate(joined(emptied(await answer))):
+                    if number > 0:
+                        await asyncio.sleep(0)
+                    self._body.hold(-len(piece))  # it counts as unsent from now on
+                    await send_piece(piece)
                 self._window.leave(place)
                 self._body.hold(-place.size)
                 self._last_answer = time.monotonic()
@@ -157,9 +155,8 @@ class LinesResponse(Response):
             except TagwerkError as error:  # the body itself is invalid
                 if not started:  # before the first line: it has its own status
                     raise
-                last = b"".join(encoded({"error": problem.report(error, self._context.metrics)}))
-                await send_piece(self._zipped(last), True)
-            await send_piece(self._zip.flush() if self._zip else b"", False)
+                await send_piece(encoded({"error": problem.report(error, self._context.metrics)}))
+            await send_piece(b"", zlib.Z_FINISH)
         except ClientDisconnect:
             self._context.metrics.cancelled.inc()
         finally:
@@ -170,7 +167,7 @@ class LinesResponse(Response):
     async def _read(self, under_way: asyncio.Queue[Pending | None]) -> None:
         """Starts the work on each line when the window has capacity. Puts None at the end, also after an error."""
         settings, first, started = self._context.settings, True, 0
-        source = LineInput(
+        source = read_lines(
             self._request.receive,
             settings.max_body_bytes,
             settings.receive_timeout_seconds,
@@ -178,7 +175,7 @@ class LinesResponse(Response):
             self._body.hold,
         )
         try:
-            async for line in source.lines():
+            async for line in source:
                 if not first:
                     await self._wait_for_credit()
                 first = False
@@ -211,10 +208,10 @@ class LinesResponse(Response):
         try:
             pieces = [*prepend(named, await self._work_with_retries(line, timing, named)), b"\n"]
         except TagwerkError as error:
-            pieces = encoded({**named, "error": problem.report(error, self._context.metrics, timing)})
+            pieces = [encoded({**named, "error": problem.report(error, self._context.metrics, timing)})]
         except Exception:
             log.exception("failed at a line: %s", current_ids.get())
-            pieces = encoded({**named, "error": problem.UNEXPECTED})
+            pieces = [encoded({**named, "error": problem.UNEXPECTED})]
         self._body.hold(sum(map(len, pieces)))
         return pieces
 
@@ -244,10 +241,7 @@ class LinesResponse(Response):
                 run.end()
             await asyncio.sleep(seconds)
 
-    def _zipped(self, line: bytes) -> bytes:
-        return self._zip.compress(line) + self._zip.flush(zlib.Z_SYNC_FLUSH) if self._zip else line
 
-
-def encoded(content: dict[str, Any]) -> list[bytes]:
-    """Encodes a line, in pieces."""
-    return [to_json(content), b"\n"]
+def encoded(content: dict[str, Any]) -> bytes:
+    """Encodes a line."""
+    return to_json(content) + b"\n"

@@ -5,11 +5,10 @@ FastAPI has, and examples of answers. Its own validation errors, which the servi
 """
 
 import json
-from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from service.api import lines
@@ -62,7 +61,6 @@ SECURITY_SCHEMES = {
 }
 ANSWER_HEADERS = ("X-Request-ID", "Server-Timing")  # of every answer
 
-_PROBLEM = "Problem{}"
 _KINDS = [  # status, slug of the type, title, detail
     *((status, slug, title, (kind.__doc__ or "").partition("\n")[0]) for kind, status, slug, title in problem.TABLE),
     *((status, slug, title, title) for status, (slug, title) in problem.HTTP.items()),
@@ -75,21 +73,20 @@ READ = (401, 403, 429, *ANY)  # of a GET that requires a key
 SEND = (400, 404, 408, 413, 415, 422, 501, *READ)  # of a POST
 INFER = (*SEND, 503, 504)  # of a POST that needs the engine
 
-_documents: dict[tuple[object, ...], dict[str, Any]] = {}  # by `with_keys` and `tasks`
+_documents: dict[bool, dict[str, Any]] = {}  # by `with_keys`
 
 
-def install(app: FastAPI, *, with_keys: bool, tasks: Sequence[APIRouter]) -> None:
+def install(app: FastAPI, *, with_keys: bool) -> None:
     """Completes the document that an application serves; `with_keys`, whether its routes require API keys.
 
-    It is written once for all applications of the process with the same routes, since that takes 0.3 s.
+    It is written once for all applications of the process, since that takes 0.3 s.
     """
     write = app.openapi
-    key = (with_keys, *map(id, tasks))
 
     def openapi() -> dict[str, Any]:
-        if key not in _documents:
-            _documents[key] = complete(write(), with_keys=with_keys)
-        return _documents[key]
+        if with_keys not in _documents:
+            _documents[with_keys] = complete(write(), with_keys=with_keys)
+        return _documents[with_keys]
 
     app.openapi = openapi  # type: ignore[method-assign]
 
@@ -144,9 +141,13 @@ def _complete_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> N
 def _completed(response: dict[str, Any], status: str) -> dict[str, Any]:
     if "$ref" in response:
         return {"$ref": response["$ref"]}  # without the description that FastAPI adds
-    names = (*ANSWER_HEADERS, "Retry-After") if status == "503" else ANSWER_HEADERS
-    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-    return response | {"headers": response.get("headers", {}) | headers}
+    return response | {"headers": response.get("headers", {}) | _headers(int(status))}
+
+
+def _headers(status: int) -> dict[str, Any]:
+    """Returns references to the headers of a response."""
+    names = (*ANSWER_HEADERS, "Retry-After") if status in (429, 503) else ANSWER_HEADERS
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
@@ -167,17 +168,16 @@ def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Returns references to the components of error responses, for the routes that give them."""
-    return {status: {"$ref": f"#/components/responses/{_PROBLEM.format(status)}"} for status in statuses}
+    return {status: {"$ref": f"#/components/responses/Problem{status}"} for status in statuses}
 
 
 def error_responses() -> dict[str, Any]:
     """Returns the components of error responses by name."""
     by_status = groupby(EXAMPLES, lambda example: int(example["status"]))
-    return {_PROBLEM.format(status): _error_response(status, list(examples)) for status, examples in by_status}
+    return {f"Problem{status}": _error_response(status, list(examples)) for status, examples in by_status}
 
 
 def _error_response(status: int, examples: list[dict[str, Any]]) -> dict[str, Any]:
-    names = (*ANSWER_HEADERS, "Retry-After") if status in (429, 503) else ANSWER_HEADERS
     content = {
         "schema": {"$ref": "#/components/schemas/Problem"},
         "examples": {
@@ -187,6 +187,6 @@ def _error_response(status: int, examples: list[dict[str, Any]]) -> dict[str, An
     }
     return {
         "description": "; ".join(example["title"] for example in examples),
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+        "headers": _headers(status),
         "content": {problem.MEDIA_TYPE: content},
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +16,13 @@ from tagwerk.client.reading import LEAD
 from tests.conftest import Server
 
 TEXT = "She didn't see it. Dogs bark."
+LESS = (results.Models, results.Limits)  # which have fewer
+STRUCTS = [
+    one
+    for one in vars(results).values()
+    if isinstance(one, type) and issubclass(one, msgspec.Struct) and one not in LESS
+]
+OTHERWISE_NAMED: dict[object, type[BaseModel]] = {results.Model: status.ModelSummary, results.Feedback: FeedbackAnswer}
 
 
 @pytest.fixture(scope="module")
@@ -25,26 +33,21 @@ def caller(server: Server) -> Iterator[Client]:
 
 def test_each_method_returns_what_its_route_answers(caller: Client, client) -> None:
     (tagged,) = caller.tag(TEXT, n_best=2)
-    answer = client.post("/tag", json={"text": TEXT, "n_best": 2}).json()["results"][0]
-    assert msgspec.to_builtins(tagged) == msgspec.to_builtins(msgspec.convert(answer, Tagged))
+    (answer,) = client.post("/tag", json={"text": TEXT, "n_best": 2}).json()["results"]
+    assert tagged == msgspec.convert(answer, Tagged)
     assert [token.text for token in tagged.sentences[0].tokens] == ["She", "did", "n't", "see", "it", "."]
     assert tagged.sentences[0].tokens[2].n_best
-    assert [
-        s.tokens[1].upos for t in caller.tag_tokens([["They", "bark"], ["Cats", "sleep"]]) for s in t.sentences
-    ] == ["VERB", "VERB"]
-    good, bad = caller.classify(["A warm, funny film.", "A dull mess."], contributions=True, sentences=True)
+    own = caller.tag_tokens([["They", "bark"], ["Cats", "sleep"]])
+    assert [sentence.tokens[1].upos for one in own for sentence in one.sentences] == ["VERB", "VERB"]
+    good, bad = caller.classify(["A warm, funny film.", "A dull mess."])
     assert (good.label, bad.label) == ("positive", "negative")
-    answer = client.post("/classify", json={"text": TEXT, "contributions": "positive", "sentences": True}).json()
-    (classified,) = caller.classify(TEXT, contributions="positive", sentences=True)
-    assert msgspec.to_builtins(classified) == msgspec.to_builtins(msgspec.convert(answer["results"][0], Classified))
+    wish: dict[str, Any] = {"contributions": "positive", "sentences": True}
+    (answer,) = client.post("/classify", json={"text": TEXT, **wish}).json()["results"]
+    (classified,) = caller.classify(TEXT, **wish)
+    assert classified == msgspec.convert(answer, Classified)
+    assert None not in (classified.score, classified.magnitude, classified.mixed, classified.sentences)
     assert classified.contributions
     assert classified.contributions.label == "positive"
-    assert None not in (classified.score, classified.magnitude, classified.mixed)
-    assert good.contributions
-    assert good.sentences
-    assert good.contributions.baseline + sum(t.contribution for t in good.contributions.tokens) == pytest.approx(
-        good.contributions.score, abs=1e-3
-    )
     generated = caller.generate(["ROMEO:", "JULIET:"], n=2, max_tokens=20, seed=7, logprobs=1)
     assert [(text.tokens, text.seed, len(text.logprobs or ())) for text in generated] == [(20, 7, 20), (20, 8, 20)] * 2
     assert "".join(caller.generate_stream("ROMEO:", max_tokens=20, seed=7)) == generated[0].text
@@ -66,10 +69,8 @@ def test_corrections_are_stored(caller: Client) -> None:
 def test_a_list_over_the_limits_takes_several_requests(caller: Client) -> None:
     texts = [f"Film number {i} is good." for i in range(2500)]
     found = caller.classify(texts)
-    assert [one.label for one in found] == [one.label for text in texts[:3] for one in caller.classify(text)] + [
-        one.label for one in found[3:]
-    ]
     assert len(found) == 2500
+    assert found[::800] == [caller.classify(text)[0] for text in texts[::800]]
     long = ["A good film. " * 5000] * 7  # 65 000 characters each, of 200 000 in a request
     assert [one.label for one in caller.classify(long)] == ["positive"] * 7
     assert caller.tag([]) == []
@@ -151,25 +152,7 @@ async def test_many_calls_run_at_once_in_one_event_loop(server: Server) -> None:
         assert await counting == 200
 
 
-@pytest.mark.parametrize(
-    ("own", "schema"),
-    [
-        (results.Tagged, answer_schemas.Tagged),
-        (results.Sentence, answer_schemas.Sentence),
-        (results.MultiwordToken, answer_schemas.MultiwordToken),
-        (results.Token, answer_schemas.Token),
-        (results.NBest, answer_schemas.NBest),
-        (results.Candidate, answer_schemas.Candidate),
-        (results.Classified, answer_schemas.Classified),
-        (results.ClassifiedSentence, answer_schemas.ClassifiedSentence),
-        (results.Contributions, answer_schemas.Contributions),
-        (results.Contribution, answer_schemas.Contribution),
-        (results.Generated, answer_schemas.Generated),
-        (results.GeneratedToken, answer_schemas.GeneratedToken),
-        (results.Logprob, answer_schemas.Logprob),
-        (results.Model, status.ModelSummary),
-        (results.Feedback, FeedbackAnswer),
-    ],
-)
-def test_a_result_has_the_fields_that_the_service_documents(own: type[msgspec.Struct], schema: type[BaseModel]) -> None:
+@pytest.mark.parametrize("own", STRUCTS)
+def test_a_result_has_the_fields_that_the_service_documents(own: type[msgspec.Struct]) -> None:
+    schema = OTHERWISE_NAMED.get(own) or getattr(answer_schemas, own.__name__)
     assert {field.name for field in msgspec.structs.fields(own)} == set(schema.model_fields)

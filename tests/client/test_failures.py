@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tagwerk.client import AsyncClient, DeadlineExceeded, Refused, Unavailable, retries
 from tagwerk.client.retries import FULL
@@ -30,17 +31,11 @@ async def serving(
 
     for path in ("/classify", "/generate"):
         app.router.add_post(path, handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port := free_port())
-    await site.start()
-    try:
-        async with AsyncClient(
-            f"http://127.0.0.1:{port}", timeout_seconds=timeout_seconds, connections=connections
-        ) as client:
-            yield client
-    finally:
-        await runner.cleanup()
+    async with (
+        TestServer(app) as server,
+        AsyncClient(str(server.make_url("")), timeout_seconds=timeout_seconds, connections=connections) as client,
+    ):
+        yield client
 
 
 def problem(status: int, retry_after: int | None = None) -> web.Response:
@@ -184,7 +179,10 @@ async def test_the_error_names_the_address_where_no_service_listens() -> None:
 
 
 class LineScript:
-    """Answers lines by what a function says of each; keeps which it got."""
+    """Answers lines by what a function says of each; keeps which it got.
+
+    The stream is broken if it says None, and ended with an answer that has no id.
+    """
 
     def __init__(self, answer: Callable[["LineScript", dict[str, object]], list[dict[str, object]] | None]) -> None:
         self._answer = answer
@@ -199,12 +197,16 @@ class LineScript:
             body = json.loads(line)
             self.lines.append(body["id"])
             answers = self._answer(self, body)
-            if answers is None:  # breaks the connection
-                assert request.transport
+            assert request.transport
+            if answers is None:
                 request.transport.abort()
                 return response
             for answer in answers:
                 await response.write(json.dumps(answer).encode() + b"\n")
+                if "id" not in answer:
+                    await response.write_eof()
+                    request.transport.close()
+                    return response
         return response
 
 
@@ -238,7 +240,7 @@ async def test_a_stream_goes_on_over_a_new_connection_and_repeats_only_what_is_u
 
 
 async def test_lines_that_find_no_capacity_are_sent_again_and_keep_their_place() -> None:
-    def answer(script: LineScript, body: dict[str, object]) -> list[dict[str, object]] | None:
+    def answer(script: LineScript, body: dict[str, object]) -> list[dict[str, object]]:
         again = script.lines.count(int(str(body["id"]))) > 1
         return [labelled(body) if again or body["id"] not in (3, 7) else failed(body, 503)]
 
@@ -250,47 +252,25 @@ async def test_lines_that_find_no_capacity_are_sent_again_and_keep_their_place()
 
 
 async def test_a_stream_that_the_service_ends_for_its_silence_is_opened_again() -> None:
-    ended = False
+    silence: dict[str, object] = {"error": {"type": "t", "title": "Too slow", "status": 408, "detail": "silence"}}
 
-    def answer(script: LineScript, body: dict[str, object]) -> list[dict[str, object]] | None:
-        return [labelled(body)]
-
-    async def silent(request: web.Request) -> web.StreamResponse:
-        nonlocal ended
-        if ended:
-            return await script(request)
-        ended = True
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(json.dumps(labelled(json.loads(await request.content.readline()))).encode() + b"\n")
-        await response.write(b'{"error": {"type": "t", "title": "Too slow", "status": 408, "detail": "silence"}}\n')
-        await response.write_eof()
-        assert request.transport
-        request.transport.close()
-        return response
-
-    script = LineScript(answer)
+    def answer(script: LineScript, body: dict[str, object]) -> list[dict[str, object]]:
+        return [labelled(body), silence] if script.connections == 1 else [labelled(body)]
 
     async def texts() -> AsyncIterator[str]:
         yield "first"
         await asyncio.sleep(0.3)
         yield "second"
 
-    async with serving(silent) as client:
+    async with serving(LineScript(answer)) as client:
         found = [one async for one in client.classify_lines(texts())]
         assert [one.label for one in found if not isinstance(one, Refused)] == ["first", "second"]
 
 
-async def test_a_stream_on_which_nothing_comes_ends() -> None:
-    script = LineScript(lambda script, body: [])
-    async with serving(script, timeout_seconds=0.3) as client:
-        with pytest.raises(Unavailable, match="the stream failed"):
-            await labels(client, 3)
-
-
-async def test_a_stream_that_always_breaks_ends() -> None:
-    script = LineScript(lambda script, body: None)
-    async with serving(script, timeout_seconds=5) as client:
+@pytest.mark.parametrize(("answers", "seconds"), [([], 0.3), (None, 5)], ids=["nothing comes", "it always breaks"])
+async def test_a_stream_that_brings_no_answers_ends(answers: list[dict[str, object]] | None, seconds: float) -> None:
+    script = LineScript(lambda script, body: answers)
+    async with serving(script, timeout_seconds=seconds) as client:
         with pytest.raises(Unavailable, match="the stream failed"):
             await labels(client, 3)
     assert script.connections <= FULL + 3
@@ -298,8 +278,7 @@ async def test_a_stream_that_always_breaks_ends() -> None:
 
 async def test_a_line_that_ends_the_stream_is_raised() -> None:
     error = {"type": "t", "title": "Too large", "status": 413, "detail": "a line without an end"}
-    script = LineScript(lambda script, body: [{"error": error}])
-    async with serving(script) as client:
+    async with serving(LineScript(lambda script, body: [{"error": error}])) as client:
         with pytest.raises(Refused, match="a line without an end"):
             await labels(client, 3)
 
@@ -332,12 +311,12 @@ async def test_a_stream_of_several_texts_has_the_pieces_of_each_until_the_last_o
         return web.Response(text=EVENTS.lstrip(), content_type="text/event-stream")
 
     pieces: list[tuple[int, str]] = []
-    failures: list[str] = []
+
+    async def read(client: AsyncClient) -> None:
+        async for piece in client.generate_stream("A", n=3):
+            pieces.append((piece.number, piece))
+
     async with serving(streaming) as client:
-        try:
-            async for piece in client.generate_stream("A", n=3):
-                pieces.append((piece.number, piece))
-        except (Unavailable, DeadlineExceeded) as error:
-            failures.append(str(error))
+        with pytest.raises((Unavailable, DeadlineExceeded), match=r"^504 Late: too late$"):
+            await read(client)
     assert pieces == [(0, "a"), (1, "b"), (1, "c"), (2, "d")]
-    assert failures == ["504 Late: too late"]

@@ -1,10 +1,20 @@
+"""Generated text, whole and as server-sent events, from the real server."""
+
+import json
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
 
 from service.api import answer_schemas
+from service.api.events import HEARTBEAT
+from service.http.problem import Problem
+from service.pipelines import generation
+from tests.e2e.test_server import metric, wait_until
+from tests.engine.running import until
+from tests.http.plain import running
+from tests.http.wire import post
 
 
 def generate(client: httpx.Client, prompt: str | list[str] = "ROMEO:", **wishes: object) -> list[dict[str, Any]]:
@@ -66,7 +76,112 @@ def test_each_character_has_its_log_probability_and_the_most_probable_ones(clien
     assert any(choice["token"] != choice["top"][0]["token"] for choice in choices), "it is sampled"
 
 
-@pytest.mark.parametrize("max_tokens", [1, 4096])
-def test_the_limits_of_max_tokens_are_allowed(client, max_tokens):
-    (text,) = generate(client, max_tokens=max_tokens, stop=["the"])
-    assert 1 <= text["tokens"] <= max_tokens
+def events(response: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Reads events as the HTML standard says, one a block; comments are left out."""
+    kind, data = "message", ""
+    for line in response.iter_lines():
+        name, _, value = line.partition(": ")
+        if name == "event":
+            kind = value
+        elif name == "data":
+            data += value
+        elif not line and data:
+            yield kind, json.loads(data)
+            kind, data = "message", ""
+
+
+def stream(
+    client: httpx.Client, headers: dict[str, Any] | None = None, **wishes: object
+) -> list[tuple[str, dict[str, Any]]]:
+    body = {"prompt": "ROMEO:", "max_tokens": 40, "seed": 7, "stream": True, **wishes}
+    with client.stream("POST", "/generate", json=body, headers=headers) as response:
+        assert response.status_code == 200, response.read()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        return list(events(response))
+
+
+def texts(found: list[tuple[str, dict[str, Any]]]) -> dict[int, str]:
+    """Returns the texts put together again, by index."""
+    together: dict[int, str] = {}
+    for kind, data in found:
+        together[data["index"]] = together.get(data["index"], "") + (data["text"] if kind == "message" else "")
+    return together
+
+
+def test_the_pieces_are_the_text_that_json_has(client):
+    found = stream(client)
+    (whole,) = generate(client, seed=7)
+    assert texts(found) == {0: whole["text"]}
+    assert [kind for kind, _ in found] == ["message"] * 40 + ["finish"], "a piece a step"
+    assert found[-1][1] == {"index": 0, "finish_reason": "length", "tokens": 40, "seed": 7}
+
+
+def test_the_accept_header_asks_for_events_too(client):
+    assert stream(client, {"Accept": "text/event-stream"}, stream=False) == stream(client)
+
+
+def test_no_part_of_a_stop_string_is_shown(client):
+    (whole,) = generate(client, seed=7, max_tokens=200)
+    stop = whole["text"][50:55]
+    found = stream(client, stop=[stop, "never comes"], max_tokens=200)
+    assert texts(found) == {0: whole["text"][: whole["text"].index(stop)]}
+    assert found[-1][1]["finish_reason"] == "stop"
+
+
+def test_n_texts_for_each_prompt_come_side_by_side_and_are_those_of_their_seeds(client):
+    wish: dict[str, Any] = {"n": 2, "seed": 2**53 - 1, "max_tokens": 1000}  # longer than it takes all four to begin
+    found = stream(client, prompt=["A", "B"], **wish)
+    ends = {data["index"]: data["seed"] for kind, data in found if kind == "finish"}
+    assert ends == {0: 2**53 - 1, 1: 0, 2: 2**53 - 1, 3: 0}
+    together = generate(client, ["A", "B"], **wish)
+    assert texts(found) == {i: result["text"] for i, result in enumerate(together)}
+    assert together[3] == generate(client, "B", seed=0, max_tokens=1000)[0]
+    first_end = next(i for i, (kind, _) in enumerate(found) if kind == "finish")
+    assert {data["index"] for _, data in found[:first_end]} == {0, 1, 2, 3}
+
+
+def test_an_error_before_the_first_event_has_its_status(client):
+    response = client.post("/generate", json={"prompt": "a", "stream": True, "max_tokens": 5000})
+    assert (response.status_code, response.json()["type"]) == (413, "urn:tagwerk:problem:too-large")
+    response = client.post("/generate", json={"prompt": ["a"] * 600, "n": 2, "stream": True})
+    assert response.json()["errors"][0]["problem"] == "600 items with 2 answers each"
+
+
+def test_each_piece_has_its_log_probabilities(client):
+    found = stream(client, max_tokens=10, seed=7, logprobs=1)
+    (text,) = generate(client, max_tokens=10, seed=7, logprobs=1)
+    pieces = [data for kind, data in found if kind == "message"]
+    assert all("".join(c["token"] for c in piece["logprobs"]) == piece["text"] for piece in pieces)
+    assert [choice for piece in pieces for choice in piece["logprobs"]] == text["logprobs"]
+
+
+def test_an_error_midway_is_an_event(client):
+    *messages, (kind, error) = stream(client, {"X-Request-Timeout-Ms": "400"}, max_tokens=4096)
+    assert {kind for kind, _ in messages} == {"message"}
+    assert kind == "error"
+    problem = Problem.model_validate(error)
+    assert problem.type.endswith("deadline-exceeded")
+    assert problem.timing_ms
+
+
+def test_closing_the_connection_frees_the_slot(server):
+    before = metric(server.url, "tagwerk_cancelled_total")
+    body = {"prompt": ["ROMEO:", "JULIET:"], "max_tokens": 4096, "stream": True}
+    with httpx.stream("POST", f"{server.url}/generate", json=body, timeout=30) as response:
+        lines = response.iter_lines()
+        assert next(lines).startswith("data: ")
+        wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 2)
+    wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 0)
+    wait_until(lambda: metric(server.url, "tagwerk_cancelled_total") == before + 1)
+
+
+async def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):
+    monkeypatch.setattr(generation, "HEARTBEAT_SECONDS", 0.01)
+    async with running() as service:
+        service.device.go.clear()
+        _, wire = service.send(post("/generate", b'{"model": "lm", "prompt": "a", "max_tokens": 1, "stream": true}'))
+        await until(lambda: b"".join(wire.written).count(HEARTBEAT) >= 2)
+        service.device.go.set()
+        await until(lambda: wire.written[-1].endswith(b"0\r\n\r\n"))
+    written = b"".join(wire.written)
+    assert 0 < written.index(b'"text":"b"') < written.index(b"event: finish")

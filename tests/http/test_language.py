@@ -1,6 +1,7 @@
 """Requests to /tag whose texts do not say in which language they are, with taggers for English and French."""
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -8,8 +9,10 @@ import httpx
 import pytest
 
 from service.api import answer_schemas
+from service.api.lines import MEDIA_TYPE
 from service.artifact.manifest import ModelVersion
-from tests.http import scene
+from tests.http.scene import post, scene, tagger
+from tests.http.test_problems import check
 
 ENGLISH = "The children were playing in the garden."
 FRENCH = "Les enfants jouaient dans le jardin."
@@ -17,25 +20,18 @@ DANISH = "Børnene legede ude i haven hele dagen."
 
 
 def french() -> ModelVersion:
-    version = scene.tagger()
+    version = tagger()
     return replace(version, manifest=version.manifest.model_copy(update={"name": "zz-fr", "language": "fr"}))
 
 
-async def send(*requests: tuple[str, str, dict[str, Any]]) -> list[httpx.Response]:
-    """Returns the answers to requests (method, path, arguments of httpx), one after another."""
-    async with scene.scene(more=[french()]) as client:
-        return [await client.request(method, path, **arguments) for method, path, arguments in requests]
-
-
-async def tag(**body: Any) -> httpx.Response:
-    (answer,) = await send(("POST", "/tag", {"json": {"language": "auto", **body}}))
-    return answer
+def tag(**body: Any) -> httpx.Response:
+    return post("/tag", json.dumps({"language": "auto", **body}).encode(), more=[french()])
 
 
 @pytest.mark.parametrize("by", ["text", "tokens"])
-async def test_each_text_is_tagged_by_a_model_of_its_language(by: str) -> None:
+def test_each_text_is_tagged_by_a_model_of_its_language(by: str) -> None:
     texts = [FRENCH, ENGLISH, "", "1 + 1", FRENCH.upper()][: 5 if by == "text" else 2]
-    answer = await tag(**{by: texts if by == "text" else [text.split() for text in texts]})
+    answer = tag(**{by: texts if by == "text" else [text.split() for text in texts]})
     body = answer.json()
     answer_schemas.TagAnswer.model_validate(body, strict=True, extra="forbid")
     expected = [("fr", "zz-fr"), ("en", "tagger"), ("und", "tagger"), ("und", "tagger"), ("fr", "zz-fr")]
@@ -43,35 +39,27 @@ async def test_each_text_is_tagged_by_a_model_of_its_language(by: str) -> None:
     assert [" ".join(s["text"] for s in one["sentences"]) for one in body["results"]] == texts
     assert [one["probability"] > 0.9 for one in body["results"]] == [tag != "und" for tag, _ in expected[: len(texts)]]
     assert (body["model"], body["version"]) == ("zz-fr", "1")
-    assert {"tokenize", "queue", "inference"} <= {part.split(";")[0] for part in server_timing(answer)}
-
-
-def server_timing(answer: httpx.Response) -> list[str]:
-    return answer.headers["server-timing"].replace(" ", "").split(",")
+    stages = re.findall(r"(\w+);", answer.headers["server-timing"])
+    assert {"tokenize", "queue", "inference"} <= {*stages}
 
 
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [({"text": DANISH}, "/text"), ({"text": [ENGLISH, DANISH]}, "/text/1"), ({"tokens": [DANISH.split()]}, "/tokens")],
 )
-async def test_a_text_in_a_language_without_a_model_is_refused_unless_a_model_is_named(
+def test_a_text_in_a_language_without_a_model_is_refused_unless_a_model_is_named(
     body: dict[str, Any], pointer: str
 ) -> None:
-    refused, tagged = await send(
-        ("POST", "/tag", {"json": {"language": "auto", **body}}),
-        ("POST", "/tag", {"json": {"language": "auto", "model": "zz-fr", **body}}),
-    )
-    assert refused.status_code == 422
-    (fault,) = refused.json()["errors"]
-    assert fault["pointer"] == pointer
-    assert fault["problem"].startswith("it seems to be in 'da', with a probability of ")
-    assert fault["allowed"] == "texts in en, fr, or a model for texts in other languages"
-    result = tagged.json()["results"][-1]
+    (fault,) = check(tag(**body), 422).errors
+    assert fault.pointer == pointer
+    assert fault.problem.startswith("it seems to be in 'da', with a probability of ")
+    assert fault.allowed == "texts in en, fr, or a model for texts in other languages"
+    result = tag(**body, model="zz-fr").json()["results"][-1]
     assert (result["language"], result["model"]) == ("da", "zz-fr")
 
 
-async def test_conllu_names_the_model_and_language_of_each_text() -> None:
-    answer = await tag(text=[FRENCH, ENGLISH], format="conllu")
+def test_conllu_names_the_model_and_language_of_each_text() -> None:
+    answer = tag(text=[FRENCH, ENGLISH], format="conllu")
     comments = [line for line in answer.text.split("\n") if line.startswith("# ") and "text" not in line]
     found = [line.rpartition(", ")[2] if "generator" in line else line for line in comments]
     assert found == [
@@ -80,22 +68,20 @@ async def test_conllu_names_the_model_and_language_of_each_text() -> None:
     ]
 
 
-async def test_lines_may_leave_their_language_open() -> None:
-    lines = [{"text": text, "language": "auto"} for text in (ENGLISH, DANISH, FRENCH)]
-    content = "".join(json.dumps(line) + "\n" for line in lines)
-    (answer,) = await send(("POST", "/tag", {"content": content, "headers": {"Content-Type": "application/x-ndjson"}}))
+def test_lines_may_leave_their_language_open() -> None:
+    lines = [json.dumps({"text": text, "language": "auto"}) for text in (ENGLISH, DANISH, FRENCH)]
+    answer = post("/tag", "\n".join(lines).encode(), {"content-type": MEDIA_TYPE}, more=[french()])
     first, second, third = map(json.loads, answer.text.splitlines())
     assert [first["results"][0]["language"], third["results"][0]["language"]] == ["en", "fr"]
     assert second["error"]["status"] == 422
 
 
 async def test_languages_lists_those_that_are_served_and_those_that_are_identified() -> None:
-    (answer,) = await send(("GET", "/languages", {}))
-    body = answer.json()
+    async with scene(more=[french()]) as client:
+        body = (await client.get("/languages")).json()
     assert {(one["language"], one["model"]) for one in body["languages"]} == {("en", "tagger"), ("fr", "zz-fr")}
     assert set("en fr es pt de nl sv da it pl fi".split()) <= set(body["identified"])
 
 
-async def test_a_named_language_excludes_a_model() -> None:
-    answer = await tag(text=ENGLISH, language="fr", model="tagger")
-    assert answer.status_code == 422
+def test_a_named_language_excludes_a_model() -> None:
+    check(tag(text=ENGLISH, language="fr", model="tagger"), 422)

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import json
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from itertools import chain, count, repeat
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.api import line_input, lines
-from service.api.line_input import LineInput
+from service.api.line_input import read_lines
 from service.api.lines import MEDIA_TYPE
 from service.errors import NotReceived, TooLarge
 from service.http.body import MOST_RATIO, PIECE_BYTES, Body
@@ -31,11 +31,16 @@ HEADERS = {"content-type": MEDIA_TYPE}
 LINE = b'{"text": "fine"}\n'
 
 
+async def read(
+    receive: Any, limit: int = 100, timeout_seconds: float = 10, idle_seconds: Callable[[], float] = lambda: 1.0
+) -> list[bytes]:
+    """Returns the lines of a body."""
+    return [line async for line in read_lines(receive, limit, timeout_seconds, idle_seconds, no_hold)]
+
+
 async def split(chunks: Iterable[bytes], limit: int) -> list[bytes]:
     """Returns the lines of a body that arrives in chunks."""
-    messages = [body_part(chunk, more=True) for chunk in chunks] + [body_part(b"")]
-    source = LineInput(receiving(*messages), limit, 10, lambda: 0.0, no_hold)
-    return [line async for line in source.lines()]
+    return await read(receiving(*(body_part(chunk, more=True) for chunk in chunks), body_part(b"")), limit)
 
 
 @given(st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r\n", b" ", b"\n\n\n"]), max_size=30).map(b"".join), st.data())
@@ -52,49 +57,30 @@ async def test_a_line_over_the_limit_ends_the_stream_and_blank_bytes_are_none():
     assert await split([b"\n" * 65_536, b" " * 65_536] * 10 + [LINE], 1000) == [LINE[:-1]]
 
 
-async def turns_while(work: Any) -> int:
-    """Returns how often the event loop went round while something was done."""
-    turns, working = 0, asyncio.create_task(work)
-    while not working.done():
-        turns += 1
-        await asyncio.sleep(0)
-    await working
-    return turns
-
-
-async def test_others_have_their_turn_after_each_piece_that_a_gzipped_body_unzips_to():
-    pieces = 50
-    arrives = body_part(gzip.compress(b"\n" * PIECE_BYTES * pieces))
-    body = Body({b"content-encoding": b"gzip"}, receiving(arrives), 10**8, no_hold)
-    body.limit = None
-
-    async def read() -> None:
-        source = LineInput(body.receive, 10**8, 10, lambda: 0.0, no_hold)
-        assert [line async for line in source.lines()] == []
-
-    assert await turns_while(read()) >= pieces
-
-
 async def test_a_gzipped_stream_unzips_to_no_more_than_a_documented_ratio():
     zipped = gzip.compress(LINE * 300_000)  # 5 MB in 18 kB
-    received = 0
+    received = turns = 0
 
-    async def read(limit: int) -> None:
+    async def unzip(limit: int) -> None:
         nonlocal received
         body = Body({b"content-encoding": b"gzip"}, receiving(body_part(zipped)), limit, no_hold)
         body.limit = None
-        while True:
+        received, more = 0, True
+        while more:
             message = await body.receive()
             received += len(message["body"])
-            if not message["more_body"]:
-                return
+            more = message["more_body"]
 
     with pytest.raises(TooLarge, match=f"unzips to more than {MOST_RATIO} times its size"):
-        await read(100_000)
+        await unzip(100_000)
     assert 100_000 < received <= 100_000 + MOST_RATIO * len(zipped) + PIECE_BYTES
-    received = 0
-    await read(4_194_304)
+    reading = asyncio.create_task(unzip(4_194_304))
+    while not reading.done():
+        turns += 1
+        await asyncio.sleep(0)
+    await reading
     assert received == len(LINE) * 300_000
+    assert turns >= received // PIECE_BYTES, "others have their turn after each piece"
 
 
 class Arriving(httpx.AsyncByteStream):
@@ -163,24 +149,18 @@ async def test_a_stream_may_wait_for_its_answers_but_not_in_the_middle_of_a_line
         looks.append(0.0 if len(looks) < 3 else 1.0)
         return looks[-1]
 
-    async def nothing() -> Any:
-        await never()
+    messages: list[dict[str, Any]] = []
 
-    async def read(receive: Any) -> None:
-        async for _ in LineInput(receive, 100, 0.01, idle_seconds, no_hold).lines():
-            pass
-
-    with pytest.raises(NotReceived):
-        await read(nothing)
-    assert looks == [0.0, 0.0, 0.0, 1.0]
-    looks.clear()
-    messages = [body_part(b'{"te', more=True)]
-
-    async def half_a_line() -> Any:
+    async def receive() -> Any:
         return messages.pop() if messages else await never()
 
     with pytest.raises(NotReceived):
-        await read(half_a_line)
+        await read(receive, 100, 0.01, idle_seconds)
+    assert looks == [0.0, 0.0, 0.0, 1.0]
+    looks.clear()
+    messages.append(body_part(b'{"te', more=True))
+    with pytest.raises(NotReceived):
+        await read(receive, 100, 0.01, idle_seconds)
     assert len(looks) == 1
 
 
@@ -202,14 +182,11 @@ async def test_what_arrives_while_the_event_loop_stands_still_is_read_before_a_t
             await changed.wait()
         return messages.pop() if messages else await never()
 
-    async def read() -> list[bytes]:
-        return [line async for line in LineInput(receive, 100, timeout_seconds, lambda: 1.0, no_hold).lines()]
-
     if chunk == LINE:
-        assert await read() == [LINE[:-1]] * 2
+        assert await read(receive, 100, timeout_seconds) == [LINE[:-1]] * 2
     else:
         with pytest.raises(NotReceived):
-            await read()
+            await read(receive, 100, timeout_seconds)
 
 
 class SteppedRateLimiter(RateLimiter):
@@ -260,5 +237,5 @@ async def test_blank_bytes_give_a_stream_no_more_time(blank, monkeypatch):
         return body_part(blank, more=True)
 
     with pytest.raises(NotReceived):
-        await anext(LineInput(always_blank, 1_000_000, 60.0, lambda: 60.0, no_hold).lines())
+        await read(always_blank, 1_000_000, 60.0, lambda: 60.0)
     assert next(moments) < 200, "they ran out with the time that the first had"

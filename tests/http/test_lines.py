@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from loadtests.processes import server_processes
-from service.api.lines import MEDIA_TYPE
+from service.api.lines import LARGEST_ID, LONGEST_ID, MEDIA_TYPE
 from service.http.problem import Problem
 from tests.conftest import Server
 from tests.e2e.test_server import metric, wait_until
+from tests.http.test_problems import check
 from tests.http.test_tag import tag
 
 HEADERS = {"content-type": MEDIA_TYPE}
 
 
 def ask(client: httpx.Client, path: str, lines: Iterable[object], **headers: str) -> list[dict[str, Any]]:
-    content = "".join(json.dumps(line) + "\n" for line in lines)
+    """Returns the answers to lines, which are sent as JSON, or as they are if they are strings."""
+    content = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
     response = client.post(path, content=content, headers={**HEADERS, **headers})
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == MEDIA_TYPE
@@ -31,41 +34,65 @@ def ask(client: httpx.Client, path: str, lines: Iterable[object], **headers: str
 
 def test_lines_are_answered_in_order_and_as_each_alone(client):
     bodies = [{"text": f"Dog {i} {'barks loudly ' * (i % 7)}."} for i in range(40)]
-    answers = ask(client, "/tag", bodies)
-    assert len(answers) == 40
-    for body, answer in zip(bodies, answers, strict=True):
-        alone = tag(client, **body)
-        assert strip(answer) == strip(alone)
-
-
-def strip(answer: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(t["text"], t["upos"]) for r in answer["results"] for s in r["sentences"] for t in s["tokens"]]
-
-
-def test_each_task_takes_lines(client):
-    (judged,) = ask(client, "/classify", [{"text": ["Good.", "Bad."]}])
-    assert [result["label"] for result in judged["results"]] == ["positive", "negative"]
-    first, second = ask(client, "/generate", [{"prompt": "A", "seed": 1, "max_tokens": 5}] * 2)
-    assert first == second
+    assert ask(client, "/tag", bodies) == [tag(client, **body) for body in bodies]
     assert ask(client, "/tag", []) == []
 
 
 def test_a_bad_line_has_an_error_in_its_place(client):
-    content = b'{"text": "Good."}\n{"text": \n\n \r\n{"text": [7]}\n{"txt": 1}\n"Good."\n{"text": "Good."}'
-    response = client.post("/classify", content=content, headers=HEADERS)
-    good, *bad, last = (json.loads(line) for line in response.text.splitlines())
-    assert good == last
-    problems = [Problem.model_validate(line["error"], extra="forbid") for line in bad]
-    assert [(p.status, [e.pointer for e in p.errors]) for p in problems] == [
-        (400, []),
-        (422, ["/text/0"]),
-        (422, ["/text", "/txt"]),
-        (422, [""]),
-    ]
-    unknown, conllu = ask(client, "/tag", [{"text": "a", "model": "none"}, {"text": "a", "format": "conllu"}])
-    assert (unknown["error"]["status"], conllu["error"]["errors"][0]["pointer"]) == (404, "/format")
-    (streaming,) = ask(client, "/generate", [{"prompt": "a", "stream": True}])
-    assert streaming["error"]["errors"][0]["pointer"] == "/stream"
+    bad = ['{"id": 1, "text"', {"text": [7]}, '"Good."', "7", "null"]
+    good = {"text": "Good.", "id": None}
+    first, *errors, last = ask(client, "/classify", [good, *bad[:1], "\n \r", *bad[1:], good])
+    assert first == last
+    assert not any("id" in answer for answer in (first, *errors)), "no line has one"
+    problems = [Problem.model_validate(line["error"], extra="forbid") for line in errors]
+    found = [(problem.status, [place.pointer for place in problem.errors]) for problem in problems]
+    assert found == [(400, []), (422, ["/text/0"]), (422, [""]), (422, [""]), (422, [""])]
+
+
+@pytest.mark.parametrize("id", ["a", "", "é\n\"'{}", "x" * LONGEST_ID, 0, -1, LARGEST_ID, -LARGEST_ID])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/tag", {"text": "fine"}),
+        ("/classify", {"text": "fine"}),
+        ("/generate", {"prompt": "a", "max_tokens": 3, "seed": 1}),
+    ],
+)
+def test_an_id_comes_back_first_in_the_answer_of_its_line(client, path, body, id):
+    (answer,) = ask(client, path, [{**body, "id": id}])
+    assert next(iter(answer)) == "id"
+    assert answer == {"id": id, **client.post(path, json=body).json()}
+
+
+@pytest.mark.parametrize(
+    ("line", "status"), [({"text": 7}, 422), ({"text": "fine", "model": "none"}, 404), ({"text": ["a"] * 1025}, 413)]
+)
+def test_an_id_comes_back_in_the_error_of_its_line(client, line, status):
+    first, failed = ask(client, "/classify", [{"text": "fine", "id": 1}, {**line, "id": "b"}])
+    assert list(failed) == ["id", "error"]
+    assert (first["id"], failed["id"], Problem.model_validate(failed["error"]).status) == (1, "b", status)
+
+
+@pytest.mark.parametrize("id", [True, 1.5, [1], {"a": 1}, "x" * (LONGEST_ID + 1), LARGEST_ID + 1, -LARGEST_ID - 1])
+def test_an_id_that_is_not_valid_is_refused_and_not_returned(client, id):
+    (failed,) = ask(client, "/classify", [{"text": "fine", "id": id}])
+    assert list(failed) == ["error"]
+    (place,) = failed["error"]["errors"]
+    allowed = f"an integer from -{LARGEST_ID} to {LARGEST_ID}, or a string of at most {LONGEST_ID} characters"
+    assert (place["pointer"], place["allowed"]) == ("/id", allowed)
+
+
+def test_other_requests_have_no_id(client):
+    assert check(client.post("/classify", json={"text": "fine", "id": 1}), 422).errors[0].pointer == "/id"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer"),
+    [("/tag", {"text": "a", "format": "conllu"}, "/format"), ("/generate", {"prompt": "a", "stream": True}, "/stream")],
+)
+def test_a_line_is_answered_in_json_alone(client, path, body, pointer):
+    (refused,) = ask(client, path, [body])
+    assert refused["error"]["errors"][0]["pointer"] == pointer
 
 
 def test_a_deadline_is_that_of_a_line(client):
@@ -74,25 +101,31 @@ def test_a_deadline_is_that_of_a_line(client):
     assert second["error"]["type"].endswith("deadline-exceeded")
     assert first["results"]
     assert third["results"]
-    response = client.post("/tag", content=b"{}", headers={**HEADERS, "X-Request-Timeout-Ms": "0"})
-    assert response.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (b"{}", {"X-Request-Timeout-Ms": "0"}, 422),
+        (b"{}", {"Accept": "text/x-conllu"}, 406),
+        (b"not gzip", {"Content-Encoding": "gzip"}, 422),
+    ],
+)
+def test_what_is_wrong_before_the_first_line_has_a_status(client, content, headers, status):
+    assert client.post("/tag", content=content, headers=HEADERS | headers).status_code == status
 
 
 def test_lines_come_and_go_gzipped(client):
-    bodies = [{"text": "Good."}] * 50
-    content = gzip.compress("".join(json.dumps(body) + "\n" for body in bodies).encode())
-    response = client.post("/classify", content=content, headers={**HEADERS, "content-encoding": "gzip"})
+    headers = HEADERS | {"content-encoding": "gzip"}
+    response = client.post("/classify", content=gzip.compress(b'{"text": "Good."}\n' * 50), headers=headers)
     assert response.headers["content-encoding"] == "gzip"
     assert response.num_bytes_downloaded < len(response.content) / 4
     assert len(response.text.splitlines()) == 50
-    broken = client.post("/classify", content=b"not gzip", headers={**HEADERS, "content-encoding": "gzip"})
-    assert broken.status_code == 422
     cut = gzip.compress(b'{"text": 7}\n' * 20_000)[:-8]  # more than one piece
-    response = client.post("/classify", content=cut, headers={**HEADERS, "content-encoding": "gzip"})
+    response = client.post("/classify", content=cut, headers=headers)
     *_, last = response.text.splitlines()
     assert response.status_code == 200
     assert "the body is not gzip" in json.loads(last)["error"]["detail"]
-    assert client.post("/tag", content=b"{}", headers={**HEADERS, "accept": "text/x-conllu"}).status_code == 406
 
 
 def connect(server: Server) -> socket.socket:

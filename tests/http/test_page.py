@@ -1,6 +1,8 @@
-"""The files of the page at /, as they are sent."""
+"""The page at /, /docs and the OpenAPI document, as they are sent."""
 
+import re
 import tomllib
+from urllib.parse import urljoin
 
 import pytest
 
@@ -8,15 +10,21 @@ from service.api.page.routes import FOLDER, assets
 from tests.conftest import ROOT
 from tests.http.test_problems import check
 
-PATHS = ["/", *(f"/page/{path.name}" for path in sorted(FOLDER.iterdir()))]
+PATHS = ["/", "/openapi.json", *(f"/page/{path.name}" for path in sorted(FOLDER.iterdir()))]
+TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".html": "text/html"}
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_file_is_sent_whole_or_zipped_or_not_again(client, path):
-    content = (FOLDER / (path.removeprefix("/page/").strip("/") or "index.html")).read_bytes()
     plain = client.get(path, headers={"accept-encoding": "identity"})
     zipped = client.get(path, headers={"accept-encoding": "gzip"})
-    assert plain.content == zipped.content == content
+    assert plain.content == zipped.content
+    if path == "/openapi.json":
+        assert plain.headers["content-type"] == "application/json"
+    else:
+        file = FOLDER / (path.removeprefix("/page/").strip("/") or "index.html")
+        assert plain.content == file.read_bytes()
+        assert plain.headers["content-type"] == f"{TYPES[file.suffix]}; charset=utf-8"
     assert "content-encoding" not in plain.headers
     assert zipped.headers["content-encoding"] == "gzip"
     assert plain.headers["etag"] != zipped.headers["etag"], "another representation has another tag (RFC 9110)"
@@ -33,7 +41,6 @@ def test_a_file_is_sent_whole_or_zipped_or_not_again(client, path):
 
 def test_the_page_is_html_with_a_policy_that_allows_nothing_inline(client):
     response = client.get("/")
-    assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.headers["x-content-type-options"] == "nosniff"
     policy = dict(part.strip().split(" ", 1) for part in response.headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'none'"
@@ -43,13 +50,6 @@ def test_the_page_is_html_with_a_policy_that_allows_nothing_inline(client):
     assert " style=" not in response.text
     assert "onclick" not in response.text
     assert 'href="docs"' in response.text
-
-
-def test_scripts_and_styles_are_what_they_say(client):
-    types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml", "html": "text/html"}
-    for path in PATHS[1:]:
-        sent = client.get(path).headers["content-type"]
-        assert sent == types[path.rsplit(".", 1)[1]] + "; charset=utf-8"
 
 
 @pytest.mark.parametrize("path", ["/page/none.js", "/page/", "/page/routes.py", "/page/..%2froutes.py"])
@@ -63,3 +63,29 @@ def test_the_package_holds_every_file():
     left_out = [path.name for path in FOLDER.iterdir() if not any(map(path.match, packaged))]
     assert left_out == []
     assert {path.name for path in FOLDER.iterdir()} == set(assets())
+
+
+def test_the_documentation_asks_nobody_else(client):
+    page = client.get("/docs")
+    links = re.findall(r"""(?:src|href|url)\s*[=:]\s*["']([^"']+)["']""", page.text)
+    assert len(links) >= 5, "scripts, style, icon, document"
+    for link in links:
+        assert ":" not in link, "relative, also behind a proxy that strips a prefix"
+        assert not link.startswith("/"), link
+        assert client.get(urljoin("/docs", link)).status_code == 200
+    script = client.get("/page/docs.js").text
+    assert not re.search(r"https?://", page.text + script)
+    assert 'validatorUrl: "none"' in script
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+
+
+@pytest.mark.parametrize("path", ["/tag", "/classify", "/generate"])
+def test_the_examples_of_the_documentation_are_answered(client, path):
+    document = client.get("/openapi.json").json()
+    content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    schema = document["components"]["schemas"][content["schema"]["$ref"].rsplit("/", 1)[1]]
+    body = {name: field["examples"][0] for name, field in schema["properties"].items() if "examples" in field}
+    response = client.post(path, json=body)
+    assert response.status_code == 200, response.text

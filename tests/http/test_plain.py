@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from tests.conftest import Server
 from tests.http.plain import Answer, Service, comparable, kept
-from tests.http.scene import KEYS, keyed
+from tests.http.scene import KEYS, keyed, without_lemmas
 from tests.http.wire import application, first_answer, post
 
 NAMES: dict[str, list[object]] = {
-    "/tag": ["tagger", "tagger/1", "tagger/9"],
+    "/tag": ["tagger", "tagger/1", "tagger/9", "without-lemmas"],
     "/classify": ["classifier", "classifier/1", "classifier/2"],
 }
 REAL: dict[str, list[object]] = {"/tag": ["tagger-en", "tagger-fr"], "/classify": ["sentiment-en", "sentiment-en/999"]}
@@ -145,6 +145,7 @@ def requests(names: dict[str, list[object]], keys: list[str]) -> st.SearchStrate
 
 
 BOUNDS: dict[str, Any] = {"max_items": 4, "max_text_characters": 200, "cors_origins": ("https://example.org",)}
+BOUNDS["more"] = [without_lemmas("without-lemmas")]
 EVENTS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 

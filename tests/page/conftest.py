@@ -1,7 +1,7 @@
 """A real browser, headless, on the page of the real service."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -63,21 +63,17 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
 
     With `clock`, the test may advance the page's clock.
     """
-    with_options = []
+    with ExitStack() as stack:
 
-    def go(path: str = "/", clock: bool = False, **options) -> Page:
-        entered = opened(browser, server.url, **options)
-        with_options.append(entered)
-        page, _ = entered.__enter__()
-        if clock:
-            page.clock.install()
-        page.goto(path)
-        page.wait_for_selector("#status[data-state=ready]")
-        return page
+        def go(clock: bool = False, **options) -> Page:
+            page, _ = stack.enter_context(opened(browser, server.url, **options))
+            if clock:
+                page.clock.install()
+            page.goto("/")
+            page.wait_for_selector("#status[data-state=ready]")
+            return page
 
-    yield go
-    for entered in with_options:
-        entered.__exit__(None, None, None)
+        yield go
 
 
 @pytest.fixture(scope="module")

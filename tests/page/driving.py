@@ -1,10 +1,11 @@
 """What tests do with the page."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Response
 
 FIELDS = {"tag": "#tag-text", "classify": "#classify-text", "generate": "#generate-prompt"}
@@ -37,6 +38,12 @@ def answered(page: Page, panel: str, act: Callable[[], object]) -> None:
     page.wait_for_selector(f"#{panel} .cost:not([hidden])")
     page.wait_for_selector(f"#{panel} .answer[aria-busy=false]")
     page.evaluate(DRAWN)
+
+
+def check_accessible(page: Page, what: str, rules: Sequence[str] = ()) -> None:
+    """Runs the axe on what is shown, by default with all rules."""
+    found = Axe().run(page, options={"runOnly": rules} if rules else None)
+    assert found.violations_count == 0, f"{what}\n{found.generate_report()}"
 
 
 def run(page: Page, panel: str, text: str, **fields: object) -> None:

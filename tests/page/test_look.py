@@ -3,11 +3,10 @@
 from itertools import product
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from service.api.page import routes as served
 from tests.page.conftest import opened
-from tests.page.driving import LONG, run, start, unfold
+from tests.page.driving import LONG, answered, check_accessible, run, start, unfold
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 
@@ -24,12 +23,6 @@ def fill_all(page) -> None:
         for panel in ("tag", "classify", "generate"):
             page.evaluate(f"document.querySelector('#{panel} {folded}').open = true")
     unfold(page, ".strip details")
-
-
-def check_accessible(page, what: str, rules: tuple[str, ...] = ()) -> None:
-    """Runs the axe on what is shown, by default with all rules."""
-    found = Axe().run(page, options={"runOnly": rules} if rules else None)
-    assert found.violations_count == 0, f"{what}\n{found.generate_report()}"
 
 
 @pytest.mark.parametrize("size", [{}, PHONE], ids=["desktop", "phone"])
@@ -170,9 +163,7 @@ def test_each_example_is_answered(page, panel):
     examples = page.locator(f"#{panel} .examples button")
     assert examples.count() >= 4
     for example in examples.all():
-        page.evaluate(f"document.querySelector('#{panel} .cost').hidden = true")
-        example.click()
-        page.wait_for_selector(f"#{panel} .cost:not([hidden])")
+        answered(page, panel, example.click)
         assert page.locator(f"#{panel} .message").is_hidden()
 
 

@@ -2,10 +2,9 @@
 
 from collections import Counter
 
-import conllu
 import pytest
 
-from tests.page.driving import answered, result_of, run, unfold
+from tests.page.driving import answered, result_of, run
 
 TEXT = "She didn't see it. Dogs bark loudly!"
 LONG = "The quick brown fox didn't jump over the lazy dog near the old river bank today. " * 313  # 5 008 words
@@ -111,23 +110,6 @@ def test_alternatives_are_shown(page):
     assert len(considered) > 1
     assert [row.split()[0] for row in shown] == considered
     assert all("%" in row for row in shown)
-
-
-def test_a_copy_is_the_conllu_of_the_service(open_page, client):
-    page = open_page(permissions=["clipboard-read", "clipboard-write"])
-    run(page, "tag", TEXT)
-    unfold(page, "#tag .tools")
-    with page.expect_response("**/tag") as response:
-        page.get_by_role("button", name="Copy as CoNLL-U").click()
-    sent = response.value.request
-    assert sent.headers["accept"] == "text/x-conllu"
-    page.get_by_text("Copied as CoNLL-U").wait_for()
-    copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied == client.post("/tag", json=sent.post_data_json, headers={"accept": "text/x-conllu"}).text
-    assert [sentence.metadata["text"] for sentence in conllu.parse(copied)] == [
-        "She didn't see it.",
-        "Dogs bark loudly!",
-    ]
 
 
 def test_the_legend_counts_what_occurs_and_highlights(tagged):

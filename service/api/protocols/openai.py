@@ -219,16 +219,20 @@ class CompletionWriter:
         """Encodes the whole response, in pieces."""
         return write_object({**self._head, "usage": self.usage()}, choices=join_list(choices))
 
-    def piece(self, index: int, text: str, finish_reason: str | None, choices: Sequence[Choice] = ()) -> dict[str, Any]:
-        """Returns a streamed piece of a text; a text's first piece starts with the echoed prompt."""
-        echo, self._echoes[index] = self._echoes[index], ""
-        probable = None
-        if self._options.logprobs is not None and finish_reason is None:
-            probable = {name: list(values) for name, values in _logprobs(choices, self._written[index]).items()}
-        self._written[index] += len(text)
-        reason = None if finish_reason is None else _finish_reason(finish_reason)
-        choice = {"text": echo + text, "index": index, "logprobs": probable, "finish_reason": reason}
-        return {**self._head, "choices": [choice], "usage": None}
+    def write_part(self, index: int, part: Piece | End) -> bytes:
+        """Encodes the event of a text's next characters, the first of which follow the echoed prompt, or of its end."""
+        choice: dict[str, Any] = {"text": self._echoes[index], "index": index, "logprobs": None, "finish_reason": None}
+        self._echoes[index] = ""
+        if isinstance(part, End):
+            self.tokens += part.tokens
+            choice["finish_reason"] = _finish_reason(part.finish_reason)
+        else:
+            choice["text"] += part.text
+            if self._options.logprobs is not None:
+                probable = _logprobs(part.choices, self._written[index])
+                choice["logprobs"] = {name: list(values) for name, values in probable.items()}
+            self._written[index] += len(part.text)
+        return events.event({**self._head, "choices": [choice], "usage": None})
 
     def usage(self) -> dict[str, int]:
         """Returns the numbers of tokens read and generated."""
@@ -238,12 +242,6 @@ class CompletionWriter:
     def pieces(self, run: PipelineRun, with_usage: bool) -> AsyncGenerator[bytes, None]:
         """Yields the events of a stream: the pieces of texts, the usage on request, and [DONE]; or an error."""
 
-        def write(index: int, part: Piece | End) -> bytes:
-            if isinstance(part, Piece):
-                return events.event(self.piece(index, part.text, None, part.choices))
-            self.tokens += part.tokens
-            return events.event(self.piece(index, "", part.finish_reason))
-
         def write_end() -> Iterator[bytes]:
             if with_usage:
                 yield events.event({**self._head, "choices": [], "usage": self.usage()})
@@ -252,7 +250,7 @@ class CompletionWriter:
         def write_error(document: dict[str, Any]) -> bytes:
             return events.event(problem.with_protocol_error(f"{OPENAI}/", document))
 
-        return events.generation_events(run, self._options, write, write_error, write_end)
+        return events.generation_events(run, self._options, self.write_part, write_error, write_end)
 
 
 def _logprobs(choices: Sequence[Choice], start: int) -> dict[str, Iterable[Any]]:

@@ -1,12 +1,12 @@
 """Runs the models for the Open Inference Protocol: each takes texts, and returns tensors."""
 
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, Field
 
 from service.api import request_schemas
-from service.api.protocols.tensors import Parameters, Tensor, strings
+from service.api.protocols.tensors import Parameters, Tensor, tensor_of
 from service.errors import InvalidInput
 from service.http.body import validate
 from service.pipelines.catalog import Catalog, not_found
@@ -20,6 +20,8 @@ from service.tasks.requirements import AnyTask
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 from service.text.slices import Sliced
+
+Columns = dict[str, Sequence[Any]]  # an output's elements, one for each text, by its name
 
 
 class TensorMetadata(BaseModel):
@@ -71,14 +73,15 @@ async def compute(task: AnyTask, run: PipelineRun, texts: list[str], parameters:
     try:
         match task:
             case Tagging():
-                return await _tag(task, run, texts, parameters)
+                found = await _tag(task, run, texts, parameters)
             case Sentiment():
-                return await _classify(task, run, texts, parameters)
+                found = await _classify(task, run, texts, parameters)
             case TextGeneration():
-                return await _generate(task, run, texts, parameters)
+                found = await _generate(task, run, texts, parameters)
     except InvalidInput as error:
         error.move(_place)
         raise
+    return [tensor_of(output.name, output.datatype, found[output.name]) for output in outputs_of(task)]
 
 
 def _place(pointer: str) -> str:
@@ -89,11 +92,11 @@ def _place(pointer: str) -> str:
     return f"/inputs/0/data{slash}{rest}" if field in ("text", "prompt") else f"/parameters{pointer}"
 
 
-async def _tag(task: Tagging, run: PipelineRun, texts: list[str], parameters: Parameters) -> list[Tensor]:
+async def _tag(task: Tagging, run: PipelineRun, texts: list[str], parameters: Parameters) -> Columns:
     """Tags texts; returns for each text its /tag result as JSON."""
     _refuse(parameters)
     _, tagged = await tag(run, texts, model=str(task.version.key))
-    return [strings("sentences", await run.do(_written(tagged)))]
+    return {"sentences": await run.do(_written(tagged))}
 
 
 def _written(texts: Sequence[TaggedText]) -> Sliced[list[str]]:
@@ -104,32 +107,31 @@ def _written(texts: Sequence[TaggedText]) -> Sliced[list[str]]:
     return results
 
 
-async def _classify(task: Sentiment, run: PipelineRun, texts: list[str], parameters: Parameters) -> list[Tensor]:
+async def _classify(task: Sentiment, run: PipelineRun, texts: list[str], parameters: Parameters) -> Columns:
     """Classifies texts: labels, the probabilities of all labels in the manifest's order, and scores."""
     _refuse(parameters)
     _, classified = await classify(run, texts, model=str(task.version.key))
     results = [text.classification for text in classified]
-    probabilities = np.array([[result.scores[label] for label in task.labels] for result in results], np.float32)
-    found = [strings("label", [result.label for result in results]), Tensor("probabilities", "FP32", probabilities)]
-    if task.has_score:
-        found.append(Tensor("score", "FP32", np.array([result.score for result in results], np.float32)))
-    return found
+    return {
+        "label": [result.label for result in results],
+        "probabilities": [[result.scores[label] for label in task.labels] for result in results],
+        "score": [result.score for result in results],
+    }
 
 
-async def _generate(task: TextGeneration, run: PipelineRun, texts: list[str], parameters: Parameters) -> list[Tensor]:
+async def _generate(task: TextGeneration, run: PipelineRun, texts: list[str], parameters: Parameters) -> Columns:
     """Continues texts; the parameters are the fields of /generate."""
     fields = {"model": str(task.version.key), "prompt": texts}
     if mine := parameters.keys() & {*fields, "stream", "logprobs"}:
         raise InvalidInput(f"/parameters/{min(mine)}", "not for this protocol", "the other fields of /generate")
-    settings = run.resources.settings
-    body = validate(parameters | fields, request_schemas.GenerateRequest, settings)
+    body = validate(parameters | fields, request_schemas.GenerateRequest, run.resources.settings)
     _, results = await generate(run, body.options(body.prompt, body.model))
-    return [
-        strings("text", [result.text for result in results]),
-        strings("finish_reason", [result.end.finish_reason for result in results]),
-        Tensor("tokens", "INT32", np.array([result.end.tokens for result in results], np.int32)),
-        Tensor("seed", "INT64", np.array([result.end.seed for result in results], np.int64)),
-    ]
+    return {
+        "text": [result.text for result in results],
+        "finish_reason": [result.end.finish_reason for result in results],
+        "tokens": [result.end.tokens for result in results],
+        "seed": [result.end.seed for result in results],
+    }
 
 
 def _refuse(parameters: Parameters) -> None:

@@ -23,7 +23,7 @@ from service.text.slices import Sliced
 from service.types import Array
 
 HEADER = "Inference-Header-Content-Length"
-DTYPES: dict[str, np.dtype[Any]] = {"INT32": np.dtype("<i4"), "INT64": np.dtype("<i8"), "FP32": np.dtype("<f4")}
+DTYPES = {"BYTES": "O", "INT32": "<i4", "INT64": "<i8", "FP32": "<f4"}  # NumPy's, as they are sent
 CHARACTERS_AT_ONCE = 65_536  # of a string, encoded per slice
 MOST_NAMES = 64  # outputs that a request names, its parameters
 LENGTH_DIGITS = 12
@@ -112,9 +112,9 @@ class Tensor:
     array: Array
 
 
-def strings(name: str, values: Sequence[str]) -> Tensor:
-    """Makes a tensor of strings  # [B]."""
-    return Tensor(name, "BYTES", np.array(values, object))
+def tensor_of(name: str, datatype: str, values: Sequence[Any]) -> Tensor:
+    """Makes a tensor of numbers or strings  # [B], or [B, K] of lists of K."""
+    return Tensor(name, datatype, np.array(values, DTYPES[datatype]))
 
 
 def read(body: bytes, header_length: str | None, settings: Settings) -> tuple[InferenceRequest, list[str]]:
@@ -199,6 +199,6 @@ def _write_data(tensor: Tensor) -> Sliced[list[bytes]]:
 
 def _bytes(tensor: Tensor) -> bytes:
     if tensor.datatype != "BYTES":
-        return tensor.array.astype(DTYPES[tensor.datatype]).tobytes()
+        return tensor.array.tobytes()
     strings = [string.encode() for string in tensor.array.ravel()]
     return b"".join(struct.pack("<I", len(string)) + string for string in strings)

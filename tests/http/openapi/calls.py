@@ -18,25 +18,16 @@ from tests.http.scene import made_context, started
 
 JSON = "application/json"
 TEXTS = {"name": "text", "shape": [2], "datatype": "BYTES", "data": ["fine", "bad"]}
-CALLS: dict[str, tuple[dict[str, str], dict[str, Any] | None]] = {  # by operation: the path's names, and a body
+# By operation: the path's names, and a body. Others have neither.
+CALLS: dict[str, tuple[dict[str, str], dict[str, Any] | None]] = {
     "tag": ({}, {"text": ["Dogs bark.", "fine"], "n_best": 2}),
     "classify": ({}, {"text": "A fine film.", "sentences": True}),
     "generate": ({}, {"prompt": "a", "max_tokens": 3, "logprobs": 1, "stop": ["zz"]}),
     "feedback": ({}, {"text": "fine", "tags": [{"token": 0, "upos": "VERB", "feats": "Number=Sing"}]}),
-    "list_models": ({}, None),
-    "list_languages": ({}, None),
     "get_model": ({"name": "tagger"}, None),
     "get_model_version": ({"name": "tagger", "version": "1"}, None),
-    "liveness": ({}, None),
-    "readiness": ({}, None),
-    "health": ({}, None),
-    "metrics": ({}, None),
-    "list_completion_models": ({}, None),
     "get_completion_model": ({"name": "lm"}, None),
     "create_completion": ({}, {"model": "lm", "prompt": "a", "max_tokens": 3, "logprobs": 1}),
-    "server_metadata": ({}, None),
-    "server_live": ({}, None),
-    "server_ready": ({}, None),
     "model_metadata": ({"name": "classifier"}, None),
     "model_version_metadata": ({"name": "classifier", "version": "1"}, None),
     "model_ready": ({"name": "classifier"}, None),
@@ -58,6 +49,11 @@ class Operation:
     status: int
     body: str | None
     answer: str | None
+    described: dict[str, Any]
+
+    def call(self) -> tuple[dict[str, str], dict[str, Any] | None]:
+        """Returns the names of the path, and the body, of a call."""
+        return CALLS.get(self.id, ({}, None))
 
 
 @cache
@@ -82,7 +78,7 @@ def operation_of(method: str, path: str, described: dict[str, Any]) -> Operation
     status = next(status for status in described["responses"] if status.startswith("2"))
     body, answer = schema_of(described.get("requestBody", {})), schema_of(described["responses"][status])
     (tag,) = described["tags"]
-    return Operation(described["operationId"], tag, method, path, int(status), body, answer)
+    return Operation(described["operationId"], tag, method, path, int(status), body, answer, described)
 
 
 def schema_of(described: dict[str, Any]) -> str | None:

@@ -19,21 +19,11 @@ LINES = ("/tag", "/classify", "/generate")
 OPEN = {"/livez", "/readyz", "/healthz", "/metrics", "/v2/health/live", "/v2/health/ready"}
 
 
-def described() -> list[tuple[str, str, dict[str, Any]]]:
-    """Returns the method, path and operation of each route."""
-    paths = document()["paths"]
-    return [(method, path, one) for path, methods in paths.items() for method, one in methods.items()]
-
-
 def resolved(reference: dict[str, Any]) -> dict[str, Any]:
     found = document()
     for step in reference["$ref"].removeprefix("#/").split("/"):
         found = found[step]
     return found
-
-
-def parameters(operation: dict[str, Any]) -> list[str]:
-    return [(resolved(one) if "$ref" in one else one)["name"] for one in operation["parameters"]]
 
 
 @pytest.mark.parametrize("with_keys", [True, False])
@@ -60,19 +50,19 @@ def test_each_field_has_a_description_and_an_example():
 
 
 def test_names_in_a_path_are_strings_and_never_null():
-    for _, path, operation in described():
-        names = [one for one in operation["parameters"] if one.get("in") == "path"]
-        assert [one["name"] for one in names] == re.findall("{(.*?)}", path)
+    for operation in operations():
+        names = [one for one in operation.described["parameters"] if one.get("in") == "path"]
+        assert [one["name"] for one in names] == re.findall("{(.*?)}", operation.path)
         assert all(one["schema"]["type"] == "string" for one in names)
-        assert not any(one.get("in") == "query" for one in operation["parameters"])
+        assert not any(one.get("in") == "query" for one in operation.described["parameters"])
 
 
 def test_each_error_is_a_problem_document_with_examples():
-    for _, path, operation in described():
-        for status_, response in operation["responses"].items():
+    for operation in operations():
+        for status_, response in operation.described["responses"].items():
             if status_.startswith("2") or JSON in response.get("content", {}):
                 continue
-            assert list(response) == ["$ref"], path
+            assert list(response) == ["$ref"], operation.path
             found = resolved(response)
             assert list(found["content"]) == ["application/problem+json"]
             content = found["content"]["application/problem+json"]
@@ -106,7 +96,7 @@ def test_each_answer_has_an_example_that_fits_its_schema():
         route.operation_id: route for one in routers for route in one.router.routes if isinstance(route, APIRoute)
     }
     for operation in operations():
-        response = document()["paths"][operation.path][operation.method]["responses"][str(operation.status)]
+        response = operation.described["responses"][str(operation.status)]
         for media_type, content in response["content"].items():
             assert "example" in content or media_type == "application/octet-stream", operation
         if operation.answer is not None:
@@ -130,14 +120,14 @@ def test_headers_are_listed():
         "/v2/models/{name}/infer",
         "/v2/models/{name}/versions/{version}/infer",
     }
-    for _, path, operation in described():
-        names = parameters(operation)
+    for operation in operations():
+        names = [(resolved(one) if "$ref" in one else one)["name"] for one in operation.described["parameters"]]
         assert "X-Request-ID" in names
-        assert ("X-Request-Timeout-Ms" in names) == (path in engine)
-        for status_, response in operation["responses"].items():
+        assert ("X-Request-Timeout-Ms" in names) == (operation.path in engine)
+        for status_, response in operation.described["responses"].items():
             headers = (resolved(response) if "$ref" in response else response)["headers"]
-            assert {"X-Request-ID", "Server-Timing"} <= set(headers), path
-            assert ("Retry-After" in headers) == (status_ in ("429", "503")), path
+            assert {"X-Request-ID", "Server-Timing"} <= set(headers), operation.path
+            assert ("Retry-After" in headers) == (status_ in ("429", "503")), operation.path
 
 
 def test_keys_are_shown_where_they_are_required():
@@ -145,5 +135,5 @@ def test_keys_are_shown_where_they_are_required():
     assert "security" not in json.dumps(document(with_keys=False)["paths"])
     ((name, scheme),) = document()["components"]["securitySchemes"].items()
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
-    without = {path for _, path, operation in described() if operation.get("security") != [{name: []}]}
+    without = {operation.path for operation in operations() if operation.described.get("security") != [{name: []}]}
     assert without == OPEN

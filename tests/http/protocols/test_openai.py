@@ -51,30 +51,26 @@ def test_several_prompts_and_texts_come_in_order_with_an_echo(ai, client):
     assert [choice.text for choice in answer.choices] == [p + t for p, t in zip("AABB", texts, strict=True)]
 
 
+def rows(choice: Any) -> list[tuple[str, float, dict[str, float], int]]:
+    """Returns each token of a text, its log probability, the most probable tokens in its place, and its offset."""
+    found = choice.logprobs
+    return list(zip(found.tokens, found.token_logprobs, found.top_logprobs, found.text_offset, strict=True))
+
+
 def test_logprobs_have_openais_shape_whole_and_streamed(ai, streaming, client):
-    wish = {"model": MODEL, "prompt": ["ROMEO:", "A"], "max_tokens": 20, "seed": 7, "logprobs": 2}
-    whole = ai.completions.create(**wish).choices
-    for choice, expected in zip(
-        whole, generate(client, ["ROMEO:", "A"], seed=7, max_tokens=20, logprobs=2), strict=True
-    ):
-        found = choice.logprobs
-        assert "".join(found.tokens) == choice.text == expected["text"]
-        assert found.text_offset == list(range(20))
-        assert found.token_logprobs == [one["logprob"] for one in expected["logprobs"]]
-        for token, logprob, top in zip(found.tokens, found.token_logprobs, found.top_logprobs, strict=True):
-            assert top[token] == logprob
+    wish: dict[str, Any] = {"prompt": ["ROMEO:", "A"], "max_tokens": 20, "seed": 7, "logprobs": 2}
+    whole = ai.completions.create(model=MODEL, **wish).choices
+    for choice, expected in zip(whole, generate(client, **wish), strict=True):
+        assert "".join(choice.logprobs.tokens) == choice.text == expected["text"]
+        assert choice.logprobs.token_logprobs == [one["logprob"] for one in expected["logprobs"]]
+        for i, (token, logprob, top, offset) in enumerate(rows(choice)):
+            assert (top[token], offset) == (logprob, i)
             assert 2 <= len(top) <= 3, "the two most probable, and the token itself"
     parts: list[list[Any]] = [[], []]
-    with streaming.completions.create(**wish, stream=True) as pieces:
-        for piece in pieces:
-            for choice in (choice for choice in piece.choices if choice.text):
-                some = choice.logprobs
-                parts[choice.index] += zip(
-                    some.tokens, some.token_logprobs, some.top_logprobs, some.text_offset, strict=True
-                )
-    for choice, rows in zip(whole, parts, strict=True):
-        some = choice.logprobs
-        assert rows == list(zip(some.tokens, some.token_logprobs, some.top_logprobs, some.text_offset, strict=True))
+    with streaming.completions.create(model=MODEL, **wish, stream=True) as pieces:
+        for choice in (choice for piece in pieces for choice in piece.choices if choice.text):
+            parts[choice.index] += rows(choice)
+    assert parts == [rows(choice) for choice in whole]
     (none,) = ai.completions.create(model=MODEL, prompt="A", max_tokens=2, logprobs=0).choices
     assert [list(top) for top in none.logprobs.top_logprobs] == [[token] for token in none.logprobs.tokens]
     with pytest.raises(openai.UnprocessableEntityError, match="logprobs"):

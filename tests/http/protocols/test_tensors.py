@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.protocols.tensors import Tensor, read, strings, write
+from service.api.protocols.tensors import read, tensor_of, write
 from service.errors import InvalidFields, InvalidInput
 from service.settings import Settings
 from service.text.slices import finish
@@ -37,7 +37,7 @@ def test_whatever_comes_is_read_or_refused(inputs, data):
 
 @given(STRINGS, st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=5), st.booleans())
 def test_what_is_written_is_read_again(texts, numbers, binary):
-    tensors = [strings("text", texts), Tensor("number", "FP32", np.array(numbers, np.float32))]
+    tensors = [tensor_of("text", "BYTES", texts), tensor_of("number", "FP32", numbers)]
     pieces, header_length = finish(write({}, tensors, frozenset({"text", "number"} if binary else ())))
     content = b"".join(pieces)
     assert (header_length is not None) == binary
