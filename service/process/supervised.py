@@ -9,7 +9,6 @@ from collections.abc import Collection
 from service.process.board import ProcessStatus, Slot
 from service.types import ModelKey, State
 
-TICK_SECONDS = 0.05  # of the supervisor
 GRACE_SECONDS = 15.0  # beyond the drain timeout, before a process that was told to end is killed
 EXIT_MACHINE = 74  # EX_IOERR of sysexits.h: a fault of the machine, such as a full disk; no version is to blame
 

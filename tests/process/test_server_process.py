@@ -19,7 +19,7 @@ from service.artifact.manifest import ModelVersion
 from service.backend.priority import Priority
 from service.process import server_process
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, ServiceStatus
-from service.process.server import ORPHAN_SECONDS, Server
+from service.process.server import LEAVING_SECONDS, Server
 from service.process.server_process import (
     BoardGroup,
     read_versions,
@@ -30,6 +30,7 @@ from service.process.server_process import (
 )
 from service.process.supervised import EXIT_MACHINE
 from service.settings import Settings
+from service.telemetry.metrics import SHARED_FOLDER
 from service.types import ModelKey, ModelState, State
 from tests.artifact.test_manifest import write_version
 
@@ -161,7 +162,7 @@ class Orphan:
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(os, "kill", lambda pid, sig: self._note(f"{signal.Signals(sig).name} {pid == os.getpid()}"))
         patch.setattr(os, "_exit", self._exit)
-        patch.setattr(server_process, "ORPHAN_SECONDS", 0.0)
+        patch.setattr(server_process, "LEAVING_SECONDS", 0.0)
 
     def _note(self, event: str) -> None:
         folder = "there" if Path(os.environ["TMPDIR"]).exists() else "removed"
@@ -190,6 +191,7 @@ def test_a_process_whose_supervisor_has_died_ends_in_order_or_at_last_at_once(mo
 def test_a_process_has_temporary_files_of_its_own_and_none_of_one_that_was_killed(monkeypatch, tmp_path):
     shared = tmp_path / "removed by a cleaner"
     monkeypatch.setenv("TMPDIR", str(shared))
+    monkeypatch.setenv(SHARED_FOLDER, str(shared / "metrics"))
     monkeypatch.setattr(tempfile, "tempdir", "/elsewhere")
     for _ in range(2):
         use_own_temporary_folder(3)
@@ -197,6 +199,7 @@ def test_a_process_has_temporary_files_of_its_own_and_none_of_one_that_was_kille
         assert list((shared / "process-3").iterdir()) == []
         (shared / "process-3" / "copy").touch()
     assert stat.S_IMODE(shared.stat().st_mode) == 0o700
+    assert (shared / "metrics").is_dir()
 
 
 def test_a_temporary_folder_of_another_user_is_not_used(monkeypatch, tmp_path):
@@ -228,7 +231,7 @@ def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monk
         monkeypatch.setattr(server_process, name, lambda *arguments, **more: None)
     assert run_fork_server(Settings(), cast(Any, None), cast(Any, None)) == 0
     assert not folder.exists()
-    assert waited == [2 * ORPHAN_SECONDS], "those that have begun remove it themselves"
+    assert waited == [LEAVING_SECONDS], "those that have begun remove it themselves"
 
 
 def test_a_forked_process_has_a_log_and_a_folder_of_its_own_and_says_if_the_machine_fails_it(monkeypatch, capfd):
