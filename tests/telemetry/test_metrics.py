@@ -83,29 +83,25 @@ def start(folder) -> Iterator[Callable[..., Process]]:
 
 
 @pytest.fixture
-def told_of_all(folder):
-    """Returns the samples that a process exposes of all, by name and labels."""
+def told(folder):
+    """Returns the samples that a process exposes of all, by name and labels; on request, those of the processes too."""
     registry = CollectorRegistry()
     registry.register(SharedMetrics(folder))
-    return lambda: samples(generate_latest(registry))
 
+    def told(left_out: tuple[str, ...] = ("process_", "build_info")) -> dict[str, float]:
+        found = samples(generate_latest(registry))
+        return {name: value for name, value in found.items() if not name.startswith(left_out)}
 
-@pytest.fixture
-def told(told_of_all):
-    """Returns those that are not about the processes themselves."""
-    own = ("process_", "build_info")
-    return lambda: {name: value for name, value in told_of_all().items() if not name.startswith(own)}
+    return told
 
 
 def samples(exposition: bytes) -> dict[str, float]:
     families = text_string_to_metric_families(exposition.decode())
-    return {
-        " ".join(
-            [sample.name.removeprefix("tagwerk_"), *(sample.labels[label] for label in sorted(sample.labels))]
-        ): sample.value
-        for family in families
-        for sample in family.samples
-    }
+    found = {}
+    for sample in (sample for family in families for sample in family.samples):
+        labels = [sample.labels[label] for label in sorted(sample.labels)]
+        found[" ".join([sample.name.removeprefix("tagwerk_"), *labels])] = sample.value
+    return found
 
 
 def test_the_private_interfaces_of_prometheus_client_are_there(tmp_path):
@@ -186,32 +182,25 @@ def test_a_file_that_a_process_was_killed_in_the_middle_of_making_is_none_yet(st
 def test_a_single_process_tells_its_own():
     metrics = Metrics("server")
     metrics.model_info.labels("tagger", "1").set(1)
-    metrics.model_load_duration.labels("tagger", "1").set(3)
     metrics.queue_entries.set(5)
     found = samples(metrics.exposition())
     assert found["model_info tagger 1"] == 1
-    assert found["model_load_duration_seconds tagger 1"] == 3
     assert found["queue_entries"] == 5
     assert found[f"process_resident_memory_bytes {os.getpid()} server"] > 1e6
 
 
-def test_each_process_has_its_own_memory_processor_time_and_files(start, told_of_all, folder):
+def test_each_process_has_its_own_memory_processor_time_and_files(start, told, folder):
     servers = (start("pass"), start("pass"))
-    found = told_of_all()
+    found = told(left_out=())
     for pid in (server.process.pid for server in servers):
         assert found[f"process_info {pid} server"] == 1
         for name in ("resident_memory_bytes", "cpu_seconds_total", "open_fds", "max_fds", "start_time_seconds"):
             assert found[f"process_{name} {pid} server"] > 0
     pid = servers[0].process.pid
     remove_gauges(folder, servers[0].kill())
-    after = told_of_all()
+    after = told(left_out=())
     assert not [name for name in after if f" {pid} " in name]
     assert after[f"process_info {servers[1].process.pid} server"] == 1
-
-
-def allocated(folder: Path) -> dict[str, bool]:
-    """Returns of each file of metrics whether there is room on the disk for all of it."""
-    return {file.name: 512 * file.stat().st_blocks >= file.stat().st_size for file in folder.glob("*.db")}
 
 
 def test_files_have_their_room_on_the_disk_before_anything_is_written_to_them(start, folder):
@@ -219,10 +208,10 @@ def test_files_have_their_room_on_the_disk_before_anything_is_written_to_them(st
     label = "x" * 200
     more = f"[m.cancelled.inc(), *(m.compilations.labels('{label}' + str(i)).inc() for i in range(1000))]"
     process = start(RAN, more)
-    files = allocated(folder)
-    assert len(files) >= 4
-    assert all(files.values()), files
-    assert (folder / f"counter_{process.record}.db").stat().st_size > 4 * FILE_BYTES
+    found = {file.name: file.stat() for file in folder.glob("*.db")}
+    assert len(found) >= 4
+    assert all(512 * status.st_blocks >= status.st_size for status in found.values()), found
+    assert found[f"counter_{process.record}.db"].st_size > 4 * FILE_BYTES
 
 
 NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
