@@ -180,7 +180,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Does the periodic work of the process, ten times a second; returns whether to stop."""
-        self._follow_service()
+        if (sequence := self._board.service.sequence) != self._service_sequence:  # the supervisor has written
+            self._service_sequence = sequence
+            self._context.update_models()
         self._note_loaded()
         self._context.metrics.connections.set(self._slot.connections)
         if counter % 10 == 0:  # once a second
@@ -198,12 +200,6 @@ class Server(uvicorn.Server):
         retired = self._context.draining and self._slot.retiring and not self.server_state.connections
         stop = time.monotonic() >= self._stop_at or self.force_exit or failed or retired
         return stop or await super().on_tick(counter)
-
-    def _follow_service(self) -> None:
-        """Applies what the supervisor says that the service serves."""
-        if (sequence := self._board.service.sequence) != self._service_sequence:
-            self._service_sequence = sequence
-            self._context.update_models()
 
     def _note_loaded(self) -> None:
         """Shows that all models of the process are loaded, and that it is ready, while it lacks no model of others."""
