@@ -80,27 +80,18 @@ def test_a_process_offers_shares_of_its_versions_and_names_that_all_processes_ha
 
 
 def test_what_it_serves_refuses_and_could_not_read_is_noted(board):
-    unread = [(ModelKey("lost", "1"), "it is missing")]
-    made, status = group(board, unread=unread), board.slots[0].status
-    assert status.read() == ProcessStatus(unread=tuple(unread))
-    own = [*states(OLD), ModelState(NEW, State.REFUSED, "golden 1"), *states(OTHER, state=State.STARTING)]
+    lost, full = (ModelKey("lost", "1"), "it is missing"), (OTHER, "No space left on device")
+    made, status = group(board, unread=[lost]), board.slots[0].status
+    assert status.read() == ProcessStatus(unread=(lost,))
+    made.note_loading(OTHER, 0)
+    made.note_unread(*full)  # a fault of the machine
+    own = [*states(OLD), ModelState(NEW, State.REFUSED, "golden 1"), ModelState(OTHER, State.REFUSED, full[1])]
     made.note(own)
-    expected = ProcessStatus(None, (OLD,), ((NEW, "golden 1"),), tuple(unread))
-    assert status.read() == expected
+    assert status.read() == ProcessStatus(None, (OLD,), ((NEW, "golden 1"),), (lost, full))
+    assert [state.state for state in made.offered(own)][-1] is State.STARTING, "requests for it get 503"
     sequence = status.sequence
     made.note(own)
     assert status.sequence == sequence, "nothing is written if nothing has changed"
-
-
-def test_a_version_that_a_fault_of_the_machine_kept_from_loading_is_not_among_the_refused(board):
-    made, slot = group(board), board.slots[0]
-    made.note_loading(NEW, 0)
-    made.note_unread(NEW, "No space left on device")
-    own = [*states(OLD), ModelState(NEW, State.REFUSED, "No space left on device")]
-    made.note(own)
-    unread = ((NEW, "No space left on device"),)
-    assert slot.status.read() == ProcessStatus(None, (OLD,), (), unread)
-    assert [state.state for state in made.offered(own)] == [State.READY, State.STARTING], "requests for it get 503"
 
 
 def test_what_it_loads_is_noted_before_it_begins_until_it_is_done(board):
