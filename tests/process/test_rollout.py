@@ -172,6 +172,17 @@ def test_a_new_version_is_loaded_by_one_process_after_the_other_and_then_switche
         assert caplog.text.count("all processes serve healthy/1, victim/2") == 1
 
 
+def test_versions_may_be_named_once_all_processes_have_them(store):
+    with serving(store, 2) as here:
+        ServingController(here.settings).canary("victim", "2", 0.25)
+        write_version(store, "victim")
+        for expected in ({"victim/1": 1.0}, {"victim/1": 0.75, "victim/2": 0.25}):
+            here.start_one().load()
+            leaving = here.leaving()
+            assert here.shares == {"healthy/1": 1.0} | expected
+            leaving.end()
+
+
 def test_a_change_among_loaded_versions_needs_no_new_process(store):
     write_version(store, "victim")
     with scene(store, 2) as here:
