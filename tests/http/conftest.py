@@ -12,6 +12,6 @@ from service.security.rate_limiter import RateLimiter
 def narrow(tmp_path: Path) -> tuple[Authenticator, str, str]:
     """Returns an authenticator, the header of a key that may have one request in progress, and that of another."""
     path = tmp_path / "keys.json"
-    keys = [add_key(path, name, ["infer"], None, most) for name, most in (("narrow", 1), ("web", None))]
+    keys = [add_key(path, name, ["infer"], concurrent=most) for name, most in (("narrow", 1), ("web", None))]
     one, other = (f"Authorization: Bearer {key}" for key in keys)
     return Authenticator(path, RateLimiter()), one, other

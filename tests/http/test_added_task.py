@@ -58,7 +58,7 @@ async def count_(body: CountRequest, request: Request) -> Response:
 @pytest.fixture(scope="module")
 def key(tmp_path_factory):
     path = tmp_path_factory.mktemp("keys") / "keys.json"
-    return path, add_key(path, "web", ["infer"], None, None)
+    return path, add_key(path, "web", ["infer"])
 
 
 async def test_an_added_task_is_answered_authenticated_bounded_and_counted_like_the_others(key):

@@ -65,7 +65,7 @@ class Walk:
 def keys(tmp_path: Path) -> tuple[Authenticator, dict[str, str]]:
     path = tmp_path / "keys.json"
     scopes = {"web": ("infer", None), "boss": ("admin", None), "rare": ("infer", 0.001)}
-    secrets = {name: add_key(path, name, [scope], rate, None) for name, (scope, rate) in scopes.items()}
+    secrets = {name: add_key(path, name, [scope], requests_per_second=rate) for name, (scope, rate) in scopes.items()}
     return Authenticator(path, RateLimiter()), {
         name: f"Authorization: Bearer {secret}" for name, secret in secrets.items()
     }

@@ -179,7 +179,7 @@ AUTHORIZATIONS = ["", *SECRETS, SECRETS[0], SECRETS[0], "Authorization: Bearer x
 def keyed_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.Runner, Service, dict[str, str]]]:
     """Starts a service with keys, of which `boss` lacks the scope and `rare` is over its rate."""
     path: Path = tmp_path_factory.mktemp("keys") / "keys.json"
-    secrets = {name: add_key(path, name, [scope], rate, None) for name, (scope, rate) in KEYS.items()}
+    secrets = {name: add_key(path, name, [scope], requests_per_second=rate) for name, (scope, rate) in KEYS.items()}
     limiter = RateLimiter(clock=lambda: 1000.0)
     with kept(Authenticator(path, limiter), log_level="warning", **BOUNDS) as (runner, service):
         first = post("/classify", b"{}", f"Authorization: Bearer {secrets['rare']}")

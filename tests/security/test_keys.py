@@ -22,8 +22,8 @@ def key(**limits: float | int) -> Key:
 
 def test_a_file_holds_no_key_but_its_hash_and_is_its_users_alone(tmp_path):
     path = tmp_path / "keys.json"
-    secret = add_key(path, "web", ["infer"], 5, None)
-    other = add_key(path, "boss", ["infer", "admin"], None, 2)
+    secret = add_key(path, "web", ["infer"], requests_per_second=5)
+    other = add_key(path, "boss", ["infer", "admin"], concurrent=2)
     assert secret not in path.read_text()
     assert len(secret) > 40
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -36,9 +36,9 @@ def test_a_file_holds_no_key_but_its_hash_and_is_its_users_alone(tmp_path):
     with pytest.raises(ConfigurationError, match="no key 'web'"):
         remove_key(path, "web")
     with pytest.raises(ConfigurationError, match="has a key 'boss' already"):
-        add_key(path, "boss", ["infer"], None, None)
+        add_key(path, "boss", ["infer"])
     with pytest.raises(ConfigurationError, match="scopes"):
-        add_key(path, "third", ["everything"], None, None)
+        add_key(path, "third", ["everything"])
 
 
 def test_keys_that_are_added_at_the_same_time_are_all_stored(tmp_path):
