@@ -25,7 +25,7 @@ from tests.fakes import Clock
 from tests.process.rollout_scene import Process
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTTOU)
-STOP = {3: signal.SIGTERM}  # at the third tick
+STOP = {3: signal.SIGTERM}  # after three seconds
 
 
 class Started(Process):
@@ -96,19 +96,20 @@ def folders(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "temporary").iterdir())
 
 
-def run(made: Supervisor, monkeypatch: pytest.MonkeyPatch, signals: Mapping[int, int] = STOP) -> int:
-    """Runs a supervisor with a clock of its own, until it ends; `signals` has those that it gets, by the tick."""
-    clock, ticks = Clock(), count(1)
+def run(
+    made: Supervisor, monkeypatch: pytest.MonkeyPatch, signals: Mapping[int, int] = STOP, clock: Clock | None = None
+) -> int:
+    """Runs a supervisor whose ticks take a second, until it ends; `signals` has those that it gets, by the second."""
+    clock = clock or Clock()
+    began = clock.now
 
     def sleep(seconds: float) -> None:
         clock.now += 1
-        if (sig := signals.get(next(ticks))) is not None:
+        if (sig := signals.get(round(clock.now - began))) is not None:
             os.kill(os.getpid(), sig)
 
     monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=clock, sleep=sleep))
-    status = made.run()
-    made.ticks = next(ticks) - 1  # type: ignore[attr-defined]
-    return status
+    return made.run()
 
 
 def test_each_process_inherits_what_all_share(settings, listening, monkeypatch, tmp_path, caplog):
@@ -143,15 +144,15 @@ def test_a_terminal_that_is_closed_stops_the_service_in_order(settings, listenin
     assert folders(tmp_path) == []
 
 
-@pytest.mark.parametrize(("signals", "ticks"), [(STOP, 3 + 100), (STOP | {8: signal.SIGINT}, 8)])
+@pytest.mark.parametrize(("signals", "seconds"), [(STOP, 3 + 100), (STOP | {8: signal.SIGINT}, 8)])
 def test_processes_that_do_not_end_are_killed_once_their_time_is_over_or_a_second_signal_comes(
-    settings, listening, monkeypatch, caplog, signals, ticks
+    settings, listening, monkeypatch, caplog, signals, seconds
 ):
     times = {"drain_delay_seconds": 60, "drain_timeout_seconds": 40 - GRACE_SECONDS}
     monkeypatch.setattr(Started, "ends_with", None)
-    made = Supervisor(settings.model_copy(update=times), listening)
-    assert run(made, monkeypatch, signals) == 1
-    assert made.ticks == ticks
+    made, clock = Supervisor(settings.model_copy(update=times), listening), Clock()
+    assert run(made, monkeypatch, signals, clock) == 1
+    assert clock.now == Clock().now + seconds
     assert [child.status for child in Started.all] == [-signal.SIGKILL] * 2
     assert "killed the process 1, process 2, which did not end" in caplog.text
 
