@@ -5,8 +5,6 @@ import logging
 import os
 import signal
 import stat
-import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -199,16 +197,6 @@ def test_a_temporary_folder_of_another_user_is_not_used(monkeypatch, tmp_path):
     with pytest.raises(PermissionError):
         use_own_temporary_folder(3)
     assert not list(tmp_path.iterdir())
-
-
-def test_processes_are_named_for_ps():
-    program = (
-        "from pathlib import Path; from service.process.server_process import set_process_name;"
-        "set_process_name('tagwerk-server'); print(Path('/proc/self/comm').read_text());"
-        "print(Path('/proc/self/cmdline').read_text().rstrip(chr(0)))"
-    )
-    named = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert named.stdout.split() == ["tagwerk-server"] * 2, "the name and the command line"
 
 
 def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from service.settings import Settings
 from service.telemetry.logs import JsonFormatter
 from service.telemetry.metrics import Metrics
-from service.telemetry.request import RequestIds, RequestRecorder, Timing
+from service.telemetry.request import RequestIds, RequestRecorder, Timing, ids_from
 from tests.http.scene import scene
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -116,3 +116,17 @@ def test_what_is_logged_otherwise_is_json_with_its_exception():
     assert (written["level"], written["logger"], written["message"]) == ("error", "tagwerk.x", 'says "so"')
     assert written["process"] == 2
     assert written["exception"].endswith("ValueError: broken")
+
+
+@pytest.mark.parametrize("id", ["order-1042", "a" * 128, "4f2a/9c:1+b=|~!", "Root=1-67891233"])
+def test_the_id_of_a_client_is_taken(id):
+    assert ids_from({b"x-request-id": id.encode()}).request == id
+
+
+@pytest.mark.parametrize(
+    "id", [b"", b"a" * 129, b"a; key admin", b"a,b", b"a;b", b"a b", b"a\tb", b"a\x7f", b"\xff", b"a\n"]
+)
+def test_one_that_could_forge_a_field_of_the_log_is_replaced(id):
+    made = ids_from({b"x-request-id": id}).request
+    assert len(made) == 32
+    assert made != ids_from({b"x-request-id": id}).request
