@@ -5,10 +5,11 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import pytest
 from uvicorn.config import STARTUP_FAILURE
@@ -29,7 +30,6 @@ from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State
 from tests.process.test_acceptor import until
 
-T = TypeVar("T")
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 BACKEND = SimpleNamespace(device="no device", overlaps=False)
 
@@ -65,18 +65,14 @@ class Scene:
             return False
         return True
 
-    def run(self, scenario: Callable[[asyncio.Task[None]], Awaitable[T]]) -> T:
-        """Runs the server until the scenario has ended and it has stopped; returns what the scenario does."""
-
-        async def serve() -> T:
-            serving = asyncio.create_task(self.server.serve([self.listening]))
-            await until(lambda: self.server.started)
-            result = await scenario(serving)
-            await asyncio.wait_for(serving, 60)
-            return result
-
+    @asynccontextmanager
+    async def runs(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Runs the server; waits until it has stopped, after the block."""
         self.listening.setblocking(False)
-        return asyncio.run(serve())
+        serving = asyncio.create_task(self.server.serve([self.listening]))
+        await until(lambda: self.server.started)
+        yield serving
+        await asyncio.wait_for(serving, 60)
 
 
 @pytest.fixture(autouse=True)
@@ -92,8 +88,8 @@ def here() -> Iterator[Scene]:
     made.listening.close()
 
 
-def test_it_is_ready_once_all_is_loaded_and_shows_that_its_event_loop_runs(here):
-    async def scenario(serving: object) -> None:
+async def test_it_is_ready_once_all_is_loaded_and_shows_that_its_event_loop_runs(here):
+    async with here.runs():
         await until(lambda: here.slot.state is State.READY)
         beats = here.slot.beats
         await until(lambda: here.slot.beats > beats)
@@ -101,16 +97,14 @@ def test_it_is_ready_once_all_is_loaded_and_shows_that_its_event_loop_runs(here)
         here.server.handle_exit(signal.SIGTERM, None)
         assert here.slot.state is State.DRAINING
 
-    here.run(scenario)
 
-
-def test_a_process_that_lacks_a_model_of_another_is_loaded_but_accepts_nothing_while_the_other_does(here):
+async def test_a_process_that_lacks_a_model_of_another_is_loaded_but_accepts_nothing_while_the_other_does(here):
     key = ModelKey("tagger", "1")
     here.board.service.write(ServiceStatus(shares=((key, 1.0),)))
     here.other.status.write(ProcessStatus(ready=(key,)))
     here.other_is_ready()
 
-    async def scenario(serving: object) -> None:
+    async with here.runs():
         await until(lambda: here.slot.loaded)
         assert here.slot.state is State.STARTING
         here.other.state = State.DRAINING
@@ -118,8 +112,6 @@ def test_a_process_that_lacks_a_model_of_another_is_loaded_but_accepts_nothing_w
         here.other.state = State.READY
         await until(lambda: here.slot.state is State.STARTING)
         here.server.handle_exit(signal.SIGTERM, None)
-
-    here.run(scenario)
 
 
 def test_connections_are_given_up_once_a_process_has_had_too_many_for_a_while_and_no_more_than_it_still_has(here):
@@ -259,12 +251,10 @@ async def stopped_with_an_open_connection(here: Scene) -> tuple[asyncio.StreamRe
         await asyncio.sleep(0)
 
 
-def test_a_connection_whose_first_request_is_late_is_answered_after_the_socket_has_closed(here, monkeypatch):
-    async def scenario(serving: object) -> bytes:
-        return await answer(*await stopped_with_an_open_connection(here))
-
+async def test_a_connection_whose_first_request_is_late_is_answered_after_the_socket_has_closed(here, monkeypatch):
     monkeypatch.setattr(module, "FIRST_REQUEST_CHECKS", 100_000)
-    answered = here.run(scenario).lower()
+    async with here.runs():
+        answered = (await answer(*await stopped_with_an_open_connection(here))).lower()
     assert answered.startswith(b"http/1.1 200 ")
     assert b"server: " not in answered
     assert b"connection: close" in answered
@@ -272,54 +262,43 @@ def test_a_connection_whose_first_request_is_late_is_answered_after_the_socket_h
 
 
 @pytest.mark.parametrize("checks", [0, 3])
-def test_a_connection_that_sends_nothing_does_not_keep_a_process_from_stopping(here, monkeypatch, checks):
-    async def scenario(serving: asyncio.Task[None]) -> bytes:
-        connection = await stopped_with_an_open_connection(here)
-        await serving
-        return await answer(*connection, b"")
-
+async def test_a_connection_that_sends_nothing_does_not_keep_a_process_from_stopping(here, monkeypatch, checks):
     monkeypatch.setattr(module, "FIRST_REQUEST_CHECKS", checks)
-    assert here.run(scenario) == b""
+    async with here.runs():
+        connection = await stopped_with_an_open_connection(here)
+    assert await answer(*connection, b"") == b""
 
 
 @pytest.mark.parametrize("retiring", [True, False], ids=["replaced", "told to stop alone"])
-def test_a_process_that_stops_while_another_is_ready_leaves_the_socket_and_what_waits_to_that(here, retiring):
+async def test_a_process_that_stops_while_another_is_ready_leaves_the_socket_and_what_waits_to_that(here, retiring):
     """The test holds the socket as another process does."""
-    others = here.listening.dup()
-
-    async def scenario(serving: asyncio.Task[None]) -> None:
-        await until(lambda: here.slot.state is State.READY)
-        here.other_is_ready()
-        here.slot.retiring = retiring
-        here.server.handle_exit(signal.SIGTERM, None)
-        waiting = socket.create_connection(here.address)
-        await serving
+    with here.listening.dup() as others:
+        async with here.runs():
+            await until(lambda: here.slot.state is State.READY)
+            here.other_is_ready()
+            here.slot.retiring = retiring
+            here.server.handle_exit(signal.SIGTERM, None)
+            waiting = socket.create_connection(here.address)
         assert here.listens()
         others.accept()[0].close()
-        waiting.close()
         clients = [socket.create_connection(here.address, timeout=5) for _ in range(20)]
         assert len(clients) == 20, "the backlog is as long as before"
-        for client in clients:
+        for client in (waiting, *clients):
             client.close()
 
-    with others:
-        here.run(scenario)
 
-
-def test_a_process_that_is_replaced_answers_its_connections_and_stops_once_the_last_is_closed(here):
-    async def scenario(serving: asyncio.Task[None]) -> bytes:
-        await until(lambda: here.slot.state is State.READY)
-        connection = await asyncio.open_connection(*here.address)
-        await until(lambda: here.slot.connections)
-        here.other_is_ready()
-        here.slot.retiring = True
-        here.server.handle_exit(signal.SIGTERM, None)
-        await asyncio.sleep(0.3)
-        assert not serving.done()
-        return await answer(*connection)
-
+async def test_a_process_that_is_replaced_answers_its_connections_and_stops_once_the_last_is_closed(here):
     with here.listening.dup():
-        answered = here.run(scenario)
+        async with here.runs() as serving:
+            await until(lambda: here.slot.state is State.READY)
+            connection = await asyncio.open_connection(*here.address)
+            await until(lambda: here.slot.connections)
+            here.other_is_ready()
+            here.slot.retiring = True
+            here.server.handle_exit(signal.SIGTERM, None)
+            await asyncio.sleep(0.3)
+            assert not serving.done()
+            answered = await answer(*connection)
     assert answered.startswith(b"HTTP/1.1 200 ")
     assert b"connection: close" in answered.lower()
     limit = here.server.config.timeout_graceful_shutdown
@@ -327,18 +306,14 @@ def test_a_process_that_is_replaced_answers_its_connections_and_stops_once_the_l
     assert limit > here.context.settings.drain_timeout_seconds, "texts are cut before requests are cancelled"
 
 
-def test_connections_that_wait_in_the_backlog_when_all_processes_stop_are_answered(here, monkeypatch):
-    async def scenario(serving: asyncio.Task[None]) -> bytes:
+async def test_connections_that_wait_in_the_backlog_when_all_processes_stop_are_answered(here):
+    async with here.runs():
         await until(lambda: here.slot.state is State.READY)
         here.server._acceptor.stop()  # as if it had no time to accept it
         connection = await asyncio.open_connection(*here.address)
         here.server.handle_exit(signal.SIGTERM, None)
-        answered = await answer(*connection)
-        await serving
-        assert not here.listens()
-        return answered
-
-    assert here.run(scenario).startswith(b"HTTP/1.1 200 ")
+        assert (await answer(*connection)).startswith(b"HTTP/1.1 200 ")
+    assert not here.listens()
 
 
 def test_an_error_of_the_start_ends_it_and_is_raised():
