@@ -14,13 +14,7 @@ from service.settings import Settings
 from service.store.registry import Registry
 from service.store.serving import ServingController, resolve, write_defaults
 from service.store.serving import served as chosen_to_serve
-from service.store.serving_config import (
-    Canary,
-    ModelServing,
-    ServingConfig,
-    change_serving,
-    read_serving,
-)
+from service.store.serving_config import Canary, ModelServing, ServingConfig, change_serving, read_serving
 from tests.artifact.test_manifest import write_version
 
 PINNED = ModelServing(version="1")
