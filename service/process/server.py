@@ -35,7 +35,7 @@ IDLE_BYTES = 65_536  # of the requests in progress, whose objects are traversed 
 SETTLED_BEATS = 20  # heartbeats, a second, after which a difference between processes' numbers of connections will stay
 # In which the answers of a process that is replaced close its connections, or in which it ends once the supervisor has
 # died: half of it for requests that come, half for those in flight.
-LEAVING_SECONDS = 5.0
+LEAVING_SECONDS = 4.0
 
 
 class Server(uvicorn.Server):

@@ -209,9 +209,9 @@ async def test_the_file_of_keys_is_looked_at_once_a_second_and_garbage_at_each_t
     [
         (False, False, True, 7.0),
         (False, False, False, 0.0),
-        (True, False, True, 5.0),
-        (False, True, True, 2.5),
-        (True, True, True, 2.5),
+        (True, False, True, 4.0),
+        (False, True, True, 2.0),
+        (True, True, True, 2.0),
     ],
 )
 def test_how_long_a_process_that_was_told_to_stop_still_accepts_requests(
