@@ -15,7 +15,7 @@ import pytest
 from service.errors import ConfigurationError
 from service.process import acceptor as module
 from service.process.acceptor import LEAVE_SECONDS, Acceptor, address_of, open_socket, waiting_connections
-from service.process.board import STALE_TICKS, TICK_SECONDS, Board, Slot
+from service.process.board import STALE_BEATS, TICK_SECONDS, Board, Slot
 from service.types import State
 from tests.http.wire import no_hold
 
@@ -141,7 +141,7 @@ async def test_a_process_that_is_stopped_delays_connections_until_its_heartbeat_
         here.start(first_alone=True, stopped=1)
         await here.connect(500)
         assert here.counts == [500, 0]
-    assert len(leaves) <= STALE_TICKS * TICK_SECONDS / LEAVE_SECONDS + 1
+    assert len(leaves) <= STALE_BEATS * TICK_SECONDS / LEAVE_SECONDS + 1
 
 
 async def test_a_connection_is_left_once_to_a_process_that_does_not_take_it(leaves):
