@@ -1,27 +1,4 @@
-"""The project's errors, independent of HTTP.
-
-TagwerkError
- ├── InvalidJson          the body is not JSON
- ├── InvalidInput         the request is invalid: a field, the problem, what is allowed
- │    ├── InvalidFields   several of that
- │    └── TooLarge        a size limit is exceeded
- ├── NotReceived          the request did not arrive in time
- ├── ModelNotFound        no model of that name or version is loaded
- ├── Unauthorized         the API key is missing or unknown
- ├── Forbidden            the API key lacks the required scope, or the service does not offer it
- ├── TryLater             the same request may succeed after some time
- │    ├── RateLimited     the API key's limit is exceeded
- │    └── Overloaded      the queue is full
- ├── NotPossible          the service's configuration does not allow it
- ├── NotStored            a correction cannot be written, as where the disk is full
- ├── ClientGone           the client has disconnected
- ├── DeadlineExceeded     the deadline has passed
- ├── EngineUnavailable    the engine is starting, draining or gone
- ├── DeviceFailed         the device or its runtime failed
- ├── InternalError        a bug; the log has details
- ├── ArtifactError        a model version folder is incomplete, altered or unreadable
- └── ConfigurationError   settings are invalid, together or on this machine
-"""
+"""The project's errors, independent of HTTP. `http/problem.py` has their statuses."""
 
 import errno
 from collections.abc import Callable, Mapping

@@ -43,8 +43,9 @@ def _replace(name: str, make: Callable[[Path], object]) -> Harm:
     return harm
 
 
-def _rewrite(name: str, content: str) -> Harm:
-    return lambda folder: (folder / name).write_text(content)
+def contents(name: str, content: bytes) -> Harm:
+    """Replaces the contents of a file, and its checksum."""
+    return with_checksums(lambda folder: (folder / name).write_bytes(content))
 
 
 def _sparse(path: Path) -> None:
@@ -73,11 +74,8 @@ def of_file(name: str) -> list[Fault]:
 
 def of_contents(name: str) -> list[Fault]:
     """Returns the faults of a file of JSON whose checksum is right."""
-    contents = {"a list": "[]", "a number": "7", "no JSON": "{", "nested": "[" * 100_000, "null": "null"}
-    return [
-        Fault(f"{name} is {what}", with_checksums(_rewrite(name, content)), f"{name} cannot be")
-        for what, content in contents.items()
-    ]
+    wrong = {"a list": b"[]", "a number": b"7", "no JSON": b"{", "nested": b"[" * 100_000, "null": b"null"}
+    return [Fault(f"{name} is {what}", contents(name, content), f"{name} cannot be") for what, content in wrong.items()]
 
 
 def change_labels(folder: Path, **changes: list[str] | None) -> None:

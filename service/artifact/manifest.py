@@ -248,10 +248,7 @@ def read_vocabularies(folder: Path, manifest: Manifest) -> dict[str, Vocabulary]
     """Reads the vocabularies that the manifest names, after checking their checksums. Raises ArtifactError."""
     if strange := set(manifest.vocabularies.values()) - manifest.files.keys():
         raise ArtifactError(f"{_names(strange)} not among the files of {MANIFEST}")
-    found = {}
-    for name, file in manifest.vocabularies.items():
-        found[name] = _parsed(folder, manifest, file, Vocabulary.parse)
-    return found
+    return {name: _parsed(folder, manifest, file, Vocabulary.parse) for name, file in manifest.vocabularies.items()}
 
 
 def read_lemmatizer(folder: Path, manifest: Manifest) -> Lemmatizer | None:

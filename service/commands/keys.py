@@ -29,7 +29,8 @@ def run(parsed: argparse.Namespace, settings: Settings) -> int:
     path = Path(settings.api_keys_file)
     if parsed.action == "add":
         scopes = [scope.strip() for scope in parsed.scopes.split(",")]
-        print(add_key(path, parsed.id, scopes, parsed.rate, parsed.concurrent, parsed.tokens))
+        limits = {"requests_per_second": parsed.rate, "tokens_per_second": parsed.tokens}
+        print(add_key(path, parsed.id, scopes, concurrent=parsed.concurrent, **limits))
     elif parsed.action == "remove":
         remove_key(path, parsed.id)
         print(f"{parsed.id} is removed")

@@ -84,7 +84,7 @@ class Acceptor:
         self._most = most_connections()
         self._loop = asyncio.get_running_loop()
         self._accepting = False
-        self._reading = False
+        self._reading = False  # uvloop's `remove_reader` does not say whether there was one
         self._connecting: set[asyncio.Task[object]] = set()
 
     def start(self) -> None:

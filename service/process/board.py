@@ -19,8 +19,8 @@ from service.types import ModelKey, ModelState, State
 SPARE_SLOTS = 2  # for a process that loads new versions, and a process that has just died
 RECORD_BYTES = 1_048_576  # of a process's record; memory that is not written is not allocated
 SUPERVISOR_BYTES = 16_777_216
-BEAT_SECONDS = 0.025  # between heartbeats of a process
-STALE_BEATS = 4  # a process whose last heartbeat is that old does not count as accepting connections
+TICK_SECONDS = 0.05  # between heartbeats of a process, and between the supervisor's checks
+STALE_BEATS = 2  # a process whose last heartbeat is that old does not count as accepting connections
 READS = 5  # attempts to read a record that is being written
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -169,7 +169,7 @@ class Slot(ctypes.Structure):
     @property
     def accepts(self) -> bool:
         """True if the process is ready and its event loop runs, as others see it."""
-        return self.ready and time.monotonic_ns() - self._heartbeat < STALE_BEATS * BEAT_SECONDS * 1e9
+        return self.ready and time.monotonic_ns() - self._heartbeat < STALE_BEATS * TICK_SECONDS * 1e9
 
 
 class Board:
@@ -220,7 +220,7 @@ class Board:
     def model_states(self) -> list[ModelState]:
         """Returns the state of each version: the same in every process."""
         status = self.service.read()
-        served, unfit = dict(status.shares), dict(status.refused)
+        load, served, unfit = dict(status.load), dict(status.shares), dict(status.refused)
         ready: set[ModelKey] = set()
         refused: dict[ModelKey, str] = {}  # also what the supervisor has not read yet
         for slot in self.slots:
@@ -229,18 +229,15 @@ class Board:
                 ready.update(of_process.ready)
                 refused.update(of_process.refused)
 
-        def state(key: ModelKey, share: float, state: State, reason: str | None = None) -> ModelState:
-            task, description = status.about.get(str(key), (None, None))
-            default = key.name in status.defaults and state in (State.READY, State.STARTING)
-            return ModelState(key, state, reason, share, default, task=task, description=description)
-
         found = []
-        for key in dict.fromkeys((*served, *(key for key, _ in status.load))):
-            if key in ready and key in served:
-                found.append(state(key, served[key], State.READY, unfit.get(key)))
-            elif key in refused and key not in ready:
-                found.append(state(key, 0.0, State.REFUSED, refused[key]))
+        for key in served | load | unfit:
+            share, default = served.get(key, 0.0), key.name in status.defaults
+            if key in served and key in ready:
+                state, reason = State.READY, unfit.get(key)
+            elif key in served | load and (key in ready or key not in refused):
+                state, reason = State.STARTING, None
             else:
-                found.append(state(key, served.get(key, 0.0), State.STARTING))
-        known = {one.key for one in found}
-        return found + [state(key, 0.0, State.REFUSED, why) for key, why in unfit.items() if key not in known]
+                state, reason, share, default = State.REFUSED, refused.get(key, unfit.get(key)), 0.0, False
+            task, description = status.about.get(str(key), (None, None))
+            found.append(ModelState(key, state, reason, share, default, task=task, description=description))
+        return found

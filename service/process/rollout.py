@@ -15,9 +15,9 @@ from dataclasses import replace
 import msgspec
 
 from service.errors import ConfigurationError
-from service.process.board import Board, ServiceStatus
+from service.process.board import TICK_SECONDS, Board, ServiceStatus
 from service.process.store_watch import StoreWatch
-from service.process.supervised import EXIT_MACHINE, GRACE_SECONDS, TICK_SECONDS, Child, SupervisedProcess
+from service.process.supervised import EXIT_MACHINE, GRACE_SECONDS, Child, SupervisedProcess
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, State

@@ -22,7 +22,7 @@ from service.http.connection.connection import Connection
 from service.http.context import Context
 from service.process import memory
 from service.process.acceptor import BACKLOG, Acceptor
-from service.process.board import BEAT_SECONDS, Board, Slot
+from service.process.board import TICK_SECONDS, Board, Slot
 from service.process.memory import FullCollections
 from service.types import State
 
@@ -32,9 +32,10 @@ EXIT_FAILED = 70  # EX_SOFTWARE of sysexits.h
 LINGER_SECONDS = 0.2  # for connections that are being made, and requests that are on their way
 FIRST_REQUEST_CHECKS = 10  # how often the shutdown looks whether each open connection has sent a request
 IDLE_BYTES = 65_536  # of the requests in progress, whose objects are traversed in milliseconds
-SETTLED_BEATS = 40  # heartbeats, a second, after which a difference between processes' numbers of connections will stay
-RETIRE_SECONDS = 5.0  # in which the answers of a process that is replaced close its connections
-ORPHAN_SECONDS = 2.0  # for requests in flight once the supervisor has died
+SETTLED_BEATS = 20  # heartbeats, a second, after which a difference between processes' numbers of connections will stay
+# In which the answers of a process that is replaced close its connections, or in which it ends once the supervisor has
+# died: half of it for requests that come, half for those in flight.
+LEAVING_SECONDS = 4.0
 
 
 class Server(uvicorn.Server):
@@ -95,9 +96,9 @@ class Server(uvicorn.Server):
             serves = self._context.engine.state is State.READY and self._slot.state is State.READY
             self._slot.state = State.DRAINING
             settings = self._context.settings
-            delay = RETIRE_SECONDS if self._slot.retiring else settings.drain_delay_seconds
+            delay = LEAVING_SECONDS if self._slot.retiring else settings.drain_delay_seconds
             if self.orphaned:
-                delay = min(delay, ORPHAN_SECONDS)
+                delay = min(delay, LEAVING_SECONDS / 2)
             self._stop_at = time.monotonic() + (delay if serves else 0)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -118,7 +119,7 @@ class Server(uvicorn.Server):
         # While many clients connect, the numbers differ for moments. A client whose connection is closed then would
         # wait behind all of them for another.
         self._context.surplus = min(self._surpluses) if self._slot.ready else self._surpluses[-1]
-        asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
+        asyncio.get_running_loop().call_later(TICK_SECONDS, self._beat)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops accepting connections, then drains.
@@ -127,7 +128,7 @@ class Server(uvicorn.Server):
         its way. So, if no other process accepts connections: shrink the kernel's backlog, accept what is in it, close
         the socket, and wait for the first requests of connections. Each response closes its connection.
         """
-        timeout = ORPHAN_SECONDS if self.orphaned else self._context.settings.drain_timeout_seconds
+        timeout = LEAVING_SECONDS / 2 if self.orphaned else self._context.settings.drain_timeout_seconds
         log.info("stopped accepting connections; requests in flight: %d, for at most %g s", self._in_flight, timeout)
         # In whole seconds: what is left of the last one is for the ends of texts that are cut.
         self.config.timeout_graceful_shutdown = int(timeout) + 1
@@ -179,7 +180,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Does the periodic work of the process, ten times a second; returns whether to stop."""
-        self._follow_service()
+        if (sequence := self._board.service.sequence) != self._service_sequence:  # the supervisor has written
+            self._service_sequence = sequence
+            self._context.update_models()
         self._note_loaded()
         self._context.metrics.connections.set(self._slot.connections)
         if counter % 10 == 0:  # once a second
@@ -197,12 +200,6 @@ class Server(uvicorn.Server):
         retired = self._context.draining and self._slot.retiring and not self.server_state.connections
         stop = time.monotonic() >= self._stop_at or self.force_exit or failed or retired
         return stop or await super().on_tick(counter)
-
-    def _follow_service(self) -> None:
-        """Applies what the supervisor says that the service serves."""
-        if (sequence := self._board.service.sequence) != self._service_sequence:
-            self._service_sequence = sequence
-            self._context.update_models()
 
     def _note_loaded(self) -> None:
         """Shows that all models of the process are loaded, and that it is ready, while it lacks no model of others."""

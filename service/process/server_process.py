@@ -29,14 +29,14 @@ from service.pipelines.catalog import Catalog, Dictionaries
 from service.process import memory
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, Refused, Slot
 from service.process.fork_server import Inherited, fork_on_request
-from service.process.server import ORPHAN_SECONDS, Server
+from service.process.server import LEAVING_SECONDS, Server
 from service.process.supervised import EXIT_MACHINE
 from service.security.keys import Authenticator
 from service.security.rate_limiter import RateLimiter
 from service.settings import Settings
 from service.store.registry import load_version
 from service.telemetry import logs
-from service.telemetry.metrics import Metrics
+from service.telemetry.metrics import SHARED_FOLDER, Metrics
 from service.types import ModelKey, ModelState, State
 
 log = logging.getLogger("tagwerk.server")
@@ -120,7 +120,7 @@ def run_fork_server(settings: Settings, requests: socket.socket, files: Inherite
     import_tensorflow(whole=False)
     number = fork_on_request(requests)
     if number is None:
-        time.sleep(2 * ORPHAN_SECONDS)  # server processes that have begun still use it, and remove it themselves
+        time.sleep(LEAVING_SECONDS)  # server processes that have begun still use it, and remove it themselves
         remove_folder()
         return 0
     logging.root.handlers.clear()
@@ -207,7 +207,7 @@ def watch_lifeline(lifeline: int, server: Server) -> None:
         if not server.started:  # then the signal may end it at once
             remove_folder()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(2 * ORPHAN_SECONDS)
+        time.sleep(LEAVING_SECONDS)
         remove_folder()
         os._exit(1)
 
@@ -217,12 +217,13 @@ def watch_lifeline(lifeline: int, server: Server) -> None:
 def use_own_temporary_folder(number: int) -> None:
     """Has this process write temporary files to a folder of its slot; removes what a killed process left there.
 
-    The folder of all processes is made again if a cleaner of old files has removed it. Raises OSError.
+    The folders of all processes are made again if a cleaner of old files has removed them. Raises OSError.
     """
     service_folder = Path(os.environ["TMPDIR"])
     service_folder.mkdir(mode=0o700, exist_ok=True)
     if service_folder.stat().st_uid != os.geteuid():
         raise PermissionError(errno.EPERM, "it belongs to another user", str(service_folder))
+    Path(os.environ[SHARED_FOLDER]).mkdir(exist_ok=True)
     folder = service_folder / f"process-{number}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)

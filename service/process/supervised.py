@@ -9,7 +9,6 @@ from collections.abc import Collection
 from service.process.board import ProcessStatus, Slot
 from service.types import ModelKey, State
 
-TICK_SECONDS = 0.05  # of the supervisor
 GRACE_SECONDS = 15.0  # beyond the drain timeout, before a process that was told to end is killed
 EXIT_MACHINE = 74  # EX_IOERR of sysexits.h: a fault of the machine, such as a full disk; no version is to blame
 
@@ -66,6 +65,8 @@ class SupervisedProcess:
         loaded: whether it has loaded all of its versions, as of the last `tick`.
         killed: whether it was killed since it stood still.
         kill_at: when it is killed, once it was told to end.
+        ticks_without_beat: for which its event loop has stood still; 0 before it runs.
+        ticks_without_progress: for which its start has made no progress; 0 once it is loaded.
     """
 
     def __init__(self, child: Child, slot: Slot, number: int, versions: Collection[ModelKey]) -> None:
@@ -78,30 +79,23 @@ class SupervisedProcess:
         self.loaded = False
         self.killed = False
         self.kill_at = math.inf
-        self._beats = (0, 0)  # the last count, and the ticks since it has changed
-        self._progress = (-1, 0)
+        self.ticks_without_beat = self.ticks_without_progress = 0
+        self._beats, self._progress = 0, -1
 
     def tick(self) -> bool:
         """Reads the slot; returns True once, when all versions are loaded or refused."""
-        self._beats = _counted(self.slot.beats, self._beats)
-        self._progress = _counted(self.slot.progress, self._progress)
-        before, self.loaded = self.loaded, self.loaded or self.slot.loaded or self.slot.state is State.DRAINING
+        slot = self.slot
+        before, self.loaded = self.loaded, self.loaded or slot.loaded or slot.state is State.DRAINING
+        self.ticks_without_beat = self.ticks_without_beat + 1 if 0 < slot.beats == self._beats else 0
+        still = slot.progress == self._progress and not self.loaded
+        self.ticks_without_progress = self.ticks_without_progress + 1 if still else 0
+        self._beats, self._progress = slot.beats, slot.progress
         return self.loaded and not before
 
     def kill(self) -> None:
         """Kills the process, which may take a moment."""
         self.killed = True
         self.child.kill()
-
-    @property
-    def ticks_without_beat(self) -> int:
-        """Ticks for which its event loop has stood still; 0 before it runs."""
-        return self._beats[1] if self._beats[0] else 0
-
-    @property
-    def ticks_without_progress(self) -> int:
-        """Ticks for which its start has made no progress; 0 once it is loaded."""
-        return 0 if self.loaded else self._progress[1]
 
     @property
     def status(self) -> ProcessStatus:
@@ -112,7 +106,3 @@ class SupervisedProcess:
     def serves(self) -> frozenset[ModelKey]:
         """The versions that it serves; before all are loaded, the versions that it is to load."""
         return frozenset(self.status.ready) if self.loaded else self.versions
-
-
-def _counted(count: int, before: tuple[int, int]) -> tuple[int, int]:
-    return (count, before[1] + 1) if count == before[0] else (count, 0)

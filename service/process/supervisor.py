@@ -8,16 +8,17 @@ import socket
 import tempfile
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from service.errors import ConfigurationError
 from service.process.acceptor import address_of
-from service.process.board import SPARE_SLOTS, Board
+from service.process.board import SPARE_SLOTS, TICK_SECONDS, Board
 from service.process.fork_server import ForkServer, Inherited
 from service.process.process_count import process_count
 from service.process.rollout import PAUSE_SECONDS, Rollout
-from service.process.supervised import GRACE_SECONDS, TICK_SECONDS, Child
+from service.process.supervised import GRACE_SECONDS, Child
 from service.security.rate_limiter import make_file
 from service.settings import Settings, variable
 from service.telemetry.metric_files import remove_gauges
@@ -74,7 +75,8 @@ class Supervisor:
         self._fork_server = ForkServer(files, environment)
         with suppress(OSError):  # it is tried again when a process is forked
             self._fork_server.start()  # it imports while the store is read
-        self._rollout = Rollout(settings, self._board, self._fork, self._clean_up, metrics)
+        clean_up = partial(remove_gauges, self._metrics_folder)  # the next process of the slot goes on with its counts
+        self._rollout = Rollout(settings, self._board, self._fork_server.fork, clean_up, metrics)
 
     def run(self) -> int:
         """Runs until SIGTERM, SIGINT or SIGHUP; returns the exit status. Raises ConfigurationError."""
@@ -102,28 +104,12 @@ class Supervisor:
             log.exception("the supervisor continues after an error")
             time.sleep(PAUSE_SECONDS)
 
-    def _fork(self, number: int) -> Child:
-        """Starts the process of a slot. Raises OSError.
-
-        Makes the temporary folder again if it has been removed, as programs do that clean up what seems unused.
-        """
-        for folder in (self._folder, self._metrics_folder):
-            with suppress(FileExistsError):
-                folder.mkdir(mode=0o700)
-        if self._folder.stat().st_uid != os.getuid():
-            raise PermissionError(f"{self._folder} is another user's")
-        return self._fork_server.fork(number)
-
     def _children(self) -> list[Child]:
         return [process.child for process in (*self._rollout.processes, *self._rollout.ending)]
 
     def _on_signal(self, sig: int, frame: FrameType | None) -> None:
         self._signals += 1
         self._signal = signal.Signals(sig)
-
-    def _clean_up(self, number: int) -> None:
-        """Removes the gauges of the ended process of a slot; the next one there goes on with its counts."""
-        remove_gauges(self._metrics_folder, str(number))
 
     def _stop(self) -> int:
         """Stops the server processes, which drain, and kills processes that do not end; returns the exit status."""

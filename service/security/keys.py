@@ -74,21 +74,13 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     return keys
 
 
-def add_key(
-    path: Path,
-    id: str,
-    scopes: Sequence[str],
-    rate: float | None = None,
-    concurrent: int | None = None,
-    tokens: float | None = None,
-) -> str:
+def add_key(path: Path, id: str, scopes: Sequence[str], **limits: float | None) -> str:
     """Adds a key to a file, creating it if needed; returns the key, which is not stored elsewhere.
 
-    Raises ConfigurationError, NotPossible.
+    `limits` are those of `Key`. Raises ConfigurationError, NotPossible.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
     try:
-        limits = {"requests_per_second": rate, "tokens_per_second": tokens, "concurrent": concurrent}
         key = Key.model_validate({"id": id, "sha256": digest(secret), "scopes": scopes} | limits)
     except ValidationError as error:
         raise ConfigurationError(first_fault(error)) from None
@@ -180,11 +172,11 @@ class Authenticator:
             self._read, failure = found, ""
         except ConfigurationError as error:
             failure = str(error)
-        if failure != self._failure:
-            self._failure = failure
-            log.error("%s; the keys read before stay valid", failure) if failure else log.info(
-                "the keys are read again"
-            )
+        if failure and failure != self._failure:
+            log.error("%s; the keys read before stay valid", failure)
+        elif self._failure and not failure:
+            log.info("the keys are read again")
+        self._failure = failure
 
 
 def _secret(headers: Mapping[bytes, bytes]) -> str | None:

@@ -7,8 +7,7 @@ A task's default model serves requests that name none. If none is set, it become
 serve, and stays the default whatever is added to the store, until another is set.
 """
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from service.artifact.manifest import ModelVersion, Task
@@ -17,8 +16,6 @@ from service.settings import Settings
 from service.store.registry import NOT_FOUND, Registry
 from service.store.serving_config import Canary, ModelServing, ServingConfig, change_serving, read_serving
 from service.types import ModelKey
-
-log = logging.getLogger("tagwerk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +50,14 @@ def resolve(
         chosen = config.of_model(name)
         if every_model or registry.only or chosen.load is None:
             shares |= _resolve_model(registry, keys, chosen, refused)
+    checks = [(key, registry.check(key)) for key in sorted(shares)]
+    about = {key: (check.task, check.description) for key, check in checks}
     first: dict[Task, str] = {}
-    for key in sorted(shares, key=lambda key: key.name):
-        if (task := registry.check(key).task) is not None:
+    for key, (task, _) in about.items():
+        if task is not None:
             first.setdefault(task, key.name)
     configured = dict(known or {}) | dict(config.defaults)
     defaults = first | {task: name for task, name in configured.items() if not registry.only or name in registry.only}
-    checks = {key: registry.check(key) for key in shares}
-    about = {key: (check.task, check.description) for key, check in checks.items()}
     canaries = [ModelKey(name, one.canary.version) for name, one in config.models.items() if one.canary]
     awaited = tuple(key for key in canaries if key not in in_store.get(key.name, ()))
     return Serving(shares, dict(sorted(refused.items())), defaults, about, awaited)
@@ -69,21 +66,25 @@ def resolve(
 def _resolve_model(
     registry: Registry, keys: list[ModelKey], config: ModelServing, refused: dict[ModelKey, str]
 ) -> dict[ModelKey, float]:
-    def valid(version: str) -> bool:
-        key = ModelKey(keys[0].name, version)
+    """Returns the shares of a model's versions, of which it has `keys`; adds to `refused` why others have none."""
+
+    def valid(key: ModelKey) -> bool:
         fault = registry.fault(key) if key in keys else NOT_FOUND
         if fault is not None:
             refused[key] = fault
         return fault is None
 
-    canary = config.canary
-    versions = [key.version for key in keys if canary is None or key.version != canary.version]
-    serving = next(filter(valid, in_order(versions, config.version)), None)
+    name = keys[0].name
+    canary = ModelKey(name, config.canary.version) if config.canary else None
+    order = [key for key in keys if key != canary]  # newest first
+    if (chosen := config.version) is not None:  # then older ones, then newer ones
+        order = [ModelKey(name, chosen), *sorted(order, key=lambda key: int(key.version) > int(chosen))]
+    serving = next(filter(valid, order), None)
     shares = {serving: 1.0} if serving is not None else {}
-    if canary is not None and ModelKey(keys[0].name, canary.version) in keys and valid(canary.version):
-        share = canary.share if shares else 1.0
-        shares = dict.fromkeys(shares, 1.0 - share) | {canary.version: share}
-    return {ModelKey(keys[0].name, version): share for version, share in shares.items()}
+    if config.canary and canary in keys and valid(canary):
+        share = config.canary.share if shares else 1.0
+        shares = dict.fromkeys(shares, 1.0 - share) | {canary: share}
+    return shares
 
 
 def write_defaults(settings: Settings, serving: Serving, config: ServingConfig) -> None:
@@ -111,14 +112,6 @@ def served(settings: Settings, *, every_model: bool = False) -> tuple[list[Model
     defaults = set(serving.defaults.values())
     keys = sorted((key for key, share in serving.shares.items() if share), key=lambda key: key.name not in defaults)
     return [registry.read(key) for key in keys], dict(serving.defaults.items())
-
-
-def in_order(versions: Sequence[str], preferred: str | None) -> list[str]:
-    """Returns versions in the order to try them: the preferred one, older ones, newer ones."""
-    if preferred is None:
-        return list(versions)
-    before = [version for version in versions if int(version) < int(preferred)]
-    return [preferred, *before, *(version for version in versions if int(version) > int(preferred))]
 
 
 class ServingController:

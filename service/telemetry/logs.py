@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from queue import Full, Queue
-from threading import Lock, Thread
+from threading import Thread
 from typing import Any
 
 import msgspec
@@ -79,36 +79,26 @@ class LogOutput:
     def __init__(self) -> None:
         self._waiting: Queue[bytes | None] = Queue(MOST_PIECES)
         self._lost = 0  # lines
-        self._thread: Thread | None = None  # is started with the first piece
-        self._starting = Lock()  # requests' lines are written in the event loop and, at the end, in a thread
+        self._thread = Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
 
     def write(self, piece: str | bytes) -> None:
         """Writes whole lines soon. Does not wait."""
         piece = piece.encode(errors="replace") if isinstance(piece, str) else piece
-        if self._thread is None:
-            self._start()
         try:
             self._waiting.put_nowait(piece)
         except Full:
             self._lost += piece.count(b"\n")
 
-    def _start(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                thread = Thread(target=self._write, name="log", daemon=True)
-                thread.start()
-                atexit.register(self.close)
-                self._thread = thread  # started: what is not cannot be joined
-
     def flush(self) -> None:
         """Does nothing: the thread writes by itself."""
 
     def close(self) -> None:
-        """Waits until all is written, for a second at most."""
-        if self._thread is not None:
-            with suppress(Full):
-                self._waiting.put_nowait(None)
-                self._thread.join(CLOSE_SECONDS)
+        """Waits until all is written, for a second at most. What is written later is lost."""
+        with suppress(Full):
+            self._waiting.put_nowait(None)
+            self._thread.join(CLOSE_SECONDS)
 
     def _write(self) -> None:
         while (piece := self._waiting.get()) is not None:

@@ -154,9 +154,9 @@ def write_to_record(record: str) -> None:
     values.ValueClass = value
 
 
-def remove_gauges(folder: Path, record: str) -> None:
+def remove_gauges(folder: Path, record: int) -> None:
     """Removes the gauges of a process that has ended; its counts stay."""
-    mark_process_dead(record, str(folder))  # type: ignore[no-untyped-call]
+    mark_process_dead(str(record), str(folder))  # type: ignore[no-untyped-call]
 
 
 class SharedMetrics(Collector):

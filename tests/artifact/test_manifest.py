@@ -9,15 +9,7 @@ import pytest
 
 from service.artifact import manifest as artifact
 from service.artifact.files import COPY, private_folder, read_file, verified_copy
-from service.artifact.manifest import (
-    REFERENCE,
-    Endpoint,
-    Golden,
-    Manifest,
-    Reference,
-    TensorSpec,
-    read_goldens,
-)
+from service.artifact.manifest import REFERENCE, Endpoint, Golden, Manifest, Reference, TensorSpec, read_goldens
 from service.errors import ArtifactError
 from service.files import lock_file
 from service.store.registry import load_version

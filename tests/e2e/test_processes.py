@@ -131,8 +131,9 @@ def test_processes_share_their_metrics_and_have_names(running):
     assert metric(running.url, "tagwerk_process_info{pid=") == 3
     assert metric(running.url, "tagwerk_model_info{") == 1
     wait_until(lambda: metric(running.url, "tagwerk_connections ") <= 1)  # that of the exposition
-    names = {Path(f"/proc/{pid}/comm").read_text().strip() for pid in servers(running)}
-    assert names == {"tagwerk-1", "tagwerk-2"}
+    for file in ("comm", "cmdline"):  # for `ps` and `top`
+        names = {Path(f"/proc/{pid}/{file}").read_text().strip("\n\0") for pid in servers(running)}
+        assert names == {"tagwerk-1", "tagwerk-2"}
 
 
 def settled(url: str, name: str) -> float:

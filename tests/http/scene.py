@@ -139,7 +139,9 @@ def keyed(path: Path, *names: str) -> tuple[Authenticator, dict[str, str]]:
     headers: dict[str, str] = {}
     for name in names:
         scope, rate, most = KEYS[name]
-        headers[name] = f"Authorization: Bearer {add_key(path, name, [scope], rate, most)}"
+        headers[name] = (
+            f"Authorization: Bearer {add_key(path, name, [scope], requests_per_second=rate, concurrent=most)}"
+        )
     return Authenticator(path, RateLimiter(clock=lambda: 1000.0)), headers
 
 

@@ -63,7 +63,7 @@ def _added(monkeypatch):
 
 
 async def test_an_added_task_is_answered_authenticated_bounded_and_counted_like_the_others(tmp_path):
-    secret = add_key(tmp_path / "keys.json", "web", ["infer"], None, None)
+    secret = add_key(tmp_path / "keys.json", "web", ["infer"])
     context = made_context(authenticator=Authenticator(tmp_path / "keys.json", RateLimiter()), max_items=4)
     app = create_app(context)
     transport, bearer = httpx.ASGITransport(app), {"authorization": f"Bearer {secret}"}

@@ -205,7 +205,8 @@ class SteppedRateLimiter(RateLimiter):
 
 async def test_each_line_counts_as_a_request_of_a_key_and_waits_for_its_rate(monkeypatch, tmp_path: Path):
     monkeypatch.setattr(lines, "LONGEST_PAUSE_SECONDS", 0.0)
-    secret, rate_limiter = add_key(tmp_path / "keys.json", "slow", ["infer"], 1.0, 1), SteppedRateLimiter()
+    secret = add_key(tmp_path / "keys.json", "slow", ["infer"], requests_per_second=1.0, concurrent=1)
+    rate_limiter = SteppedRateLimiter()
     authenticator = Authenticator(tmp_path / "keys.json", rate_limiter)
     response = await post(LINE * 4, authenticator, {"authorization": f"Bearer {secret}"})
     assert answers(response) == [200] * 4
@@ -214,7 +215,7 @@ async def test_each_line_counts_as_a_request_of_a_key_and_waits_for_its_rate(mon
 
 async def test_a_key_that_is_removed_ends_its_stream(tmp_path: Path):
     path = tmp_path / "keys.json"
-    secret = add_key(path, "web", ["infer"], None, None)
+    secret = add_key(path, "web", ["infer"])
     authenticator = Authenticator(path, RateLimiter())
 
     def content() -> Iterator[bytes]:

@@ -11,9 +11,9 @@ import pytest
 
 from service.process import rollout as rollout_module
 from service.process import supervised
-from service.process.board import SPARE_SLOTS, Board, ProcessStatus, ServiceStatus
+from service.process.board import SPARE_SLOTS, TICK_SECONDS, Board, ProcessStatus, ServiceStatus
 from service.process.rollout import Rollout
-from service.process.supervised import TICK_SECONDS, Child
+from service.process.supervised import Child
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, State
@@ -38,8 +38,6 @@ class Process:
         self.slot = board.slots[number]
         self.beside_another = board.ready()
         self.to_load = tuple(key for key, _ in board.service.read().load)
-        self._status = ProcessStatus()
-        self.slot.status.write(self._status)
 
     def send(self, sig: int) -> None:
         self.terminated = True
@@ -100,7 +98,7 @@ class Scene:
         self.board = Board(processes + SPARE_SLOTS)
         self.started: list[Process] = []
         self.failures: list[OSError] = []
-        self.cleaned_up: list[int] = []
+        self.cleaned_up: list[int] = []  # numbers of slots
         self._metrics = Metrics()
         self.rollout = Rollout(self.settings, self.board, self._start, self.cleaned_up.append, self._metrics)
 
@@ -153,11 +151,11 @@ class Scene:
         """Waits until polls of the store have begun and ended, and a process could have been started."""
         self.tick(50)
 
-    def load_all(self, **refused: str) -> None:
+    def load_all(self) -> None:
         """Starts, and loads all that processes are to load."""
         self.until(lambda: len(self.started) == self.settings.processes)
         for process in self.loading:
-            process.load(**refused)
+            process.load()
         self.tick()
 
     def start_one(self) -> Process:
@@ -175,13 +173,11 @@ class Scene:
         """Lets all processes load, drain and end, until nothing changes any more."""
         quiet = 0
         while quiet < 50:
-            quiet += 1
+            quiet = 0 if self.loading or self.draining else quiet + 1
             for process in self.loading:
                 process.load()
-                quiet = 0
             for process in self.draining:
                 process.end()
-                quiet = 0
             self.tick()
 
     # Of what is published and counted
@@ -201,11 +197,11 @@ class Scene:
     def value(self, name: str, **labels: str) -> float | None:
         return self._metrics.registry.get_sample_value(f"tagwerk_{name}", labels)
 
-    def swaps(self, result: str) -> float:
-        return self.value("swaps_total", result=result) or 0
-
-    def restarts(self) -> float:
-        return self.value("restarts_total", process="server") or 0
+    @property
+    def counts(self) -> tuple[float, float, float]:
+        """The changes that were done and refused, and the processes that were started again."""
+        done, refused = (self.value("swaps_total", result=result) or 0 for result in ("done", "refused"))
+        return done, refused, self.value("restarts_total", process="server") or 0
 
     def refused(self, name: str, version: str) -> float | None:
         return self.value("model_refused", model=name, version=version)

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import re
 import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,9 +12,10 @@ from functools import partial
 
 import pytest
 
+from service.errors import ConfigurationError
 from service.process import acceptor as module
-from service.process.acceptor import LEAVE_SECONDS, Acceptor, waiting_connections
-from service.process.board import BEAT_SECONDS, STALE_BEATS, Board, Slot
+from service.process.acceptor import LEAVE_SECONDS, Acceptor, address_of, open_socket, waiting_connections
+from service.process.board import STALE_BEATS, TICK_SECONDS, Board, Slot
 from service.types import State
 from tests.http.wire import no_hold
 
@@ -36,17 +38,14 @@ class Scene:
         self.listening = listening
         self.acceptors: list[Acceptor] = []
         self.clients: list[socket.socket] = []
-        self._beating: set[int] = set()
         for slot in self.board.slots:
             slot.state = State.READY
             slot.beat()
 
-    def start(self, beating: Sequence[int] | None = None, running: Sequence[int] | None = None) -> None:
-        """Starts the acceptors of the given processes, by default all, and their heartbeats."""
-        numbers = range(len(self.board.slots))
-        self._beating = set(numbers if beating is None else beating)
-        self._beat()
-        for number in numbers if running is None else running:
+    def start(self, first_alone: bool = False, stopped: int = 0) -> None:
+        """Starts all acceptors or the first alone, and the heartbeats of all processes but the last `stopped`."""
+        self._beat(self.board.slots[: len(self.board.slots) - stopped])
+        for number in range(1 if first_alone else len(self.board.slots)):
             self.add(number).start()
 
     def add(
@@ -58,10 +57,14 @@ class Scene:
         self.acceptors.append(made)
         return made
 
-    def _beat(self) -> None:
-        for number in self._beating:
-            self.board.slots[number].beat()
-        asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)
+    def connect_clients(self, count: int) -> None:
+        """Connects clients, which nothing accepts yet."""
+        self.clients = [socket.create_connection(self.listening.getsockname()) for _ in range(count)]
+
+    def _beat(self, slots: Sequence[Slot]) -> None:
+        for slot in slots:
+            slot.beat()
+        asyncio.get_running_loop().call_later(TICK_SECONDS, self._beat, slots)
 
     @property
     def counts(self) -> list[int]:
@@ -116,7 +119,7 @@ def leaves(monkeypatch) -> list[Acceptor]:
 
 
 @pytest.mark.parametrize("at_once", [True, False], ids=["at once", "one by one"])
-@pytest.mark.parametrize(("processes", "expected"), [(1, [64]), (2, [32, 32]), (3, [21, 21, 22])])
+@pytest.mark.parametrize(("processes", "expected"), [(2, [32, 32]), (3, [21, 21, 22])])
 async def test_connections_are_spread_evenly(processes, expected, at_once):
     async with scene(processes) as here:
         here.start()
@@ -135,17 +138,16 @@ async def test_a_process_that_is_not_ready_takes_none_while_another_is(state):
 
 async def test_a_process_that_is_stopped_delays_connections_until_its_heartbeat_is_stale_and_no_longer(leaves):
     async with scene() as here:
-        here.board.slots[1].beat()
-        here.start(beating=[0], running=[0])
+        here.start(first_alone=True, stopped=1)
         await here.connect(500)
         assert here.counts == [500, 0]
-    assert len(leaves) <= STALE_BEATS * BEAT_SECONDS / LEAVE_SECONDS + 1
+    assert len(leaves) <= STALE_BEATS * TICK_SECONDS / LEAVE_SECONDS + 1
 
 
 async def test_a_connection_is_left_once_to_a_process_that_does_not_take_it(leaves):
     """Its event loop runs, and takes long."""
     async with scene() as here:
-        here.start(running=[0])
+        here.start(first_alone=True)
         await here.connect(20, at_once=False)
         assert here.counts == [20, 0]
     assert len(leaves) == 19, "the first one was nobody's turn"
@@ -156,8 +158,8 @@ async def test_a_process_does_not_take_what_it_has_left_to_another_if(meanwhile)
     async with scene() as here:
         own, other = here.board.slots
         own.connections = 1  # the other has fewer
-        here.start(running=[0])
-        here.clients.append(socket.create_connection(here.listening.getsockname()))
+        here.start(first_alone=True)
+        here.connect_clients(1)
         acceptor = here.acceptors[0]
         await until(lambda: not acceptor._reading)
         assert not asyncio.get_running_loop().remove_reader(acceptor._listening)
@@ -203,7 +205,7 @@ async def test_an_iteration_of_the_event_loop_accepts_a_bounded_number(monkeypat
     monkeypatch.setattr(module, "MOST_AT_ONCE", 4)
     async with scene(1) as here:
         acceptor = here.add()
-        here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(10)]
+        here.connect_clients(10)
         for expected in (4, 8, 10):
             acceptor._readable()
             assert here.counts == [expected]
@@ -217,7 +219,7 @@ async def test_an_iteration_accepts_the_share_of_those_that_wait_for_each_proces
         acceptor = here.add()
         for slot, number in zip(here.board.slots[1:], others, strict=True):
             slot.connections = number
-        here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(10)]
+        here.connect_clients(10)
         assert waiting_connections(acceptor._listening) == 10
         acceptor._readable()
         assert here.counts == [taken, *others]
@@ -234,7 +236,7 @@ async def test_a_process_has_a_bounded_number_of_connections(monkeypatch):
     monkeypatch.setattr(module, "MOST_CONNECTIONS", 3)
     async with scene(1) as here:
         closed: list[int] = []
-        here.clients = [socket.create_connection(here.listening.getsockname()) for _ in range(5)]
+        here.connect_clients(5)
         acceptor = here.add(close_idle=closed.append)
         acceptor.start()
         await until(lambda: closed)
@@ -245,17 +247,43 @@ async def test_a_process_has_a_bounded_number_of_connections(monkeypatch):
         await until(lambda: here.counts == [2])
 
 
-def test_the_limit_of_descriptors_is_raised_and_leaves_some_for_other_files(monkeypatch):
-    limits: list[tuple[int, int]] = []
-    for soft, hard, most, raised in (
+@pytest.mark.parametrize(
+    ("soft", "hard", "most", "raised"),
+    [
         (1024, 524_288, 4096, [(4224, 524_288)]),
         (1024, 2048, 1920, [(2048, 2048)]),
         (65_536, 65_536, 4096, []),
         (100, 100, 1, []),
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4096, []),
-    ):
-        limits.clear()
-        monkeypatch.setattr(resource, "getrlimit", lambda kind, both=(soft, hard): both)
-        monkeypatch.setattr(resource, "setrlimit", lambda kind, both: limits.append(both))
-        assert module.most_connections() == most
-        assert limits == raised
+    ],
+)
+def test_the_limit_of_descriptors_is_raised_and_leaves_some_for_other_files(monkeypatch, soft, hard, most, raised):
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, both: limits.append(both))
+    assert (module.most_connections(), limits) == (most, raised)
+
+
+def test_an_address_of_version_6_is_one_that_clients_understand():
+    try:
+        listening = open_socket("::1", 0)
+    except ConfigurationError as error:
+        pytest.skip(str(error))
+    with listening:
+        assert address_of(listening) == f"http://[::1]:{listening.getsockname()[1]}"
+
+
+def test_a_port_that_is_taken_is_said():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        wanted = f"cannot listen at TAGWERK_HOST=127.0.0.1 TAGWERK_PORT={port}: Address already in use"
+        with pytest.raises(ConfigurationError, match=re.escape(wanted)):
+            open_socket("127.0.0.1", port)
+
+
+def test_a_port_is_opened_again_while_a_connection_of_an_earlier_service_lingers():
+    with open_socket("127.0.0.1", 0) as earlier:
+        address = earlier.getsockname()
+        with socket.create_connection(address):
+            earlier.accept()[0].close()
+    open_socket(*address).close()

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from service.process import board as board_module
-from service.process.board import Board, ProcessStatus, Record, ServiceStatus
+from service.process.board import Board, ProcessStatus, Record, ServiceStatus, Slot
 from service.types import ModelKey, ModelState, State
 from tests.fakes import Clock
 
@@ -29,72 +29,63 @@ def clock(monkeypatch) -> Clock:
     return clock
 
 
-def record(content: bytes = bytes(1000)) -> tuple[memoryview, Record[ProcessStatus]]:
-    memory = memoryview(bytearray(content))
-    return memory, Record(memory, ProcessStatus)
+@pytest.fixture
+def memory() -> memoryview:
+    """Returns the memory of a record, of a process that serves TAGGER."""
+    memory = memoryview(bytearray(1000))
+    Record(memory, ProcessStatus).write(ProcessStatus(ready=(TAGGER,)))
+    return memory
 
 
-def test_a_reader_returns_the_last_value_while_another_is_written():
-    memory, written = record()
-    read = Record(memory, ProcessStatus)
-    written.write(ProcessStatus(ready=(TAGGER,)))
-    assert read.read().ready == (TAGGER,)
-    HEAD.pack_into(memory, 0, written.sequence + 1, 7)  # as `write` begins
+def spoil(memory: memoryview, steps: int) -> None:
+    """Writes what is no MessagePack, and moves the sequence number on."""
+    HEAD.pack_into(memory, 0, HEAD.unpack_from(memory)[0] + steps, 7)
     memory[HEAD.size : HEAD.size + 7] = b"\xc1" * 7
+
+
+@pytest.mark.parametrize("steps", [1, 2], ids=["which is being written", "whose number is even"])
+def test_a_reader_returns_the_last_value_in_place_of_a_spoilt_one(memory, steps):
+    read = Record(memory, ProcessStatus)
+    assert read.read().ready == (TAGGER,)
+    spoil(memory, steps)
     assert read.read().ready == (TAGGER,)
     assert Record(memory, ProcessStatus).read() == ProcessStatus(), "one that has read nothing before"
 
 
-@pytest.mark.parametrize("again", ["write", "clear"])
-def test_a_record_whose_writer_was_killed_in_the_middle_is_whole_again_after_the_next(again):
-    memory, written = record()
-    written.write(ProcessStatus(ready=(TAGGER,)))
+@pytest.mark.parametrize("expected", [ProcessStatus(ready=(OTHER,)), ProcessStatus()], ids=["write", "clear"])
+def test_a_record_whose_writer_was_killed_in_the_middle_is_whole_again_after_the_next(memory, expected):
     before = Record(memory, ProcessStatus)
     assert before.read().ready == (TAGGER,)
-    HEAD.pack_into(memory, 0, written.sequence + 1, 900)
-    memory[HEAD.size : HEAD.size + 3] = b"\xff\xff\xff"
+    spoil(memory, 1)
     later, read = Record(memory, ProcessStatus), Record(memory, ProcessStatus)
-    if again == "write":
-        later.write(ProcessStatus(ready=(OTHER,)))
+    if expected.ready:
+        later.write(expected)
     else:
         later.clear()
     assert later.sequence % 2 == 0
-    expected = ProcessStatus(ready=(OTHER,)) if again == "write" else ProcessStatus()
     assert read.read() == before.read() == expected
 
 
-def test_the_number_of_a_record_is_odd_while_it_is_written():
+def test_the_number_of_a_record_is_odd_while_it_is_written(memory):
     class Memory(bytearray):
         def __setitem__(self, *change: object) -> None:
             assert HEAD.unpack_from(self)[0] % 2
 
-    written = Record(memoryview(bytearray(1000)), ProcessStatus)
+    written = Record(memory, ProcessStatus)
     written._memory = Memory(1000)  # type: ignore[assignment]
     written.write(ProcessStatus(ready=(TAGGER,)))
     assert written.sequence % 2 == 0
 
 
-def test_a_value_that_cannot_be_decoded_is_not_taken():
-    memory, written = record()
-    read = Record(memory, ProcessStatus)
-    written.write(ProcessStatus(ready=(TAGGER,)))
-    assert read.read().ready
-    HEAD.pack_into(memory, 0, written.sequence + 2, 3)
-    memory[HEAD.size : HEAD.size + 3] = b"\xc1\xc1\xc1"
-    assert read.read().ready == (TAGGER,)
-
-
-def test_a_value_that_is_too_large_is_an_error_and_the_one_before_stays():
-    memory, written = record(bytes(100))
-    written.write(ProcessStatus(ready=(TAGGER,)))
+def test_a_value_that_is_too_large_is_an_error_and_the_one_before_stays(memory):
     with pytest.raises(ValueError, match="does not fit"):
-        written.write(ProcessStatus(refused=((TAGGER, "x" * 100),)))
+        Record(memory, ProcessStatus).write(ProcessStatus(refused=((TAGGER, "x" * 1000),)))
     assert Record(memory, ProcessStatus).read().ready == (TAGGER,)
 
 
 def test_what_is_read_beside_a_writer_is_never_mixed():
-    memory, written = record()
-    read = Record(memory, ProcessStatus)
+    memory = memoryview(bytearray(1000))
+    written, read = Record(memory, ProcessStatus), Record(memory, ProcessStatus)
     over = threading.Event()
 
     def write() -> None:
@@ -117,20 +108,17 @@ def test_what_is_read_beside_a_writer_is_never_mixed():
 
 
 def test_numbers_of_a_slot_are_kept_and_reset(board):
+    def values(slot: Slot) -> tuple[object, ...]:
+        return slot.connections, slot.state, slot.progress, slot.beats, slot.retiring, slot.status.read()
+
     slot, other = board.slots[:2]
-    slot.connections, slot.state = 3, State.READY
-    slot.progress += 1
+    slot.connections, slot.state, slot.progress, slot.retiring = 3, State.READY, 1, True
     slot.beat()
-    slot.retiring = True
     slot.status.write(ProcessStatus(ready=(TAGGER,)))
-    assert (slot.connections, slot.state, slot.progress, slot.beats) == (3, State.READY, 1, 1)
-    assert slot.retiring
-    assert slot.status.read().ready == (TAGGER,)
-    assert (other.state, other.retiring, other.beats) == (State.STOPPED, False, 0)
+    assert values(slot) == (3, State.READY, 1, 1, True, ProcessStatus(ready=(TAGGER,)))
+    assert values(other) == (0, State.STOPPED, 0, 0, False, ProcessStatus())
     slot.reset()
-    assert (slot.connections, slot.state, slot.progress, slot.beats) == (0, State.STOPPED, 0, 0)
-    assert not slot.retiring
-    assert slot.status.read() == ProcessStatus()
+    assert values(slot) == values(other)
 
 
 def test_another_process_that_inherits_the_file_sees_and_changes_the_same(board):

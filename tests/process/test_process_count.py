@@ -30,12 +30,11 @@ class Machine:
         self._patch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
         self._patch.setattr(os, "sysconf", pages.__getitem__)
 
-    def limit(self, **files: Any) -> None:
-        """Writes files of control groups; in their names, two underscores are a slash, and DOT is a dot."""
-        for name, content in files.items():
-            path = self.groups / name.replace("__", "/").replace("DOT", ".")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{content}\n")
+    def limit(self, name: str, content: object) -> None:
+        """Writes a file of a control group."""
+        path = self.groups / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{content}\n")
 
     def own_group(self, path: str) -> None:
         """Sets the control group of this process, of version 2."""
@@ -90,18 +89,16 @@ def test_processes_share_a_gpu(machine, device, there, number):
     ("quota", "cores"), [("max 100000", 4), ("200000 100000", 2), ("150000 100000", 1), ("50000 100000", 1), ("", 4)]
 )
 def test_a_quota_of_the_control_group_counts(machine, quota, cores):
-    machine.limit(cpuDOTmax=quota)
+    machine.limit("cpu.max", quota)
     assert usable_cores() == cores
 
 
 def test_the_limits_of_its_own_group_and_of_those_above_it_count(machine):
     machine.own_group("/system.slice/tagwerk.service")
-    machine.limit(
-        cpuDOTmax="max 100000",
-        systemDOTslice__cpuDOTmax="300000 100000",
-        systemDOTslice__tagwerkDOTservice__cpuDOTmax="max 100000",
-        systemDOTslice__memoryDOTmax="max",
-        systemDOTslice__tagwerkDOTservice__memoryDOTmax=5 * GIGABYTE,
-    )
+    machine.limit("cpu.max", "max 100000")
+    machine.limit("system.slice/cpu.max", "300000 100000")
+    machine.limit("system.slice/tagwerk.service/cpu.max", "max 100000")
+    machine.limit("system.slice/memory.max", "max")
+    machine.limit("system.slice/tagwerk.service/memory.max", 5 * GIGABYTE)
     assert usable_cores() == 3
     assert usable_megabytes() == 5000

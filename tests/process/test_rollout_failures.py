@@ -9,50 +9,34 @@ from service.process.rollout import MOST_DOUBLINGS, PAUSE_SECONDS
 from service.process.supervised import EXIT_MACHINE
 from service.types import ModelKey
 from tests.artifact.test_manifest import write_version
-from tests.process.rollout_scene import CRASHED, Process, Scene, keys, scene, serving
+from tests.process.rollout_scene import CRASHED, Scene, keys, scene, serving
 
 REASON = f"a process ended with status {CRASHED} while it loaded this version, 3 times"
 
 
-def die_three_times(here: Scene, *versions: str, at: str | None) -> list[Process]:
+def die_three_times(here: Scene, *versions: str, at: str | None) -> None:
     """Lets three processes begin with these versions, and die at one of them."""
-    died = []
     for _ in range(3):
-        here.until(lambda: here.loading)
-        (process,) = here.loading
+        process = here.until(lambda: here.loading)[0]
         assert set(process.to_load) == keys(*versions)
         process.die(ModelKey(*at.split("/")) if at else None)
         here.tick()
-        died.append(process)
-    return died
 
 
-def test_a_version_that_kills_its_process_three_times_is_refused_and_the_others_serve(store, caplog):
-    with scene(store) as here:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_version_that_kills_processes_three_times_is_refused_and_the_others_serve(store, processes, caplog):
+    with scene(store, processes) as here:
         die_three_times(here, "healthy/1", "victim/1", at="victim/1")
+        assert here.refusals == {"victim/1": REASON}
         process = here.start_one()
         assert set(process.to_load) == keys("healthy/1")
         process.load()
-        here.look()
-        assert here.refusals == {"victim/1": REASON}
+        here.finish()
         assert caplog.text.count(f"refused victim/1: {REASON}") == 1
         assert here.refused("victim", "1") == 1
         assert here.shares == {"healthy/1": 1.0}
-        assert len(here.started) == 4, "nothing else is to be loaded"
-        assert here.swaps("refused") == 0, "it is no change"
-
-
-def test_the_first_processes_of_a_service_count_deaths_at_a_version_together(store):
-    with scene(store, 2) as here:
-        here.tick()
-        for _ in range(3):
-            here.until(lambda: here.loading)
-            here.loading[0].die(ModelKey("victim", "1"))
-            here.tick()
-        assert here.refusals == {"victim/1": REASON}
-        assert set(here.start_one().to_load) == keys("healthy/1")
-        here.finish()
-        assert len(here.serving) == 2
+        assert len(here.serving) == processes
+        assert here.counts[:2] == (0, 0), "it is no change"
 
 
 def test_deaths_at_different_versions_or_after_all_are_loaded_refuse_none(store):
@@ -70,17 +54,20 @@ def test_deaths_at_different_versions_or_after_all_are_loaded_refuse_none(store)
         assert here.refusals == {}
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_new_version_that_kills_its_process_three_times_is_refused_and_what_serves_goes_on(store, processes):
+@pytest.mark.parametrize(("processes", "at"), [(1, "victim/2"), (2, "victim/2"), (1, "healthy/1"), (1, None)])
+def test_a_new_version_with_which_processes_die_is_refused_whatever_they_load_and_what_serves_goes_on(
+    store, processes, at
+):
     with serving(store, processes) as here:
         old = here.serving
         write_version(store, "victim")
-        die_three_times(here, "healthy/1", "victim/2", at="victim/2")
+        die_three_times(here, "healthy/1", "victim/2", at=at)
         here.look()
         assert here.running == old, "there is no fourth"
         assert here.refusals == {"victim/2": REASON}
+        assert here.refused("healthy", "1") is None
         assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
-        assert (here.swaps("refused"), here.swaps("done")) == (1, 0)
+        assert here.counts == (0, 1, 3)
 
 
 def test_of_the_new_versions_the_one_at_which_processes_die_is_refused_alone(store):
@@ -88,21 +75,10 @@ def test_of_the_new_versions_the_one_at_which_processes_die_is_refused_alone(sto
         write_version(store, "healthy")
         write_version(store, "victim")
         die_three_times(here, "healthy/2", "victim/2", at="victim/2")
-        assert here.swaps("refused") == 1
         assert set(here.start_one().to_load) == keys("healthy/2", "victim/1")
         here.finish()
         assert (here.refused("victim", "2"), here.refused("healthy", "2")) == (1, None)
-        assert here.swaps("done") == 1
-
-
-@pytest.mark.parametrize("loading", ["healthy/1", None], ids=str)
-def test_a_process_that_dies_at_no_new_version_has_all_new_versions_refused(store, loading):
-    with serving(store) as here:
-        write_version(store, "victim")
-        die_three_times(here, "healthy/1", "victim/2", at=loading)
-        here.look()
-        assert here.refused("victim", "2") == 1
-        assert here.refused("healthy", "1") is None
+        assert here.counts == (1, 1, 3)
 
 
 def test_a_process_that_takes_the_place_of_a_dead_one_and_dies_too_refuses_no_version_that_others_serve(store):
@@ -113,7 +89,7 @@ def test_a_process_that_takes_the_place_of_a_dead_one_and_dies_too_refuses_no_ve
         assert here.refusals == {}
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("processes", [1, 2])
 def test_a_new_version_that_is_refused_ends_the_process_that_tried_it_and_no_other(store, processes):
     with serving(store, processes) as here:
         old = here.serving
@@ -127,7 +103,7 @@ def test_a_new_version_that_is_refused_ends_the_process_that_tried_it_and_no_oth
         assert here.running == old
         assert len(here.started) == processes + 1
         assert here.refusals == {"victim/2": "no head"}
-        assert (here.swaps("refused"), here.swaps("done")) == (1, 0)
+        assert here.counts == (0, 1, 0)
 
 
 def test_a_later_process_that_cannot_load_a_version_makes_those_that_have_it_go_back(store):
@@ -149,12 +125,11 @@ def test_a_later_process_that_cannot_load_a_version_makes_those_that_have_it_go_
         assert here.serving == [here.started[1], back]
         assert here.shares == before
         assert here.refusals == {"victim/2": "no memory"}
-        assert here.swaps("refused") == 1
+        assert here.counts[1] == 1
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_new_version_that_processes_cannot_read_is_tried_again_later_each_time_and_never_refused(store, processes):
-    with serving(store, processes) as here:
+def test_a_new_version_that_processes_cannot_read_is_tried_again_later_each_time_and_never_refused(store):
+    with serving(store, 2) as here:
         old = here.serving
         write_version(store, "victim")
         began = []
@@ -169,7 +144,7 @@ def test_a_new_version_that_processes_cannot_read_is_tried_again_later_each_time
         assert pauses == sorted(pauses)
         assert pauses[-1] == PAUSE_SECONDS * 2**MOST_DOUBLINGS
         assert here.running == old
-        assert (here.refusals, here.swaps("refused")) == ({}, 0)
+        assert (here.refusals, here.counts) == ({}, (0, 0, 0))
         here.start_one().load()
         here.finish()
         assert here.shares == {"healthy/1": 1.0, "victim/2": 1.0}

@@ -71,10 +71,13 @@ def test_the_first_default_is_kept_whatever_comes_and_goes(store):
         here.start_one()
         assert here.service.defaults == ("healthy",)
         shutil.rmtree(store / "healthy")
+        (store / "serving.json").unlink()
         here.look()
         assert here.service.defaults == ("healthy",)
+        assert read_serving(Settings(model_store=store)).defaults == {"tag": "healthy"}
         ServingController(here.settings).make_default("a-first-by-name")
         here.until(lambda: here.service.defaults == ("a-first-by-name",))
+    write_version(store, "a")
     with scene(store) as again:
         assert again.service.defaults == ("a-first-by-name",)
 

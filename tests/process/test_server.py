@@ -5,7 +5,8 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -51,7 +52,7 @@ class Scene:
         self.address = self.listening.getsockname()
 
     def other_is_ready(self) -> None:
-        """Lets the other process be ready, and its event loop run, for some time."""
+        """Lets the other process be ready, and its event loop run, for an hour."""
         self.other.state = State.READY
         self.other.beat()
         self.other._heartbeat += 3_600_000_000_000
@@ -64,17 +65,14 @@ class Scene:
             return False
         return True
 
-    def run(self, scenario: Callable[[asyncio.Task[None]], Awaitable[object]]) -> None:
-        """Runs the server until the scenario has ended and it has stopped."""
-
-        async def serve() -> None:
-            serving = asyncio.create_task(self.server.serve([self.listening]))
-            await until(lambda: self.server.started)
-            await scenario(serving)
-            await asyncio.wait_for(serving, 60)
-
+    @asynccontextmanager
+    async def runs(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Runs the server; waits until it has stopped, after the block."""
         self.listening.setblocking(False)
-        asyncio.run(serve())
+        serving = asyncio.create_task(self.server.serve([self.listening]))
+        await until(lambda: self.server.started)
+        yield serving
+        await asyncio.wait_for(serving, 60)
 
 
 @pytest.fixture(autouse=True)
@@ -90,8 +88,8 @@ def here() -> Iterator[Scene]:
     made.listening.close()
 
 
-def test_it_is_ready_once_all_is_loaded_and_shows_that_its_event_loop_runs(here):
-    async def scenario(serving: object) -> None:
+async def test_it_is_ready_once_all_is_loaded_and_shows_that_its_event_loop_runs(here):
+    async with here.runs():
         await until(lambda: here.slot.state is State.READY)
         beats = here.slot.beats
         await until(lambda: here.slot.beats > beats)
@@ -99,40 +97,21 @@ def test_it_is_ready_once_all_is_loaded_and_shows_that_its_event_loop_runs(here)
         here.server.handle_exit(signal.SIGTERM, None)
         assert here.slot.state is State.DRAINING
 
-    here.run(scenario)
 
-
-def test_a_process_that_lacks_a_model_of_another_is_loaded_but_accepts_nothing_while_the_other_does(here):
+async def test_a_process_that_lacks_a_model_of_another_is_loaded_but_accepts_nothing_while_the_other_does(here):
     key = ModelKey("tagger", "1")
     here.board.service.write(ServiceStatus(shares=((key, 1.0),)))
     here.other.status.write(ProcessStatus(ready=(key,)))
     here.other_is_ready()
 
-    async def scenario(serving: object) -> None:
+    async with here.runs():
         await until(lambda: here.slot.loaded)
         assert here.slot.state is State.STARTING
         here.other.state = State.DRAINING
         await until(lambda: here.slot.state is State.READY)
-        here.server.handle_exit(signal.SIGTERM, None)
-
-    here.run(scenario)
-
-
-def test_a_process_that_could_load_no_model_accepts_nothing_once_another_has_some(here):
-    key = ModelKey("tagger", "1")
-
-    async def scenario(serving: object) -> None:
-        await until(lambda: here.slot.state is State.READY)
-        here.board.service.write(ServiceStatus(shares=((key, 1.0),)))
-        here.other.status.write(ProcessStatus(ready=(key,)))
-        here.other_is_ready()
+        here.other.state = State.READY
         await until(lambda: here.slot.state is State.STARTING)
-        here.other.state = State.DRAINING
-        await until(lambda: here.slot.state is State.READY)
         here.server.handle_exit(signal.SIGTERM, None)
-        assert here.slot.state is State.DRAINING
-
-    here.run(scenario)
 
 
 def test_connections_are_given_up_once_a_process_has_had_too_many_for_a_while_and_no_more_than_it_still_has(here):
@@ -187,31 +166,21 @@ def test_the_socket_that_processes_share_never_blocks_and_has_its_whole_backlog(
     assert listens == [BACKLOG]
 
 
-async def test_a_signal_is_logged_once_with_the_requests_in_flight(caplog):
-    with caplog.at_level(logging.INFO, "tagwerk.server"):
-        here = Scene(drain_delay_seconds=60)
-        here.server.server_state.tasks = {1, 2, 3}  # type: ignore[arg-type]
-        await here.server.on_tick(1)
-        here.server.handle_exit(signal.SIGTERM, None)
-        assert caplog.messages == [], "a signal handler may have interrupted the log"
-        await here.server.on_tick(1)
-        await here.server.on_tick(1)
-        here.listening.close()
-    assert caplog.messages == ["SIGTERM: draining; requests in flight: 3"]
-
-
-async def test_a_process_that_drains_is_not_counted_among_those_that_are_ready(here, monkeypatch):
+async def test_a_process_that_drains_is_not_counted_as_ready_and_logs_the_signal_once(here, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "tagwerk.server")
+    here.server.server_state.tasks = {1, 2, 3}
     here.context.engine.state = State.READY
     monkeypatch.setattr(Engine, "models", lambda self: [ModelState(ModelKey("tagger", "1"), State.READY)])
     monkeypatch.setattr(Catalog, "update", lambda self, states: None)
     ready = partial(here.context.metrics.registry.get_sample_value, "tagwerk_ready_processes")
 
     await here.server.on_tick(1)
-    assert ready() == 1
     here.server.handle_exit(signal.SIGTERM, None)
-    assert ready() == 1, "a signal handler may have interrupted what writes a metric"
-    await here.server.on_tick(2)
-    assert ready() == 0
+    interrupted = "a signal handler may have interrupted what writes a metric or the log"
+    assert (ready(), caplog.messages) == (1, []), interrupted
+    for number in (2, 3):
+        await here.server.on_tick(number)
+    assert (ready(), caplog.messages) == (0, ["SIGTERM: draining; requests in flight: 3"])
 
 
 async def test_what_the_supervisor_says_is_applied_once_each_time(here, monkeypatch):
@@ -240,9 +209,9 @@ async def test_the_file_of_keys_is_looked_at_once_a_second_and_garbage_at_each_t
     [
         (False, False, True, 7.0),
         (False, False, False, 0.0),
-        (True, False, True, module.RETIRE_SECONDS),
-        (False, True, True, module.ORPHAN_SECONDS),
-        (True, True, True, module.ORPHAN_SECONDS),
+        (True, False, True, 4.0),
+        (False, True, True, 2.0),
+        (True, True, True, 2.0),
     ],
 )
 def test_how_long_a_process_that_was_told_to_stop_still_accepts_requests(
@@ -251,17 +220,21 @@ def test_how_long_a_process_that_was_told_to_stop_still_accepts_requests(
     here = Scene(drain_delay_seconds=7.0)
     here.listening.close()
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
-    here.context.engine.state = State.READY if ready else State.STARTING
-    here.slot.state = here.context.engine.state
-    if retiring:
-        here.slot.retiring = True
-    if orphaned:
-        here.server.orphaned = True
+    here.context.engine.state = here.slot.state = State.READY if ready else State.STARTING
+    here.slot.retiring, here.server.orphaned = retiring, orphaned
     here.server.handle_exit(signal.SIGTERM, None)
     assert here.server._stop_at == 1000.0 + seconds
     assert not here.server.force_exit
     here.server.handle_exit(signal.SIGTERM, None)
     assert here.server.force_exit, "a second signal stops at once"
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes = REQUEST) -> bytes:
+    """Sends a request; returns what comes until the connection is closed."""
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    return answer
 
 
 async def stopped_with_an_open_connection(here: Scene) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -278,106 +251,69 @@ async def stopped_with_an_open_connection(here: Scene) -> tuple[asyncio.StreamRe
         await asyncio.sleep(0)
 
 
-def test_a_connection_whose_first_request_is_late_is_answered_after_the_socket_has_closed(here, monkeypatch):
-    answers: list[bytes] = []
-
-    async def scenario(serving: object) -> None:
-        reader, writer = await stopped_with_an_open_connection(here)
-        writer.write(REQUEST)
-        answers.append(await reader.read())
-        writer.close()
-
+async def test_a_connection_whose_first_request_is_late_is_answered_after_the_socket_has_closed(here, monkeypatch):
     monkeypatch.setattr(module, "FIRST_REQUEST_CHECKS", 100_000)
-    here.run(scenario)
-    assert answers[0].startswith(b"HTTP/1.1 200 ")
-    assert b"server: " not in answers[0].lower()
-    assert b"connection: close" in answers[0].lower()
+    async with here.runs():
+        answered = (await answer(*await stopped_with_an_open_connection(here))).lower()
+    assert answered.startswith(b"http/1.1 200 ")
+    assert b"server: " not in answered
+    assert b"connection: close" in answered
     assert here.slot.connections == 0
 
 
 @pytest.mark.parametrize("checks", [0, 3])
-def test_a_connection_that_sends_nothing_does_not_keep_a_process_from_stopping(here, monkeypatch, checks):
-    answers: list[bytes] = []
-
-    async def scenario(serving: asyncio.Task[None]) -> None:
-        reader, writer = await stopped_with_an_open_connection(here)
-        await serving
-        answers.append(await reader.read())
-        writer.close()
-
+async def test_a_connection_that_sends_nothing_does_not_keep_a_process_from_stopping(here, monkeypatch, checks):
     monkeypatch.setattr(module, "FIRST_REQUEST_CHECKS", checks)
-    here.run(scenario)
-    assert answers == [b""]
+    async with here.runs():
+        connection = await stopped_with_an_open_connection(here)
+    assert await answer(*connection, b"") == b""
 
 
 @pytest.mark.parametrize("retiring", [True, False], ids=["replaced", "told to stop alone"])
-def test_a_process_that_stops_while_another_is_ready_leaves_the_socket_and_what_waits_to_that(here, retiring):
+async def test_a_process_that_stops_while_another_is_ready_leaves_the_socket_and_what_waits_to_that(here, retiring):
     """The test holds the socket as another process does."""
-    others = here.listening.dup()
-
-    async def scenario(serving: asyncio.Task[None]) -> None:
-        await until(lambda: here.slot.state is State.READY)
-        here.other_is_ready()
-        if retiring:
-            here.slot.retiring = True
-        here.server.handle_exit(signal.SIGTERM, None)
-        waiting = socket.create_connection(here.address)
-        await serving
+    with here.listening.dup() as others:
+        async with here.runs():
+            await until(lambda: here.slot.state is State.READY)
+            here.other_is_ready()
+            here.slot.retiring = retiring
+            here.server.handle_exit(signal.SIGTERM, None)
+            waiting = socket.create_connection(here.address)
         assert here.listens()
         others.accept()[0].close()
-        waiting.close()
         clients = [socket.create_connection(here.address, timeout=5) for _ in range(20)]
         assert len(clients) == 20, "the backlog is as long as before"
-        for client in clients:
+        for client in (waiting, *clients):
             client.close()
 
-    with others:
-        here.run(scenario)
 
-
-def test_a_process_that_is_replaced_answers_its_connections_and_stops_once_the_last_is_closed(here):
-    answers: list[bytes] = []
-
-    async def scenario(serving: asyncio.Task[None]) -> None:
-        await until(lambda: here.slot.state is State.READY)
-        reader, writer = await asyncio.open_connection(*here.address)
-        await until(lambda: here.slot.connections)
-        here.other_is_ready()
-        here.slot.retiring = True
-        here.server.handle_exit(signal.SIGTERM, None)
-        await asyncio.sleep(0.3)
-        assert not serving.done()
-        writer.write(REQUEST)
-        answers.append(await reader.read())
-        writer.close()
-        await serving
-
-    others = here.listening.dup()
-    with others:
-        here.run(scenario)
-    assert answers[0].startswith(b"HTTP/1.1 200 ")
+async def test_a_process_that_is_replaced_answers_its_connections_and_stops_once_the_last_is_closed(here):
+    with here.listening.dup():
+        async with here.runs() as serving:
+            await until(lambda: here.slot.state is State.READY)
+            connection = await asyncio.open_connection(*here.address)
+            await until(lambda: here.slot.connections)
+            here.other_is_ready()
+            here.slot.retiring = True
+            here.server.handle_exit(signal.SIGTERM, None)
+            await asyncio.sleep(0.3)
+            assert not serving.done()
+            answered = await answer(*connection)
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answered.lower()
     limit = here.server.config.timeout_graceful_shutdown
     assert limit is not None
     assert limit > here.context.settings.drain_timeout_seconds, "texts are cut before requests are cancelled"
-    assert b"connection: close" in answers[0].lower()
 
 
-def test_connections_that_wait_in_the_backlog_when_all_processes_stop_are_answered(here, monkeypatch):
-    answers: list[bytes] = []
-
-    async def scenario(serving: asyncio.Task[None]) -> None:
+async def test_connections_that_wait_in_the_backlog_when_all_processes_stop_are_answered(here):
+    async with here.runs():
         await until(lambda: here.slot.state is State.READY)
         here.server._acceptor.stop()  # as if it had no time to accept it
-        reader, writer = await asyncio.open_connection(*here.address)
-        writer.write(REQUEST)
+        connection = await asyncio.open_connection(*here.address)
         here.server.handle_exit(signal.SIGTERM, None)
-        answers.append(await reader.read())
-        writer.close()
-        await serving
-        assert not here.listens()
-
-    here.run(scenario)
-    assert answers[0].startswith(b"HTTP/1.1 200 ")
+        assert (await answer(*connection)).startswith(b"HTTP/1.1 200 ")
+    assert not here.listens()
 
 
 def test_an_error_of_the_start_ends_it_and_is_raised():

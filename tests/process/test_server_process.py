@@ -5,8 +5,6 @@ import logging
 import os
 import signal
 import stat
-import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -19,7 +17,7 @@ from service.artifact.manifest import ModelVersion
 from service.backend.priority import Priority
 from service.process import server_process
 from service.process.board import SPARE_SLOTS, Board, ProcessStatus, ServiceStatus
-from service.process.server import ORPHAN_SECONDS, Server
+from service.process.server import LEAVING_SECONDS, Server
 from service.process.server_process import (
     BoardGroup,
     read_versions,
@@ -30,6 +28,7 @@ from service.process.server_process import (
 )
 from service.process.supervised import EXIT_MACHINE
 from service.settings import Settings
+from service.telemetry.metrics import SHARED_FOLDER
 from service.types import ModelKey, ModelState, State
 from tests.artifact.test_manifest import write_version
 
@@ -79,27 +78,18 @@ def test_a_process_offers_shares_of_its_versions_and_names_that_all_processes_ha
 
 
 def test_what_it_serves_refuses_and_could_not_read_is_noted(board):
-    unread = [(ModelKey("lost", "1"), "it is missing")]
-    made, status = group(board, unread=unread), board.slots[0].status
-    assert status.read() == ProcessStatus(unread=tuple(unread))
-    own = [*states(OLD), ModelState(NEW, State.REFUSED, "golden 1"), *states(OTHER, state=State.STARTING)]
+    lost, full = (ModelKey("lost", "1"), "it is missing"), (OTHER, "No space left on device")
+    made, status = group(board, unread=[lost]), board.slots[0].status
+    assert status.read() == ProcessStatus(unread=(lost,))
+    made.note_loading(OTHER, 0)
+    made.note_unread(*full)  # a fault of the machine
+    own = [*states(OLD), ModelState(NEW, State.REFUSED, "golden 1"), ModelState(OTHER, State.REFUSED, full[1])]
     made.note(own)
-    expected = ProcessStatus(None, (OLD,), ((NEW, "golden 1"),), tuple(unread))
-    assert status.read() == expected
+    assert status.read() == ProcessStatus(None, (OLD,), ((NEW, "golden 1"),), (lost, full))
+    assert [state.state for state in made.offered(own)][-1] is State.STARTING, "requests for it get 503"
     sequence = status.sequence
     made.note(own)
     assert status.sequence == sequence, "nothing is written if nothing has changed"
-
-
-def test_a_version_that_a_fault_of_the_machine_kept_from_loading_is_not_among_the_refused(board):
-    made, slot = group(board), board.slots[0]
-    made.note_loading(NEW, 0)
-    made.note_unread(NEW, "No space left on device")
-    own = [*states(OLD), ModelState(NEW, State.REFUSED, "No space left on device")]
-    made.note(own)
-    unread = ((NEW, "No space left on device"),)
-    assert slot.status.read() == ProcessStatus(None, (OLD,), (), unread)
-    assert [state.state for state in made.offered(own)] == [State.READY, State.STARTING], "requests for it get 503"
 
 
 def test_what_it_loads_is_noted_before_it_begins_until_it_is_done(board):
@@ -161,7 +151,7 @@ class Orphan:
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(os, "kill", lambda pid, sig: self._note(f"{signal.Signals(sig).name} {pid == os.getpid()}"))
         patch.setattr(os, "_exit", self._exit)
-        patch.setattr(server_process, "ORPHAN_SECONDS", 0.0)
+        patch.setattr(server_process, "LEAVING_SECONDS", 0.0)
 
     def _note(self, event: str) -> None:
         folder = "there" if Path(os.environ["TMPDIR"]).exists() else "removed"
@@ -190,6 +180,7 @@ def test_a_process_whose_supervisor_has_died_ends_in_order_or_at_last_at_once(mo
 def test_a_process_has_temporary_files_of_its_own_and_none_of_one_that_was_killed(monkeypatch, tmp_path):
     shared = tmp_path / "removed by a cleaner"
     monkeypatch.setenv("TMPDIR", str(shared))
+    monkeypatch.setenv(SHARED_FOLDER, str(shared / "metrics"))
     monkeypatch.setattr(tempfile, "tempdir", "/elsewhere")
     for _ in range(2):
         use_own_temporary_folder(3)
@@ -197,6 +188,7 @@ def test_a_process_has_temporary_files_of_its_own_and_none_of_one_that_was_kille
         assert list((shared / "process-3").iterdir()) == []
         (shared / "process-3" / "copy").touch()
     assert stat.S_IMODE(shared.stat().st_mode) == 0o700
+    assert (shared / "metrics").is_dir()
 
 
 def test_a_temporary_folder_of_another_user_is_not_used(monkeypatch, tmp_path):
@@ -205,16 +197,6 @@ def test_a_temporary_folder_of_another_user_is_not_used(monkeypatch, tmp_path):
     with pytest.raises(PermissionError):
         use_own_temporary_folder(3)
     assert not list(tmp_path.iterdir())
-
-
-def test_processes_are_named_for_ps():
-    program = (
-        "from pathlib import Path; from service.process.server_process import set_process_name;"
-        "set_process_name('tagwerk-server'); print(Path('/proc/self/comm').read_text());"
-        "print(Path('/proc/self/cmdline').read_text().rstrip(chr(0)))"
-    )
-    named = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert named.stdout.split() == ["tagwerk-server"] * 2, "the name and the command line"
 
 
 def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monkeypatch, tmp_path):
@@ -228,7 +210,7 @@ def test_the_fork_server_removes_the_folder_if_no_process_is_there_to_do_so(monk
         monkeypatch.setattr(server_process, name, lambda *arguments, **more: None)
     assert run_fork_server(Settings(), cast(Any, None), cast(Any, None)) == 0
     assert not folder.exists()
-    assert waited == [2 * ORPHAN_SECONDS], "those that have begun remove it themselves"
+    assert waited == [LEAVING_SECONDS], "those that have begun remove it themselves"
 
 
 def test_a_forked_process_has_a_log_and_a_folder_of_its_own_and_says_if_the_machine_fails_it(monkeypatch, capfd):

@@ -22,11 +22,11 @@ class Lock:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "keys.json"
-        self.web = bearer(add_key(self.path, "web", ["infer"], None, None))
-        self.boss = bearer(add_key(self.path, "boss", ["admin"], None, None))
-        self.rare = bearer(add_key(self.path, "rare", ["infer"], 0.5, None))
-        self.narrow = bearer(add_key(self.path, "narrow", ["infer"], None, 1))
-        self.terse = bearer(add_key(self.path, "terse", ["infer"], tokens=0.5))
+        self.web = bearer(add_key(self.path, "web", ["infer"]))
+        self.boss = bearer(add_key(self.path, "boss", ["admin"]))
+        self.rare = bearer(add_key(self.path, "rare", ["infer"], requests_per_second=0.5))
+        self.narrow = bearer(add_key(self.path, "narrow", ["infer"], concurrent=1))
+        self.terse = bearer(add_key(self.path, "terse", ["infer"], tokens_per_second=0.5))
         self.authenticator = Authenticator(self.path, RateLimiter())
 
 

@@ -13,14 +13,11 @@ import pytest
 
 from service.artifact.manifest import read_manifest
 from service.errors import ArtifactError, ConfigurationError
-from service.pipelines.catalog import Catalog, Dictionaries
 from service.settings import Settings
 from service.store.registry import Registry, load_version
-from service.store.serving import Serving, resolve
+from service.store.serving import resolve
 from service.store.serving_config import ServingConfig, read_serving
-from service.tasks.tagging import Tagging
-from service.telemetry.metrics import Metrics
-from service.types import ModelKey, ModelState, State
+from service.types import ModelKey
 from tests import faults
 from tests.artifact.test_manifest import RULES, write_version
 from tests.conftest import STORE
@@ -30,9 +27,18 @@ from training.run.version_folder import checksums
 FILES = ("manifest.json", "words.json", "characters.json", "goldens.jsonl", "saved_model/saved_model.pb")
 PARSED = ("manifest.json", "words.json", "characters.json")
 VICTIM, HEALTHY = ModelKey("victim", "1"), ModelKey("healthy", "1")
+CONTENTS = [
+    ("words.json", b'{"lowercase": 1, "entries": []}', "Expected `bool`, got `int` - at `$.lowercase`"),
+    ("words.json", b'{"lowercase": true, "entries": [1]}', "Expected `str`, got `int`"),
+    ("words.json", b'{"lowercase": true, "entries": ["a", "a"]}', "each entry once"),
+    ("words.json", b'{"lowercase": true, "entries": ["\\ud800"]}', "truncated"),
+    ("words.json", b"\xff", "cannot be read"),
+    ("tokenizer.json", b"[]", "Expected `object`, got `array`"),
+]
 FAULTS = [
     *(fault for name in FILES for fault in faults.of_file(name)),
     *(fault for name in ("words.json", "characters.json") for fault in faults.of_contents(name)),
+    *(Fault(f"{name}: {reason}", faults.contents(name, text), re.escape(reason)) for name, text, reason in CONTENTS),
     *faults.MANIFEST,
 ]
 
@@ -45,37 +51,20 @@ def store(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def looked_at(store: Path) -> Serving:
-    return resolve(Registry(store), ServingConfig())
-
-
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_version_with_a_fault_is_refused_with_its_reason_and_nothing_else_is(store, fault):
     fault.harm(store / "victim/1")
     with pytest.raises(ArtifactError, match=fault.reason):
         load_version(store / "victim/1")
-    serving = looked_at(store)
+    serving = resolve(Registry(store), ServingConfig())
     assert list(serving.shares) == [HEALTHY]
     ((key, reason),) = serving.refused.items()
     assert key == VICTIM
     assert reason.isprintable()
     assert len(reason) <= ArtifactError.MAX_CHARACTERS + 1
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_version_with_a_fault_in_what_a_server_process_parses_is_refused_there(store, fault):
-    fault.harm(store / "victim/1")
-    catalog = Catalog(Dictionaries(Settings(), Metrics()))
-    catalog.prepare(load_version(store / "healthy/1", whole=False))
-    catalog.update([ModelState(HEALTHY, State.READY), ModelState(VICTIM, State.REFUSED)])
-    assert catalog.find(Tagging, "healthy").version.key == HEALTHY
-    refused = False
-    try:
-        catalog.prepare(load_version(store / "victim/1", whole=False))
-    except ArtifactError:
-        refused = True
-    parsed = any(name in fault.reason for name in PARSED)
-    assert refused or not parsed, "all but the SavedModel is verified before it is loaded"
+    if any(name in fault.reason for name in PARSED):  # a server process verifies what it parses, too
+        with pytest.raises(ArtifactError):
+            load_version(store / "victim/1", whole=False)
 
 
 def fails_at(name: str) -> Callable[..., int]:
@@ -121,23 +110,6 @@ def test_odd_names_in_a_store_are_no_models(store):
     for version in ("007", "1a", "٣", "9" * 200):
         (store / "victim" / version).mkdir()
     assert Registry(store).keys() == {"healthy": [HEALTHY], "victim": [VICTIM]}
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "reason"),
-    [
-        ("words.json", b'{"lowercase": 1, "entries": []}', "Expected `bool`, got `int` - at `$.lowercase`"),
-        ("words.json", b'{"lowercase": true, "entries": [1]}', "Expected `str`, got `int`"),
-        ("words.json", b'{"lowercase": true, "entries": ["a", "a"]}', "each entry once"),
-        ("words.json", b'{"lowercase": true, "entries": ["\\ud800"]}', "truncated"),
-        ("words.json", b"\xff", "cannot be read"),
-        ("tokenizer.json", b"[]", "Expected `object`, got `array`"),
-    ],
-)
-def test_contents_that_cannot_be_read_are_named(store, file, content, reason):
-    faults.with_checksums(lambda folder: (folder / file).write_bytes(content))(store / "victim/1")
-    with pytest.raises(ArtifactError, match=re.escape(reason)):
-        load_version(store / "victim/1")
 
 
 LEMMAS: dict[str, Any] = {"characters": "", "irregular": {}, "lexicon": {}, "dictionary": {}}

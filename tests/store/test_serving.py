@@ -1,7 +1,6 @@
 """Which versions are loaded and which share of the requests each has: from the store and from what was chosen."""
 
 import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -10,23 +9,16 @@ from threading import Barrier
 import pytest
 
 from service.__main__ import main
-from service.artifact.manifest import Task
 from service.errors import ConfigurationError, ModelNotFound, NotPossible
 from service.settings import Settings
 from service.store.registry import Registry
 from service.store.serving import ServingController, resolve, write_defaults
 from service.store.serving import served as chosen_to_serve
-from service.store.serving_config import (
-    Canary,
-    ModelServing,
-    ServingConfig,
-    change_serving,
-    read_serving,
-)
-from service.types import ModelKey
+from service.store.serving_config import Canary, ModelServing, ServingConfig, change_serving, read_serving
 from tests.artifact.test_manifest import write_version
 
 PINNED = ModelServing(version="1")
+ALTERED = "words.json is altered (checksum differs from the manifest's)\n"
 
 
 @pytest.fixture
@@ -100,15 +92,6 @@ def test_rolling_back_goes_to_the_sound_version_before(store):
         controller.roll_back("tagger-en")
 
 
-def test_a_version_that_an_engine_refused_is_tried_again_when_its_files_change(store):
-    registry, key = Registry(store), ModelKey("tagger-en", "3")
-    assert registry.fault(key) is None
-    registry.refuse(key, "golden 1 is not what training computed")
-    assert "golden 1" in str(registry.fault(key))
-    (store / "tagger-en/3/manifest.json").touch()
-    assert registry.fault(key) is None
-
-
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -151,13 +134,19 @@ def rows(output: str) -> list[list[str]]:
     return [line.split() for line in output.splitlines()]
 
 
-def test_the_command_lists_and_chooses(store, monkeypatch, capsys):
+@pytest.fixture
+def run(store, monkeypatch, capsys):
+    """Returns a function that runs `tagwerk models`, and returns its status and what it prints."""
+
     def run(*arguments: str) -> tuple[int, str]:
         status = main(["models", *arguments])
-        captured = capsys.readouterr()
-        return status, captured.out + captured.err
+        return status, "".join(capsys.readouterr())
 
     monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
+    return run
+
+
+def test_the_command_lists_and_chooses(store, run):
     assert ["tagger-en", "3", "serves", "100%", "tag"] in rows(run()[1])
     assert run("use", "tagger-en/2")[0] == 0
     listed = rows(run("list")[1])
@@ -222,74 +211,43 @@ def test_a_lock_that_another_process_keeps_is_said(store):
     change_serving(Settings(model_store=store), meanwhile)
 
 
-def test_what_is_refused_is_not_chosen(store, monkeypatch, capsys):
-    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
+def test_what_is_refused_is_not_chosen(store, run):
     (store / "tagger-en/3/words.json").write_text("[]")
     for arguments in (["use", "tagger-en/3"], ["canary", "tagger-en/3", "0.5"]):
-        assert main(["models", *arguments]) == 1
-        assert "tagger-en/3 cannot serve: words.json is altered" in capsys.readouterr().err
+        assert run(*arguments) == (1, "tagwerk: tagger-en/3 cannot serve: " + ALTERED)
         assert not (store / "serving.json").exists()
-    assert main(["models", "use", "tagger-en"]) == 0
-    assert "tagger-en: version 2 serves" in capsys.readouterr().out, "the newest that is sound"
-    assert main(["models", "canary", "tagger-en/9", "0.5"]) == 0
-    assert "50% of the requests go to 9 once it is in the store" in capsys.readouterr().out
+    assert "tagger-en: version 2 serves" in run("use", "tagger-en")[1], "the newest that is sound"
+    assert "50% of the requests go to 9 once it is in the store" in run("canary", "tagger-en/9", "0.5")[1]
 
 
-def test_the_default_of_a_task_is_shown_and_set(store, monkeypatch, capsys):
-    monkeypatch.setenv("TAGWERK_MODEL_STORE", str(store))
+def test_the_default_of_a_task_is_shown_and_set(store, run):
     write_version(store, "a-tagger")
-    assert main(["models"]) == 0
-    assert "a-tagger is the default for tag, the first by name, as long as none is set" in capsys.readouterr().out
-    assert main(["models", "default", "tagger-en"]) == 0
-    assert capsys.readouterr().out.startswith("tagger-en answers requests for tag that name no model")
-    assert main(["models"]) == 0
-    listed = capsys.readouterr().out
+    assert "a-tagger is the default for tag, the first by name, as long as none is set" in run()[1]
+    assert run("default", "tagger-en")[1].startswith("tagger-en answers requests for tag that name no model")
+    listed = run()[1]
     assert ["tagger-en", "3", "serves", "100%", "tag"] in rows(listed)
     assert "is the default" not in listed, "none is undecided"
-    made = Settings(model_store=store)
-    versions, defaults = chosen_to_serve(made)
-    assert ([version.manifest.name for version in versions], defaults) == (
-        ["tagger-en", "a-tagger"],
-        {"tag": "tagger-en"},
-    )
-    assert main(["models", "default", "nobody"]) == 1
+    assert run("default", "nobody")[0] == 1
     (store / "a-tagger/1/words.json").unlink()
-    assert main(["models", "default", "a-tagger"]) == 1
-    assert "no version of a-tagger in the store is valid" in capsys.readouterr().err
-
-
-def test_defaults_that_were_decided_are_written_once_and_hold(store):
-    settings = Settings(model_store=store)
-
-    def start(known: dict[Task, str] | None = None) -> dict[Task, str]:
-        config = read_serving(settings)
-        serving = resolve(Registry(store), config, known)
-        write_defaults(settings, serving, config)
-        return dict(serving.defaults)
-
-    assert start() == {"tag": "tagger-en"}
-    write_version(store, "a-tagger")
-    assert start() == {"tag": "tagger-en"}
-    shutil.rmtree(store / "tagger-en")
-    assert start() == {"tag": "tagger-en"}, "a folder that goes does not change it either"
-    (store / "serving.json").unlink()
-    assert start(known={"tag": "tagger-en"}) == {"tag": "tagger-en"}, "what a running service has decided stays"
+    assert run("default", "a-tagger") == (
+        1,
+        "tagwerk: no version of a-tagger in the store is valid, so its task is not known\n",
+    )
 
 
 def test_a_service_may_load_some_of_the_models(store):
-    write_version(store, "tagger-fr")
+    for name in ("a", "tagger-fr"):
+        write_version(store, name)
     change_serving(Settings(model_store=store), lambda before: ServingConfig(defaults={"tag": "tagger-en"}))
-    for load, expected in ((("tagger-fr",), "tagger-fr"), (("tagger-fr", "tagger-en"), "tagger-en"), ((), "tagger-en")):
+    for load, expected in ((("tagger-fr",), "tagger-fr"), (("a", "tagger-en"), "tagger-en"), ((), "tagger-en")):
         settings = Settings(model_store=store, load=load)
         versions, defaults = chosen_to_serve(settings)
-        assert {version.key.name for version in versions} == set(load or ("tagger-en", "tagger-fr"))
-        assert (versions[0].key.name, defaults) == (expected, {"tag": expected})
-
-
-def test_a_service_that_loads_some_of_the_models_writes_no_defaults(store):
-    settings = Settings(model_store=store, load=("tagger-en",))
-    write_defaults(settings, resolve(Registry(store, (), settings.load), ServingConfig()), ServingConfig())
-    assert read_serving(settings) == ServingConfig()
+        assert {version.key.name for version in versions} == set(load or ("a", "tagger-en", "tagger-fr"))
+        assert (versions[0].key.name, defaults) == (expected, {"tag": expected}), "the default model is first"
+    (store / "serving.json").unlink()
+    some = Settings(model_store=store, load=("tagger-en",))
+    write_defaults(some, resolve(Registry(store, (), some.load), ServingConfig()), ServingConfig())
+    assert read_serving(some) == ServingConfig(), "other services may load others"
 
 
 def test_a_model_to_load_that_is_not_in_the_store_is_an_error(store):

@@ -1,17 +1,16 @@
 """OpenTelemetry: the spans of a request, sent to a collector by OTLP."""
 
 import builtins
-import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from requests.adapters import HTTPAdapter
 
 from service.telemetry.request import RequestIds, Spans, Timing, make_spans
 from tests.http.scene import scene
@@ -38,54 +37,36 @@ def test_stages_lie_below_the_request_end_to_end():
     assert [(s.end_time - s.start_time) / 1e9 for s in stages] == pytest.approx([0.1, 0.2, 0.05], abs=0.001)
 
 
-class Collector(BaseHTTPRequestHandler):
-    """Takes spans as a collector does."""
-
-    received: list[tuple[str, ExportTraceServiceRequest]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers.get("Content-Encoding") == "gzip":
-            import gzip
-
-            body = gzip.decompress(body)
-        self.received.append((self.path, ExportTraceServiceRequest.FromString(body)))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
-def collector() -> Iterator[tuple[str, list[tuple[str, ExportTraceServiceRequest]]]]:
-    """Runs a collector; yields its address and what it received."""
-    received: list[tuple[str, ExportTraceServiceRequest]] = []
-    server = HTTPServer(("127.0.0.1", 0), type("It", (Collector,), {"received": received}))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", received
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def sent(monkeypatch) -> list[tuple[str, ExportTraceServiceRequest]]:
+    """Returns what is sent to a collector, with the addresses."""
+    sent: list[tuple[str, ExportTraceServiceRequest]] = []
+
+    def send(self: HTTPAdapter, request: requests.PreparedRequest, **more: object) -> requests.Response:
+        sent.append((str(request.url), ExportTraceServiceRequest.FromString(request.body)))
+        response = requests.Response()
+        response.status_code = 200
+        return response
+
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    return sent
 
 
 @pytest.mark.parametrize("name", [None, "tagwerk-test"])
-async def test_spans_reach_a_collector_that_the_environment_names(collector, monkeypatch, name):
-    address, received = collector
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+async def test_spans_reach_a_collector_that_the_environment_names(sent, monkeypatch, name):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector")
     monkeypatch.setenv("OTEL_SERVICE_NAME", name or "removed")
     if name is None:
         monkeypatch.delenv("OTEL_SERVICE_NAME")
     async with scene() as client:
         await client.post("/classify", json={"text": "fine"}, headers=HEADERS)
         await client.post("/generate", json={"prompt": "a", "max_tokens": 3})
-    assert {path for path, _ in received} == {"/v1/traces"}
-    resources = [resource for _, message in received for resource in message.resource_spans]
+    assert {address for address, _ in sent} == {"http://collector/v1/traces"}
+    resources = [resource for _, message in sent for resource in message.resource_spans]
     assert f'"{name or "tagwerk"}"' in str(resources[0].resource)
-    sent = [span for resource in resources for scope in resource.scope_spans for span in scope.spans]
-    assert "POST /generate" in {span.name for span in sent}
-    spans = {span.name: span for span in sent if span.trace_id.hex() == TRACE}
+    all_spans = [span for resource in resources for scope in resource.scope_spans for span in scope.spans]
+    assert "POST /generate" in {span.name for span in all_spans}
+    spans = {span.name: span for span in all_spans if span.trace_id.hex() == TRACE}
     assert set(spans) == {"POST /classify", "tokenize", "queue", "inference"}
     assert spans["tokenize"].parent_span_id == spans["POST /classify"].span_id
     assert "classifier/1" in str(spans["POST /classify"].attributes)

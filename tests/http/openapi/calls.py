@@ -89,7 +89,7 @@ def schema_of(described: dict[str, Any]) -> str | None:
 @asynccontextmanager
 async def service(folder: Path) -> AsyncIterator[tuple[httpx.ASGITransport, str]]:
     """Yields the transport to a service with API keys that answers each of the calls, and a key for all of them."""
-    secret = add_key(folder / "keys.json", "client", ["infer", "feedback", "admin"], None, None)
+    secret = add_key(folder / "keys.json", "client", ["infer", "feedback", "admin"])
     write_version(folder / "store")
     authenticator = Authenticator(folder / "keys.json", RateLimiter())
     async with started(
