@@ -10,7 +10,7 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable
 from functools import cache
-from typing import Annotated, Any, TypeGuard, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -65,7 +65,7 @@ def takes_lines(work: Work) -> Callable[[E], E]:
     return mark
 
 
-def _is_id(value: object) -> TypeGuard[Id]:
+def _is_id(value: object) -> bool:
     if type(value) is str:
         return len(value) <= LONGEST_ID
     return type(value) is int and abs(value) <= LARGEST_ID
@@ -76,12 +76,6 @@ def _checked_id(value: object) -> object:
         message = "Input should be an integer from {least} to {most}, or a string of at most {length} characters"
         raise PydanticCustomError("id", message, {"least": -LARGEST_ID, "most": LARGEST_ID, "length": LONGEST_ID})
     return value
-
-
-def id_of(value: object) -> dict[str, Id]:
-    """Returns the member `id` of a parsed line, or no member if the line has no valid one."""
-    id = value.get("id") if isinstance(value, dict) else None
-    return {"id": id} if _is_id(id) else {}
 
 
 class Line(Strict):
@@ -226,7 +220,8 @@ class LinesResponse(Response):
 
         def parsed() -> BaseModel:
             value = parse_json(line, settings)
-            named.update(id_of(value))
+            if isinstance(value, dict) and _is_id(value.get("id")):
+                named["id"] = value["id"]
             return validate(value, self._schema, settings)
 
         body = await in_turn(self._context, line, parsed)
