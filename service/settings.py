@@ -17,11 +17,9 @@ DIVIDED = ("slots", "max_queue_tokens")  # among the processes of a service
 QUEUED_TOKENS = 64  # for which there is one queued sequence at most
 LONGEST_SHOWN = 100  # characters of an invalid value in a message
 # Variables that are no options of the service: of training, of the compose file, of the load tests.
-OTHER_VARIABLES = {
-    *("TAGWERK_DATA_DIR", "TAGWERK_RUNS_DIR"),
-    *("TAGWERK_MODELS", "TAGWERK_PUBLISH"),
-    *("TAGWERK_CHAOS_CLOCK", "TAGWERK_CHAOS_RUN"),
-}
+OTHER_VARIABLES = (
+    "TAGWERK_DATA_DIR TAGWERK_RUNS_DIR TAGWERK_MODELS TAGWERK_PUBLISH TAGWERK_CHAOS_CLOCK TAGWERK_CHAOS_RUN"
+).split()
 
 
 def _parts(value: object) -> object:

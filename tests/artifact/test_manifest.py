@@ -150,7 +150,7 @@ def test_a_private_folder_that_another_process_removes_before_it_is_locked_is_ma
     make, made, locked = tempfile.mkdtemp, list[Path](), list[int]()
 
     def mkdtemp(**options: str) -> str:
-        made.append(Path(make(dir=tmp_path, **options)))
+        made.append(Path(make(**options)))
         if len(made) == 1:
             made[0].rmdir()
         return str(made[-1])
@@ -161,6 +161,7 @@ def test_a_private_folder_that_another_process_removes_before_it_is_locked_is_ma
             made[1].rmdir()
         return len(made) != 3 and lock_file(folder)
 
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # in which other processes leave nothing
     monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
     monkeypatch.setattr("service.artifact.files.lock_file", lock)
     with private_folder() as folder:
