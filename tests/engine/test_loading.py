@@ -52,17 +52,9 @@ class Bench(Timed):
         self.unread: dict[ModelKey, str] = {}
         self.counts = [0]
         some = versions or (version_of("tagger"), version_of("lm", "generate"))
-        self.loading = ModelLoading(
-            SETTINGS,
-            some,
-            lambda: self,
-            self.metrics,
-            self.clock,
-            on_progress=lambda key, compiled: self.on_progress(key, compiled),
-            on_unread=self.unread.__setitem__,
-            cache=executables,
-            stopped=lambda: self.stopped,
-        )
+        self.loading = ModelLoading(SETTINGS, some, lambda: self, self.metrics, self.clock, cache=executables)
+        self.loading.on_progress, self.loading.on_unread = self.on_progress, self.unread.__setitem__
+        self.loading.stopped = lambda: self.stopped
         self.stopped = False
 
     def on_progress(self, key: ModelKey, compiled: int) -> None:

@@ -69,8 +69,8 @@ async def test_an_error_after_a_step_fails_its_texts(monkeypatch, made):
     assert await text(made, prompt(5, max_tokens=1)) == [6]
 
 
-@pytest.mark.parametrize("where", ["before the step", "in the scheduler", "in the slots"])
-async def test_an_error_of_an_iteration_ends_the_engine_with_everything_answered(where, monkeypatch, caplog):
+@pytest.mark.parametrize(("owner", "name"), [(None, "before_step"), (Scheduler, "take"), (Slots, "assemble")])
+async def test_an_error_of_an_iteration_ends_the_engine_with_everything_answered(owner, name, monkeypatch, caplog):
     device, changes = Device(), list[State]()
     async with running_engine(device) as made:
         made._on_change = lambda: changes.append(made.state)
@@ -78,15 +78,9 @@ async def test_an_error_of_an_iteration_ends_the_engine_with_everything_answered
         waiting = [asyncio.create_task(made.infer(request([i]))) for i in range(3)]
         text = asyncio.create_task(anext(made.generate(prompt(1))))
         await turns()
-        match where:
-            case "before the step":
-                made.before_step = lambda: bool(1 / 0)
-            case "in the scheduler":
-                monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
-            case _:
-                monkeypatch.setattr(Slots, "assemble", lambda self, now: 1 / 0)
+        monkeypatch.setattr(owner or made, name, lambda *_: 1 / 0)
         device.go.set()
-        if where == "before the step":
+        if owner is None:  # the engine itself, before the step
             waiting.append(held)
         else:
             assert int((await held).outputs["sum"][0]) == 99
