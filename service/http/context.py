@@ -167,10 +167,9 @@ def pipeline_run(request: Request, timing: Timing | None = None) -> PipelineRun:
 
     Raises InvalidInput for an invalid timeout header.
     """
-    state, of_line = request.scope["state"], timing is not None
-    timing = timing or timing_of(request)
-    deadline = timing.started + timeout_seconds(request)
-    run = PipelineRun(context_of(request), timing, deadline, client_of(state["key"]), state["body"].hold)
-    if not of_line:
+    state, own = request.scope["state"], timing or timing_of(request)
+    deadline = own.started + timeout_seconds(request)
+    run = PipelineRun(context_of(request), own, deadline, client_of(state["key"]), state["body"].hold)
+    if timing is None:
         state["run"] = run
     return run

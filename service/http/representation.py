@@ -68,10 +68,8 @@ def _weight(parameters: str) -> float:
 
 def _quality(offer: str, ranges: Mapping[str, float]) -> float:
     """Returns an offer's quality value by the most specific range that matches it."""
-    for name in (offer, offer.split("/")[0] + "/*", "*/*"):
-        if name in ranges:
-            return ranges[name]
-    return 0.0
+    names = (offer, offer.split("/")[0] + "/*", "*/*")
+    return next((ranges[name] for name in names if name in ranges), 0.0)
 
 
 class Streamed(StreamingResponse):
