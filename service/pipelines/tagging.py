@@ -128,6 +128,7 @@ async def _tag_identified(
             allowed = f"texts in {', '.join(languages)}, or a model for texts in other languages"
             raise InvalidInput(f"/{name}/{i}" if len(items) > 1 else f"/{name}", problem, allowed)
         of_model.setdefault((None, language) if language in languages else (model, None), []).append(i)
+    versions: list[ModelVersion] = []  # the first is that of the first text
     results: dict[int, TaggedText] = {}
     for (named, tag_of_language), own in of_model.items():
         run.timing.stages.clear()
@@ -136,13 +137,12 @@ async def _tag_identified(
         by: dict[str, Any] = {"model": named, "language": tag_of_language, "how": "detected"}
         version, tagged = await tag(run, own_texts, tokens=own_tokens, **by, **options)
         spent.update(run.timing.stages)
+        versions.append(version)
         for i, text in zip(own, tagged, strict=True):
             results[i] = replace(text, identified=Identification(*identified[i], version))
     run.timing.stages |= spent
     run.timing.notes["languages"] = ",".join(sorted({language for language, _ in identified}))
-    first = results[0].identified
-    assert first is not None  # noqa: S101 (set above)
-    return first.version, [results[i] for i in range(len(items))]
+    return versions[0], [results[i] for i in range(len(items))]
 
 
 def split_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> Sliced[list[SplitText]]:

@@ -65,7 +65,8 @@ def test_a_text_is_mixed_if_sentences_of_both_kinds_are_strong(positive, negativ
 def test_a_text_without_several_sentences_has_the_score_of_the_whole(text, wanted, magnitude, mixed, sentences):
     found = classified(text, [[0.25, 0.5, 0.25]], sentences=wanted)
     assert (found.classification.score, found.magnitude, found.mixed) == (0.25, magnitude, mixed)
-    assert (found.sentences and [(sentence.start, sentence.end) for sentence, _ in found.sentences]) == sentences
+    spans = [(sentence.start, sentence.end) for sentence, _ in found.sentences or ()]
+    assert (None if found.sentences is None else spans) == sentences
     assert all(part == found.classification for _, part in found.sentences or ())
 
 

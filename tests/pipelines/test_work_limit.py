@@ -24,6 +24,7 @@ from tests.http.test_client_memory import Client
 from tests.http.wire import application, post
 
 TEXT = ("a. " * 5000)[:15_000]
+REQUEST = post("/tag", json.dumps({"text": TEXT}).encode())
 WORDS = 9000
 
 
@@ -60,9 +61,6 @@ def test_a_request_that_waits_no_longer_takes_no_room():
     limit.leave(places[1])
     limit.leave(places[0])
     assert begun == [0, 2]
-
-
-REQUEST = post("/tag", json.dumps({"text": TEXT}).encode())
 
 
 async def test_of_many_texts_few_are_split_at_the_same_time_and_all_are_answered():

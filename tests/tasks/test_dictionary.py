@@ -88,8 +88,11 @@ def test_leaves_out_words(words: str, left_out: list[int]) -> None:
 def test_refuses_a_line(text: str, fault: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{re.escape(fault)}"):
         parse(text, UPOS)
+
+
+def test_a_classifier_has_forms_alone() -> None:
     with pytest.raises(ConfigurationError, match="line 1: 3 cells; right: forms alone"):
-        parse("a\t\tNOUN", None)  # of a classifier
+        parse("a\t\tNOUN", None)
 
 
 def test_entries_that_begin_with_the_same_word_are_not_gone_through() -> None:

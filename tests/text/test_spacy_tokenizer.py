@@ -190,17 +190,15 @@ def test_languages_have_the_tokens_of_spacy(language: str) -> None:
 
 
 def test_memory_does_not_grow_with_new_words() -> None:
-    tokenizer = SpacyTokenizer()
-    choose = random.Random(1)
+    tokenizer, choose = SpacyTokenizer(), random.Random(1)
 
-    def read_new_words(count: int) -> None:
-        for _ in range(count):
+    def read_new_words() -> int:
+        for _ in range(25_000):
             tokenizer.tokens("".join(choose.choices(string.ascii_lowercase, k=12)))
+        return sys.getallocatedblocks()
 
-    read_new_words(25_000)  # fills what is remembered
-    before = sys.getallocatedblocks()
-    read_new_words(25_000)
-    assert sys.getallocatedblocks() - before < 1_000
+    before = read_new_words()  # fills what is remembered
+    assert read_new_words() - before < 1_000
 
 
 def searched(rules: Rules, text: str) -> list[str]:
