@@ -58,15 +58,17 @@ def random_state(cell: Cell, rows: int = 4) -> tuple[Array, ...]:
     return tuple(rng.normal(size=(cell.directions, rows, size)) for size in cell.state_sizes)
 
 
+def assert_close(found: Any, expected: Any, atol: float = 1e-12) -> None:
+    """Compares arrays, or outputs with states."""
+    for one, other in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_allclose(one, other, atol=atol)
+
+
 @every_cell
 def test_agrees_with_numpy(kind, inputs):
     cell = random_cell(kind)
     start = random_state(cell)
-    outputs, state = unroll(cell, inputs, LENGTHS, start)
-    expected, expected_state = reference(cell, inputs, LENGTHS, start)
-    np.testing.assert_allclose(outputs, expected, atol=1e-12)
-    for one, other in zip(state, expected_state, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-12)
+    assert_close(unroll(cell, inputs, LENGTHS, start), reference(cell, inputs, LENGTHS, start))
 
 
 @cache
@@ -96,12 +98,9 @@ def with_gradients(kind: str) -> tuple[list[Any], Callable[..., tuple[list[Any],
 def test_the_three_unrolls_agree_on_full_rows(kind, inputs):
     cell = random_cell(kind)
     start = random_state(cell)
-    expected, expected_state = unroll(cell, inputs, FULL, start)
+    expected = unroll(cell, inputs, FULL, start)
     for plain in (unroll_static, unroll_scan):
-        outputs, state = plain(cell, ops.convert_to_tensor(inputs), start)
-        np.testing.assert_allclose(outputs, expected, atol=1e-12)
-        for one, other in zip(state, expected_state, strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-12)
+        assert_close(plain(cell, ops.convert_to_tensor(inputs), start), expected)
 
 
 @every_cell
@@ -124,9 +123,8 @@ def test_padding_changes_no_output_no_state_and_no_gradient(kind, lengths, paddi
         for array in (outputs, of_x):
             np.testing.assert_array_equal(array[:, time:], 0)
         computed.append([outputs[:, :time], of_x[:, :time], *state, loss, *gradients])
-    np.testing.assert_allclose(computed[0][0], computed[1][0], atol=1e-12)
-    for one, other in zip(*computed, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-10)
+    assert_close(computed[0][0], computed[1][0])
+    assert_close(*computed, atol=1e-10)
 
 
 @every_cell
@@ -135,15 +133,11 @@ def test_unroll_embedded_is_unroll_of_looked_up_rows(kind):
     rng = np.random.default_rng(2)
     table = rng.normal(size=(7, 3))
     ids = rng.integers(0, 7, (4, 5)).astype(np.int32)
-    outputs, state = unroll_embedded(cell, table, ids, LENGTHS)
-    expected, expected_state = unroll(cell, table[ids], LENGTHS)
-    np.testing.assert_allclose(outputs, expected, atol=1e-12)
-    np.testing.assert_allclose(state[0], expected_state[0], atol=1e-12)
+    assert_close(unroll_embedded(cell, table, ids, LENGTHS), unroll(cell, table[ids], LENGTHS))
 
 
 @every_cell
 def test_the_products_of_all_directions_stand_side_by_side(kind, inputs):
     cell = random_cell(kind)
     expected = np.concatenate([cell.project(inputs, direction) for direction in range(2)], axis=-1)
-    for some, wanted in ((inputs, expected), (inputs[0], expected[0])):
-        np.testing.assert_allclose(cell.project_all(some), wanted, atol=1e-12)
+    assert_close([cell.project_all(inputs), cell.project_all(inputs[0])], [expected, expected[0]])

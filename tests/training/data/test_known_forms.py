@@ -6,7 +6,7 @@ import pytest
 from service.text.languages import named_tokenizer
 from service.text.segmenter import Segmenter
 from tests.training.tiny import split_words
-from training.data.known_forms import BY_LANGUAGE, known_forms
+from training.data.known_forms import BY_LANGUAGE, KnownForms, known_forms
 from training.data.treebank import SurfaceToken, Tree, Word
 from training.models.segmenter import TOKENS, learn
 
@@ -26,13 +26,7 @@ def test_multiword_tokens_that_the_treebank_has_not_are_split(language, text, wo
 
 
 def test_a_language_of_which_nothing_is_known_has_abbreviations_alone():
-    assert known_forms("xx", {"Dr.": ("Dr.",)})._asdict() == {
-        "abbreviations": {"dr.": False},
-        "enclitics": (),
-        "whole": (),
-        "multiwords": {},
-        "endings": {},
-    }
+    assert known_forms("xx", {"Dr.": ("Dr.",)}) == KnownForms(abbreviations={"dr.": False})
 
 
 @pytest.mark.parametrize("known", BY_LANGUAGE.values(), ids=BY_LANGUAGE)

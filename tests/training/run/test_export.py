@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from service.errors import ArtifactError
 from service.store.registry import load_version
 from service.text.lemmatizer import LEMMA
 from service.text.segmenter import Segmenter
-from service.text.vocabulary import Vocabulary
 from tests.training.tiny import alike, tagging, treebank
 from training.data.dataset import collate
 from training.data.treebank import Tree
@@ -216,9 +216,14 @@ def test_a_model_that_computes_another_answer_in_one_way_alone_is_not_exported(e
         goldens.check_version(exported[2])
 
 
+def recipe_of(task: Tagging, trees: dict[str, list[Tree]] | None = None) -> Any:
+    """Stands for a recipe whose corpora are at hand."""
+    return SimpleNamespace(task=lambda words: Tagging(task.recipe, trees or treebank(), task.data, words))
+
+
 def test_evaluation_reads_the_exported_model_alone(exported, tmp_path, monkeypatch):
     task, _, folder = exported
-    monkeypatch.setattr(versions, "load_recipe", lambda name: RecipeOf(task))
+    monkeypatch.setattr(versions, "load_recipe", lambda name: recipe_of(task))
     monkeypatch.setenv("TAGWERK_RUNS_DIR", str(tmp_path / "runs"))
     said = Console(file=io.StringIO(), width=120)
     metrics = evaluate.evaluate(folder.parent.parent, task.recipe.name, "test", said)
@@ -236,23 +241,12 @@ def test_evaluation_reads_the_exported_model_alone(exported, tmp_path, monkeypat
 
 def test_a_version_is_read_with_the_corpora_of_a_given_recipe_and_its_own_vocabularies(exported):
     task, _, folder = exported
-    recipe: Any = RecipeOf(tagging(word_count=9))
-    _, read = versions.read_version(folder, recipe)
+    _, read = versions.read_version(folder, recipe_of(tagging(word_count=9)))
     assert read.vocabularies["words"].entries == task.vocabularies["words"].entries
 
 
 def test_evaluation_refuses_a_model_of_other_data(exported, monkeypatch):
     task, _, folder = exported
-    monkeypatch.setattr(versions, "load_recipe", lambda name: RecipeOf(task, alike([treebank()["test"][-1]])))
+    monkeypatch.setattr(versions, "load_recipe", lambda name: recipe_of(task, alike([treebank()["test"][-1]])))
     with pytest.raises(ArtifactError, match="other data"):
         versions.read_version(folder)
-
-
-class RecipeOf:
-    """Stands for a recipe whose corpora are at hand."""
-
-    def __init__(self, task: Tagging, trees: dict[str, list[Tree]] | None = None) -> None:
-        self._task, self._trees = task, trees or treebank()
-
-    def task(self, vocabularies: Mapping[str, Vocabulary]) -> Tagging:
-        return Tagging(self._task.recipe, self._trees, self._task.data, vocabularies=vocabularies)

@@ -163,31 +163,35 @@ def test_names_keep_their_capitals_in_lemma_rules_and_other_words_do_not():
     assert set(task.labels[LEMMA]) == {"keep", "lower", "lower|end-1+"}
 
 
+def in_lower_case(task: Tagging, form: str, upos: str, tag: str = "_") -> str:
+    """Returns the lemma of a word of which the network says that its lemma is the form in lower case."""
+    assert task.lemmatizer
+    return task.lemmatizer.lemma(form, upos, tag, [RULES.index("lower")])
+
+
 def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_parts_of_speech(monkeypatch):
     """This network says of every word that its lemma is the form in lower case."""
     task = tiny.tagging(tiny.LEXICON, splits=tiny.treebank_with_lemmas(), sizes=AFFIXES)
     lower, before = RULES.index("lower"), task.lemmatizer
-    assert before is not None
-    assert before.lemma("Geese", "NOUN", "_", [lower]) == "geese"
+    assert in_lower_case(task, "Geese", "NOUN") == "geese"
 
     def predict(inputs: Any) -> Any:
         shape = inputs["word_ids"].shape
         return {head: np.eye(1, len(labels))[np.zeros(shape, int)] for head, labels in task.labels.items()}
 
     task.learn_exceptions(predict)
-    lemmatizer = task.lemmatizer
-    assert lemmatizer is not None
-    assert lemmatizer.lemma("Geese", "NOUN", "_", [lower]) == "goose"
-    assert lemmatizer.lemma("mice", "NOUN", "Number=Sing", [lower]) == "mousse"
-    assert lemmatizer.lemma("geese", "VERB", "_", [lower]) == "geese"
-    assert lemmatizer.lemma("Is", "AUX", "VBZ", [lower]) == "be", "which the treebank has alone"
-    found = [lemmatizer._lexicon.find(form, "NOUN") for form in ("geese", "mice", "sheep", "the")]
+    assert before
+    assert task.lemmatizer
+    assert in_lower_case(task, "Geese", "NOUN") == "goose"
+    assert in_lower_case(task, "mice", "NOUN", "Number=Sing") == "mousse"
+    assert in_lower_case(task, "geese", "VERB") == "geese"
+    assert in_lower_case(task, "Is", "AUX", "VBZ") == "be", "which the treebank has alone"
+    found = [task.lemmatizer._lexicon.find(form, "NOUN") for form in ("geese", "mice", "sheep", "the")]
     assert found == ["goose", "mousse", None, None], "of sheep and the, the rule makes the lemma"
     wanted = tiny.tagging(splits=tiny.treebank_with_lemmas(), lemminflect=True)
     monkeypatch.setattr("training.tasks.tagging.of_lemminflect", lambda: tiny.LEXICON)
     wanted.learn_exceptions(predict)
-    assert wanted.lemmatizer
-    assert wanted.lemmatizer.lemma("Geese", "NOUN", "_", [lower]) == "goose"
+    assert in_lower_case(wanted, "Geese", "NOUN") == "goose"
     assert tiny.LEXICON.source in wanted.data
     spoken = tiny.tagging(splits=tiny.treebank_with_lemmas(), spacy_lemmas=True)
 
@@ -197,21 +201,16 @@ def test_lemmas_of_a_lexicon_that_the_network_does_not_find_are_kept_for_its_par
 
     monkeypatch.setattr("training.tasks.tagging.lemmas_of_spacy", of_spacy)
     spoken.learn_exceptions(predict)
-    assert spoken.lemmatizer
-    assert spoken.lemmatizer.lemma("Geese", spoken.labels["upos"][0], "_", [lower]) == "goose"
-    assert spoken.lemmatizer.lemma("Geese", spoken.labels["upos"][1], "_", [lower]) == "geese"
+    assert [in_lower_case(spoken, "Geese", upos) for upos in spoken.labels["upos"][:2]] == ["goose", "geese"]
     unsure = {form: np.eye(len(RULES))[lower] * 0.8 for form in ("geese", "sheep")}
     listed = with_exceptions(before, {form: {"NOUN": form} for form in unsure}, unsure)
     assert listed._lexicon.find("sheep", "NOUN") == "sheep", "in a sentence, another rule may be more probable"
     monkeypatch.setattr("training.tasks.lemma_labels.RARE", 0.4)
-    words = {
-        form: {"VERB": lemma}
-        for form, lemma in {"feeds": "feed", "finds": "find", "likes": "like", "fled": "flee"}.items()
-    }
+    verbs = {"feeds": "feed", "finds": "find", "likes": "like", "fled": "flee"}
+    words = {form: {"VERB": lemma} for form, lemma in verbs.items()}
     listed = with_exceptions(before, words, {form: np.eye(len(RULES))[lower] for form in words})
-    assert [listed.find(form, "VERB", "VBD") for form in ("Fled", "bled")] == ["flee", None], (
-        "irregular, whatever rules say"
-    )
+    irregular = [listed.find(form, "VERB", "VBD") for form in ("Fled", "bled")]
+    assert irregular == ["flee", None], "whatever rules say"
     assert listed.find("fled", "NOUN", "NN") is None
     assert not [form for form in words if form != "fled" and listed.find(form, "VERB", "any")]
     plain = tiny.tagging(tiny.LEXICON, sizes=AFFIXES)
