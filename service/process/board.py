@@ -20,7 +20,7 @@ SPARE_SLOTS = 2  # for a process that loads new versions, and a process that has
 RECORD_BYTES = 1_048_576  # of a process's record; memory that is not written is not allocated
 SUPERVISOR_BYTES = 16_777_216
 TICK_SECONDS = 0.05  # between heartbeats of a process, and between the supervisor's checks
-STALE_BEATS = 2  # a process whose last heartbeat is that old does not count as accepting connections
+STALE_BEATS = 3  # a process whose last heartbeat is that old does not count as accepting connections
 READS = 5  # attempts to read a record that is being written
 
 T = TypeVar("T", bound=msgspec.Struct)

@@ -144,9 +144,9 @@ def test_only_a_ready_process_with_a_fresh_heartbeat_counts_as_the_one_with_the_
     assert board.fewest_connections() == 1
     board.slots[1].state = State.DRAINING
     assert board.fewest_connections() == 2
-    clock.now += 0.06
+    clock.now += 0.08
     board.slots[0].beat()
-    clock.now += 0.06
+    clock.now += 0.08
     assert board.fewest_connections() == 4, "the third stands still"
     clock.now += 0.2
     assert board.fewest_connections() is None
