@@ -238,7 +238,7 @@ async def test_answers_to_lines_count_until_they_are_read():
     async with running() as service:
         connection, wire = service.send()
         body = b'{"text": 1}\n' * 3
-        request = post("/generate", body).replace(b"application/json", b"application/x-ndjson")
+        request = post("/generate", body, length=len(body) + 1).replace(b"application/json", b"application/x-ndjson")
         connection.data_received(request)
         connection.pause_writing()
         await turns(50)
@@ -247,4 +247,4 @@ async def test_answers_to_lines_count_until_they_are_read():
         connection.resume_writing()
         await turns(50)
         assert b"".join(wire.written).count(b'"error"') == 3
-        assert connection._requests_bytes == 0
+        assert connection._requests_bytes == 0, "before the stream ends"
