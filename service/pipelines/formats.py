@@ -121,6 +121,7 @@ def write_tagged_text(tagged: TaggedText, unit: Unit = "code_points", n_best: in
 def _tokens(tagged: TaggedText, sentence: int, some: slice, places: Sequence[int], n_best: int) -> list[dict[str, Any]]:
     """Returns some tokens of a sentence as JSON objects."""
     tags = tagged.tags[sentence][some]
+    parts = zip(tagged.sentences[sentence].tokens[some], tags, strict=True)
     tokens: list[dict[str, Any]] = [
         {
             "text": text,
@@ -131,9 +132,7 @@ def _tokens(tagged: TaggedText, sentence: int, some: slice, places: Sequence[int
             "feats": feats,
             "confidence": confidence,
         }
-        for (text, start, end, _), (upos, xpos, feats, confidence, _) in zip(
-            tagged.sentences[sentence].tokens[some], tags, strict=True
-        )
+        for (text, start, end, _), (upos, xpos, feats, confidence, _) in parts
     ]
     if tags and tags[0].lemma is not None:
         for token, tag in zip(tokens, tags, strict=True):
