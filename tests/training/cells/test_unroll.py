@@ -123,8 +123,9 @@ def test_padding_changes_no_output_no_state_and_no_gradient(kind, lengths, paddi
         for array in (outputs, of_x):
             np.testing.assert_array_equal(array[:, time:], 0)
         computed.append([outputs[:, :time], of_x[:, :time], *state, loss, *gradients])
-    assert_close(computed[0][0], computed[1][0])
-    assert_close(*computed, atol=1e-10)
+    without, with_padding = computed
+    assert_close(without[0], with_padding[0])
+    assert_close(without, with_padding, atol=1e-10)
 
 
 @every_cell
