@@ -122,10 +122,10 @@ class Catalog:
             candidates = [task for task in candidates if self._states[task.version.key].default]
         else:
             requested, _, version = name.partition("/")
-            keys = {ModelKey(requested, version)} if version else {k for k in self._states if k.name == requested}
-            candidates = [task for task in candidates if task.version.key in keys]
+            candidates = [task for task in candidates if task.version.key.name == requested]
             if version:
-                candidates = [task for task in candidates if self._states[task.version.key].named]
+                key = ModelKey(requested, version)
+                candidates = [task for task in candidates if task.version.key == key and self._states[key].named]
         if len(candidates) == 1 and language is None:
             self._found[kind, name] = candidates[0]
         if candidates:

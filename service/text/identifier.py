@@ -10,6 +10,7 @@ import io
 import math
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -36,18 +37,14 @@ class Identified(NamedTuple):
     probability: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Identifier:
-    """A model that identifies languages. Thread-safe.
+    """A model that identifies languages. Thread-safe."""
 
-    Attributes:
-        languages: primary tags of BCP 47, such as "en".
-        weights: int8  # [2^n rows, languages].
-        scale, bias: float32  # [], [languages].
-    """
-
-    def __init__(self, languages: tuple[str, ...], weights: Array, scale: Array, bias: Array) -> None:
-        self.languages = languages
-        self.weights, self.scale, self.bias = weights, scale, bias
+    languages: tuple[str, ...]  # primary tags of BCP 47, such as "en"
+    weights: Array  # [2^n rows, languages] int8
+    scale: Array  # [] float32
+    bias: Array  # [languages] float32
 
     @classmethod
     def parse(cls, content: bytes) -> Self:

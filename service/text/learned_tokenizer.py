@@ -23,10 +23,7 @@ Pieces = tuple[tuple[str, bool], ...]  # each with whether it continues the one 
 
 
 class LearnedTokenizer(Tokenizer):
-    """Splits text by the rules of a language and a segmenter. Thread-safe.
-
-    The words of a multiword token that are not parts of it, "de" and "le" of "du", have its offsets.
-    """
+    """Splits text by the rules of a language and a segmenter. Thread-safe."""
 
     def __init__(self, rules: SpacyTokenizer, segmenter: Segmenter) -> None:
         self._rules = rules
@@ -71,7 +68,6 @@ class LearnedTokenizer(Tokenizer):
         return tokens
 
     def _pieces(self, chunk: str) -> Sliced[Pieces]:
-        """Splits a chunk."""
         if len(chunk) == 1 or self._abbreviates(chunk):
             return ((chunk, False),)
         ruled = frozenset(token.start for token in (yield from self._rules.tokenize_plain(chunk)))

@@ -197,7 +197,6 @@ def choice_features(tokens: Sequence[Token], i: int) -> list[str]:
 
 
 def _word_of(text: str) -> Word:
-    """Returns the word of a token."""
     return _cached_word(text) if len(text) <= LONGEST_CACHED else (text[:LONGEST_CACHED], _shape(text))
 
 

@@ -52,11 +52,7 @@ _NUMBER = re.compile(r"\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}")
 
 
 class SpacyTokenizer(Tokenizer):
-    """Splits text by the rules of a language, by default those for English. Thread-safe.
-
-    Attributes:
-        rules: of spaCy's, with own ones for English.
-    """
+    """Splits text by the rules of a language, by default those for English. Thread-safe."""
 
     def __init__(self, rules: Rules | None = None) -> None:
         self.rules = rules or treebank_rules()
