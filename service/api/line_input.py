@@ -15,11 +15,7 @@ _LINE = re.compile(rb"\S[^\n]*")
 
 
 async def read_lines(
-    receive: Receive,
-    limit: int,
-    timeout_seconds: float,
-    idle_seconds: Callable[[], float],
-    hold: Callable[[int], None],
+    receive: Receive, limit: int, timeout_seconds: float, idle_seconds: Callable[[], float], hold: Callable[[int], None]
 ) -> AsyncIterator[bytes]:
     """Yields the non-blank lines of a body that is still arriving. Raises TooLarge, NotReceived, ClientDisconnect.
 

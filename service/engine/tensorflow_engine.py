@@ -45,11 +45,7 @@ def import_tensorflow(*, whole: bool = True) -> ModuleType:
 
 
 def make_engine(
-    settings: Settings,
-    versions: Sequence[ModelVersion],
-    metrics: Metrics,
-    prepare: Prepare,
-    **more: Any,
+    settings: Settings, versions: Sequence[ModelVersion], metrics: Metrics, prepare: Prepare, **more: Any
 ) -> Engine:
     """Returns a TensorFlow engine, not started; for `prepare` and what else there may be see `ModelLoading`.
 

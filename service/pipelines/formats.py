@@ -123,15 +123,7 @@ def _tokens(tagged: TaggedText, sentence: int, some: slice, places: Sequence[int
     tags = tagged.tags[sentence][some]
     parts = zip(tagged.sentences[sentence].tokens[some], tags, strict=True)
     tokens: list[dict[str, Any]] = [
-        {
-            "text": text,
-            "start": start,
-            "end": end,
-            "upos": upos,
-            "xpos": xpos,
-            "feats": feats,
-            "confidence": confidence,
-        }
+        {"text": text, "start": start, "end": end, "upos": upos, "xpos": xpos, "feats": feats, "confidence": confidence}
         for (text, start, end, _), (upos, xpos, feats, confidence, _) in parts
     ]
     if tags and tags[0].lemma is not None:

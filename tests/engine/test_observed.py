@@ -53,11 +53,7 @@ CONFIDENT = [1.0, 0.95, 0.92, 0.45, 0.0]
         (
             classifier,
             Outputs({}, {"probabilities": np.array([[0.25, 0.75], [0.92, 0.08]], np.float32)}),
-            {
-                "word": {"known": 6, "unknown": 4},
-                "confidence": {"0.7": 2, "0.9": 2},
-                "label": {"bad": 2, "good": 2},
-            },
+            {"word": {"known": 6, "unknown": 4}, "confidence": {"0.7": 2, "0.9": 2}, "label": {"bad": 2, "good": 2}},
         ),
     ],
 )

@@ -11,11 +11,7 @@ from tests.engine.running import LM, SAMPLING
 
 
 def stream(
-    prompt: list[int],
-    max_tokens: int = 3,
-    deadline: float = 1e9,
-    sampling: Sampling = SAMPLING,
-    at_once: bool = True,
+    prompt: list[int], max_tokens: int = 3, deadline: float = 1e9, sampling: Sampling = SAMPLING, at_once: bool = True
 ) -> Stream:
     request = Generation(LM, np.array(prompt, np.int32), max_tokens, sampling, deadline, at_once=at_once)
     return Stream(request, 0.0)

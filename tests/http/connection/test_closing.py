@@ -262,9 +262,7 @@ async def listening(service: Service) -> AsyncIterator[tuple[Any, list[weakref.r
 
 @on_both_loops
 @pytest.mark.parametrize(
-    "request_",
-    [b"", FINE, application(FINE), LARGE, LINES],
-    ids=["none", "plain", "application", "large", "lines"],
+    "request_", [b"", FINE, application(FINE), LARGE, LINES], ids=["none", "plain", "application", "large", "lines"]
 )
 @pytest.mark.parametrize("resets", [False, True], ids=["closed", "reset"])
 @pytest.mark.usefixtures("no_garbage_collection")
