@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -52,17 +53,8 @@ def _rows(path: Path) -> Rows:
     return READERS[suffix.lower()](path)
 
 
-def _comma_separated(path: Path) -> Rows:
-    """Reads what RFC 4180 describes: cells with commas, quotes or line ends are in double quotes."""
-    yield from _cells(path, strict=True)
-
-
-def _tab_separated(path: Path) -> Rows:
-    """Reads cells that hold neither tabs nor line ends; quotes mean nothing."""
-    yield from _cells(path, delimiter="\t", quoting=csv.QUOTE_NONE)
-
-
 def _cells(path: Path, **form: Any) -> Rows:
+    """Reads cells that a delimiter divides. form: of `csv.reader`."""
     reader = csv.reader(io.StringIO(read_text(path)), **form)
     csv.field_size_limit(LONGEST_CELL)
     columns: list[str] = []
@@ -119,8 +111,8 @@ def _cell(value: object) -> str:
 
 
 READERS: dict[str, Callable[[Path], Rows]] = {
-    ".csv": _comma_separated,
-    ".tsv": _tab_separated,
+    ".csv": partial(_cells, strict=True),  # RFC 4180: cells with commas, quotes or line ends are in double quotes
+    ".tsv": partial(_cells, delimiter="\t", quoting=csv.QUOTE_NONE),  # no tabs or line ends; quotes mean nothing
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".parquet": _parquet,

@@ -12,7 +12,7 @@ from service.artifact.manifest import Manifest
 from service.errors import ConfigurationError
 from service.text.languages import named_tokenizer
 from service.text.lemmatizer import LEMMA, Lemmatizer, finer_column
-from service.text.vocabulary import UNK, Vocabulary, encode_characters, encode_tokens
+from service.text.vocabulary import UNK, Vocabulary, encode_tokens
 from training.data import treebank
 from training.data.dataset import Array, Example
 from training.data.files import DataFileError, read_text
@@ -24,7 +24,7 @@ from training.report.tables import new_table, show_changes
 from training.run.versions import load_endpoint, version_folder
 from training.tasks.base import Predict, predict_all
 from training.tasks.tagged_lemmas import with_lemmas
-from training.tasks.tagging import HEADS
+from training.tasks.tagging import HEADS, inputs_of
 
 MOST_MODELS = 2
 
@@ -97,17 +97,10 @@ def evaluate_on_file(
 
 def tagged(model: ExportedModel, trees: Sequence[treebank.Tree]) -> dict[str, Predictions]:
     """Returns the predictions for each column that a treebank has, on its own words; of lemmas, right or wrong."""
-    vocabulary, characters, labels = (
-        model.vocabularies["words"],
-        model.vocabularies["characters"],
-        model.manifest.labels,
-    )
+    labels = model.manifest.labels
     longest = model.manifest.endpoint.inputs["char_ids"].axes[-1]
     assert isinstance(longest, int)  # noqa: S101 (the exporter writes a number)
-    examples = []
-    for forms in (tree.forms for tree in trees):
-        char_ids = encode_characters(forms, characters, longest)
-        examples.append(Example(forms, {"word_ids": encode_tokens(forms, vocabulary), "char_ids": char_ids}))
+    examples = [Example(tree.forms, inputs_of(tree.forms, model.vocabularies, longest)) for tree in trees]
     outputs = dict(predict_all(model.predict, examples))
 
     def probabilities(head: str) -> Array:

@@ -18,7 +18,6 @@ from service.artifact.manifest import DataSource, Metric
 from service.errors import ConfigurationError
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA
-from service.text.vocabulary import encode_characters, encode_tokens
 from training.data import corpora, treebank
 from training.data.dataset import IGNORED, Array, Example
 from training.data.distillation import DistillationSet
@@ -35,7 +34,7 @@ from training.models.tagger import TaggerSizes
 from training.run.versions import load_endpoint
 from training.tasks.base import Predict, predict_all
 from training.tasks.lemma_labels import words_with_lemmas
-from training.tasks.tagging import FEATURES, HEADS, Tagging, TaggingRecipe
+from training.tasks.tagging import FEATURES, HEADS, Tagging, TaggingRecipe, inputs_of
 from training.tasks.tagging_batches import TEACHER_LABELS
 from training.teachers import unlabelled
 
@@ -216,13 +215,7 @@ def answers(
         head: [labels[head].index(label) if label in labels[head] else -1 for label in wanted]
         for head, wanted in learned.items()
     }
-    words, letters = base.vocabularies["words"], base.vocabularies["characters"]
-    examples = [
-        Example(
-            forms, {"word_ids": encode_tokens(forms, words), "char_ids": encode_characters(forms, letters, characters)}
-        )
-        for forms in sentences
-    ]
+    examples = [Example(forms, inputs_of(forms, base.vocabularies, characters)) for forms in sentences]
     found: list[dict[str, Array]] = [{}] * len(examples)
     for i, outputs in predict_all(load_endpoint(base.folder, base.manifest.endpoint_name), examples):
         # The last column, of zeros, is for labels that the version lacks.

@@ -452,9 +452,16 @@ class Tagging(ServedTask):
         return Example(written, self.inputs(written), targets)
 
     def inputs(self, forms: Sequence[str]) -> dict[str, Array]:
-        """Returns the inputs of the network for a sentence: word_ids, shape [T], and char_ids, shape [T, C]."""
-        words, characters = self.vocabularies["words"], self.vocabularies["characters"]
-        return {
-            "word_ids": encode_tokens(forms, words),
-            "char_ids": encode_characters(forms, characters, self.recipe.characters),
-        }
+        """Returns what `inputs_of` does."""
+        return inputs_of(forms, self.vocabularies, self.recipe.characters)
+
+
+def inputs_of(forms: Sequence[str], vocabularies: Mapping[str, Vocabulary], longest: int) -> dict[str, Array]:
+    """Returns the inputs of the network for a sentence: word_ids, shape [T], and char_ids, shape [T, C].
+
+    longest: the most characters of a word that are read, C.
+    """
+    return {
+        "word_ids": encode_tokens(forms, vocabularies["words"]),
+        "char_ids": encode_characters(forms, vocabularies["characters"], longest),
+    }

@@ -104,12 +104,12 @@ def test_a_new_version_serves_unless_another_was_chosen(tmp_path, content):
 
 
 def test_changes_for_better_and_worse_have_examples():
-    out, groups = io.StringIO(), np.repeat([0, 1, 2], 3)
+    groups = np.repeat([0, 1, 2], 3)
     one, other = (Predictions.certain(TAGS, np.array(labels), 3, groups) for labels in ([*TAGS[:8], 0], [1, *TAGS[1:]]))
     examples = [Example(words, {}) for words in SENTENCES]
     labels = ("DET", "NOUN", "VERB")
-    show_changes(Console(file=out, width=200), "upos", ["m/1", "m/2"], [one, other], [labels, labels], examples)
-    lines = [line.split() for line in out.getvalue().splitlines()]
+    said = printed(show_changes, "upos", ["m/1", "m/2"], [one, other], [labels, labels], examples)
+    lines = [line.split() for line in said.splitlines()]
     assert "upos: 1 better, 1 worse by m/2 than by m/1".split() in lines
     assert ["better", "DET", "VERB", "1", "a", "walk", "[ends]"] in lines
     assert ["worse", "DET", "NOUN", "1", "[the]", "dog", "runs"] in lines
