@@ -22,7 +22,7 @@ from service.tasks.tagging import Tagging, windows
 from service.telemetry.request import Timing
 from service.text import conllu
 from service.text.slices import Sliced
-from service.text.tokenizer import Unit
+from service.text.tokens import Unit
 from service.types import Outputs, Ragged
 
 if TYPE_CHECKING:

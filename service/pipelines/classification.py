@@ -13,7 +13,8 @@ from service.errors import InvalidInput, shortened
 from service.pipelines.run import PipelineRun
 from service.tasks.sentiment import CONTRIBUTIONS, EXPLANATION, Classification, Explanation, Sentiment
 from service.text.slices import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Sliced, collect
-from service.text.tokenizer import Sentence, Token, Tokenizer
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import Sentence, Token
 from service.types import Array, Ragged, Tensors
 
 STRONG = 0.5  # a sentence's least score, positive or negative, for its text to be mixed

@@ -21,7 +21,7 @@ from service.tasks.generation import Choice, Text
 from service.tasks.sentiment import Classification
 from service.text import conllu
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
-from service.text.tokenizer import BLANK_LINE, Sentence, Token, Unit, multiwords, positions
+from service.text.tokens import BLANK_LINE, Sentence, Token, Unit, multiwords, positions
 
 JSON = "application/json"  # the media type
 ITEMS_AT_ONCE = 64  # list items per piece; an item has a few hundred bytes

@@ -14,7 +14,8 @@ from service.text.identifier import AUTO, UNDETERMINED, Identified, identifier
 from service.text.languages import primary
 from service.text.slices import TEXTS_AT_ONCE, Sliced, collect
 from service.text.symbols import has_symbol
-from service.text.tokenizer import Sentence, Token, Tokenizer
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import Sentence, Token
 from service.types import Array, Ragged, Tensors
 
 TOKEN_BYTES = 170  # of an answer in JSON, of the shortest words
