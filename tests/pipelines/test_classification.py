@@ -29,7 +29,7 @@ def classified(
 ) -> ClassifiedText:
     """Classifies a text. probabilities: of the whole text, and of its sentences if there are several  # [N, K]."""
     moods = task(*labels)
-    encoded, sequences = finish(encode(moods, Tokenizer(), [text], False, sentences))
+    encoded, _, sequences = finish(encode(moods, Tokenizer(), [text], False, sentences))
     assert len(sequences) == len(probabilities)
     outputs = {"probabilities": np.array(probabilities, np.float32)}
     (result,) = finish(decode(moods, encoded, outputs, False, sentences))
