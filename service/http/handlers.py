@@ -127,11 +127,8 @@ class TagHandler:
         waiting = iter(tagged)
         for exchange in exchanges:
             request, own = exchange.request, list(islice(waiting, len(exchange.content)))
-            if exchange.media_type == conllu.MEDIA_TYPE:
-                chain = request.format == "conllu-chain"
-                pieces = yield from formats.write_conllu(self.version, own, request.offsets, chain=chain)
-            else:
-                pieces = yield from formats.write_tagged(self.version, own, request.offsets, request.n_best)
+            format = request.format or ("json" if exchange.media_type == JSON else "conllu")
+            pieces = yield from formats.write_tagged(self.version, own, request.offsets, request.n_best, format)
             yield from exchange.connection.respond(exchange, pieces)
 
 

@@ -76,9 +76,14 @@ def write_answer(version: ModelVersion, results: Iterable[Sequence[bytes]]) -> l
 
 
 def write_tagged(
-    model: ModelVersion, texts: Iterable[TaggedText], unit: Unit = "code_points", n_best: int = 1
+    model: ModelVersion, texts: Iterable[TaggedText], unit: Unit = "code_points", n_best: int = 1, format: str = "json"
 ) -> Sliced[list[bytes]]:
-    """Encodes a /tag response as JSON, in pieces. `unit`: what offsets count. `n_best`: see `write_tagged_text`."""
+    """Encodes a /tag response, in pieces, as "json", "conllu" or "conllu-chain".
+
+    `unit`: what offsets count. `n_best`: see `write_tagged_text`.
+    """
+    if format != "json":
+        return (yield from write_conllu(model, texts, unit, chain=format == "conllu-chain"))
     results: list[list[bytes]] = []
     for tagged in texts:
         results.append((yield from write_tagged_text(tagged, unit, n_best)))
