@@ -17,7 +17,7 @@ from pathlib import Path
 from service.tasks.dictionary import Dictionary, parse
 from service.tasks.tagging import Tag
 from service.text.slices import finish
-from service.text.tokenizer import Token
+from service.text.tokens import Token
 
 SENTENCES = Path(__file__).with_name("sentences.txt")
 ROUNDS = 31

@@ -23,7 +23,7 @@ from service.settings import load_settings
 from service.store.serving import served
 from service.tasks.tagging import Tag, Tagging
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Tokenizer
 
 WORDS = 5000
 ROUNDS = 50
@@ -43,7 +43,7 @@ def measured(turns: dict[str, Callable[[], object]]) -> dict[str, float]:
 def main() -> None:
     """Prints the table."""
     (version,) = (v for v in served(load_settings())[0] if v.manifest.task == "tag")
-    task, tokenizer = Tagging(version, version.manifest.length_buckets[-1]), SpacyTokenizer()
+    task, tokenizer = Tagging(version, version.manifest.length_buckets[-1]), Tokenizer()
     text = " ".join(islice(cycle(" ".join(sentences()).split()), WORDS))
     tag = Tag("PROPN", "NNP", {"Number": "Sing"}, 0.987654)
     split = tokenizer.sentences(text)

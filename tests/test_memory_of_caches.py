@@ -13,14 +13,12 @@ import pytest
 from service.artifact.manifest import Endpoint, ModelVersion, TensorSpec
 from service.tasks import tagging
 from service.tasks.tagging import Tagging
-from service.text import learned_tokenizer as learned_tokenizer_module
-from service.text import segmenter, spacy_tokenizer
-from service.text.learned_tokenizer import LearnedTokenizer
+from service.text import segmenter
+from service.text import tokenizer as tokenizer_module
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
-from service.text.segmenter import Classifier, Segmenter
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import Token
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import Token
 from service.text.vocabulary import Vocabulary
 from tests.conftest import ROOT
 from tests.fakes import version_of
@@ -31,7 +29,7 @@ CHARACTERS = 12  # of a token, that the committed tagger reads
 IDS = 2000  # labels of a head: most ids are numbers that Python has not already
 WIDER = "\u0390"  # its upper case is three characters
 # Megabytes in docs/security.md, of each model: at most, however many requests there were, and whatever they held.
-DOCUMENTED = {"tokenizer": 50, "learned tokenizer": 12, "shapes of words": 5, "tagger": 20, "lemmas": 14}
+DOCUMENTED = {"tokenizer": 50, "shapes of words": 5, "tagger": 20, "lemmas": 14}
 
 
 def wide(number: int, length: int) -> str:
@@ -61,18 +59,11 @@ def bytes_of(roots: Iterable[Any]) -> int:
 
 
 def tokenizer(count: int) -> list[Any]:
-    made = SpacyTokenizer()
+    made = Tokenizer()
     for number in range(count):
-        made.tokens(distinct(number, spacy_tokenizer.LONGEST_CACHED))
-        made.tokens(distinct(number, spacy_tokenizer.LONGEST_CACHED + 1))
-        finish(made.words(distinct(number, spacy_tokenizer.LONGEST_CACHED)))  # has the same cache
-    return [made._cached_pieces]
-
-
-def learned_tokenizer(count: int) -> list[Any]:
-    made = LearnedTokenizer(SpacyTokenizer(), Segmenter(boundaries=Classifier(1.0, {})))  # a token for each character
-    for number in range(count):
-        made.tokens(distinct(number, learned_tokenizer_module.LONGEST_CACHED))
+        made.tokens(distinct(number, tokenizer_module.LONGEST_CACHED))
+        made.tokens(distinct(number, tokenizer_module.LONGEST_CACHED + 1))
+        finish(made.words(distinct(number, tokenizer_module.LONGEST_CACHED)))  # has the same cache
     return [made._cached_pieces]
 
 
@@ -115,8 +106,7 @@ def lemmas(count: int) -> list[Any]:
 
 
 CACHES = {
-    "tokenizer": (tokenizer, spacy_tokenizer, "CACHED_CHUNKS"),
-    "learned tokenizer": (learned_tokenizer, learned_tokenizer_module, "CACHED_CHUNKS"),
+    "tokenizer": (tokenizer, tokenizer_module, "CACHED_CHUNKS"),
     "shapes of words": (shapes, segmenter, "CACHED_WORDS"),
     "tagger": (tagger, tagging, "CACHED_TOKENS"),
     "lemmas": (lemmas, tagging, "CACHED_LEMMAS"),

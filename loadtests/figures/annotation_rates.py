@@ -27,7 +27,7 @@ from service.store.serving import served
 from service.tasks.tagging import Tagging
 from service.text.languages import ENGLISH, named_tokenizer
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Tokenizer
 from service.types import Array, Ragged, pad
 
 
@@ -54,7 +54,7 @@ async def annotation_rate(processes: Processes, seconds: float) -> float:
 
 def full_batches(version: ModelVersion, settings: Settings, grid: Grid) -> list[dict[str, Array]]:
     """Returns the sentences of the load in full batches of a length; those too few for one are left out."""
-    tagging, tokenizer = Tagging(version, grid.lengths[-1]), SpacyTokenizer()
+    tagging, tokenizer = Tagging(version, grid.lengths[-1]), Tokenizer()
     rows = grid.batch_sizes[-1]
     lanes: defaultdict[int, list[Ragged]] = defaultdict(list)
     for sentence in chain.from_iterable(tokenizer.sentences(sentence.text) for sentence in running_text()):

@@ -16,7 +16,7 @@ from service.settings import load_settings
 from service.store.serving import served
 from service.tasks.tagging import Tagging
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Tokenizer
 from service.types import pad
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     grid = Grid((1,), version.manifest.length_buckets)
     for _ in model.warm_up(grid.batch_sizes, grid.capacity):
         pass
-    tagging, tokenizer = Tagging(version, grid.lengths[-1]), SpacyTokenizer()
+    tagging, tokenizer = Tagging(version, grid.lengths[-1]), Tokenizer()
 
     def step_seconds(text: str) -> float:
         """Returns the time of a request's steps."""

@@ -24,7 +24,7 @@ from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import RESERVED
 from service.types import Array, Tensors
 
@@ -49,7 +49,7 @@ class Model:
         return {name: values.numpy()[0] for name, values in outputs.items()}
 
 
-tokenizer = SpacyTokenizer()
+tokenizer = Tokenizer()
 tagging = Tagging(version_for("tag"), NO_LIMIT)
 sentiment = Sentiment(version_for("classify"), version_for("classify").manifest.length_buckets[-1])
 generation = TextGeneration(version_for("generate"))

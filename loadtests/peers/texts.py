@@ -16,8 +16,8 @@ from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging
 from service.text import conllu
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import Sentence
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import Sentence
 from service.types import Array, Tensors
 
 
@@ -98,7 +98,7 @@ class TaggedTexts:
     """Texts for the tagger."""
 
     def __init__(self) -> None:
-        self._tokenizer = SpacyTokenizer()
+        self._tokenizer = Tokenizer()
         version = version_for("tag")
         self._tagging = Tagging(version, grid_for(version).lengths[-1])
 
@@ -119,7 +119,7 @@ class ClassifiedTexts:
     """Texts for the classifier."""
 
     def __init__(self) -> None:
-        self._tokenizer = SpacyTokenizer()
+        self._tokenizer = Tokenizer()
         version = version_for("classify")
         self._sentiment = Sentiment(version, grid_for(version).lengths[-1])
 

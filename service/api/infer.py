@@ -35,9 +35,7 @@ async def run_tag(run: PipelineRun, body: request_schemas.TagRequest, format: st
         lemmas=body.lemmas,
         candidates=body.n_best > 1,
     )
-    if format == "json":
-        return await run.do(formats.write_tagged(model, texts, body.offsets, body.n_best))
-    return await run.do(formats.write_conllu(model, texts, body.offsets, chain=format == "conllu-chain"))
+    return await run.do(formats.write_tagged(model, texts, body.offsets, body.n_best, format))
 
 
 async def run_classify(run: PipelineRun, body: request_schemas.ClassifyRequest) -> list[bytes]:

@@ -11,7 +11,7 @@ from typing_extensions import TypeAliasType
 
 from service.http.validation import MOST_ERRORS, Stop, Texts, TokenLists, raise_faults
 from service.pipelines.generation import MAX_SEED, GenerationOptions
-from service.text.tokenizer import Unit
+from service.text.tokens import Unit
 
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(GenerationOptions)}
 SAMPLING = DEFAULTS.keys() - {"prompts", "model"}

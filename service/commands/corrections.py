@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.store.corrections import Correction, CorrectionFiles
 from service.text.conllu import parse_features, write_sentence
 from service.text.slices import finish
-from service.text.tokenizer import Token
+from service.text.tokens import Token
 
 UNKNOWN_SPACING = {"spacing": "unknown"}  # a comment for tagwerk-train: no tokenizer learns from these spaces
 LONGEST_SHOWN = 60  # characters of a text

@@ -18,11 +18,11 @@ from service.pipelines.formats import JSON
 from service.pipelines.run import Resources
 from service.security.keys import Key
 from service.tasks.sentiment import EXPLANATION, Sentiment
-from service.tasks.tagging import Tagging, windows
+from service.tasks.tagging import Tagging
 from service.telemetry.request import Timing
 from service.text import conllu
 from service.text.slices import Sliced
-from service.text.tokenizer import Unit
+from service.text.tokens import Unit
 from service.types import Outputs, Ragged
 
 if TYPE_CHECKING:
@@ -115,21 +115,10 @@ class TagHandler:
         self._tokenizer = resources.catalog.tokenizer(task.version)
         self._options = {"lemmas": lemmas, "candidates": candidates}
 
-    def encode(self, exchanges: Sequence[Exchange]) -> Sliced[tuple[list[int], Ragged]]:
-        """Encodes the requests of exchanges together; returns the number of sequences of each, and all sequences."""
-        split: list[tagging.SplitText] = []
-        counts: list[int] = []
-        longest = self.task.longest
-        for exchange in exchanges:
-            if (texts := exchange.request.text) is not None:
-                own = yield from tagging.split_texts(self._tokenizer, texts)
-            else:
-                own = yield from tagging.joined_tokens(exchange.request.tokens)
-            exchange.content = own
-            split += own
-            lengths = [len(sentence.tokens) for text in own for sentence in text.sentences]
-            counts.append(sum([1 if length <= longest else len(windows(length, longest)) for length in lengths]))
-        return counts, (yield from tagging.encode(self.task, split))
+    def encode(self, exchanges: Sequence[Exchange]) -> Sliced[tuple[list[Any], list[int], Ragged]]:
+        """Encodes exchanges together; returns their texts, the number of sequences of each, and all sequences."""
+        inputs = [(exchange.request.text, exchange.request.tokens) for exchange in exchanges]
+        return tagging.encode(self.task, self._tokenizer, inputs)
 
     def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:
         """Answers exchanges with the outputs of their sequences."""
@@ -138,11 +127,8 @@ class TagHandler:
         waiting = iter(tagged)
         for exchange in exchanges:
             request, own = exchange.request, list(islice(waiting, len(exchange.content)))
-            if exchange.media_type == conllu.MEDIA_TYPE:
-                chain = request.format == "conllu-chain"
-                pieces = yield from formats.write_conllu(self.version, own, request.offsets, chain=chain)
-            else:
-                pieces = yield from formats.write_tagged(self.version, own, request.offsets, request.n_best)
+            format = request.format or ("json" if exchange.media_type == JSON else "conllu")
+            pieces = yield from formats.write_tagged(self.version, own, request.offsets, request.n_best, format)
             yield from exchange.connection.respond(exchange, pieces)
 
 
@@ -165,16 +151,10 @@ class ClassifyHandler:
         self._tokenizer = resources.catalog.tokenizer(task.version)
         self._options = contributions, sentences
 
-    def encode(self, exchanges: Sequence[Exchange]) -> Sliced[tuple[list[int], Ragged]]:
-        """Encodes the requests of exchanges together; returns the number of sequences of each, and all sequences."""
+    def encode(self, exchanges: Sequence[Exchange]) -> Sliced[tuple[list[Any], list[int], Ragged]]:
+        """Encodes exchanges together; returns their texts, the number of sequences of each, and all sequences."""
         texts = [text for exchange in exchanges for text in exchange.request.text]
-        found, sequences = yield from classification.encode(self.task, self._tokenizer, texts, *self._options)
-        counts: list[int] = []
-        waiting = iter(found)
-        for exchange in exchanges:
-            exchange.content = list(islice(waiting, len(exchange.request.text)))
-            counts.append(sum([len(lengths) for text in exchange.content for lengths in text.windows]))
-        return counts, sequences
+        return classification.encode(self.task, self._tokenizer, texts, *self._options)
 
     def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:
         """Answers exchanges with the outputs of their sequences."""

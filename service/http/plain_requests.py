@@ -129,18 +129,21 @@ class PlainRequests:
     def _encode(self, handler: Handler, exchanges: Sequence[Exchange]) -> Sliced[None]:
         """Encodes the requests of exchanges together, and submits them; answers blank ones, which have no sequences."""
         began = time.monotonic()
-        counts, sequences = yield from handler.encode(exchanges)
+        texts, counts_of_texts, sequences = yield from handler.encode(exchanges)
         seconds, lengths = time.monotonic() - began, sequences.lengths.tolist()
-        start = texts = 0
-        for exchange, count in zip(exchanges, counts, strict=True):
-            texts += len(exchange.content)
+        counts: list[int] = []
+        last = end = 0  # of an exchange's texts, and of its sequences
+        for exchange in exchanges:
+            first, start = last, end
+            last += len(exchange.request.text or exchange.request.tokens)
+            exchange.content, count = texts[first:last], sum(counts_of_texts[first:last])
+            counts.append(count)
             timing, end = exchange.timing, start + count
             timing.began = began
             timing.stages["tokenize"] = seconds
             if count:
                 timing.notes |= {"model": handler.model, "sequences": count, "tokens": sum(lengths[start:end])}
-            start = end
-        self._context.note_tokenized(handler.task, seconds, texts, len(exchanges))
+        self._context.note_tokenized(handler.task, seconds, len(texts), len(exchanges))
         if 0 in counts:
             blank = [one for one, count in zip(exchanges, counts, strict=True) if not count and not one.over]
             yield from handler.answer(blank, Outputs({}, {}))

@@ -13,7 +13,8 @@ from service.errors import InvalidInput, shortened
 from service.pipelines.run import PipelineRun
 from service.tasks.sentiment import CONTRIBUTIONS, EXPLANATION, Classification, Explanation, Sentiment
 from service.text.slices import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Sliced, collect
-from service.text.tokenizer import Sentence, Token, Tokenizer
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import Sentence, Token
 from service.types import Array, Ragged, Tensors
 
 STRONG = 0.5  # a sentence's least score, positive or negative, for its text to be mixed
@@ -74,7 +75,7 @@ async def classify(
     await run.begin(run.check_size("text", texts, len))
     began = time.monotonic()
     tokenizer = run.resources.catalog.tokenizer(task.version)
-    encoded, sequences = await run.do(encode(task, tokenizer, texts, contributions, sentences))
+    encoded, _, sequences = await run.do(encode(task, tokenizer, texts, contributions, sentences))
     run.tokenized(task, began, len(texts))
     outputs: dict[str, Array] = {}
     if len(sequences):
@@ -95,9 +96,10 @@ def check_explains(task: Sentiment, contributions: bool | str) -> None:
 
 def encode(
     task: Sentiment, tokenizer: Tokenizer, texts: Iterable[str], contributions: bool | str, by_sentence: bool
-) -> Sliced[tuple[list[EncodedText], Ragged]]:
-    """Splits texts as far as needed, and encodes them."""
+) -> Sliced[tuple[list[EncodedText], list[int], Ragged]]:
+    """Splits texts as far as needed, and encodes them; returns also the number of sequences of each."""
     encoded: list[EncodedText] = []
+    counts: list[int] = []
     ids: list[int] = []
     lengths: list[int] = []
     for text in texts:
@@ -119,11 +121,12 @@ def encode(
             if not len(windows) % SENTENCES_AT_ONCE:
                 yield
         lengths += chain.from_iterable(windows)
+        counts.append(sum(map(len, windows)))
         tokens = [token for i, token in enumerate(tokens) if i not in ignored] if ignored else tokens
         encoded.append(EncodedText(text, tokens, sentences, windows, [words[i] for i in ignored]))
         if not len(encoded) % TEXTS_AT_ONCE:
             yield
-    return encoded, Ragged(np.array(lengths, np.int32), {"word_ids": np.array(ids, np.int32)})
+    return encoded, counts, Ragged(np.array(lengths, np.int32), {"word_ids": np.array(ids, np.int32)})
 
 
 def decode(

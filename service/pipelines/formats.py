@@ -21,7 +21,7 @@ from service.tasks.generation import Choice, Text
 from service.tasks.sentiment import Classification
 from service.text import conllu
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
-from service.text.tokenizer import BLANK_LINE, Sentence, Token, Unit, multiwords, positions
+from service.text.tokens import BLANK_LINE, Sentence, Token, Unit, multiwords, positions
 
 JSON = "application/json"  # the media type
 ITEMS_AT_ONCE = 64  # list items per piece; an item has a few hundred bytes
@@ -76,9 +76,14 @@ def write_answer(version: ModelVersion, results: Iterable[Sequence[bytes]]) -> l
 
 
 def write_tagged(
-    model: ModelVersion, texts: Iterable[TaggedText], unit: Unit = "code_points", n_best: int = 1
+    model: ModelVersion, texts: Iterable[TaggedText], unit: Unit = "code_points", n_best: int = 1, format: str = "json"
 ) -> Sliced[list[bytes]]:
-    """Encodes a /tag response as JSON, in pieces. `unit`: what offsets count. `n_best`: see `write_tagged_text`."""
+    """Encodes a /tag response, in pieces, as "json", "conllu" or "conllu-chain".
+
+    `unit`: what offsets count. `n_best`: see `write_tagged_text`.
+    """
+    if format != "json":
+        return (yield from write_conllu(model, texts, unit, chain=format == "conllu-chain"))
     results: list[list[bytes]] = []
     for tagged in texts:
         results.append((yield from write_tagged_text(tagged, unit, n_best)))

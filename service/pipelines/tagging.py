@@ -2,19 +2,20 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from service.artifact.manifest import ModelVersion
 from service.errors import InvalidInput
 from service.pipelines.run import PipelineRun
-from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging, text_of
+from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging, text_of, windows
 from service.text.identifier import AUTO, UNDETERMINED, Identified, identifier
 from service.text.languages import primary
 from service.text.slices import TEXTS_AT_ONCE, Sliced, collect
 from service.text.symbols import has_symbol
-from service.text.tokenizer import Sentence, Token, Tokenizer
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import Sentence, Token
 from service.types import Array, Ragged, Tensors
 
 TOKEN_BYTES = 170  # of an answer in JSON, of the shortest words
@@ -79,15 +80,13 @@ async def tag(
     task = run.resources.catalog.find(Tagging, model, language)
     run.resources.engine.check_room(run.client)
     if texts is not None:
-        await run.begin(size := run.check_size("text", texts, len))
-        began = time.monotonic()
-        split = await run.do(split_texts(run.resources.catalog.tokenizer(task.version), texts))
+        size = run.check_size("text", texts, len)
     else:
         size = run.check_size("tokens", tokens, lambda words: sum(map(len, words)) + len(words) - 1)
-        await run.begin(size)
-        began = time.monotonic()
-        split = await run.do(joined_tokens(tokens))
-    sequences = await run.do(encode(task, split))
+    await run.begin(size)
+    began = time.monotonic()
+    tokenizer = run.resources.catalog.tokenizer(task.version)
+    split, _, sequences = await run.do(encode(task, tokenizer, [(texts, tokens)]))
     run.tokenized(task, began, len(split))
     if language is not None:
         run.resources.metrics.languages.labels(task.version.manifest.language, how).inc(len(split))
@@ -170,9 +169,25 @@ def joined_tokens(sentences: Sequence[Sequence[str]]) -> Sliced[list[SplitText]]
     return split
 
 
-def encode(task: Tagging, split: Sequence[SplitText]) -> Sliced[Ragged]:
-    """Encodes the sentences of texts, in order; long ones in windows. There may be none."""
-    return task.encode([list(map(text_of, sentence.tokens)) for text in split for sentence in text.sentences])
+def encode(
+    task: Tagging, tokenizer: Tokenizer, inputs: Iterable[tuple[Sequence[str] | None, Sequence[Sequence[str]]]]
+) -> Sliced[tuple[list[SplitText], list[int], Ragged]]:
+    """Splits texts, or joins tokens, and encodes all sentences, in order; long ones in windows.
+
+    inputs: of each request its texts, or None and its tokens.
+    Returns all texts, the number of sequences of each, and the sequences; there may be none.
+    """
+    split: list[SplitText] = []
+    for texts, tokens in inputs:
+        split += yield from (joined_tokens(tokens) if texts is None else split_texts(tokenizer, texts))
+    words: list[list[str]] = []
+    counts: list[int] = []
+    longest = task.longest
+    for text in split:
+        own = [list(map(text_of, sentence.tokens)) for sentence in text.sentences]
+        counts.append(sum([1 if len(some) <= longest else len(windows(len(some), longest)) for some in own]))
+        words += own
+    return split, counts, (yield from task.encode(words))
 
 
 def decode(

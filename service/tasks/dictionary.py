@@ -24,7 +24,7 @@ from service.errors import ConfigurationError, shortened
 from service.tasks.tagging import Tag
 from service.text.conllu import parse_features
 from service.text.slices import SENTENCES_AT_ONCE, Sliced
-from service.text.tokenizer import Token
+from service.text.tokens import Token
 
 CELLS = ("forms", "if", "UPOS", "XPOS", "feats", "lemma")
 SOURCE = "dictionary"  # of a tag, in answers

@@ -8,7 +8,7 @@ from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import CONTRIBUTIONS, EXPLANATION, Sentiment
 from service.tasks.tagging import Tagging
 from service.text.lemmatizer import LEMMA, NEXT_RULES
-from service.text.tokenizer import TOKENIZER_NAME
+from service.text.tokens import TOKENIZER_NAME
 from service.text.vocabulary import Vocabulary
 
 HEADS = ("upos", "xpos", "feats")

@@ -17,7 +17,8 @@ from service.text.lemmatizer import LEMMA, MOST_ODDS, NEXT_RULES, ODDS_LIMITS, f
 from service.text.normalization import normalize
 from service.text.slices import SENTENCES_AT_ONCE, Sliced, collect, finish
 from service.text.symbols import is_symbol
-from service.text.tokenizer import Token, Tokenizer
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import Token
 from service.text.vocabulary import encode_characters
 from service.types import Array, Ragged, Tensors
 

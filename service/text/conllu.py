@@ -11,7 +11,7 @@ from typing import cast
 
 from service.text.normalization import nfc
 from service.text.slices import Sliced, collect
-from service.text.tokenizer import Token, multiwords
+from service.text.tokens import Token, multiwords
 
 MEDIA_TYPE = "text/x-conllu"
 NO_FEATURES = "_"

@@ -11,10 +11,9 @@ from spacy.lang import char_classes
 from spacy.util import get_lang_class
 
 from service.text.english import CHUNK, spacy_rules
-from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.segmenter import Segmenter
-from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import TOKENIZER_NAME, Tokenizer
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import TOKENIZER_NAME
 
 ENGLISH = "spacy-en"
 EUROPEAN = [chr(code) for code in (*range(0x530), *range(0x1E00, 0x2000))]  # Latin, Greek, Cyrillic, and their marks
@@ -34,7 +33,7 @@ def primary(language: str) -> str:
 
 
 @lru_cache
-def named_tokenizer(name: str) -> SpacyTokenizer:
+def named_tokenizer(name: str) -> Tokenizer:
     """Returns the tokenizer of a name, the same one each time. Raises ValueError for an invalid name.
 
     Its rules are the treebank's for English, otherwise spaCy's, or NEUTRAL where spaCy has none.
@@ -42,20 +41,20 @@ def named_tokenizer(name: str) -> SpacyTokenizer:
     if not (named := TOKENIZER_NAME.fullmatch(name)):
         raise ValueError(f"{name!r} is not the name of a tokenizer, as {ENGLISH} is")
     if name == ENGLISH:
-        return SpacyTokenizer()
+        return Tokenizer()
     language = named[1]
     try:
         with _european_letters() if language == "fr" else nullcontext():
             found = get_lang_class(language)
     except ImportError:
         found = get_lang_class(NEUTRAL)
-    return SpacyTokenizer(replace(spacy_rules(found.Defaults), chunk=SPACED_NUMBERS.get(language, CHUNK)))
+    return Tokenizer(replace(spacy_rules(found.Defaults), chunk=SPACED_NUMBERS.get(language, CHUNK)))
 
 
 def make_tokenizer(name: str | None, segmenter: Segmenter | None = None) -> Tokenizer:
     """Returns the tokenizer of a model: the named one, English by default, with the model's segmenter if any."""
-    rules = named_tokenizer(name or ENGLISH)
-    return LearnedTokenizer(rules, segmenter) if segmenter else rules
+    named = named_tokenizer(name or ENGLISH)
+    return Tokenizer(named.rules, segmenter) if segmenter else named
 
 
 @contextmanager

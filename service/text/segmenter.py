@@ -13,7 +13,7 @@ from typing import Self
 
 import msgspec
 
-from service.text.tokenizer import BLANK_LINE, Token
+from service.text.tokens import BLANK_LINE, Token
 
 _WINDOW = 4  # characters on each side of a boundary
 _PADDING = "\0" * _WINDOW

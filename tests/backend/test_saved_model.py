@@ -29,7 +29,7 @@ from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging, windows
 from service.text.lemmatizer import NEXT_RULES
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Tokenizer
 from service.types import Array, ModelKey, Ragged, pad
 from tests.batches import Padded, padded, rows_of
 from tests.conftest import STORE
@@ -282,7 +282,7 @@ def outputs_of(model: SequenceModel, sequences: Ragged) -> dict[str, Array]:
 def test_a_long_sentence_is_tagged_in_windows_as_it_would_be_whole(serve, clauses):
     version, model = serve("tagger-en")
     text = " and ".join(CLAUSES[i % len(CLAUSES)] for i in range(clauses)) + "."
-    tokens = SpacyTokenizer().tokens(text)
+    tokens = Tokenizer().tokens(text)
 
     def tags(longest: int) -> list[Tag]:
         tagging = Tagging(version, longest)

@@ -12,7 +12,7 @@ from service.pipelines.classification import ClassifiedText, check_explains, dec
 from service.pipelines.formats import write_classified
 from service.tasks.sentiment import Sentiment
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import Vocabulary
 from tests.fakes import version_of
 
@@ -29,7 +29,7 @@ def classified(
 ) -> ClassifiedText:
     """Classifies a text. probabilities: of the whole text, and of its sentences if there are several  # [N, K]."""
     moods = task(*labels)
-    encoded, sequences = finish(encode(moods, SpacyTokenizer(), [text], False, sentences))
+    encoded, _, sequences = finish(encode(moods, Tokenizer(), [text], False, sentences))
     assert len(sequences) == len(probabilities)
     outputs = {"probabilities": np.array(probabilities, np.float32)}
     (result,) = finish(decode(moods, encoded, outputs, False, sentences))

@@ -14,7 +14,8 @@ from service.tasks.tagging import Tagging
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.slices import finish
-from service.text.tokenizer import Token, Tokenizer
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import Token
 from tests.conftest import STORE
 
 

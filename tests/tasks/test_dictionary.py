@@ -9,7 +9,7 @@ from service.errors import ConfigurationError
 from service.tasks.dictionary import Dictionary, parse
 from service.tasks.tagging import Tag
 from service.text.slices import finish
-from service.text.tokenizer import Token
+from service.text.tokens import Token
 
 UPOS = ("NOUN", "PROPN", "INTJ")
 NOUN = Tag("NOUN", "NN", {"Number": "Plur"}, 0.75, "thing")

@@ -14,7 +14,7 @@ from service.tasks.tagging import LONGEST_CACHED, Tagging, kept_of, windows
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
 from service.text.slices import finish
-from service.text.tokenizer import Token
+from service.text.tokens import Token
 from service.text.vocabulary import Vocabulary
 from service.types import Array, Ragged
 from tests.fakes import version_of

@@ -7,11 +7,10 @@ from service.text.conllu import write_sentence
 from service.text.languages import make_tokenizer
 from service.text.segmenter import Segmenter
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Tokenizer
 from tests.pipelines.ud_validity import check
 
-TOKENIZER = SpacyTokenizer()
+TOKENIZER = Tokenizer()
 FEATURES = {"Foreign": "Yes", "Number": "Sing"}
 
 

@@ -6,10 +6,10 @@ import pytest
 from spacy.lang import char_classes
 
 from service.text.languages import named_tokenizer, tokenizer_name
-from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.normalization import normalize
 from service.text.segmenter import Classifier, Segmenter
 from service.text.slices import finish
+from service.text.tokenizer import Tokenizer
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_french_number_with_spaces_is_a_token(space: str, text: str, tokens: s
     text, wanted = text.replace("_", space), [token.replace("_", space) for token in tokens.split()]
     french = named_tokenizer("spacy-fr")
     boundaries = Segmenter(boundaries=Classifier(0.0, {"rule=|": 1.0, "both1=6 -": 2.0, "both1= 0-": 2.0}))
-    for tokenizer in (french, LearnedTokenizer(french, boundaries)):
+    for tokenizer in (french, Tokenizer(french.rules, boundaries)):
         assert [token.text for token in tokenizer.tokens(text)] == wanted
         assert finish(tokenizer.words(text)) == [normalize(token) for token in wanted]
 

@@ -9,7 +9,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.text.languages import named_tokenizer
-from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.normalization import (
     normalize,
     normalize_each,
@@ -30,7 +29,7 @@ SEGMENTER = Segmenter(
     ends=Classifier(-1.0, {"before=été": 2.0}),
     multiwords={"du": ("de", "le"), "d'à": ("de", "à")},
 )
-LEARNED = LearnedTokenizer(FRENCH, SEGMENTER)
+LEARNED = Tokenizer(FRENCH.rules, SEGMENTER)
 
 # Marks that compose and that do not, in any order; syllables and letters of Korean; what vanishes; what has variants.
 TEXTS = st.text(

@@ -8,11 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.text.languages import named_tokenizer
-from service.text.learned_tokenizer import LearnedTokenizer, in_case_of
 from service.text.normalization import normalize
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter
 from service.text.slices import finish
-from service.text.tokenizer import Token
+from service.text.tokenizer import Tokenizer, in_case_of
+from service.text.tokens import Token
 from training.run.version_folder import write_segmenter
 
 # Splits before "-" and ".", and nowhere else; ends a sentence after "Fin" alone.
@@ -22,10 +22,10 @@ ENDS = Classifier(-1.0, {"before=fin": 2.0})
 DU = Classifier(-1.0, {"after=pain": 2.0})
 LEARNED = Segmenter(HYPHENS, CLITICS, ENDS, {"du": ("de", "le"), "aux": ("à", "les")}, {"du": DU})
 FRENCH = named_tokenizer("spacy-fr")
-TOKENIZER = LearnedTokenizer(FRENCH, LEARNED)
+TOKENIZER = Tokenizer(FRENCH.rules, LEARNED)
 
 
-def split(tokenizer: LearnedTokenizer, text: str) -> str:
+def split(tokenizer: Tokenizer, text: str) -> str:
     """Returns the tokens of a text, with "|" between sentences."""
     return " | ".join(" ".join(token.text for token in sentence.tokens) for sentence in tokenizer.sentences(text))
 
@@ -52,7 +52,7 @@ def test_the_words_of_a_token_continue_it_and_have_its_offsets_if_they_are_no_pa
 
 def test_the_rules_decide_what_has_no_classifier() -> None:
     text = "L'eau coule. Elle est froide, dit-il."
-    assert LearnedTokenizer(FRENCH, Segmenter()).sentences(text) == FRENCH.sentences(text)
+    assert Tokenizer(FRENCH.rules, Segmenter()).sentences(text) == FRENCH.sentences(text)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_an_abbreviation_keeps_its_full_stop_and_may_be_one_that_ends_no_sentenc
     everywhere = Classifier(1.0, {"before=fin": 1.0, "before=(art.": -9.0, "before=,": -9.0})
     stops = Classifier(-1.0, {"right1=.": 2.0, "right1=,": 2.0})
     known = Segmenter(stops, None, everywhere, abbreviations={"art.": False, "(art.": True, "etc.": True})
-    assert split(LearnedTokenizer(FRENCH, known), text) == sentences
+    assert split(Tokenizer(FRENCH.rules, known), text) == sentences
 
 
 def test_capitals_are_kept() -> None:
@@ -132,6 +132,6 @@ def test_a_sentence_may_end_anywhere_but_before_a_small_letter_after_one_space()
 
 
 def test_a_blank_line_ends_a_sentence_whatever_is_learned() -> None:
-    never = LearnedTokenizer(FRENCH, Segmenter(ends=Classifier(-1.0, {})))
+    never = Tokenizer(FRENCH.rules, Segmenter(ends=Classifier(-1.0, {})))
     text = "Un titre\n\nUne ligne. Une\nautre\r\n \r\nfin"
     assert split(never, text) == "Un titre | Une ligne . Une autre | fin"

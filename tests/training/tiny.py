@@ -11,8 +11,8 @@ from rich.console import Console
 
 from service.artifact.manifest import DataSource
 from service.text.languages import named_tokenizer
-from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.segmenter import Segmenter
+from service.text.tokenizer import Tokenizer
 from training.course.data.digit_scenes import Scenes
 from training.course.models.captioner import CaptionerSizes
 from training.course.models.translator import EncoderDecoderSizes
@@ -170,7 +170,7 @@ def tagging(lexicon: Lexicon | None = None, splits: dict[str, list[Tree]] | None
 
 def split_words(language: str, segmenter: Segmenter, text: str) -> list[str]:
     """Returns the words of a text by the rules of a language and what a treebank has taught."""
-    sentences = LearnedTokenizer(named_tokenizer(f"spacy-{language}"), segmenter).sentences(text)
+    sentences = Tokenizer(named_tokenizer(f"spacy-{language}").rules, segmenter).sentences(text)
     return [word.text for sentence in sentences for word in sentence.tokens]
 
 

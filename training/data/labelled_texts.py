@@ -6,7 +6,7 @@ A text becomes a tree with a single phrase, the form in which the task reads the
 import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Tokenizer
 from training.data import corpora, running_text
 from training.data.catalogue import CORPORA
 from training.data.splits import sample
@@ -18,7 +18,7 @@ GRADES = {"imdb": {"0": NEGATIVE, "1": POSITIVE}, "tweets": {"0": NEGATIVE, "1":
 DEV_ROWS = 10  # every tenth row of train is dev, where a corpus has no dev part
 
 
-def splits(corpus: str, tokenizer: SpacyTokenizer, longest: int) -> dict[str, list[list[Phrase]]]:
+def splits(corpus: str, tokenizer: Tokenizer, longest: int) -> dict[str, list[list[Phrase]]]:
     """Returns train, dev and test; test is empty where a corpus has no such part."""
     found = {split: list(read(corpus, split, tokenizer, longest)) for split in CORPORA[corpus].files}
     if "dev" not in found:
@@ -27,13 +27,13 @@ def splits(corpus: str, tokenizer: SpacyTokenizer, longest: int) -> dict[str, li
     return {"test": []} | found
 
 
-def read(corpus: str, split: str, tokenizer: SpacyTokenizer, longest: int) -> Iterator[list[Phrase]]:
+def read(corpus: str, split: str, tokenizer: Tokenizer, longest: int) -> Iterator[list[Phrase]]:
     """Yields each text of a split, see `examples`."""
     return examples(corpus, corpora.read_table(corpus, split), tokenizer, longest)
 
 
 def examples(
-    corpus: str, rows: Iterable[Mapping[str, str]], tokenizer: SpacyTokenizer, longest: int
+    corpus: str, rows: Iterable[Mapping[str, str]], tokenizer: Tokenizer, longest: int
 ) -> Iterator[list[Phrase]]:
     """Yields the texts of rows, see `shortened`; leaves out texts that are neither negative, neutral nor positive."""
     grades = GRADES.get(corpus, NAMED)
@@ -44,7 +44,7 @@ def examples(
             yield [Phrase(tokens, grade)]
 
 
-def statements(part: str, tokenizer: SpacyTokenizer, count: int) -> dict[str, list[list[Phrase]]]:
+def statements(part: str, tokenizer: Tokenizer, count: int) -> dict[str, list[list[Phrase]]]:
     """Returns train and dev of sentences that state, ask or instruct, all taken as neutral; test is empty.
 
     Args:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from service.errors import quantity
 from service.text.normalization import normalize_form, with_plain_quotes
-from service.text.tokenizer import Sentence, Token
+from service.text.tokens import Sentence, Token
 from training.data.files import DataFileError
 
 COLUMNS = "ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC".split()

@@ -15,7 +15,6 @@ from service.artifact.manifest import DataSource, Metric
 from service.errors import quantity
 from service.text.languages import make_tokenizer
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import encode_tokens
 from training.cells import Tensor
@@ -205,7 +204,7 @@ def learned_texts(base: BaseVersion, longest: int) -> list[list[tuple[str, ...]]
     """Returns the tokens of the texts that a version has learned from, by corpus, of those corpora that are here."""
     if not base.settings.get("labels"):  # made of files
         return []
-    recipe, tokenizer = base.recipe(SentimentRecipe, SentimentSizes), SpacyTokenizer()
+    recipe, tokenizer = base.recipe(SentimentRecipe, SentimentSizes), Tokenizer()
     found = []
     for corpus in (recipe.corpus, *recipe.further, *recipe.statements):
         with suppress(CorpusError):

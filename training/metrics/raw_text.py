@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from service.artifact.manifest import Metric
 from service.text.slices import finish
-from service.text.tokenizer import Sentence, Tokenizer
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import Sentence
 from training.data.treebank import NOTHING, Tree, raw_text
 from training.metrics.segmentation import Word, score, word_key
 

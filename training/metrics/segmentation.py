@@ -14,10 +14,9 @@ from typing import Any
 
 import spacy
 
-from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.segmenter import Segmenter
-from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import Sentence, Token
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import Sentence, Token
 from training.data import corpora, treebank
 from training.data.treebank import PARAGRAPH, raw_text
 
@@ -82,9 +81,9 @@ def spacy_alone(text: str) -> list[Sentence]:
 
 def report(segmenter: Segmenter | None) -> None:
     """Prints the scores on EWT's dev and test parts of the rules, with and without a segmenter, and of spaCy alone."""
-    ways = {"rules": SpacyTokenizer().sentences, "spaCy alone": spacy_alone}
+    ways = {"rules": Tokenizer().sentences, "spaCy alone": spacy_alone}
     if segmenter is not None:
-        ways = {"tagger-en": LearnedTokenizer(SpacyTokenizer(), segmenter).sentences, **ways}
+        ways = {"tagger-en": Tokenizer(segmenter=segmenter).sentences, **ways}
     print("F1, EWT raw text           tokens  sentences  words")
     for part in ("dev", "test"):
         text, gold = raw_text(treebank.read(corpora.read("ewt", part)))

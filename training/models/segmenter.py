@@ -17,11 +17,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from service.text.learned_tokenizer import learned_ends
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
+from service.text.sentences import learned_ends, rule_ends
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer, rule_ends
-from service.text.tokenizer import Sentence, Token
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import Sentence, Token
 from training.data.known_forms import KnownForms
 from training.data.treebank import Tree, in_normal_form, raw_text
 from training.models.pronouns import endings, with_other_verbs
@@ -80,7 +80,7 @@ class Split(NamedTuple):
 def learn(
     train: Iterable[Tree],
     dev: Iterable[Tree],
-    rules: SpacyTokenizer,
+    rules: Tokenizer,
     what: Collection[str],
     known: KnownForms = NOTHING_KNOWN,
 ) -> Segmenter:
@@ -156,7 +156,7 @@ def pieces_of(text: str, sentence: Sentence) -> list[Piece]:
     return pieces
 
 
-def _boundaries(split: Split, rules: SpacyTokenizer) -> tuple[Classifier | None, Classifier | None]:
+def _boundaries(split: Split, rules: Tokenizer) -> tuple[Classifier | None, Classifier | None]:
     """Returns the classifiers of splits within chunks, and of those within multiword tokens."""
     starts = {token.start: token.continues for token in split.tokens}
     equal: Counter[tuple[str, tuple[int, ...]]] = Counter()

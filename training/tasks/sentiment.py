@@ -18,7 +18,7 @@ import numpy as np
 from keras import ops
 
 from service.artifact.manifest import DataSource, Metric
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import Vocabulary
 from training.cells import Tensor
 from training.data import corpora, labelled_texts, sst
@@ -82,12 +82,12 @@ class SentimentRecipe(ClassificationRecipe):
 
     def parts(self) -> tuple[Splits, tuple[DataSource, ...], dict[str, Splits]]:
         """Returns the splits of its corpus, where all is from, and the splits of its other corpora."""
-        tokenizer = SpacyTokenizer()
+        tokenizer = Tokenizer()
         splits = self.read(self.corpus, tokenizer)
         further = {name: self.read(name, tokenizer) for name in (*self.further, *self.statements)}
         return splits, tuple(chain.from_iterable(map(corpora.sources, (self.corpus, *further)))), further
 
-    def read(self, corpus: str, tokenizer: SpacyTokenizer) -> Splits:
+    def read(self, corpus: str, tokenizer: Tokenizer) -> Splits:
         """Returns the splits of one of its corpora, the phrases of each tree. Raises CorpusError if it is not here."""
         if corpus in self.statements:
             return labelled_texts.statements(corpus, tokenizer, self.statements[corpus])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from service.artifact.manifest import Metric
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Tokenizer
 from training.data import corpora, labelled_texts, translations
 from training.data.corpora import CorpusError
 from training.data.dataset import Array
@@ -29,7 +29,7 @@ def measure(classify: Classify, split: str) -> tuple[Metric, ...]:
     Args:
         split: "dev" or "test". Film reviews have no dev part: train stands for it, whose labels nothing learns from.
     """
-    tokenizer, found = SpacyTokenizer(), []
+    tokenizer, found = Tokenizer(), []
     for name, value in (("tweets", _tweets), ("debian_en_fr", _descriptions), ("imdb", _reviews)):
         try:
             what, figure = value(classify, tokenizer, split)
@@ -40,17 +40,17 @@ def measure(classify: Classify, split: str) -> tuple[Metric, ...]:
     return tuple(found)
 
 
-def _tweets(classify: Classify, tokenizer: SpacyTokenizer, split: str) -> tuple[str, float]:
+def _tweets(classify: Classify, tokenizer: Tokenizer, split: str) -> tuple[str, float]:
     texts = [tree[-1] for tree in labelled_texts.read("tweets", split, tokenizer, 0)]
     return MACRO_RECALL, macro_recall(_probabilities(classify, texts).argmax(-1), _labels(texts))
 
 
-def _descriptions(classify: Classify, tokenizer: SpacyTokenizer, split: str) -> tuple[str, float]:
+def _descriptions(classify: Classify, tokenizer: Tokenizer, split: str) -> tuple[str, float]:
     words = [tuple(t.text for t in tokenizer.tokens(pair.text)) for pair in translations.read("debian_en_fr", split)]
     return "called neutral", percent(classify(list(filter(None, words))).argmax(-1) == 1)
 
 
-def _reviews(classify: Classify, tokenizer: SpacyTokenizer, split: str) -> tuple[str, float]:
+def _reviews(classify: Classify, tokenizer: Tokenizer, split: str) -> tuple[str, float]:
     part = "test" if split == "test" else "train"
     rows = sample(list(corpora.read_table("imdb", part)), REVIEWS, seed=0)
     texts = [tree[-1] for tree in labelled_texts.examples("imdb", rows, tokenizer, 0)]

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from service.artifact.manifest import DataSource
-from service.text.spacy_tokenizer import SpacyTokenizer
 from service.text.tokenizer import Tokenizer
 from training.data import corpora, running_text, treebank
 from training.data.catalogue import CORPORA
@@ -105,7 +104,7 @@ def _lines(corpus: str) -> Iterator[str]:
 
 
 def _split(texts: Iterable[str]) -> list[tuple[str, ...]]:
-    return running_text.sentences(texts, SpacyTokenizer())
+    return running_text.sentences(texts, Tokenizer())
 
 
 def _restyled(words: tuple[str, ...], rng: np.random.Generator) -> tuple[str, ...]:

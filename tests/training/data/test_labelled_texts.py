@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.text.spacy_tokenizer import SpacyTokenizer
+from service.text.tokenizer import Tokenizer
 from training.data import corpora, imdb, labelled_texts, sentiment_tables
 from training.data.masc import plain_text
 from training.data.sst import Phrase
@@ -40,7 +40,7 @@ def test_the_reviews_of_a_part_become_a_table(tmp_path):
 def test_a_table_becomes_splits_and_a_long_text_loses_its_middle(monkeypatch):
     rows = TRAIN + "".join(f"pos/{i}\t1\t8\tone two three four five six\n" for i in range(1, 10))
     monkeypatch.setattr(corpora, "read", lambda corpus, file: {"train": rows, "test": TRAIN}[file])
-    splits = labelled_texts.splits("imdb", SpacyTokenizer(), longest=3)
+    splits = labelled_texts.splits("imdb", Tokenizer(), longest=3)
     assert {split: len(texts) for split, texts in splits.items()} == {"train": 10, "dev": 2, "test": 3}
     assert splits["dev"][0][0] == Phrase(("Not", "good", "."), labelled_texts.NEGATIVE)
     assert splits["train"][-1][0] == Phrase(("one", "five", "six"), labelled_texts.POSITIVE)
@@ -116,17 +116,17 @@ def test_pros_are_positive_and_cons_negative(file):
 def test_mixed_and_ambiguous_texts_are_left_out_and_entities_are_decoded(monkeypatch):
     table = "label\ttext\nmixed\tGood and bad.\nneutral\tA &amp;amp; B\nambiguous\tOh?\npositive\tGood\n"
     monkeypatch.setattr(corpora, "read", lambda corpus, file: table)
-    found = list(labelled_texts.read("pros_cons", "train", SpacyTokenizer(), 0))
+    found = list(labelled_texts.read("pros_cons", "train", Tokenizer(), 0))
     neutral, positive = Phrase(("A", "&", "B"), labelled_texts.NEUTRAL), Phrase(("Good",), labelled_texts.POSITIVE)
     assert found == [[neutral], [positive]]
-    splits = labelled_texts.splits("pros_cons", SpacyTokenizer(), 0)
+    splits = labelled_texts.splits("pros_cons", Tokenizer(), 0)
     assert splits == {"train": [[positive]], "dev": [[neutral]], "test": []}
 
 
 def test_sentences_that_state_are_neutral_and_code_is_left_out(monkeypatch):
     text = "A pair has two parts. We call them car and cdr.\n\n(define x 1)\n\nA pair has two parts."
     monkeypatch.setattr(corpora, "read", lambda corpus, file: {("kjv_sicp", "sicp"): text}[corpus, file])
-    splits = labelled_texts.statements("kjv_sicp/sicp", SpacyTokenizer(), 10)
+    splits = labelled_texts.statements("kjv_sicp/sicp", Tokenizer(), 10)
     found = [tree[-1] for split in ("train", "dev") for tree in splits[split]]
     assert sorted(" ".join(phrase.tokens) for phrase in found) == [
         "A pair has two parts .",

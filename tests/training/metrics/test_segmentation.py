@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.text.languages import named_tokenizer
-from service.text.tokenizer import Sentence, Token
+from service.text.tokens import Sentence, Token
 from training.data import treebank
 from training.metrics.raw_text import Tags, evaluate, tag_scores
 from training.metrics.segmentation import Scores, score

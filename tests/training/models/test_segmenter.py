@@ -7,8 +7,8 @@ from string import ascii_lowercase
 import pytest
 
 from service.text.languages import named_tokenizer
-from service.text.learned_tokenizer import LearnedTokenizer
 from service.text.segmenter import Segmenter
+from service.text.tokenizer import Tokenizer
 from tests.training.tiny import split_words
 from training.data import treebank
 from training.data.known_forms import KnownForms
@@ -55,7 +55,7 @@ def learned() -> Segmenter:
 
 def test_a_learned_segmenter_splits_where_the_rules_do_not(learned):
     text, gold = raw_text(trees(3))
-    rules, own = score(gold, RULES.sentences(text)), score(gold, LearnedTokenizer(RULES, learned).sentences(text))
+    rules, own = score(gold, RULES.sentences(text)), score(gold, Tokenizer(RULES.rules, learned).sentences(text))
     assert rules.sentences < 80
     assert rules.words < 95
     assert (own.tokens, own.sentences, own.words) == (100, 100, 100)

@@ -20,7 +20,7 @@ from service.tasks.tagging import Tagging as ServedTagging
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.segmenter import Segmenter
 from service.text.slices import finish
-from service.text.tokenizer import Token
+from service.text.tokens import Token
 from service.types import pad
 from tests.training import tiny
 from training.data.dataset import IGNORED, Example

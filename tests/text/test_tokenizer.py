@@ -18,10 +18,10 @@ from service.text.english import Rules, spacy_rules
 from service.text.languages import named_tokenizer
 from service.text.normalization import normalize, normalize_form
 from service.text.slices import finish
-from service.text.spacy_tokenizer import SpacyTokenizer
-from service.text.tokenizer import positions
+from service.text.tokenizer import Tokenizer
+from service.text.tokens import positions
 
-TOKENIZER = SpacyTokenizer()
+TOKENIZER = Tokenizer()
 
 # What letters alone don't reach: emoji, right-to-left scripts, controls, lone surrogates, marks, spaces of all kinds.
 ODD_TEXT = st.text(
@@ -182,7 +182,7 @@ FURTHER = {
 def test_languages_have_the_tokens_of_spacy(language: str) -> None:
     """English by spaCy's rules alone."""
     nlp = spacy.blank(language)
-    tokenizer = SpacyTokenizer(spacy_rules()) if language == "en" else named_tokenizer(f"spacy-{language}")
+    tokenizer = Tokenizer(spacy_rules()) if language == "en" else named_tokenizer(f"spacy-{language}")
     for text in [*import_module(f"spacy.lang.{language}.examples").sentences, FURTHER.get(language, "")]:
         assert [token.text for token in tokenizer.tokens(text)] == [
             token.text for token in nlp(text) if not token.is_space
@@ -190,7 +190,7 @@ def test_languages_have_the_tokens_of_spacy(language: str) -> None:
 
 
 def test_memory_does_not_grow_with_new_words() -> None:
-    tokenizer, choose = SpacyTokenizer(), random.Random(1)
+    tokenizer, choose = Tokenizer(), random.Random(1)
 
     def read_new_words() -> int:
         for _ in range(25_000):
@@ -209,7 +209,7 @@ def searched(rules: Rules, text: str) -> list[str]:
         found.append(text)
         return rules.suffix(text)
 
-    tokens = SpacyTokenizer(replace(rules, suffix=suffix)).tokens(text)
+    tokens = Tokenizer(replace(rules, suffix=suffix)).tokens(text)
     assert "".join(token.text for token in tokens) == text.replace(" ", "")
     return found
 
@@ -228,7 +228,7 @@ def test_a_chunk_has_a_bounded_number_of_affixes_taken_off(mark: str) -> None:
 
 
 def test_threads_share_a_tokenizer() -> None:
-    tokenizer = SpacyTokenizer()
+    tokenizer = Tokenizer()
     lines = [f"Don't stop no. {i}, it's (well-known) word{i}." for i in range(2_000)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(tokenizer.tokens, lines)) == [TOKENIZER.tokens(line) for line in lines]
