@@ -14,7 +14,7 @@ from tagwerk.client import AsyncClient
 from tests.conftest import Server, start_server
 from tests.e2e.clients import SENTENCE, Client, beside_clients, until, until_more
 from tests.e2e.processes import connections, environment, owners, servers
-from tests.e2e.test_server import metric, wait_until
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,11 @@ def running(tagger_store, tmp_path_factory) -> Iterator[Server]:
 
 def ready(server: Server) -> float:
     """Returns how many processes are ready."""
-    return metric(server.url, "tagwerk_ready_processes")
+    return server.metric("tagwerk_ready_processes")
 
 
 def restarts(server: Server) -> float:
-    return metric(server.url, 'tagwerk_restarts_total{process="server"}')
+    return server.metric('tagwerk_restarts_total{process="server"}')
 
 
 async def call_until(recovered: asyncio.Event, server: Server) -> None:
@@ -122,26 +122,26 @@ def test_a_process_that_stands_still_is_replaced_and_the_other_is_not_harmed(run
 
 def test_processes_share_their_metrics_and_have_names(running):
     counted = 'tagwerk_requests_total{route="/tag",status="200"}'
-    before = settled(running.url, counted)
+    before = settled(running, counted)
     for _ in range(20):
         assert httpx.post(f"{running.url}/tag", json=SENTENCE).status_code == 200  # a connection each
-    wait_until(lambda: metric(running.url, counted) == before + 20)  # each counts a moment after it has answered
+    wait_until(lambda: running.metric(counted) == before + 20)  # each counts a moment after it has answered
     for _ in range(5):
-        assert metric(running.url, counted) == before + 20
-    assert metric(running.url, "tagwerk_process_info{pid=") == 3
-    assert metric(running.url, "tagwerk_model_info{") == 1
-    wait_until(lambda: metric(running.url, "tagwerk_connections ") <= 1)  # that of the exposition
+        assert running.metric(counted) == before + 20
+    assert running.metric("tagwerk_process_info{pid=") == 3
+    assert running.metric("tagwerk_model_info{") == 1
+    wait_until(lambda: running.metric("tagwerk_connections ") <= 1)  # that of the exposition
     for file in ("comm", "cmdline"):  # for `ps` and `top`
         names = {Path(f"/proc/{pid}/{file}").read_text().strip("\n\0") for pid in servers(running)}
         assert names == {"tagwerk-1", "tagwerk-2"}
 
 
-def settled(url: str, name: str) -> float:
+def settled(server: Server, name: str) -> float:
     """Returns a metric once the processes have counted what they have answered before."""
-    value = metric(url, name)
+    value = server.metric(name)
     for _ in range(60):
         time.sleep(0.5)
-        if (later := metric(url, name)) == value:
+        if (later := server.metric(name)) == value:
             return value
         value = later
     pytest.fail(f"{name} still changes although nobody asks: {value}")

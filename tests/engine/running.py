@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
-import pytest
 
 from service.artifact.manifest import ModelVersion
 from service.backend.base import SequenceModel
@@ -17,6 +16,7 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, Ragged
 from tests.fakes import Clock, Device, version_of
+from tests.waiting import until
 
 SAMPLING = Sampling(temperature=1.0, top_k=0, top_p=1.0, seed=1)
 SETTINGS = Settings(batch_sizes=(1, 2, 4), slots=2, max_items=8, max_queue_tokens=512)
@@ -89,14 +89,6 @@ def prompt(*ids: int, max_tokens: int = 3, seconds: float = 60.0, logprobs: bool
 async def text(made: Engine, wanted: Generation) -> list[int]:
     """Returns the ids of a generated text."""
     return [token.id async for token in made.generate(wanted)]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.002)
-    pytest.fail("never came true")
 
 
 async def turns(count: int = 5) -> None:

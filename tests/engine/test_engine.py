@@ -14,8 +14,9 @@ from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS, Requests
 from service.errors import DeadlineExceeded, DeviceFailed, EngineUnavailable, Overloaded
 from service.types import State
-from tests.engine.running import TAGGER, hold, make_engine, request, turns, until
+from tests.engine.running import TAGGER, hold, make_engine, request, turns
 from tests.fakes import Device, failing
+from tests.waiting import until
 
 
 async def test_what_a_request_leaves_behind_needs_no_search_for_garbage(made):

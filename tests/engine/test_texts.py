@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from service.errors import DeadlineExceeded, DeviceFailed
-from tests.engine.running import hold, prompt, request, text, turns, until
+from tests.engine.running import hold, prompt, request, text, turns
 from tests.fakes import failing
+from tests.waiting import until
 
 
 async def test_texts_are_generated_side_by_side_and_beside_batches(made):

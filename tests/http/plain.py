@@ -12,9 +12,9 @@ from service.api.app import create_app
 from service.http.connection.connection import Connection
 from service.http.context import Context
 from service.security.keys import Authenticator
-from tests.engine.running import until
 from tests.http.scene import SequenceModelDevice, lifespan, made_context
 from tests.http.wire import Header, Wire, application, configuration, connect, first_answer, post
+from tests.waiting import until
 
 DURATION = re.compile(r"dur=[\d.]+")
 BATCH = re.compile(r"batch of \d+")  # how sequences are cut into batches depends on the times of steps

@@ -23,8 +23,8 @@ from service.telemetry.metrics import Metrics
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
 from service.text.vocabulary import Vocabulary
 from service.types import Array, Tensors
-from tests.engine.running import until
 from tests.fakes import Device, Echo, version_of
+from tests.waiting import until
 
 LABELS = ("bad", "good")
 RULES = ("lower", "upper", "lower|end-1+", "first|end-2+y", "=be")

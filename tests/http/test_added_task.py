@@ -21,9 +21,9 @@ from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import tag
 from service.security.keys import Authenticator, add_key
 from service.security.rate_limiter import RateLimiter
-from tests.engine.running import until
 from tests.http.scene import lifespan, made_context
 from tests.http.test_problems import check
+from tests.waiting import until
 
 
 class CountRequest(request_schemas.Request):

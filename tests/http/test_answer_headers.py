@@ -9,11 +9,11 @@ from service.api.protocols.tensors import HEADER
 from service.http.problem import HTTP, MAX_HEAD_BYTES, TABLE
 from service.types import State
 from tests.artifact.test_manifest import write_version
-from tests.engine.running import until
 from tests.fakes import failing
 from tests.http.scene import KEYS, SequenceModelDevice, keyed, lifespan, made_context
 from tests.http.test_refusing import away, full
 from tests.http.wire import application, connect, post, turns
+from tests.waiting import until
 
 ORIGIN = "Origin: https://example.org"
 STATUSES = {status for _, status, _, _ in TABLE} | set(HTTP) | {200}

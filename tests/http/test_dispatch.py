@@ -4,10 +4,10 @@ import pytest
 
 from service.api import infer
 from service.http.middleware import Dispatcher, RequestContextMiddleware
-from tests.engine.running import until
 from tests.http.scene import made_context, scene
 from tests.http.test_problems import check
 from tests.http.wire import connect, post, turns
+from tests.waiting import until
 
 PLAIN, CHARSET = "application/json", "application/json; charset=utf-8"
 

@@ -14,11 +14,11 @@ import pytest
 from service.http import plain_requests
 from service.pipelines.run import SLICE_SECONDS, advance
 from service.text.slices import Sliced
-from tests.engine.running import until
 from tests.fakes import failing
 from tests.http.plain import Answer, Service, answers, running
 from tests.http.scene import SequenceModelDevice
 from tests.http.wire import GET, application, post, turns
+from tests.waiting import until
 
 FINE = b'{"text": "fine"}'
 SMALL_QUEUE: dict[str, Any] = {"max_items": 4, "max_queue_tokens": 256}

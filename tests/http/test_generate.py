@@ -11,10 +11,9 @@ from service.api import answer_schemas
 from service.api.events import HEARTBEAT
 from service.http.problem import Problem
 from service.pipelines import generation
-from tests.e2e.test_server import metric, wait_until
-from tests.engine.running import until
 from tests.http.plain import running
 from tests.http.wire import post
+from tests.waiting import until, wait_until
 
 
 def generate(client: httpx.Client, prompt: str | list[str] = "ROMEO:", **wishes: object) -> list[dict[str, Any]]:
@@ -165,14 +164,14 @@ def test_an_error_midway_is_an_event(client):
 
 
 def test_closing_the_connection_frees_the_slot(server):
-    before = metric(server.url, "tagwerk_cancelled_total")
+    before = server.metric("tagwerk_cancelled_total")
     body = {"prompt": ["ROMEO:", "JULIET:"], "max_tokens": 4096, "stream": True}
     with httpx.stream("POST", f"{server.url}/generate", json=body, timeout=30) as response:
         lines = response.iter_lines()
         assert next(lines).startswith("data: ")
-        wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 2)
-    wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 0)
-    wait_until(lambda: metric(server.url, "tagwerk_cancelled_total") == before + 1)
+        wait_until(lambda: server.metric("tagwerk_slots_in_use") == 2)
+    wait_until(lambda: server.metric("tagwerk_slots_in_use") == 0)
+    wait_until(lambda: server.metric("tagwerk_cancelled_total") == before + 1)
 
 
 async def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):

@@ -16,9 +16,9 @@ from loadtests.processes import server_processes
 from service.api.lines import LARGEST_ID, LONGEST_ID, MEDIA_TYPE
 from service.http.problem import Problem
 from tests.conftest import Server
-from tests.e2e.test_server import metric, wait_until
 from tests.http.test_problems import check
 from tests.http.test_tag import tag
+from tests.waiting import wait_until
 
 HEADERS = {"content-type": MEDIA_TYPE}
 
@@ -196,9 +196,9 @@ def memory_of_children(server: Server) -> int:
 
 
 def test_a_client_that_goes_away_midway_leaves_no_work_behind(server):
-    before = metric(server.url, "tagwerk_cancelled_total")
+    before = server.metric("tagwerk_cancelled_total")
     with connect(server) as connection:
         connection.sendall(chunk(json.dumps({"text": ["It is good. " * 50] * 20}).encode() + b"\n") * 200)
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
-    wait_until(lambda: metric(server.url, "tagwerk_cancelled_total") > before)
-    wait_until(lambda: metric(server.url, "tagwerk_queue_entries") == 0)
+    wait_until(lambda: server.metric("tagwerk_cancelled_total") > before)
+    wait_until(lambda: server.metric("tagwerk_queue_entries") == 0)

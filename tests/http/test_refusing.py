@@ -7,11 +7,11 @@ import pytest
 from service.errors import Overloaded
 from service.http.context import Context
 from service.types import State
-from tests.engine.running import until
 from tests.http.plain import Answer, Service, answers, running
 from tests.http.scene import made_context
 from tests.http.test_exchanges import FINE, SMALL_QUEUE, both_ways
 from tests.http.wire import application, connect, post, turns
+from tests.waiting import until
 
 
 def full(context: Context) -> None:

@@ -23,11 +23,12 @@ from service.pipelines.run import PipelineRun, advance
 from service.telemetry.request import Timing
 from service.text.slices import Sliced
 from service.types import ModelKey
-from tests.engine.running import SAMPLING, until
+from tests.engine.running import SAMPLING
 from tests.http.plain import answers, running
 from tests.http.scene import made_context, scene
 from tests.http.wire import post
 from tests.http.wire import turns as loop_turns
+from tests.waiting import until
 
 CHARACTERS = 20_000
 UNBROKEN = ("a.,b!(" * CHARACTERS)[:CHARACTERS]

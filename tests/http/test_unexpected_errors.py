@@ -3,9 +3,9 @@
 import pytest
 
 from service.http.context import Context
-from tests.engine.running import until
 from tests.http.plain import running
 from tests.http.wire import GET, application, post, requests_counted
+from tests.waiting import until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 IDS = ("X-Request-ID: mine-7", f"traceparent: 00-{TRACE}-b7ad6b7169203331-01")

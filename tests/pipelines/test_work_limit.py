@@ -17,11 +17,11 @@ from service.pipelines.tagging import CANDIDATES_BYTES, TOKEN_BYTES
 from service.pipelines.work_limit import Place, WorkLimit
 from service.settings import Settings
 from service.telemetry.request import Timing
-from tests.engine.running import until
 from tests.http.plain import answers, running
 from tests.http.scene import made_context
 from tests.http.test_client_memory import Client
 from tests.http.wire import application, post
+from tests.waiting import until
 
 TEXT = ("a. " * 5000)[:15_000]
 REQUEST = post("/tag", json.dumps({"text": TEXT}).encode())

@@ -12,9 +12,9 @@ import pytest
 from service.security.keys import Authenticator, add_key, remove_key
 from service.security.rate_limiter import RateLimiter
 from tests.artifact.test_manifest import write_version
-from tests.engine.running import until
 from tests.http.scene import SequenceModelDevice, scene
 from tests.http.test_problems import check
+from tests.waiting import until
 
 
 class Lock:

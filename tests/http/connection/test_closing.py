@@ -18,9 +18,9 @@ from service.http.connection.bounded_protocol import INTERIM
 from service.http.connection.connection import Connection
 from service.pipelines.run import advance
 from service.text.slices import Sliced
-from tests.engine.running import until
 from tests.http.plain import Service, answers, running
 from tests.http.wire import GET, Wire, application, new_connection, post, requests_counted, turns
+from tests.waiting import until
 
 FINE = post("/classify", b'{"text": "fine"}')
 KEEP_ALIVE_SECONDS = 5  # uvicorn's default

@@ -1,0 +1,24 @@
+"""Waits for what comes true in a while."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 120, what: str = "it") -> None:
+    """Waits for what other processes or threads do."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} never came true"
+        time.sleep(0.1)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Waits for what the same event loop does."""
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.002)
+    pytest.fail("never came true")
