@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 import re
 
 import pytest
@@ -364,9 +363,9 @@ async def test_the_drained_service_says_so_to_a_request_that_it_gives_up():
     for task in connection.tasks:
         task.cancel()
     await turns()
-    ((status, headers, document),) = wire.answers()
-    assert (status, headers["retry-after"]) == (503, "1")
-    assert "stops" in json.dumps(document)
+    (answer,) = wire.answers()
+    assert (answer.status, answer.header("retry-after")) == (503, "1")
+    assert b"stops" in answer.body
 
 
 @pytest.mark.parametrize("rest", [b"5\r\nabcde\r\nno chunk\r\n", b"0\r\n: \r\n\r\n"], ids=["a chunk", "a trailer"])

@@ -4,7 +4,7 @@ import pytest
 
 from service.engine.requests import ANONYMOUS, Generation
 from service.security.keys import client_of, read_keys
-from tests.http.plain import running
+from tests.http.running import running
 from tests.http.wire import application, post
 from tests.waiting import until
 

@@ -4,7 +4,8 @@ import pytest
 
 from service.api import infer
 from service.http.middleware import Dispatcher, RequestContextMiddleware
-from tests.http.scene import made_context, scene
+from tests.http.running import scene
+from tests.http.scene import made_context
 from tests.http.test_problems import check
 from tests.http.wire import connect, post, turns
 from tests.waiting import until

@@ -11,7 +11,7 @@ from service.api import answer_schemas
 from service.api.events import HEARTBEAT
 from service.http.problem import Problem
 from service.pipelines import generation
-from tests.http.plain import running
+from tests.http.running import running
 from tests.http.wire import post
 from tests.waiting import until, wait_until
 

@@ -14,7 +14,7 @@ from service.settings import Settings
 from service.telemetry.logs import JsonFormatter
 from service.telemetry.metrics import Metrics
 from service.telemetry.request import RequestIds, RequestRecorder, Timing, ids_from
-from tests.http.scene import scene
+from tests.http.running import scene
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 HEADERS = {"X-Request-ID": "mine-7", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
