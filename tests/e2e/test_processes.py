@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tagwerk.client import AsyncClient
 from tests.conftest import Server, start_server
 from tests.e2e.clients import SENTENCE, Client, beside_clients, until, until_more
-from tests.e2e.processes import connections, environment, owners, servers
+from tests.e2e.processes import connections, owners, servers
 from tests.waiting import wait_until
 
 
@@ -151,7 +152,7 @@ def test_nothing_is_left_when_the_supervisor_is_killed(running):
     """The last of those that share the service."""
     left = servers(running)
     assert len(left) == 2
-    folder = Path(environment(min(left))["TMPDIR"])
+    folder = Path(psutil.Process(min(left)).environ()["TMPDIR"])
     with httpx.Client(base_url=running.url, timeout=60) as client:  # an open connection keeps no process alive
         assert client.get("/livez").status_code == 200
         running.process.kill()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import pytest
 
 from service.process.fork_server import EXIT_NOT_FORKED, ForkServer, fork_orphan
@@ -69,8 +70,7 @@ def test_processes_are_forked_by_one_and_are_children_of_the_one_who_asks(make, 
     assert [child.pid for child in children] == [None, None]
     assert [child.status for child in children] == [None, None]
     pids = [forked(server, child) for child in children]
-    parent = Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1]
-    assert int(parent) == os.getpid()
+    assert psutil.Process(pids[0]).ppid() == os.getpid()
     for number, pid in enumerate(pids):
         file = tmp_path / str(number)
         wait_until(file.exists)

@@ -5,9 +5,9 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.conftest import CACHE, STORE, free_port
@@ -102,11 +102,6 @@ def replica_pid() -> int:
 
 def replicas() -> list[int]:
     """Returns the processes of the replicas."""
-    return [int(path.name) for path in Path("/proc").glob("[0-9]*") if is_replica(path)]
-
-
-def is_replica(process: Path) -> bool:
-    try:
-        return b"ServeReplica" in (process / "cmdline").read_bytes()
-    except OSError:
-        return False
+    return [
+        each.pid for each in psutil.process_iter(["cmdline"]) if "ServeReplica" in "".join(each.info["cmdline"] or ())
+    ]
