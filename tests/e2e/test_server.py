@@ -6,14 +6,13 @@ import math
 import re
 import signal
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from service.__main__ import main
-from tests.conftest import SMALL, start_server, store_of
+from tests.conftest import start_server, store_of
 from tests.e2e.clients import SENTENCE, Client, beside_clients, until_more
 from tests.telemetry.test_logs import TIME
 from tests.waiting import wait_until
@@ -119,15 +118,3 @@ def test_texts_that_outlast_the_drain_are_cut_and_say_so(tmp_path):
     assert [result["finish_reason"] for result in whole["results"]] == ["shutdown"] * 8
     assert '"text":"' in streamed
     assert "Traceback" not in (tmp_path / "log").read_text()
-
-
-def test_a_client_that_goes_away_frees_its_slots(server):
-    before = server.metric("tagwerk_cancelled_total")
-    wish = {"prompt": "ROMEO:", "max_tokens": 4096, "n": 32}  # more texts than there are slots
-    with ThreadPoolExecutor(1) as pool:
-        client = pool.submit(httpx.post, f"{server.url}/generate", json=wish, timeout=3)
-        wait_until(lambda: server.metric("tagwerk_slots_in_use") == int(SMALL["TAGWERK_SLOTS"]))
-        assert isinstance(client.exception(), httpx.ReadTimeout), "it has gone"
-    wait_until(lambda: server.metric("tagwerk_slots_in_use") == 0)
-    assert server.metric("tagwerk_cancelled_total") == before + 1
-    assert server.metric('tagwerk_requests_total{route="/generate",status="499"}') >= 1

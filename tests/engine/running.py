@@ -16,7 +16,6 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, Ragged
 from tests.fakes import Clock, Device, version_of
-from tests.waiting import until
 
 SAMPLING = Sampling(temperature=1.0, top_k=0, top_p=1.0, seed=1)
 SETTINGS = Settings(batch_sizes=(1, 2, 4), slots=2, max_items=8, max_queue_tokens=512)
@@ -99,8 +98,4 @@ async def turns(count: int = 5) -> None:
 
 async def hold(device: Device, made: Engine) -> asyncio.Task[Outcome]:
     """Sends a request whose step does not end until the test sets `device.go`."""
-    device.go.clear()
-    device.busy.clear()
-    task = asyncio.create_task(made.infer(request([99])))
-    await until(device.busy.is_set)
-    return task
+    return await device.hold(made.infer(request([99])))

@@ -9,7 +9,6 @@ import pytest
 from service.errors import DeadlineExceeded, DeviceFailed
 from tests.engine.running import hold, prompt, request, text, turns
 from tests.fakes import failing
-from tests.waiting import until
 
 
 async def test_texts_are_generated_side_by_side_and_beside_batches(made):
@@ -41,9 +40,7 @@ async def test_only_texts_that_request_logprobs_have_them(device, made):
 
 
 async def test_texts_that_leave_the_queue_make_room_at_once(device, made):
-    device.go.clear()  # no stream has a slot any more
-    held = asyncio.create_task(made.infer(request([99])))
-    await until(device.busy.is_set)
+    held = await hold(device, made)  # no stream has a slot any more
     for seconds in (60.0, 0.02):  # the first ones are cancelled, the next ones expire
         waiting = [asyncio.create_task(anext(made.generate(prompt(1, seconds=seconds)))) for _ in range(256)]
         await turns()

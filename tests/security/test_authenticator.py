@@ -14,7 +14,6 @@ from tests.artifact.test_manifest import write_version
 from tests.http.running import scene
 from tests.http.scene import SequenceModelDevice, header_of, keyed
 from tests.http.test_problems import check
-from tests.waiting import until
 
 
 class Lock:
@@ -93,10 +92,7 @@ async def test_what_is_computed_for_a_client_that_leaves_is_charged_to_its_key(l
         async def ask() -> httpx.Response:
             return await client.post("/classify", json={"text": "fine fine fine fine"}, headers=lock.terse)
 
-        device.go.clear()
-        device.busy.clear()
-        first = asyncio.create_task(ask())
-        await until(device.busy.is_set)
+        first = await device.hold(ask())
         first.cancel()
         await asyncio.wait([first])
         device.go.set()
@@ -112,10 +108,7 @@ async def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_e
         async def ask() -> httpx.Response:
             return await client.post("/classify", json=FINE, headers=lock.narrow)
 
-        device.go.clear()
-        device.busy.clear()
-        first = asyncio.create_task(ask())
-        await until(device.busy.is_set)
+        first = await device.hold(ask())
         over = check(await ask(), 429)
         assert "at most 1 request at the same time (tagwerk keys add --concurrent)" in over.detail
         device.go.set()
