@@ -17,8 +17,8 @@ def wait_until(condition: Callable[[], object], seconds: float = 120, what: str 
 
 async def until(condition: Callable[[], object]) -> None:
     """Waits for what the same event loop does."""
-    for _ in range(2000):
+    for turn in range(2000):
         if condition():
             return
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0 if turn < 200 else 0.002)
     pytest.fail("never came true")

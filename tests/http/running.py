@@ -51,10 +51,6 @@ class Service:
     async def answer(self, request: bytes) -> Answer:
         """Returns the answer to a request, which is sent over a connection of its own."""
         connection, wire = self.send(request)
-        for _ in range(200):
-            if wire.answers():
-                break
-            await asyncio.sleep(0)
         await until(wire.answers)
         (answer,) = wire.answers()
         connection.connection_lost(None)
@@ -83,11 +79,8 @@ class Service:
         queued = self.queued
         connection, wire = self.send(request)
         self.context.plain.run()  # the engine, whose steps are held, does not call it
-        for _ in range(1000):
-            if self.queued > queued:
-                return connection, wire
-            await asyncio.sleep(0)
-        raise AssertionError("it does not wait in the queue")
+        await until(lambda: self.queued > queued)
+        return connection, wire
 
 
 @asynccontextmanager
