@@ -22,3 +22,9 @@ async def until(condition: Callable[[], object]) -> None:
             return
         await asyncio.sleep(0 if turn < 200 else 0.002)
     pytest.fail("never came true")
+
+
+async def turns(count: int = 20) -> None:
+    """Lets the event loop turn."""
+    for _ in range(count):
+        await asyncio.sleep(0)

@@ -90,12 +90,6 @@ async def text(made: Engine, wanted: Generation) -> list[int]:
     return [token.id async for token in made.generate(wanted)]
 
 
-async def turns(count: int = 5) -> None:
-    """Runs some iterations of the event loop."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
 async def hold(device: Device, made: Engine) -> asyncio.Task[Outcome]:
     """Sends a request whose step does not end until the test sets `device.go`."""
     return await device.hold(made.infer(request([99])))

@@ -14,9 +14,9 @@ from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS, Requests
 from service.errors import DeadlineExceeded, DeviceFailed, EngineUnavailable, Overloaded
 from service.types import State
-from tests.engine.running import TAGGER, hold, make_engine, request, turns
+from tests.engine.running import TAGGER, hold, make_engine, request
 from tests.fakes import Device, failing
-from tests.waiting import until
+from tests.waiting import turns, until
 
 
 async def test_what_a_request_leaves_behind_needs_no_search_for_garbage(made):

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from service.errors import DeadlineExceeded, DeviceFailed
-from tests.engine.running import hold, prompt, request, text, turns
+from tests.engine.running import hold, prompt, request, text
 from tests.fakes import failing
+from tests.waiting import turns, until
 
 
 async def test_texts_are_generated_side_by_side_and_beside_batches(made):
@@ -102,8 +103,7 @@ async def test_the_tokens_of_a_text_are_reported_as_they_are_computed_also_if_th
     assert len(await text(made, replace(prompt(1, max_tokens=50), client=7))) == 50
     left = made.generate(replace(prompt(1, max_tokens=10**6), client=8))
     await anext(left)
-    while reported[8] < 20:
-        await asyncio.sleep(0)
+    await until(lambda: reported[8] >= 20)
     await left.aclose()
     await turns()
     stopped = reported[8]

@@ -13,8 +13,8 @@ from tests.fakes import failing
 from tests.http.running import lifespan
 from tests.http.scene import SequenceModelDevice, keyed, made_context
 from tests.http.test_refusing import away, full
-from tests.http.wire import application, connect, post, turns
-from tests.waiting import until
+from tests.http.wire import application, connect, post
+from tests.waiting import turns, until
 
 ORIGIN = "Origin: https://example.org"
 STATUSES = {status for _, status, _, _ in TABLE} | set(HTTP) | {200}

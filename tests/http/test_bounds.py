@@ -15,8 +15,8 @@ from service.http.connection.bounded_protocol import LEAST_BYTES_PER_SECOND, MOS
 from service.http.middleware import Dispatcher, RequestContextMiddleware
 from service.types import State
 from tests.http.scene import made_context
-from tests.http.wire import GET, Wire, connect, post, receiving, requests_counted, turns
-from tests.waiting import until
+from tests.http.wire import GET, Wire, connect, post, receiving, requests_counted
+from tests.waiting import turns, until
 
 CHUNKED = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 

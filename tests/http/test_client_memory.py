@@ -12,7 +12,8 @@ from service.http.context import Context
 from service.types import State
 from tests.http.running import running
 from tests.http.scene import made_context
-from tests.http.wire import GET, connect, post, turns
+from tests.http.wire import GET, connect, post
+from tests.waiting import turns
 
 MOST = 1_000_000  # bytes of a body
 LEFT = 4  # bodies of that size that fit

@@ -7,8 +7,8 @@ from service.http.middleware import Dispatcher, RequestContextMiddleware
 from tests.http.running import scene
 from tests.http.scene import made_context
 from tests.http.test_problems import check
-from tests.http.wire import connect, post, turns
-from tests.waiting import until
+from tests.http.wire import connect, post
+from tests.waiting import turns, until
 
 PLAIN, CHARSET = "application/json", "application/json; charset=utf-8"
 

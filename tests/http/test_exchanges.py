@@ -17,8 +17,8 @@ from service.text.slices import Sliced
 from tests.fakes import failing
 from tests.http.running import Service, running
 from tests.http.scene import SequenceModelDevice
-from tests.http.wire import GET, application, post, turns
-from tests.waiting import until
+from tests.http.wire import GET, application, post
+from tests.waiting import turns, until
 
 FINE = b'{"text": "fine"}'
 SMALL_QUEUE: dict[str, Any] = {"max_items": 4, "max_queue_tokens": 256}

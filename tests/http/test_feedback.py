@@ -14,6 +14,7 @@ from service.store.corrections import CorrectionFiles
 from tests.http.running import scene
 from tests.http.scene import header_of, keyed, without_lemmas
 from tests.http.test_problems import check
+from tests.waiting import until
 
 
 def stored(folder: Path) -> list[dict[str, Any]]:
@@ -143,8 +144,7 @@ async def test_a_disk_that_blocks_or_is_full_hinders_no_other_request(tmp_path, 
     monkeypatch.setattr(CorrectionFiles, "append", append)
     async with scene(feedback_dir=str(tmp_path)) as client:
         waiting = asyncio.create_task(client.post("/feedback", json={"text": "fine", "label": "bad"}))
-        while not writing.is_set():
-            await asyncio.sleep(0)
+        await until(writing.is_set)
         assert (await client.post("/classify", json={"text": "fine"})).status_code == 200
         assert not waiting.done()
         go_on.set()

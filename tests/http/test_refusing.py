@@ -10,8 +10,8 @@ from service.types import State
 from tests.http.running import Service, running
 from tests.http.scene import made_context
 from tests.http.test_exchanges import FINE, SMALL_QUEUE, both_ways
-from tests.http.wire import Answer, application, connect, post, turns
-from tests.waiting import until
+from tests.http.wire import Answer, application, connect, post
+from tests.waiting import turns, until
 
 
 def full(context: Context) -> None:

@@ -27,7 +27,7 @@ from tests.engine.running import SAMPLING
 from tests.http.running import running, scene
 from tests.http.scene import made_context
 from tests.http.wire import post
-from tests.http.wire import turns as loop_turns
+from tests.waiting import turns as loop_turns
 from tests.waiting import until
 
 CHARACTERS = 20_000

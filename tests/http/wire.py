@@ -157,12 +157,6 @@ def body_part(body: bytes, more: bool = False) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-async def turns(count: int = 20) -> None:
-    """Lets the event loop turn."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
 def requests_counted(context: Context) -> Counter[tuple[str, str]]:
     """Returns how many requests the metrics count, by route and status."""
     samples = [sample for family in context.metrics.registry.collect() for sample in family.samples]

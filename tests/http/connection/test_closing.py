@@ -19,8 +19,8 @@ from service.http.connection.connection import Connection
 from service.pipelines.run import advance
 from service.text.slices import Sliced
 from tests.http.running import Service, running
-from tests.http.wire import GET, Wire, application, new_connection, post, requests_counted, turns
-from tests.waiting import until
+from tests.http.wire import GET, Wire, application, new_connection, post, requests_counted
+from tests.waiting import turns, until
 
 FINE = post("/classify", b'{"text": "fine"}')
 KEEP_ALIVE_SECONDS = 5  # uvicorn's default
