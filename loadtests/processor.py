@@ -1,14 +1,13 @@
 """The processor time that servers take."""
 
-import os
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+
+import psutil
 
 from loadtests.client import Measurement
 from loadtests.processes import processes
 from loadtests.servers import Server
-
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def processor_seconds(server: Server) -> float:
@@ -16,14 +15,12 @@ def processor_seconds(server: Server) -> float:
 
     Processes that come or go in between are not to be compared.
     """
-    ticks = 0
+    seconds = 0.0
     for pid in processes(server.process.pid):
-        try:
-            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        ticks += int(words[11]) + int(words[12])  # user and system
-    return ticks / TICKS
+        with suppress(psutil.NoSuchProcess):
+            times = psutil.Process(pid).cpu_times()
+            seconds += times.user + times.system
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)

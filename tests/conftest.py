@@ -150,8 +150,13 @@ class Server:
         self.url = url
         self.log = log
 
-    def wait_until_ready(self, seconds: float = 240) -> None:
-        end = time.monotonic() + seconds
+    def metric(self, name: str) -> float:
+        """Returns the sum of the samples that begin with a name."""
+        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+    def wait_until_ready(self) -> None:
+        end = time.monotonic() + 240
         while time.monotonic() < end:
             assert self.process.poll() is None, self.log.read_text()
             try:
@@ -160,7 +165,7 @@ class Server:
             except httpx.TransportError:
                 pass
             time.sleep(0.2)
-        pytest.fail(f"not ready after {seconds} s: {self.log.read_text()}")
+        pytest.fail(f"not ready after 240 s: {self.log.read_text()}")
 
     def stop(self) -> int:
         if self.process.poll() is None:

@@ -2,10 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from service.artifact.manifest import Endpoint, Manifest, ModelVersion, Task, Te
 from service.backend.base import Fetch
 from service.errors import ArtifactError, DeviceFailed
 from service.types import Array, Tensors
+from tests.waiting import until
+
+T = TypeVar("T")
 
 
 class Clock:
@@ -67,6 +70,14 @@ class Device:
         self._kept: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
         self.go = Gate(self._continue)
         self.go.set()
+
+    async def hold(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begins work, and returns once a step of it runs, which does not end until `go` is set."""
+        self.go.clear()
+        self.busy.clear()
+        task = asyncio.create_task(work)
+        await until(self.busy.is_set)
+        return task
 
     def load_sequence_model(self, folder: Path, manifest: Manifest) -> "Echo":
         return Echo(self._checked(manifest))

@@ -12,13 +12,12 @@ from urllib.error import URLError
 
 from loadtests.chaos.request_counts import Outcome
 from loadtests.metrics import samples
-from loadtests.processes import SERVER, name_of
+from loadtests.processes import SERVER, name_of, owners
 from loadtests.servers import free_port, start_service
 
 MARK = "TAGWERK_CHAOS_RUN"  # in the environment of all its processes, wherever they end up
 PROBES = ("/readyz", "/metrics", "/livez")
 GAUGES = ("tagwerk_queue_entries", "tagwerk_queue_tokens", "tagwerk_slots_in_use")
-ESTABLISHED = "01"  # of the states in /proc/net/tcp
 
 
 class ServiceUnderTest:
@@ -37,12 +36,9 @@ class ServiceUnderTest:
         """Returns all its processes by what they are, those included that lost their parent."""
         found = {}
         for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                marked = f"{MARK}={self._mark}".encode() in (folder / "environ").read_bytes().split(b"\0")
-                if marked and (folder / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            with suppress(OSError):  # it has ended, or belongs to another user
+                if f"{MARK}={self._mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
                     found[int(folder.name)] = name_of(int(folder.name))
-            except OSError:  # it has ended, or belongs to another user
-                continue
         return found
 
     def pids(self, kind: str) -> list[int]:
@@ -56,18 +52,7 @@ class ServiceUnderTest:
 
     def owners(self) -> dict[int, int]:
         """Returns the server process of each connection, by the client's port."""
-        ports = {}  # of clients, by the link to the service's side of the connection
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-            _, local, remote, state, *words = line.split()
-            if state == ESTABLISHED and int(local.rpartition(":")[2], 16) == self.port:
-                ports[f"socket:[{words[5]}]"] = int(remote.rpartition(":")[2], 16)
-        found = {}
-        for pid in self.pids(SERVER):
-            for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-                with suppress(OSError):
-                    if (port := ports.get(str(descriptor.readlink()))) is not None:
-                        found[port] = pid
-        return found
+        return owners(self.pids(SERVER), self.port)
 
     def scratch_files(self) -> list[str]:
         """Returns what it has in its folder for temporary files."""

@@ -7,9 +7,8 @@ import json
 import os
 import subprocess
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, free_port
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(3600)]
 
@@ -136,13 +136,6 @@ def brought_up(profiles: str, folder: Path, **settings: str) -> Iterator[Stack]:
     finally:
         stack.compose("down", "--volumes", "--timeout", "45")
     assert stack.left() == ""
-
-
-def wait_until(condition: Callable[[], object], seconds: float, what: str = "the condition") -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{what} never came true"
-        time.sleep(1)
 
 
 def test_one_service_is_watched_and_a_process_that_is_killed_is_told_of(tmp_path):

@@ -1,13 +1,13 @@
 """Clients that send requests all the time, each on a connection that is kept, while something happens to a service."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx
 
 from tests.conftest import Server
+from tests.waiting import wait_until
 
 SENTENCE = {"text": "The quick brown fox jumps over the lazy dog."}
 REQUESTS = 100.0  # a second, of all clients of a test
@@ -71,10 +71,7 @@ def beside_clients(
 
 async def until(condition: Callable[[], object], seconds: float = 120) -> None:
     """Waits for a condition that takes milliseconds to find out."""
-    end = time.monotonic() + seconds
-    while not await asyncio.to_thread(condition):
-        assert time.monotonic() < end, "never came true"
-        await asyncio.sleep(0.1)
+    await asyncio.to_thread(wait_until, condition, seconds)
 
 
 async def until_more(clients: list[Client], count: int) -> None:

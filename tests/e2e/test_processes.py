@@ -3,18 +3,18 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tagwerk.client import AsyncClient
 from tests.conftest import Server, start_server
 from tests.e2e.clients import SENTENCE, Client, beside_clients, until, until_more
-from tests.e2e.processes import connections, environment, owners, servers
-from tests.e2e.test_server import metric, wait_until
+from tests.e2e.processes import connections, owners, servers
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,11 @@ def running(tagger_store, tmp_path_factory) -> Iterator[Server]:
 
 def ready(server: Server) -> float:
     """Returns how many processes are ready."""
-    return metric(server.url, "tagwerk_ready_processes")
+    return server.metric("tagwerk_ready_processes")
 
 
 def restarts(server: Server) -> float:
-    return metric(server.url, 'tagwerk_restarts_total{process="server"}')
+    return server.metric('tagwerk_restarts_total{process="server"}')
 
 
 async def call_until(recovered: asyncio.Event, server: Server) -> None:
@@ -121,37 +121,25 @@ def test_a_process_that_stands_still_is_replaced_and_the_other_is_not_harmed(run
 
 
 def test_processes_share_their_metrics_and_have_names(running):
-    counted = 'tagwerk_requests_total{route="/tag",status="200"}'
-    before = settled(running.url, counted)
+    counted = 'tagwerk_requests_total{route="/v1/models",status="200"}'  # which no other test asks for
     for _ in range(20):
-        assert httpx.post(f"{running.url}/tag", json=SENTENCE).status_code == 200  # a connection each
-    wait_until(lambda: metric(running.url, counted) == before + 20)  # each counts a moment after it has answered
+        assert httpx.get(f"{running.url}/v1/models").status_code == 200  # a connection each
+    wait_until(lambda: running.metric(counted) == 20)  # each counts a moment after it has answered
     for _ in range(5):
-        assert metric(running.url, counted) == before + 20
-    assert metric(running.url, "tagwerk_process_info{pid=") == 3
-    assert metric(running.url, "tagwerk_model_info{") == 1
-    wait_until(lambda: metric(running.url, "tagwerk_connections ") <= 1)  # that of the exposition
+        assert running.metric(counted) == 20
+    assert running.metric("tagwerk_process_info{pid=") == 3
+    assert running.metric("tagwerk_model_info{") == 1
+    wait_until(lambda: running.metric("tagwerk_connections ") <= 1)  # that of the exposition
     for file in ("comm", "cmdline"):  # for `ps` and `top`
         names = {Path(f"/proc/{pid}/{file}").read_text().strip("\n\0") for pid in servers(running)}
         assert names == {"tagwerk-1", "tagwerk-2"}
-
-
-def settled(url: str, name: str) -> float:
-    """Returns a metric once the processes have counted what they have answered before."""
-    value = metric(url, name)
-    for _ in range(60):
-        time.sleep(0.5)
-        if (later := metric(url, name)) == value:
-            return value
-        value = later
-    pytest.fail(f"{name} still changes although nobody asks: {value}")
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed(running):
     """The last of those that share the service."""
     left = servers(running)
     assert len(left) == 2
-    folder = Path(environment(min(left))["TMPDIR"])
+    folder = Path(psutil.Process(min(left)).environ()["TMPDIR"])
     with httpx.Client(base_url=running.url, timeout=60) as client:  # an open connection keeps no process alive
         assert client.get("/livez").status_code == 200
         running.process.kill()

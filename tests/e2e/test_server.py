@@ -5,18 +5,17 @@ import json
 import math
 import re
 import signal
-import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from service.__main__ import main
-from tests.conftest import SMALL, start_server, store_of
+from tests.conftest import start_server, store_of
 from tests.e2e.clients import SENTENCE, Client, beside_clients, until_more
 from tests.telemetry.test_logs import TIME
+from tests.waiting import wait_until
 
 
 def test_it_answers_while_it_compiles_and_a_second_start_reads_what_it_has_compiled(
@@ -86,7 +85,7 @@ def test_sigterm_loses_no_request_that_is_in_flight(tmp_path):
     settings = {"TAGWERK_DRAIN_DELAY_SECONDS": "1.0", "TAGWERK_MODEL_STORE": str(store)}
     with start_server(tmp_path / "log", **settings, TAGWERK_PROCESSES="2") as server:
         server.wait_until_ready()
-        wait_until(lambda: metric(server.url, "tagwerk_ready_processes") == 2)
+        wait_until(lambda: server.metric("tagwerk_ready_processes") == 2)
         clients = beside_clients(server, 16, scenario, requests=math.inf)
         assert [client.lost for client in clients] == [0] * 16
         assert "Traceback" not in server.log.read_text()
@@ -119,27 +118,3 @@ def test_texts_that_outlast_the_drain_are_cut_and_say_so(tmp_path):
     assert [result["finish_reason"] for result in whole["results"]] == ["shutdown"] * 8
     assert '"text":"' in streamed
     assert "Traceback" not in (tmp_path / "log").read_text()
-
-
-def metric(url: str, name: str) -> float:
-    lines = httpx.get(f"{url}/metrics").text.splitlines()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
-
-
-def test_a_client_that_goes_away_frees_its_slots(server):
-    before = metric(server.url, "tagwerk_cancelled_total")
-    wish = {"prompt": "ROMEO:", "max_tokens": 4096, "n": 32}  # more texts than there are slots
-    with ThreadPoolExecutor(1) as pool:
-        client = pool.submit(httpx.post, f"{server.url}/generate", json=wish, timeout=3)
-        wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == int(SMALL["TAGWERK_SLOTS"]))
-        assert isinstance(client.exception(), httpx.ReadTimeout), "it has gone"
-    wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 0)
-    assert metric(server.url, "tagwerk_cancelled_total") == before + 1
-    assert metric(server.url, 'tagwerk_requests_total{route="/generate",status="499"}') >= 1
-
-
-def wait_until(condition, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "never came true"
-        time.sleep(0.1)

@@ -23,10 +23,10 @@ from tests import faults
 from tests.conftest import ROOT, Server, free_port, start_server
 from tests.docker.test_monitoring import ALERTS
 from tests.e2e.processes import servers
-from tests.e2e.test_server import wait_until
 from tests.faults import Fault, with_checksums
 from tests.tiny_store import NAME
 from tests.training.tiny import treebank
+from tests.waiting import wait_until
 
 SETTINGS = {"TAGWERK_BATCH_SIZES": "1", "TAGWERK_STORE_INTERVAL_SECONDS": "0.1"}
 OTHER = "sentiment-tiny"

@@ -14,8 +14,8 @@ from service.__main__ import main
 from tests.conftest import CACHE, Server, start_server
 from tests.e2e.clients import Client, beside_clients, until, until_more
 from tests.e2e.processes import servers
-from tests.e2e.test_server import metric, wait_until
 from tests.tiny_store import NAME, copy_version
+from tests.waiting import wait_until
 
 SETTINGS = {"TAGWERK_XLA_CACHE": str(CACHE), "TAGWERK_BATCH_SIZES": "1,8", "TAGWERK_STORE_INTERVAL_SECONDS": "0.1"}
 BODY = {"text": ["The dog sees the cat. The bird feeds a child.", "A teacher likes the very very very long day today."]}
@@ -79,7 +79,7 @@ def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, t
     settings = SETTINGS | {"TAGWERK_PROCESSES": "2"}
     with start_server(tmp_path / "log", **settings, TAGWERK_MODEL_STORE=str(store)) as server:
         server.wait_until_ready()
-        wait_until(lambda: metric(server.url, "tagwerk_ready_processes") == 2)
+        wait_until(lambda: server.metric("tagwerk_ready_processes") == 2)
         before, most = servers(server), []
 
         def named_where_all_have_it() -> bool:
@@ -102,12 +102,12 @@ def test_a_new_version_takes_over_under_load_and_no_request_fails(store, made, t
         assert first != pytest.approx(second, abs=1e-3), "the versions cannot be told apart"
         check_unmixed(server, answers, "2")
         wait_until(lambda: before.isdisjoint(servers(server)), SECONDS)
-        wait_until(lambda: metric(server.url, 'tagwerk_swaps_total{result="done"}') == 1)
+        wait_until(lambda: server.metric('tagwerk_swaps_total{result="done"}') == 1)
         for pid in servers(server):
             after = threads(pid)
             assert after["tf_Compute"] == after["tf_XLAEigen"] == after["main"], "what serves does not give way"
-        assert metric(server.url, 'tagwerk_model_info{model="tagger-tiny",version="2"}') == 1
-        assert metric(server.url, "tagwerk_restarts_total") == 0
+        assert server.metric('tagwerk_model_info{model="tagger-tiny",version="2"}') == 1
+        assert server.metric("tagwerk_restarts_total") == 0
         assert httpx.post(f"{server.url}/tag", json=BODY | {"model": f"{NAME}/1"}).status_code == 404
         assert server.stop() == 0
         assert "Traceback" not in server.log.read_text()

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
-import pytest
 
 from service.artifact.manifest import ModelVersion
 from service.backend.base import SequenceModel
@@ -91,24 +90,6 @@ async def text(made: Engine, wanted: Generation) -> list[int]:
     return [token.id async for token in made.generate(wanted)]
 
 
-async def until(condition: Callable[[], object]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.002)
-    pytest.fail("never came true")
-
-
-async def turns(count: int = 5) -> None:
-    """Runs some iterations of the event loop."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
 async def hold(device: Device, made: Engine) -> asyncio.Task[Outcome]:
     """Sends a request whose step does not end until the test sets `device.go`."""
-    device.go.clear()
-    device.busy.clear()
-    task = asyncio.create_task(made.infer(request([99])))
-    await until(device.busy.is_set)
-    return task
+    return await device.hold(made.infer(request([99])))

@@ -14,8 +14,9 @@ from service.engine.queue import EngineRequest
 from service.engine.requests import ANONYMOUS, Requests
 from service.errors import DeadlineExceeded, DeviceFailed, EngineUnavailable, Overloaded
 from service.types import State
-from tests.engine.running import TAGGER, hold, make_engine, request, turns, until
+from tests.engine.running import TAGGER, hold, make_engine, request
 from tests.fakes import Device, failing
+from tests.waiting import turns, until
 
 
 async def test_what_a_request_leaves_behind_needs_no_search_for_garbage(made):
@@ -57,10 +58,7 @@ async def test_outputs_of_a_request_are_its_own_where_the_rows_of_two_batches_fo
 
 
 async def test_a_deadline_that_passes_says_where_the_time_went(device, made):
-    device.go.clear()
-    device.busy.clear()
-    running = asyncio.create_task(made.infer(request([1], seconds=0.3)))
-    await until(device.busy.is_set)
+    running = await device.hold(made.infer(request([1], seconds=0.3)))
     with pytest.raises(DeadlineExceeded) as waited:
         await made.infer(request([2], seconds=0.05))
     assert waited.value.stages["queue"] > waited.value.stages["inference"] == 0

@@ -13,9 +13,10 @@ from service.engine.slots import Slots
 from service.errors import DeadlineExceeded
 from service.settings import Settings
 from service.types import ModelKey
-from tests.engine.running import LM, SETTINGS, STEP_SECONDS, Timed, prompt, request, text, turns
+from tests.engine.running import LM, SETTINGS, STEP_SECONDS, Timed, prompt, request, text
 from tests.engine.test_engine import Ended
 from tests.fakes import version_of
+from tests.waiting import turns
 
 # Requests take their deadlines from the real clock, which starts at 0 with the machine; a bench has its own clock.
 NO_DEADLINE = 1e9

@@ -24,8 +24,9 @@ from service.engine.loader import Generator, ModelLoading, Sequences, loading_or
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, Ragged, State, Tensors
-from tests.engine.running import LM, SETTINGS, TAGGER, Timed, make_engine, prompt, request, rows_of, text, turns, until
+from tests.engine.running import LM, SETTINGS, TAGGER, Timed, make_engine, prompt, request, rows_of, text
 from tests.fakes import Device, Repeater, version_of
+from tests.waiting import turns, until
 
 
 def test_the_default_models_of_each_task_are_loaded_first():

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from service.errors import DeadlineExceeded, DeviceFailed
-from tests.engine.running import hold, prompt, request, text, turns, until
+from tests.engine.running import hold, prompt, request, text
 from tests.fakes import failing
+from tests.waiting import turns, until
 
 
 async def test_texts_are_generated_side_by_side_and_beside_batches(made):
@@ -40,9 +41,7 @@ async def test_only_texts_that_request_logprobs_have_them(device, made):
 
 
 async def test_texts_that_leave_the_queue_make_room_at_once(device, made):
-    device.go.clear()  # no stream has a slot any more
-    held = asyncio.create_task(made.infer(request([99])))
-    await until(device.busy.is_set)
+    held = await hold(device, made)  # no stream has a slot any more
     for seconds in (60.0, 0.02):  # the first ones are cancelled, the next ones expire
         waiting = [asyncio.create_task(anext(made.generate(prompt(1, seconds=seconds)))) for _ in range(256)]
         await turns()
@@ -104,8 +103,7 @@ async def test_the_tokens_of_a_text_are_reported_as_they_are_computed_also_if_th
     assert len(await text(made, replace(prompt(1, max_tokens=50), client=7))) == 50
     left = made.generate(replace(prompt(1, max_tokens=10**6), client=8))
     await anext(left)
-    while reported[8] < 20:
-        await asyncio.sleep(0)
+    await until(lambda: reported[8] >= 20)
     await left.aclose()
     await turns()
     stopped = reported[8]

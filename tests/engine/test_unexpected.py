@@ -13,9 +13,10 @@ from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
 from service.errors import DeviceFailed, EngineUnavailable, InternalError
 from service.types import State, Tensors
-from tests.engine.running import hold, prompt, request, running_engine, text, turns
+from tests.engine.running import hold, prompt, request, running_engine, text
 from tests.engine.test_engine import Ended
 from tests.fakes import Device, Echo, failing
+from tests.waiting import turns
 
 MOMENTS = pytest.mark.parametrize("at_start", [True, False], ids=["at its start", "when it is fetched"])
 

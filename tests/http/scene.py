@@ -1,16 +1,12 @@
 """The application in the process of its test, on a device that gives all texts one label and all tokens one tag."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 
-from service.api.app import create_app
 from service.artifact.manifest import Endpoint, Manifest, ModelVersion, TensorSpec
 from service.engine.engine import Engine
 from service.engine.loader import ModelLoading
@@ -23,7 +19,6 @@ from service.telemetry.metrics import Metrics
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
 from service.text.vocabulary import Vocabulary
 from service.types import Array, Tensors
-from tests.engine.running import until
 from tests.fakes import Device, Echo, version_of
 
 LABELS = ("bad", "good")
@@ -125,71 +120,24 @@ def device_engine(
     return Engine(settings, loading, metrics, schedule=device.schedule)
 
 
-# scope, requests per second and requests in progress of keys
-KEYS: dict[str, tuple[str, float | None, int | None]] = {
-    "web": ("infer", None, None),
-    "narrow": ("infer", None, 1),
-    "boss": ("admin", None, None),
-    "rare": ("infer", 0.001, None),
+KEYS: dict[str, dict[str, Any]] = {
+    "web": {"scopes": ["infer"]},
+    "narrow": {"scopes": ["infer"], "concurrent": 1},
+    "boss": {"scopes": ["admin"]},
+    "rare": {"scopes": ["infer"], "requests_per_second": 0.5},
+    "terse": {"scopes": ["infer"], "tokens_per_second": 0.5},
+    "critic": {"scopes": ["feedback"]},
+    "all": {"scopes": ["infer", "feedback", "admin"]},
 }
 
 
 def keyed(path: Path, *names: str) -> tuple[Authenticator, dict[str, str]]:
     """Writes a file with some of the `KEYS`; returns its authenticator, and the header of each key by its name."""
-    headers: dict[str, str] = {}
-    for name in names:
-        scope, rate, most = KEYS[name]
-        headers[name] = (
-            f"Authorization: Bearer {add_key(path, name, [scope], requests_per_second=rate, concurrent=most)}"
-        )
+    headers = {name: f"Authorization: Bearer {add_key(path, name, **KEYS[name])}" for name in names}
     return Authenticator(path, RateLimiter(clock=lambda: 1000.0)), headers
 
 
-@asynccontextmanager
-async def scene(
-    device: SequenceModelDevice | None = None, authenticator: Authenticator | None = None, **settings: Any
-) -> AsyncIterator[httpx.AsyncClient]:
-    """Yields a client of an application that is started, and stops it in order at the end of the block."""
-    async with (
-        started(device, authenticator, **settings) as transport,
-        httpx.AsyncClient(transport=transport, base_url="http://here", timeout=30) as client,
-    ):
-        yield client
-
-
-def post(path: str, content: bytes, headers: dict[str, str] | None = None, **settings: Any) -> httpx.Response:
-    """Returns the answer of an application of its own to a request, whose body is JSON unless the headers say else."""
-
-    async def test() -> httpx.Response:
-        async with scene(**settings) as client:
-            return await client.post(
-                path, content=content, headers={"content-type": "application/json"} | (headers or {})
-            )
-
-    return asyncio.run(test())
-
-
-@asynccontextmanager
-async def started(
-    device: SequenceModelDevice | None = None, authenticator: Authenticator | None = None, **settings: Any
-) -> AsyncIterator[httpx.ASGITransport]:
-    """Yields the transport to an application that is started, and stops it in order at the end of the block."""
-    context = made_context(device, authenticator, **settings)
-    app = create_app(context)
-    async with lifespan(app):
-        await until(context.ready)
-        yield httpx.ASGITransport(app)
-
-
-@asynccontextmanager
-async def lifespan(app: Any) -> AsyncIterator[None]:
-    """Starts and stops an application as a server does."""
-    to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    running = asyncio.create_task(app({"type": "lifespan"}, to_app.get, from_app.put))
-    for step in ("startup", "shutdown"):
-        to_app.put_nowait({"type": f"lifespan.{step}"})
-        assert (await from_app.get())["type"] == f"lifespan.{step}.complete"
-        if step == "startup":
-            yield
-    await running
+def header_of(line: str) -> dict[str, str]:
+    """Returns a header as httpx takes it."""
+    name, _, value = line.partition(": ")
+    return {name: value}

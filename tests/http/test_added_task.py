@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from service.api import answer_schemas, infer, openapi, request_schemas
-from service.api.app import create_app, create_routes
+from service.api.app import create_routes
 from service.api.lines import MEDIA_TYPE, takes_lines
 from service.api.openapi import INFER, responses
 from service.api.route import JsonRoute
@@ -19,10 +19,8 @@ from service.http.validation import Texts
 from service.pipelines.formats import to_json, write_answer
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import tag
-from service.security.keys import Authenticator, add_key
-from service.security.rate_limiter import RateLimiter
-from tests.engine.running import until
-from tests.http.scene import lifespan, made_context
+from tests.http.running import scene
+from tests.http.scene import header_of, keyed, made_context
 from tests.http.test_problems import check
 
 
@@ -63,12 +61,9 @@ def _added(monkeypatch):
 
 
 async def test_an_added_task_is_answered_authenticated_bounded_and_counted_like_the_others(tmp_path):
-    secret = add_key(tmp_path / "keys.json", "web", ["infer"])
-    context = made_context(authenticator=Authenticator(tmp_path / "keys.json", RateLimiter()), max_items=4)
-    app = create_app(context)
-    transport, bearer = httpx.ASGITransport(app), {"authorization": f"Bearer {secret}"}
-    async with lifespan(app), httpx.AsyncClient(transport=transport, base_url="http://x", headers=bearer) as client:
-        await until(context.ready)
+    authenticator, keys = keyed(tmp_path / "keys.json", "web")
+    async with scene(authenticator, max_items=4) as client:
+        client.headers = httpx.Headers(header_of(keys["web"]))
         answer = await client.post("/count", json={"text": ["Dogs bark.", "fine"]})
         assert answer.json() == {"model": "tagger", "version": "1", "results": [3, 1]}
         lines = b'{"id": 1, "text": "Dogs bark."}\n{"id": 2, "text": 7}\n'

@@ -9,11 +9,12 @@ from service.api.protocols.tensors import HEADER
 from service.http.problem import HTTP, MAX_HEAD_BYTES, TABLE
 from service.types import State
 from tests.artifact.test_manifest import write_version
-from tests.engine.running import until
 from tests.fakes import failing
-from tests.http.scene import KEYS, SequenceModelDevice, keyed, lifespan, made_context
+from tests.http.running import lifespan
+from tests.http.scene import SequenceModelDevice, keyed, made_context
 from tests.http.test_refusing import away, full
-from tests.http.wire import application, connect, post, turns
+from tests.http.wire import application, connect, post
+from tests.waiting import turns, until
 
 ORIGIN = "Origin: https://example.org"
 STATUSES = {status for _, status, _, _ in TABLE} | set(HTTP) | {200}
@@ -30,7 +31,7 @@ def preflight(origin: str) -> bytes:
 
 
 async def test_every_kind_of_answer_has_the_headers_that_all_have(tmp_path, monkeypatch):
-    authenticator, keys = keyed(tmp_path / "keys.json", *KEYS)
+    authenticator, keys = keyed(tmp_path / "keys.json", "web", "boss", "rare")
     write_version(tmp_path / "store")
     device, web, boss = SequenceModelDevice(), keys["web"], keys["boss"]
     origin, store = ORIGIN.split()[1], tmp_path / "store"
@@ -121,4 +122,4 @@ async def test_an_origin_may_read_answers_where_the_option_allows_it(origins, al
     connection, wire = connect(made_context(cors_origins=origins))
     connection.data_received(get("/livez", ORIGIN))
     await until(wire.statuses)
-    assert wire.answers()[0][1].get("access-control-allow-origin") == allowed
+    assert wire.answers()[0].header("access-control-allow-origin") == allowed

@@ -14,7 +14,7 @@ from service.http import body as http_body
 from service.http import problem
 from service.http.body import parse
 from service.settings import Settings
-from tests.http.scene import post, scene
+from tests.http.running import post, scene
 from tests.http.test_problems import check
 from tests.http.test_slices import counted_turns
 

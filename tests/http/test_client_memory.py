@@ -10,9 +10,10 @@ import pytest
 from service.http.client_memory import MOST_BYTES, ClientMemory
 from service.http.context import Context
 from service.types import State
-from tests.http.plain import running
+from tests.http.running import running
 from tests.http.scene import made_context
-from tests.http.wire import GET, connect, post, turns
+from tests.http.wire import GET, connect, post
+from tests.waiting import turns
 
 MOST = 1_000_000  # bytes of a body
 LEFT = 4  # bodies of that size that fit
@@ -147,10 +148,10 @@ async def test_a_body_that_arrives_too_slowly_is_answered_and_the_others_go_on()
     others = [begun(context, MOST - 1) for _ in range(LEFT)]
     await turns()
     context.client_memory.check()
-    ((status, headers, document),) = stalled[1].answers()
-    assert (status, headers["retry-after"], headers["connection"]) == (429, "1", "close")
-    assert document["type"] == "urn:tagwerk:problem:overloaded"
-    assert stalled[1].closed
+    (answer,) = stalled[1].answers()
+    assert (answer.status, answer.header("retry-after"), answer.header("connection")) == (429, "1", "close")
+    assert answer.document["type"] == "urn:tagwerk:problem:overloaded"
+    assert answer.closes
     for connection, wire in others:
         assert not wire.written
         connection.data_received(b"x")

@@ -4,9 +4,9 @@ import pytest
 
 from service.engine.requests import ANONYMOUS, Generation
 from service.security.keys import client_of, read_keys
-from tests.engine.running import until
-from tests.http.plain import running
+from tests.http.running import running
 from tests.http.wire import application, post
+from tests.waiting import until
 
 FINE, PROMPT = b'{"text": "fine"}', b'{"model": "lm", "prompt": "a", "max_tokens": 2}'
 BODIES = {"/tag": FINE, "/classify": FINE, "/generate": PROMPT, "/v1/completions": PROMPT}

@@ -11,7 +11,8 @@ from service.settings import Settings
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 from service.telemetry.metrics import Metrics
-from tests.http.scene import classifier, post, tagger
+from tests.http.running import post
+from tests.http.scene import classifier, tagger
 
 
 def answer(folder: Path, path: str, **body: Any) -> Any:

@@ -4,10 +4,11 @@ import pytest
 
 from service.api import infer
 from service.http.middleware import Dispatcher, RequestContextMiddleware
-from tests.engine.running import until
-from tests.http.scene import made_context, scene
+from tests.http.running import scene
+from tests.http.scene import made_context
 from tests.http.test_problems import check
-from tests.http.wire import connect, post, turns
+from tests.http.wire import connect, post
+from tests.waiting import turns, until
 
 PLAIN, CHARSET = "application/json", "application/json; charset=utf-8"
 

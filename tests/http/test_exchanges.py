@@ -14,23 +14,17 @@ import pytest
 from service.http import plain_requests
 from service.pipelines.run import SLICE_SECONDS, advance
 from service.text.slices import Sliced
-from tests.engine.running import until
 from tests.fakes import failing
-from tests.http.plain import Answer, Service, answers, running
+from tests.http.running import Service, running
 from tests.http.scene import SequenceModelDevice
-from tests.http.wire import GET, application, post, turns
+from tests.http.wire import GET, application, post
+from tests.waiting import turns, until
 
 FINE = b'{"text": "fine"}'
 SMALL_QUEUE: dict[str, Any] = {"max_items": 4, "max_queue_tokens": 256}
 Way = Callable[[bytes], bytes]
 BOTH_WAYS: list[Way] = [bytes, application]
 both_ways = pytest.mark.parametrize("way", BOTH_WAYS, ids=["plain", "application"])
-
-
-def problem_of(answer: Answer) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(answer.body)
-    assert document["status"] == answer.status
-    return document
 
 
 KINDS: dict[str, tuple[bytes, int]] = {  # requests and the statuses of their answers
@@ -62,8 +56,8 @@ async def test_requests_that_do_not_wait_for_answers_are_answered_in_order(kinds
         requests = [KINDS[kind][0] for kind in kinds]
         data = b"".join(r.replace(b"Host: x", b"Host: x\r\nX-Request-ID: %d" % i) for i, r in enumerate(requests))
         connection, wire = service.send(*(data[start : start + size] for start in range(0, len(data), size)))
-        await until(lambda: len(answers(wire)) == len(kinds))
-        found = [(answer.header("x-request-id"), answer.status) for answer in answers(wire)]
+        await until(lambda: len(wire.answers()) == len(kinds))
+        found = [(answer.header("x-request-id"), answer.status) for answer in wire.answers()]
         assert found == [(str(number), KINDS[kind][1]) for number, kind in enumerate(kinds)]
         assert service.through_application == sum(kind not in ("plain", "large") for kind in kinds)
         assert not connection.in_exchange
@@ -95,9 +89,10 @@ async def test_a_request_whose_deadline_passes_in_the_queue_is_answered_504_with
     async with running(authenticator) as service:
         await service.hold(other)
         _, wire = await service.wait(way(post("/classify", FINE, one, "X-Request-Timeout-Ms: 100")))
-        await until(lambda: answers(wire))
-        (answer,) = answers(wire)
-        document = problem_of(answer)
+        await until(wire.answers)
+        (answer,) = wire.answers()
+        document = answer.document
+        assert document["status"] == answer.status == 504
         assert document["type"] == "urn:tagwerk:problem:deadline-exceeded"
         assert list(document["timing_ms"]) == ["tokenize", "queue", "inference"]
         assert answer.header("server-timing") == "tokenize;dur=, queue;dur=, inference;dur=, total;dur="
@@ -122,9 +117,9 @@ async def test_an_error_in_a_handler_is_answered_500_for_its_requests_alone(narr
         monkeypatch.setattr(BROKEN[stage], lambda *arguments: 1 / 0)
         wrong = [service.send(post("/classify", FINE, key))[1] for key in (one, other)]
         _, right = service.send(post("/tag", FINE, other))
-        await until(lambda: all(answers(wire) for wire in (*wrong, right)))
-        assert [answers(wire)[0].status for wire in (*wrong, right)] == [500, 500, 200]
-        assert problem_of(answers(wrong[0])[0])["type"] == "urn:tagwerk:problem:internal"
+        await until(lambda: all(wire.answers() for wire in (*wrong, right)))
+        assert [wire.answers()[0].status for wire in (*wrong, right)] == [500, 500, 200]
+        assert wrong[0].answers()[0].document["type"] == "urn:tagwerk:problem:internal"
         assert "ZeroDivisionError" in caplog.text
         monkeypatch.undo()
         assert (await service.answer(post("/classify", FINE, one))).status == 200, "its key is free"
@@ -150,10 +145,10 @@ async def test_a_long_text_delays_a_short_one_by_a_slice_of_each_iteration_in_wh
     async with running(device=device) as service:
         _, long = service.send(LONG)
         most = count = 0
-        while not answers(long):
+        while not long.answers():
             slices.clear()
             _, short = service.send(post("/classify", FINE))
-            while not answers(short):
+            while not short.answers():
                 await asyncio.sleep(0)
             of_long = slices.count(SLICE_SECONDS)
             most, count = max(most, of_long), count + of_long
@@ -181,8 +176,8 @@ async def test_of_many_long_texts_few_are_begun_in_an_iteration_and_short_ones_c
         service.context.plain.run()
         assert service.queued == 1, "the short one"
         assert begun.count(plain_requests.FIRST_SLICES * SLICE_SECONDS) <= 4
-        await until(lambda: all(answers(wire) for wire in long))
-        assert {answers(wire)[0].status for wire in (*long, short)} == {200}
+        await until(lambda: all(wire.answers() for wire in long))
+        assert {wire.answers()[0].status for wire in (*long, short)} == {200}
 
 
 def counts(service: Service) -> dict[str, float]:
@@ -220,11 +215,11 @@ async def all_kinds(service: Service, way: Way, one: str, other: str) -> None:
     gone.connection_lost(None)
     await turns()
     _, late = await service.wait(way(post("/classify", FINE, one, "X-Request-Timeout-Ms: 100")))
-    await until(lambda: answers(late))
+    await until(late.answers)
     await service.wait(way(post("/classify", b'{"text": ["a", "b", "c", "d"]}', other)))
     _, full = service.send(way(post("/tag", FINE, one)))
     service.context.plain.run()
-    await until(lambda: answers(full))
+    await until(full.answers)
     service.device.go.set()
     await until(lambda: not service.context.engine._waiting)
 
@@ -294,9 +289,9 @@ async def test_while_the_service_drains_answers_close_their_connections():
         assert closed.closed
         assert not wire.closed
         service.device.go.set()
-        await until(lambda: answers(wire))
-        assert answers(wire)[0].closes
-        assert answers(wire)[0].header("connection") == "close"
+        await until(wire.answers)
+        assert wire.answers()[0].closes
+        assert wire.answers()[0].header("connection") == "close"
         service.context.draining = True
         before = service.through_application
         assert (await service.answer(post("/classify", FINE))).closes
@@ -322,4 +317,4 @@ async def test_a_stream_in_http_1_0_ends_with_its_connection_and_has_no_chunks()
         assert body.endswith(b"\n\n")
         _, wire = service.send(GET.replace(b"HTTP/1.1", b"HTTP/1.0"))
         await until(lambda: wire.closed)
-        assert wire.answers()[0][2] == {"status": "alive"}
+        assert wire.answers()[0].document == {"status": "alive"}

@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 from service.telemetry.metrics import Metrics
-from tests.http.wire import turns
+from tests.waiting import turns, until
 
 
 async def test_requests_that_arrive_while_one_is_written_share_the_next_however_many_they_are():
@@ -18,8 +18,7 @@ async def test_requests_that_arrive_while_one_is_written_share_the_next_however_
     metrics = Metrics()
     metrics.exposition = write  # type: ignore[method-assign]
     first = asyncio.create_task(metrics.shared_exposition())
-    while not written:
-        await turns(1)
+    await until(lambda: written)
     others = [asyncio.create_task(metrics.shared_exposition()) for _ in range(6000)]
     await turns(3)
     for other in others[:5999]:

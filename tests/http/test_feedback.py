@@ -10,12 +10,11 @@ import httpx
 import pytest
 
 from service.errors import NotStored
-from service.security.keys import Authenticator, add_key
-from service.security.rate_limiter import RateLimiter
 from service.store.corrections import CorrectionFiles
-from tests.http.scene import scene, without_lemmas
+from tests.http.running import scene
+from tests.http.scene import header_of, keyed, without_lemmas
 from tests.http.test_problems import check
-from tests.security.test_authenticator import bearer
+from tests.waiting import until
 
 
 def stored(folder: Path) -> list[dict[str, Any]]:
@@ -120,18 +119,18 @@ async def test_without_the_option_none_is_stored_and_the_option_is_named():
 
 
 async def test_a_key_needs_the_scope_and_is_noted(tmp_path):
-    path, folder = tmp_path / "keys.json", tmp_path / "kept"
-    keys = {scope: bearer(add_key(path, scope, [scope])) for scope in ("infer", "feedback", "admin")}
-    authenticator = Authenticator(path, RateLimiter())
-    async with scene(authenticator=authenticator, feedback_dir=str(folder)) as client:
-        for scope in ("infer", "admin"):
-            answer = await client.post("/feedback", json={"text": "a", "label": "bad"}, headers=keys[scope])
+    folder = tmp_path / "kept"
+    authenticator, lines = keyed(tmp_path / "keys.json", "web", "boss", "critic")
+    web, boss, critic = map(header_of, lines.values())
+    async with scene(authenticator, feedback_dir=str(folder)) as client:
+        for key in (web, boss):
+            answer = await client.post("/feedback", json={"text": "a", "label": "bad"}, headers=key)
             assert "this needs feedback" in check(answer, 403).detail
-        check(await client.post("/classify", json={"text": "a"}, headers=keys["feedback"]), 403)
-        answer = await client.post("/feedback", json={"text": "a", "label": "bad"}, headers=keys["feedback"])
+        check(await client.post("/classify", json={"text": "a"}, headers=critic), 403)
+        answer = await client.post("/feedback", json={"text": "a", "label": "bad"}, headers=critic)
         assert answer.status_code == 201
-        assert (await client.get("/models", headers=keys["infer"])).json()["feedback"] is True
-    assert [line["key"] for line in stored(folder)] == ["feedback"]
+        assert (await client.get("/models", headers=web)).json()["feedback"] is True
+    assert [line["key"] for line in stored(folder)] == ["critic"]
 
 
 async def test_a_disk_that_blocks_or_is_full_hinders_no_other_request(tmp_path, monkeypatch):
@@ -145,8 +144,7 @@ async def test_a_disk_that_blocks_or_is_full_hinders_no_other_request(tmp_path, 
     monkeypatch.setattr(CorrectionFiles, "append", append)
     async with scene(feedback_dir=str(tmp_path)) as client:
         waiting = asyncio.create_task(client.post("/feedback", json={"text": "fine", "label": "bad"}))
-        while not writing.is_set():
-            await asyncio.sleep(0)
+        await until(writing.is_set)
         assert (await client.post("/classify", json={"text": "fine"})).status_code == 200
         assert not waiting.done()
         go_on.set()

@@ -2,19 +2,21 @@
 
 import json
 import math
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import pytest
 
 from service.api import answer_schemas
 from service.api.events import HEARTBEAT
 from service.http.problem import Problem
 from service.pipelines import generation
-from tests.e2e.test_server import metric, wait_until
-from tests.engine.running import until
-from tests.http.plain import running
+from tests.conftest import SMALL
+from tests.http.running import running
 from tests.http.wire import post
+from tests.waiting import until, wait_until
 
 
 def generate(client: httpx.Client, prompt: str | list[str] = "ROMEO:", **wishes: object) -> list[dict[str, Any]]:
@@ -164,15 +166,17 @@ def test_an_error_midway_is_an_event(client):
     assert problem.timing_ms
 
 
-def test_closing_the_connection_frees_the_slot(server):
-    before = metric(server.url, "tagwerk_cancelled_total")
-    body = {"prompt": ["ROMEO:", "JULIET:"], "max_tokens": 4096, "stream": True}
-    with httpx.stream("POST", f"{server.url}/generate", json=body, timeout=30) as response:
-        lines = response.iter_lines()
-        assert next(lines).startswith("data: ")
-        wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 2)
-    wait_until(lambda: metric(server.url, "tagwerk_slots_in_use") == 0)
-    wait_until(lambda: metric(server.url, "tagwerk_cancelled_total") == before + 1)
+@pytest.mark.parametrize(("stream", "status"), [(False, 499), (True, 200)])
+def test_a_client_that_goes_away_frees_its_slots(server, stream, status):
+    counted = ("tagwerk_cancelled_total", f'tagwerk_requests_total{{route="/generate",status="{status}"}}')
+    before = [server.metric(name) for name in counted]
+    wish = {"prompt": "ROMEO:", "max_tokens": 4096, "n": 32, "stream": stream}  # more texts than there are slots
+    url = httpx.URL(server.url)
+    with socket.create_connection((url.host, url.port)) as connection:
+        connection.sendall(post("/generate", json.dumps(wish).encode()))
+        wait_until(lambda: server.metric("tagwerk_slots_in_use") == int(SMALL["TAGWERK_SLOTS"]))
+    wait_until(lambda: server.metric("tagwerk_slots_in_use") == 0)
+    wait_until(lambda: [server.metric(name) for name in counted] == [value + 1 for value in before])
 
 
 async def test_a_heartbeat_comes_while_nothing_else_does(monkeypatch):

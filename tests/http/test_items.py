@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.http.scene import post
+from tests.http.running import post
 from tests.http.test_problems import check
 
 LONG = "a" * 2001

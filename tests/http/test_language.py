@@ -11,7 +11,8 @@ import pytest
 from service.api import answer_schemas
 from service.api.lines import MEDIA_TYPE
 from service.artifact.manifest import ModelVersion
-from tests.http.scene import post, scene, tagger
+from tests.http.running import post, scene
+from tests.http.scene import tagger
 from tests.http.test_problems import check
 
 ENGLISH = "The children were playing in the garden."

@@ -6,7 +6,8 @@ from typing import Any
 import conllu
 import pytest
 
-from tests.http.scene import post, without_lemmas
+from tests.http.running import post
+from tests.http.scene import without_lemmas
 from tests.http.test_tag import tokens_of
 
 TEXT = "Is it a cat? BOXES, ½ cats is a cat."

@@ -23,7 +23,8 @@ from service.http.body import MOST_RATIO, PIECE_BYTES, Body
 from service.security.keys import Authenticator, Key, add_key, remove_key
 from service.security.rate_limiter import RateLimiter
 from tests.fakes import Clock
-from tests.http.scene import scene
+from tests.http.running import scene
+from tests.http.scene import header_of, keyed
 from tests.http.test_problems import check
 from tests.http.wire import body_part, no_hold, receiving
 
@@ -215,8 +216,7 @@ async def test_each_line_counts_as_a_request_of_a_key_and_waits_for_its_rate(mon
 
 async def test_a_key_that_is_removed_ends_its_stream(tmp_path: Path):
     path = tmp_path / "keys.json"
-    secret = add_key(path, "web", ["infer"])
-    authenticator = Authenticator(path, RateLimiter())
+    authenticator, keys = keyed(path, "web")
 
     def content() -> Iterator[bytes]:
         yield LINE * 2
@@ -224,7 +224,7 @@ async def test_a_key_that_is_removed_ends_its_stream(tmp_path: Path):
         authenticator.reload_if_changed()
         yield LINE * 2
 
-    response = await post(Arriving(content()), authenticator, {"authorization": f"Bearer {secret}"})
+    response = await post(Arriving(content()), authenticator, header_of(keys["web"]))
     assert answers(response) == [200, 200, 401]
 
 

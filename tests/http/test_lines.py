@@ -6,19 +6,19 @@ import select
 import socket
 import threading
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from loadtests.processes import server_processes
 from service.api.lines import LARGEST_ID, LONGEST_ID, MEDIA_TYPE
 from service.http.problem import Problem
 from tests.conftest import Server
-from tests.e2e.test_server import metric, wait_until
 from tests.http.test_problems import check
 from tests.http.test_tag import tag
+from tests.waiting import wait_until
 
 HEADERS = {"content-type": MEDIA_TYPE}
 
@@ -157,7 +157,7 @@ def test_a_client_that_reads_nothing_is_made_to_wait_and_memory_stays_flat(serve
     block, count = chunk(line * 32), 1500
     # A quarter of what is sent: the server processes, which other tests share, grow by some 40 MB on their own while
     # they load what they have not needed before.
-    limit = memory_of_children(server) + len(block) * count // 4 // 1024
+    limit = memory_of_children(server) + len(block) * count // 4
     sent = 0
     with connect(server) as connection:
         connection.setblocking(False)
@@ -167,7 +167,7 @@ def test_a_client_that_reads_nothing_is_made_to_wait_and_memory_stays_flat(serve
             stalled_at = sent
             sent += send_while_possible(connection, memoryview(data)[sent:])
         assert sent < len(data), "the service has read everything though none of its answers was taken"
-        assert memory_of_children(server) < limit, "kB"
+        assert memory_of_children(server) < limit
         connection.setblocking(True)
         rest = threading.Thread(target=connection.sendall, args=(data[sent:] + chunk(b""),))
         rest.start()
@@ -177,7 +177,7 @@ def test_a_client_that_reads_nothing_is_made_to_wait_and_memory_stays_flat(serve
                 errors += answer.count(b'"error"')
         rest.join()
     assert errors == 32 * count
-    assert memory_of_children(server) < limit, "kB"
+    assert memory_of_children(server) < limit
 
 
 def send_while_possible(connection: socket.socket, data: memoryview) -> int:
@@ -189,16 +189,16 @@ def send_while_possible(connection: socket.socket, data: memoryview) -> int:
 
 
 def memory_of_children(server: Server) -> int:
-    """Returns the resident kB of the server processes."""
-    status = [Path(f"/proc/{pid}/status").read_text() for pid in server_processes(server.process.pid)]
-    assert status
-    return sum(int(text.split("VmRSS:")[1].split()[0]) for text in status)
+    """Returns the resident bytes of the server processes."""
+    sizes: list[int] = [psutil.Process(pid).memory_info().rss for pid in server_processes(server.process.pid)]
+    assert sizes
+    return sum(sizes)
 
 
 def test_a_client_that_goes_away_midway_leaves_no_work_behind(server):
-    before = metric(server.url, "tagwerk_cancelled_total")
+    before = server.metric("tagwerk_cancelled_total")
     with connect(server) as connection:
         connection.sendall(chunk(json.dumps({"text": ["It is good. " * 50] * 20}).encode() + b"\n") * 200)
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
-    wait_until(lambda: metric(server.url, "tagwerk_cancelled_total") > before)
-    wait_until(lambda: metric(server.url, "tagwerk_queue_entries") == 0)
+    wait_until(lambda: server.metric("tagwerk_cancelled_total") > before)
+    wait_until(lambda: server.metric("tagwerk_queue_entries") == 0)

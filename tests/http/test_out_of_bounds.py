@@ -8,7 +8,7 @@ import pytest
 
 from service.api.protocols.tensors import HEADER
 from service.http.representation import MOST_NAMES, qualities
-from tests.http.scene import post, scene
+from tests.http.running import post, scene
 from tests.http.test_problems import check
 
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Server
-from tests.http.plain import Answer, Service, comparable, kept
-from tests.http.scene import KEYS, keyed, without_lemmas
-from tests.http.wire import application, first_answer, post
+from tests.http.running import Service, kept
+from tests.http.scene import keyed, without_lemmas
+from tests.http.wire import Answer, application, first_answer, post
 
 NAMES: dict[str, list[object]] = {
     "/tag": ["tagger", "tagger/1", "tagger/9", "without-lemmas"],
@@ -156,13 +156,14 @@ def open_service() -> Iterator[tuple[asyncio.Runner, Service]]:
         yield made
 
 
-AUTHORIZATIONS = ["", *KEYS, "web", "web", "Authorization: Bearer x", "Authorization: Basic x"]  # or names of keys
+KEY_NAMES = ("web", "narrow", "boss", "rare")
+AUTHORIZATIONS = ["", *KEY_NAMES, "web", "web", "Authorization: Bearer x", "Authorization: Basic x"]
 
 
 @pytest.fixture(scope="module")
 def keyed_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.Runner, Service, dict[str, str]]]:
     """Starts a service with keys, of which `boss` lacks the scope and `rare` is over its rate."""
-    authenticator, headers = keyed(tmp_path_factory.mktemp("keys") / "keys.json", *KEYS)
+    authenticator, headers = keyed(tmp_path_factory.mktemp("keys") / "keys.json", *KEY_NAMES)
     with kept(authenticator, log_level="warning", **BOUNDS) as (runner, service):
         assert runner.run(service.answer(post("/classify", b"{}", headers["rare"]))).status == 422
         yield runner, service, headers
@@ -236,9 +237,9 @@ def over(connection: socket.socket, request: bytes) -> Answer:
         more = connection.recv(1_000_000)
         assert more, data
         data += more
-    status, headers, body, rest = found
+    answer, rest = found
     assert not rest
-    return Answer(status, comparable(headers), body, closes=dict(headers).get("connection") == "close")
+    return answer
 
 
 SOME_TEXTS = [

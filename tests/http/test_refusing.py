@@ -7,11 +7,11 @@ import pytest
 from service.errors import Overloaded
 from service.http.context import Context
 from service.types import State
-from tests.engine.running import until
-from tests.http.plain import Answer, Service, answers, running
+from tests.http.running import Service, running
 from tests.http.scene import made_context
 from tests.http.test_exchanges import FINE, SMALL_QUEUE, both_ways
-from tests.http.wire import application, connect, post, turns
+from tests.http.wire import Answer, application, connect, post
+from tests.waiting import turns, until
 
 
 def full(context: Context) -> None:
@@ -48,10 +48,10 @@ async def test_every_way_to_the_engine_answers_503_while_it_is_away(path, body):
     connection, wire = connect(context)
     connection.data_received(post(path, body))
     await until(wire.statuses)
-    ((status, headers, document),) = wire.answers()
-    assert (status, headers["retry-after"]) == (503, "1")
-    assert document["type"] == "urn:tagwerk:problem:engine-unavailable"
-    assert ("error" in document) == path.startswith("/v")
+    (answer,) = wire.answers()
+    assert (answer.status, answer.header("retry-after")) == (503, "1")
+    assert answer.document["type"] == "urn:tagwerk:problem:engine-unavailable"
+    assert ("error" in answer.document) == path.startswith("/v")
 
 
 async def test_of_a_refused_body_no_more_is_read_than_the_largest_body_has():
@@ -75,9 +75,9 @@ async def rejected(service: Service, waiting: int, *texts: str, key: str = "X-No
     request = post("/classify", json.dumps({"text": texts}).encode(), key)
     _, wire = service.send(request)
     service.context.plain.run()
-    (plain,) = answers(wire)
+    (plain,) = wire.answers()
     assert plain == await service.answer(application(request))
-    assert (plain.status, json.loads(plain.body)["detail"].startswith(said)) == (429, True), plain.body
+    assert (plain.status, plain.document["detail"].startswith(said)) == (429, True), plain.body
     assert int(plain.header("retry-after") or "") >= 1
     assert service.metric("rejected_total", reason="overloaded") == 2
     assert service.metric("requests_total", route="/classify", status="429") == 2
@@ -127,16 +127,16 @@ async def test_requests_in_progress_are_bounded_in_bytes(way):
         service.device.go.clear()
         large = way(post("/classify", json.dumps({"text": "fine " * 2000}).encode()))
         sent = [service.send(large) for _ in range(4)]
-        await until(lambda: sum(bool(answers(wire)) for _, wire in sent) == 2)
+        await until(lambda: sum(bool(wire.answers()) for _, wire in sent) == 2)
         assert context.bytes_in_progress > 20_000
-        refused, _ = [answer for _, wire in sent for answer in answers(wire)]
+        refused, _ = [answer for _, wire in sent for answer in wire.answers()]
         assert refused.status == 429
         assert refused.header("retry-after") == "1"
         assert b"the requests in progress have more than 20000 bytes" in refused.body
         small = service.send(way(post("/classify")))
         service.device.go.set()
-        await until(lambda: answers(small[1]) and all(answers(wire) for _, wire in sent))
-        assert answers(small[1])[0].status == 200, "a small one is taken"
+        await until(lambda: small[1].answers() and all(wire.answers() for _, wire in sent))
+        assert small[1].answers()[0].status == 200, "a small one is taken"
         await until(lambda: context.bytes_in_progress == 0)
         gone, _ = service.send(large)
         await turns(3)

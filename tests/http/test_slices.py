@@ -23,11 +23,12 @@ from service.pipelines.run import PipelineRun, advance
 from service.telemetry.request import Timing
 from service.text.slices import Sliced
 from service.types import ModelKey
-from tests.engine.running import SAMPLING, until
-from tests.http.plain import answers, running
-from tests.http.scene import made_context, scene
+from tests.engine.running import SAMPLING
+from tests.http.running import running, scene
+from tests.http.scene import made_context
 from tests.http.wire import post
-from tests.http.wire import turns as loop_turns
+from tests.waiting import turns as loop_turns
+from tests.waiting import until
 
 CHARACTERS = 20_000
 UNBROKEN = ("a.,b!(" * CHARACTERS)[:CHARACTERS]
@@ -168,10 +169,10 @@ async def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
 async def test_a_large_answer_is_sent_in_pieces_of_its_announced_length() -> None:
     async with running() as service:
         _, wire = service.send(post("/tag", json.dumps({"text": WORDS}).encode()))
-        await until(lambda: len(wire.written) > 5 and answers(wire))
+        await until(lambda: len(wire.written) > 5 and wire.answers())
         assert max(map(len, wire.written)) <= 2 * 65_536
-        (answer,) = answers(wire)  # whose body is as long as announced
-    sentences = json.loads(answer.body)["results"][0]["sentences"]
+        (answer,) = wire.answers()  # whose body is as long as announced
+    sentences = answer.document["results"][0]["sentences"]
     assert [sentence["text"] for sentence in sentences][:2] == ["A cat isn't 1 dog!"] * 2
 
 

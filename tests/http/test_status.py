@@ -1,18 +1,5 @@
 import re
 
-import httpx
-from prometheus_client.parser import text_string_to_metric_families
-
-
-def metrics(client: httpx.Client) -> dict[str, float]:
-    """Returns the samples, by name and labels as they are written."""
-    families = text_string_to_metric_families(client.get("/metrics").text)
-    return {
-        sample.name + "".join(f" {k}={v}" for k, v in sorted(sample.labels.items())): sample.value
-        for family in families
-        for sample in family.samples
-    }
-
 
 def test_models_are_listed_and_described(client):
     answer = client.get("/models").json()
@@ -51,38 +38,34 @@ def test_every_answer_has_its_id_and_its_timing(client):
     assert "evil" not in client.get("/livez", headers={"X-Request-ID": "evil" * 100}).headers["x-request-id"]
 
 
-def test_metrics_count_what_was_asked(client):
-    before = metrics(client)
+def test_metrics_count_what_was_asked(client, server):
+    counts = {
+        'tagwerk_requests_total{route="/tag",status="200"}': 1,
+        'tagwerk_requests_total{route="/tag",status="422"}': 1,
+        'tagwerk_requests_total{route="unmatched",status="404"}': 1,
+        'tagwerk_generated_tokens_total{model="lm-shakespeare"}': 5,
+        'tagwerk_queue_duration_seconds_count{model="tagger-en"}': 2,
+    }
+    cells, padding = (f'tagwerk_{name}_cells_total{{model="tagger-en"}}' for name in ("batch", "padding"))
+    before = {name: server.metric(name) for name in (*counts, cells, padding)}
     client.post("/tag", json={"text": ["One two three.", "Four."]})
     client.post("/tag", json={"text": 7})
     client.post("/generate", json={"prompt": "A", "max_tokens": 5})
     client.get("/nothing/here")
-    after = metrics(client)
-
-    def grew(name: str) -> float:
-        return after.get(name, 0) - before.get(name, 0)
-
-    assert grew("tagwerk_requests_total route=/tag status=200") == 1
-    assert grew("tagwerk_requests_total route=/tag status=422") == 1
-    assert grew("tagwerk_requests_total route=unmatched status=404") == 1
-    assert grew("tagwerk_generated_tokens_total model=lm-shakespeare") == 5
-    assert grew("tagwerk_queue_duration_seconds_count model=tagger-en") == 2
-    cells = grew("tagwerk_batch_cells_total model=tagger-en")
-    assert cells - grew("tagwerk_padding_cells_total model=tagger-en") == 6, "four tokens and two"
-    assert after["tagwerk_queue_entries"] == 0
+    grown = {name: server.metric(name) - value for name, value in before.items()}
+    assert grown.pop(cells) - grown.pop(padding) == 6, "four tokens and two"
+    assert grown == counts
+    assert server.metric("tagwerk_queue_entries") == 0
 
 
-def test_no_request_compiles_anything(client):
-    def compilations() -> float:
-        return sum(v for k, v in metrics(client).items() if k.startswith("tagwerk_compilations_total"))
-
-    before = compilations()
+def test_no_request_compiles_anything(client, server):
+    before = server.metric("tagwerk_compilations_total")
     assert before == 2 * 4 + 3 + 2, "four for each tagger, three for the classifier, two for the language model"
     for words in (1, 5, 17, 40, 200):
         client.post("/tag", json={"text": ["word " * words] * 3})
         client.post("/classify", json={"text": "word " * words})
         client.post("/generate", json={"prompt": "word " * words, "max_tokens": 3})
-    assert compilations() == before
+    assert server.metric("tagwerk_compilations_total") == before
 
 
 def test_a_language_model_lists_its_characters_and_others_none(client):

@@ -3,9 +3,9 @@
 import pytest
 
 from service.http.context import Context
-from tests.engine.running import until
-from tests.http.plain import running
+from tests.http.running import running
 from tests.http.wire import GET, application, post, requests_counted
+from tests.waiting import until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 IDS = ("X-Request-ID: mine-7", f"traceparent: 00-{TRACE}-b7ad6b7169203331-01")
@@ -27,13 +27,13 @@ async def test_it_is_a_problem_document(path, monkeypatch, caplog):
         monkeypatch.setattr("service.pipelines.classification.encode", fail)
         _, wire = service.send(REQUESTS[path], GET)
         await until(lambda: len(wire.statuses()) == 2)
-        (status, headers, document), (next_status, _, _) = wire.answers()
-        assert (status, headers["content-type"]) == (500, "application/problem+json")
-        assert headers["x-request-id"] == "mine-7"
-        assert document["type"] == "urn:tagwerk:problem:internal"
-        assert ("error" in document) == path.startswith("/v")
-        assert "unforeseen" not in str(document)
-        assert next_status == 200
+        answer, following = wire.answers()
+        assert (answer.status, answer.header("content-type")) == (500, "application/problem+json")
+        assert answer.header("x-request-id") == "mine-7"
+        assert answer.document["type"] == "urn:tagwerk:problem:internal"
+        assert ("error" in answer.document) == path.startswith("/v")
+        assert b"unforeseen" not in answer.body
+        assert following.status == 200
         assert not wire.closed
         (record,) = (record for record in caplog.records if record.exc_info)
         assert (record.name, record.getMessage()) == ("tagwerk.server", f"failed: request mine-7, trace {TRACE}")

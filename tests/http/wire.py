@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -13,7 +15,31 @@ from service.api.app import create_app
 from service.http.connection.connection import Connection
 from service.http.context import Context
 
-Header = tuple[str, str]
+DURATION = re.compile(r"dur=[\d.]+")
+BATCH = re.compile(r"batch of \d+")  # how sequences are cut into batches depends on the times of steps
+
+
+class Answer(NamedTuple):
+    """A response as it came over the connection, without what differs between two that are equal.
+
+    Attributes:
+        headers: in order; without the date, a generated request id, durations, and the size of the batch.
+        closes: whether the connection was closed with it.
+    """
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+    closes: bool
+
+    def header(self, name: str) -> str | None:
+        """Returns the value of a header; None if there is none."""
+        return dict(self.headers).get(name)
+
+    @property
+    def document(self) -> Any:
+        """The body, read as JSON."""
+        return json.loads(self.body)
 
 
 class Wire(asyncio.Transport):
@@ -53,19 +79,19 @@ class Wire(asyncio.Transport):
         return self.unsent
 
     def statuses(self) -> list[int]:
-        return [status for status, _, _ in self.answers()]
+        return [answer.status for answer in self.answers()]
 
-    def answers(self) -> list[tuple[int, dict[str, str], Any]]:
-        """Returns the status, headers and body, read as JSON, of each answer that was written."""
+    def answers(self) -> list[Answer]:
+        """Returns the whole responses that were written."""
         found, data = [], b"".join(self.written)
-        while (one := first_answer(data)) is not None:
-            status, headers, body, data = one
-            found.append((status, dict(headers), json.loads(body) if body else None))
+        while (one := first_answer(data, self.closed)) is not None:
+            answer, data = one
+            found.append(answer)
         return found
 
 
-def first_answer(data: bytes) -> tuple[int, list[Header], bytes, bytes] | None:
-    """Returns the status, headers and body of the first whole response in data, and what follows it."""
+def first_answer(data: bytes, closed: bool = False) -> tuple[Answer, bytes] | None:
+    """Returns the first whole response in data that came over a connection, and what follows it."""
     head, end, rest = data.partition(b"\r\n\r\n")
     if not end:
         return None
@@ -74,7 +100,21 @@ def first_answer(data: bytes) -> tuple[int, list[Header], bytes, bytes] | None:
     length = int(dict(headers)["content-length"])
     if len(rest) < length:
         return None
-    return int(first.split()[1]), headers, rest[:length], rest[length:]
+    body, rest = rest[:length], rest[length:]
+    return Answer(int(first.split()[1]), comparable(headers), body, closed and not rest), rest
+
+
+def comparable(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Returns headers without what may differ between two answers to the same request."""
+    found = []
+    for name, value in headers:
+        if name == "server-timing":
+            found.append((name, BATCH.sub("batch", DURATION.sub("dur=", value))))
+        elif name == "x-request-id" and re.fullmatch("[0-9a-f]{32}", value):
+            found.append((name, "generated"))
+        elif name != "date":
+            found.append((name, value))
+    return found
 
 
 def configuration(app: ASGIApp) -> uvicorn.Config:
@@ -115,12 +155,6 @@ def receiving(*messages: dict[str, Any]) -> Any:
 def body_part(body: bytes, more: bool = False) -> dict[str, Any]:
     """Returns a part of the body of a request."""
     return {"type": "http.request", "body": body, "more_body": more}
-
-
-async def turns(count: int = 20) -> None:
-    """Lets the event loop turn."""
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 def requests_counted(context: Context) -> Counter[tuple[str, str]]:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.page.driving import LENGTH, LONG, run, start, unfold, until
+from tests.waiting import wait_until
 
 SHORT = {"max_tokens": 60, "seed": 7, "temperature": 0.7}
 
@@ -35,12 +36,8 @@ def test_a_seed_repeats_its_text(page):
     assert written(page) != first[1:], "without a seed, another text"
 
 
-def test_stop_stops_the_work_and_keeps_what_is_written(page, client):
-    def cancelled() -> float:
-        lines = client.get("/metrics").text.splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith("tagwerk_cancelled_total"))
-
-    before = cancelled()
+def test_stop_stops_the_work_and_keeps_what_is_written(page, server):
+    before = server.metric("tagwerk_cancelled_total")
     start(page, "generate", "ROMEO:", seed=7, **LONG)
     until(page, f"{LENGTH} > 20")
     page.get_by_role("button", name="Stop", exact=True).click()
@@ -48,11 +45,7 @@ def test_stop_stops_the_work_and_keeps_what_is_written(page, client):
     assert 20 < sum(map(len, written(page))) < LONG["n"] * LONG["max_tokens"]
     assert page.locator("#generate .message").is_hidden()
     assert page.get_by_role("button", name="Stop", exact=True).is_hidden()
-    for _ in range(100):
-        if cancelled() > before:
-            break
-        page.wait_for_timeout(50)
-    assert cancelled() == before + 1, "the service has stopped, too"
+    wait_until(lambda: server.metric("tagwerk_cancelled_total") == before + 1, 5, "that the service stops, too")
 
 
 @pytest.mark.parametrize(("field", "value"), [("temperature", "11"), ("top_p", "0"), ("max_tokens", "0"), ("n", "129")])

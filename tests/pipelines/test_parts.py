@@ -12,8 +12,9 @@ from service.engine.requests import Outcome, Requests
 from service.errors import DeadlineExceeded, Overloaded
 from service.pipelines import run as runs
 from service.pipelines.run import PARTS_AT_ONCE, cut, infer_in_parts
-from tests.engine.running import TAGGER, hold, request, rows_of, running_engine, turns
+from tests.engine.running import TAGGER, hold, request, rows_of, running_engine
 from tests.fakes import Device
+from tests.waiting import turns
 
 MANY = [[1]] * 99
 

@@ -17,11 +17,11 @@ from service.pipelines.tagging import CANDIDATES_BYTES, TOKEN_BYTES
 from service.pipelines.work_limit import Place, WorkLimit
 from service.settings import Settings
 from service.telemetry.request import Timing
-from tests.engine.running import until
-from tests.http.plain import answers, running
+from tests.http.running import running
 from tests.http.scene import made_context
 from tests.http.test_client_memory import Client
 from tests.http.wire import application, post
+from tests.waiting import until
 
 TEXT = ("a. " * 5000)[:15_000]
 REQUEST = post("/tag", json.dumps({"text": TEXT}).encode())
@@ -72,11 +72,11 @@ async def test_of_many_texts_few_are_split_at_the_same_time_and_all_are_answered
         assert 0 < limit.in_progress <= run_module.MEDIUM_CHARACTERS
         gone.connection_lost(None)
         most, left = 0, wires
-        while left := [wire for wire in left if not answers(wire)]:
+        while left := [wire for wire in left if not wire.answers()]:
             most = max(most, len(service.context.plain._works))
             await asyncio.sleep(0)
         assert most <= run_module.MEDIUM_CHARACTERS // len(TEXT) + 1
-        assert {answers(wire)[0].status for wire in wires} == {200}
+        assert {wire.answers()[0].status for wire in wires} == {200}
         assert (limit.in_progress, limit._waiting) == (0, {})
 
 
@@ -86,8 +86,8 @@ async def test_a_text_whose_deadline_passes_while_it_waits_is_answered_so_on_bot
         others = [limit.enter(0, 10**9, lambda: None) for limit in limits]
         request = post("/tag", json.dumps({"text": TEXT}).encode(), "X-Request-Timeout-Ms: 1")
         _, wire = service.send(request)
-        await until(lambda: bool(answers(wire)))
-        for answer in (answers(wire)[0], await service.answer(application(request))):
+        await until(lambda: bool(wire.answers()))
+        for answer in (wire.answers()[0], await service.answer(application(request))):
             assert answer.status == 504, answer.body
             assert json.loads(answer.body)["detail"].startswith(run_module.WAITED)
             assert "queue" in (answer.header("server-timing") or "")

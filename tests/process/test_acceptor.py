@@ -18,6 +18,7 @@ from service.process.acceptor import LEAVE_SECONDS, Acceptor, address_of, open_s
 from service.process.board import STALE_BEATS, TICK_SECONDS, Board, Slot
 from service.types import State
 from tests.http.wire import no_hold
+from tests.waiting import until
 
 
 class Connection(asyncio.Protocol):
@@ -81,11 +82,6 @@ class Scene:
             if not at_once:
                 await until(lambda: sum(self.counts) > before)  # noqa: B023 (it ends in the loop)
         await until(lambda: sum(self.counts) == len(self.clients))
-
-
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():
-        await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import pytest
 
 from service.process.fork_server import EXIT_NOT_FORKED, ForkServer, fork_orphan
 from service.process.supervised import Child
-from tests.e2e.test_server import wait_until
+from tests.waiting import wait_until
 
 PROGRAM = """
 import os, socket, sys, time
@@ -69,11 +70,11 @@ def test_processes_are_forked_by_one_and_are_children_of_the_one_who_asks(make, 
     assert [child.pid for child in children] == [None, None]
     assert [child.status for child in children] == [None, None]
     pids = [forked(server, child) for child in children]
-    parent = Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1]
-    assert int(parent) == os.getpid()
+    assert psutil.Process(pids[0]).ppid() == os.getpid()
     for number, pid in enumerate(pids):
-        wait_until(lambda number=number: (tmp_path / str(number)).exists())
-        wait_until(lambda number=number, pid=pid: (tmp_path / str(number)).read_text() == f"{pid} 1\n")
+        file = tmp_path / str(number)
+        wait_until(file.exists)
+        wait_until(lambda: file.read_text() == f"{pid} 1\n")  # noqa: B023 (at once)
         # In another session its niceness may mean nothing; in this process group a terminal's signals would reach it.
         assert os.getsid(pid) == os.getsid(0)
         assert os.getpgid(pid) != os.getpgrp()

@@ -28,7 +28,7 @@ from service.process.server_process import BoardGroup
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.types import ModelKey, ModelState, State
-from tests.process.test_acceptor import until
+from tests.waiting import until
 
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 BACKEND = SimpleNamespace(device="no device", overlaps=False)

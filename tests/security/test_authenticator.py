@@ -9,11 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.security.keys import Authenticator, add_key, remove_key
-from service.security.rate_limiter import RateLimiter
+from service.security.keys import remove_key
 from tests.artifact.test_manifest import write_version
-from tests.engine.running import until
-from tests.http.scene import SequenceModelDevice, scene
+from tests.http.running import scene
+from tests.http.scene import SequenceModelDevice, header_of, keyed
 from tests.http.test_problems import check
 
 
@@ -22,16 +21,8 @@ class Lock:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "keys.json"
-        self.web = bearer(add_key(self.path, "web", ["infer"]))
-        self.boss = bearer(add_key(self.path, "boss", ["admin"]))
-        self.rare = bearer(add_key(self.path, "rare", ["infer"], requests_per_second=0.5))
-        self.narrow = bearer(add_key(self.path, "narrow", ["infer"], concurrent=1))
-        self.terse = bearer(add_key(self.path, "terse", ["infer"], tokens_per_second=0.5))
-        self.authenticator = Authenticator(self.path, RateLimiter())
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"}
+        self.authenticator, lines = keyed(self.path, "web", "boss", "rare", "narrow", "terse")
+        self.web, self.boss, self.rare, self.narrow, self.terse = map(header_of, lines.values())
 
 
 @pytest.fixture
@@ -43,7 +34,7 @@ FINE = {"text": "fine"}
 
 
 async def test_without_a_key_nothing_but_probes_and_documentation_is_answered(lock):
-    async with scene(authenticator=lock.authenticator) as client:
+    async with scene(lock.authenticator) as client:
         for path in ("/livez", "/readyz", "/healthz", "/metrics", "/docs", "/openapi.json", "/v2/health/live"):
             assert (await client.get(path)).status_code == 200, path
         for path in ("/models", "/models/classifier", "/v1/models", "/v2", "/v2/models/classifier", "/nothing"):
@@ -58,7 +49,7 @@ async def test_without_a_key_nothing_but_probes_and_documentation_is_answered(lo
 
 
 async def test_a_key_is_for_its_scopes(lock):
-    async with scene(authenticator=lock.authenticator) as client:
+    async with scene(lock.authenticator) as client:
         assert (await client.post("/classify", json=FINE, headers=lock.web)).status_code == 200
         assert (await client.get("/models", headers=lock.web)).status_code == 200
         forbidden = check(await client.post("/admin/models/classifier", json={}, headers=lock.web), 403)
@@ -68,7 +59,7 @@ async def test_a_key_is_for_its_scopes(lock):
 
 
 async def test_a_key_over_its_rate_is_told_when_to_come_again(lock):
-    async with scene(authenticator=lock.authenticator) as client:
+    async with scene(lock.authenticator) as client:
         assert (await client.post("/classify", json=FINE, headers=lock.rare)).status_code == 200
         over = await client.post("/classify", json=FINE, headers=lock.rare)
         assert check(over, 429).type.endswith(":rate-limited")
@@ -78,7 +69,7 @@ async def test_a_key_over_its_rate_is_told_when_to_come_again(lock):
 
 
 async def test_a_key_over_its_tokens_is_told_when_to_come_again_and_what_it_used_is_counted(lock):
-    async with scene(authenticator=lock.authenticator) as client:
+    async with scene(lock.authenticator) as client:
         text = {"text": "fine fine fine fine"}
         assert (await client.post("/classify", json={"text": 7}, headers=lock.terse)).status_code == 422
         assert (await client.post("/classify", json=text, headers=lock.terse)).status_code == 200
@@ -96,15 +87,12 @@ async def test_a_key_over_its_tokens_is_told_when_to_come_again_and_what_it_used
 
 async def test_what_is_computed_for_a_client_that_leaves_is_charged_to_its_key(lock):
     device = SequenceModelDevice()
-    async with scene(device, authenticator=lock.authenticator) as client:
+    async with scene(lock.authenticator, device) as client:
 
         async def ask() -> httpx.Response:
             return await client.post("/classify", json={"text": "fine fine fine fine"}, headers=lock.terse)
 
-        device.go.clear()
-        device.busy.clear()
-        first = asyncio.create_task(ask())
-        await until(device.busy.is_set)
+        first = await device.hold(ask())
         first.cancel()
         await asyncio.wait([first])
         device.go.set()
@@ -115,15 +103,12 @@ async def test_what_is_computed_for_a_client_that_leaves_is_charged_to_its_key(l
 
 async def test_a_key_over_its_requests_at_the_same_time_is_free_again_when_one_ends_however_it_does(lock):
     device = SequenceModelDevice()
-    async with scene(device, authenticator=lock.authenticator) as client:
+    async with scene(lock.authenticator, device) as client:
 
         async def ask() -> httpx.Response:
             return await client.post("/classify", json=FINE, headers=lock.narrow)
 
-        device.go.clear()
-        device.busy.clear()
-        first = asyncio.create_task(ask())
-        await until(device.busy.is_set)
+        first = await device.hold(ask())
         over = check(await ask(), 429)
         assert "at most 1 request at the same time (tagwerk keys add --concurrent)" in over.detail
         device.go.set()
@@ -139,7 +124,7 @@ async def test_a_key_that_is_removed_is_of_no_use_and_a_file_that_is_missing_or_
     def break_file(unused: Path) -> None:
         lock.path.write_text("broken")
 
-    async with scene(authenticator=lock.authenticator) as client:
+    async with scene(lock.authenticator) as client:
 
         def said() -> list[str]:
             return [record.getMessage() for record in caplog.records if record.module == "keys"]
@@ -171,9 +156,9 @@ async def test_a_key_that_is_removed_is_of_no_use_and_a_file_that_is_missing_or_
 
 
 async def test_the_log_names_the_key_and_holds_no_secret(lock, capfd):
-    async with scene(authenticator=lock.authenticator, log_format="json") as client:
+    async with scene(lock.authenticator, log_format="json") as client:
         await client.get("/models", headers=lock.web)
-        await client.get("/models", headers=bearer("wrong"))
+        await client.get("/models", headers={"Authorization": "Bearer wrong"})
     written = capfd.readouterr().err
     assert '"key":"web"' in written
     assert "wrong" not in written
@@ -185,7 +170,7 @@ async def test_the_admin_route_chooses_versions(lock, tmp_path, caplog):
     store = tmp_path / "store"
     for _ in range(3):
         write_version(store)
-    async with scene(authenticator=lock.authenticator, model_store=store) as client:
+    async with scene(lock.authenticator, model_store=store) as client:
 
         async def change(name: str, **body: object) -> httpx.Response:
             return await client.post(f"/admin/models/{name}", json=body, headers=lock.boss)

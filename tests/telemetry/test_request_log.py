@@ -14,7 +14,8 @@ from service.settings import Settings
 from service.telemetry.logs import JsonFormatter
 from service.telemetry.metrics import Metrics
 from service.telemetry.request import RequestIds, RequestRecorder, Timing, ids_from
-from tests.http.scene import scene
+from tests.http.running import scene
+from tests.telemetry.test_logs import TIME
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 HEADERS = {"X-Request-ID": "mine-7", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
@@ -35,7 +36,7 @@ async def test_json_has_a_line_for_each_request_with_its_ids_and_times_and_witho
     lines = await logged(capfd, log_format="json")
     assert SECRET not in "".join(lines)
     judged, generated, unknown = (json.loads(line) for line in lines)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", judged.pop("time"))
+    assert re.fullmatch(TIME, judged.pop("time"))
     stages = judged.pop("stages")
     assert set(stages) == {"tokenize", "queue", "inference"}
     assert judged.pop("ms") >= sum(stages.values())

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from requests.adapters import HTTPAdapter
 
 from service.telemetry.request import RequestIds, Spans, Timing, make_spans
-from tests.http.scene import scene
+from tests.http.running import scene
 from tests.telemetry.test_request_log import HEADERS, TRACE
 
 

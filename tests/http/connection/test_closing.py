@@ -18,9 +18,9 @@ from service.http.connection.bounded_protocol import INTERIM
 from service.http.connection.connection import Connection
 from service.pipelines.run import advance
 from service.text.slices import Sliced
-from tests.engine.running import until
-from tests.http.plain import Service, answers, running
-from tests.http.wire import GET, Wire, application, new_connection, post, requests_counted, turns
+from tests.http.running import Service, running
+from tests.http.wire import GET, Wire, application, new_connection, post, requests_counted
+from tests.waiting import turns, until
 
 FINE = post("/classify", b'{"text": "fine"}')
 KEEP_ALIVE_SECONDS = 5  # uvicorn's default
@@ -81,7 +81,7 @@ async def test_a_connection_has_one_timer_for_all_its_requests_and_is_closed_whe
         connection, wire = service.send()
         for number in range(1, 6):
             connection.data_received(request_)
-            await until(lambda: len(answers(wire)) == number)  # noqa: B023 (called in the same turn)
+            await until(lambda: len(wire.answers()) == number)  # noqa: B023 (called in the same turn)
             assert len(loop.timers(connection)) == 1
             await loop.pass_seconds(KEEP_ALIVE_SECONDS - 1)
             assert not wire.closed, "it was idle for less than the keep-alive"
@@ -96,7 +96,7 @@ async def test_a_connection_whose_request_waits_or_arrives_is_not_idle():
     loop = running_loop()
     async with running() as service:
         connection, wire = service.send(FINE)
-        await until(lambda: answers(wire))
+        await until(wire.answers)
         await service.hold()
         connection.data_received(FINE + FINE[:30])
         service.context.plain.run()
@@ -104,15 +104,15 @@ async def test_a_connection_whose_request_waits_or_arrives_is_not_idle():
         assert connection.in_exchange
         assert not wire.closed
         service.device.go.set()
-        await until(lambda: len(answers(wire)) == 2)
+        await until(lambda: len(wire.answers()) == 2)
         connection.data_received(FINE[30:-1])
         await loop.pass_seconds(RECEIVE_TIMEOUT_SECONDS - 1)
         assert not wire.closed
         connection.data_received(FINE[-1:])
-        await until(lambda: len(answers(wire)) == 3)
+        await until(lambda: len(wire.answers()) == 3)
         await loop.pass_seconds(2 * KEEP_ALIVE_SECONDS + 1)
         assert wire.closed
-        assert [answer.status for answer in answers(wire)] == [200, 200, 200]
+        assert [answer.status for answer in wire.answers()] == [200, 200, 200]
 
 
 State = Callable[[Service], Awaitable[Connection]]
@@ -155,7 +155,7 @@ async def long_work(service: Service) -> Connection:
 
 async def unread(service: Service) -> Connection:
     connection, wire = service.send(FINE)
-    await until(lambda: answers(wire))
+    await until(wire.answers)
     wire.unsent = 10
     connection.pause_writing()
     connection.data_received(FINE)
@@ -172,8 +172,8 @@ STATES: dict[str, State] = {
     "part of a body": after(FINE[:-5]),
     "part of another body": after(application(FINE)[:-5], rounds=20),
     "lines": after(LINES, rounds=20),
-    "answered": after(FINE, ready=answers),
-    "answered by the application": after(application(FINE), ready=answers),
+    "answered": after(FINE, ready=Wire.answers),
+    "answered by the application": after(application(FINE), ready=Wire.answers),
     "closing": after(post("/tag", b'{"text": "fine"}', "Connection: close"), ready=closed),
     "refused": after(b"nonsense\r\n\r\n", ready=closed),
     "arrived": after(FINE),

@@ -24,9 +24,9 @@ from service.process.acceptor import BACKLOG
 from service.process.board import Board
 from service.process.server import Server
 from service.telemetry.metrics import FLUSH_SECONDS
-from tests.e2e.test_server import wait_until
 from tests.http.scene import made_context
-from tests.http.wire import GET, configuration, connect, post, requests_counted, turns
+from tests.http.wire import GET, configuration, connect, post, requests_counted
+from tests.waiting import turns, wait_until
 
 LINES = (
     b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"

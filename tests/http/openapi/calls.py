@@ -11,10 +11,10 @@ from unittest.mock import Mock
 import httpx
 
 from service.api.app import create_routes
-from service.security.keys import Authenticator, add_key
-from service.security.rate_limiter import RateLimiter
+from service.security.keys import Authenticator
 from tests.artifact.test_manifest import write_version
-from tests.http.scene import made_context, started
+from tests.http.running import running
+from tests.http.scene import keyed, made_context
 
 JSON = "application/json"
 TEXTS = {"name": "text", "shape": [2], "datatype": "BYTES", "data": ["fine", "bad"]}
@@ -89,10 +89,7 @@ def schema_of(described: dict[str, Any]) -> str | None:
 @asynccontextmanager
 async def service(folder: Path) -> AsyncIterator[tuple[httpx.ASGITransport, str]]:
     """Yields the transport to a service with API keys that answers each of the calls, and a key for all of them."""
-    secret = add_key(folder / "keys.json", "client", ["infer", "feedback", "admin"])
+    authenticator, headers = keyed(folder / "keys.json", "all")
     write_version(folder / "store")
-    authenticator = Authenticator(folder / "keys.json", RateLimiter())
-    async with started(
-        authenticator=authenticator, model_store=folder / "store", feedback_dir=str(folder)
-    ) as transport:
-        yield transport, secret
+    async with running(authenticator, model_store=folder / "store", feedback_dir=str(folder)) as started:
+        yield httpx.ASGITransport(started.app), headers["all"].rpartition(" ")[2]

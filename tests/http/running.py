@@ -1,64 +1,21 @@
-"""Sends requests on both ways, as plain ones and through the application, and compares what is answered."""
+"""The service in the process of its test, which is sent requests over connections without sockets, or by httpx."""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
+import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.app import create_app
 from service.http.connection.connection import Connection
 from service.http.context import Context
 from service.security.keys import Authenticator
-from tests.engine.running import until
-from tests.http.scene import SequenceModelDevice, lifespan, made_context
-from tests.http.wire import Header, Wire, application, configuration, connect, first_answer, post
-
-DURATION = re.compile(r"dur=[\d.]+")
-BATCH = re.compile(r"batch of \d+")  # how sequences are cut into batches depends on the times of steps
-
-
-class Answer(NamedTuple):
-    """A response as it came over the connection, without what differs between two that are equal.
-
-    Attributes:
-        headers: in order; without the date, a generated request id, durations, and the size of the batch.
-        closes: whether the connection was closed with it.
-    """
-
-    status: int
-    headers: list[Header]
-    body: bytes
-    closes: bool
-
-    def header(self, name: str) -> str | None:
-        """Returns the value of a header; None if there is none."""
-        return dict(self.headers).get(name)
-
-
-def comparable(headers: Sequence[Header]) -> list[Header]:
-    """Returns headers without what may differ between two answers to the same request."""
-    found: list[Header] = []
-    for name, value in headers:
-        if name == "server-timing":
-            found.append((name, BATCH.sub("batch", DURATION.sub("dur=", value))))
-        elif name == "x-request-id" and re.fullmatch("[0-9a-f]{32}", value):
-            found.append((name, "generated"))
-        elif name != "date":
-            found.append((name, value))
-    return found
-
-
-def answers(wire: Wire) -> list[Answer]:
-    """Returns the whole responses that were written."""
-    found: list[Answer] = []
-    data = b"".join(wire.written)
-    while (one := first_answer(data)) is not None:
-        status, headers, body, data = one
-        found.append(Answer(status, comparable(headers), body, not data and wire.closed))
-    return found
+from tests.http.scene import SequenceModelDevice, made_context
+from tests.http.wire import Answer, Wire, application, configuration, connect
+from tests.http.wire import post as post_request
+from tests.waiting import until
 
 
 class Service:
@@ -94,12 +51,8 @@ class Service:
     async def answer(self, request: bytes) -> Answer:
         """Returns the answer to a request, which is sent over a connection of its own."""
         connection, wire = self.send(request)
-        for _ in range(200):
-            if answers(wire):
-                break
-            await asyncio.sleep(0)
-        await until(lambda: answers(wire))
-        (answer,) = answers(wire)
+        await until(wire.answers)
+        (answer,) = wire.answers()
         connection.connection_lost(None)
         self.sent.remove(connection)
         return answer
@@ -118,7 +71,7 @@ class Service:
         """Has the device run a step that does not end until `device.go` is set."""
         self.device.go.clear()
         self.device.busy.clear()
-        self.send(application(post("/classify", b'{"text": "fine"}', *headers)))
+        self.send(application(post_request("/classify", b'{"text": "fine"}', *headers)))
         await until(self.device.busy.is_set)
 
     async def wait(self, request: bytes) -> tuple[Connection, Wire]:
@@ -126,18 +79,15 @@ class Service:
         queued = self.queued
         connection, wire = self.send(request)
         self.context.plain.run()  # the engine, whose steps are held, does not call it
-        for _ in range(1000):
-            if self.queued > queued:
-                return connection, wire
-            await asyncio.sleep(0)
-        raise AssertionError("it does not wait in the queue")
+        await until(lambda: self.queued > queued)
+        return connection, wire
 
 
 @asynccontextmanager
 async def running(
     authenticator: Authenticator | None = None, device: SequenceModelDevice | None = None, **settings: Any
 ) -> AsyncIterator[Service]:
-    """Yields a service on a test device, and stops it at the end of the block."""
+    """Yields a service on a test device, and stops it in order at the end of the block."""
     device = device or SequenceModelDevice()
     service = Service(made_context(device, authenticator, **settings), device)
     async with lifespan(service.app):
@@ -156,3 +106,39 @@ def kept(authenticator: Authenticator | None = None, **settings: Any) -> Iterato
         service = runner.run(block.__aenter__())
         yield runner, service
         runner.run(block.__aexit__(None, None, None))
+
+
+@asynccontextmanager
+async def scene(*arguments: Any, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """Yields a client of a service that is `running` with these arguments."""
+    async with (
+        running(*arguments, **settings) as service,
+        httpx.AsyncClient(transport=httpx.ASGITransport(service.app), base_url="http://here", timeout=30) as client,
+    ):
+        yield client
+
+
+def post(path: str, content: bytes, headers: dict[str, str] | None = None, **settings: Any) -> httpx.Response:
+    """Returns the answer of a service of its own to a request, whose body is JSON unless the headers say else."""
+
+    async def test() -> httpx.Response:
+        async with scene(**settings) as client:
+            return await client.post(
+                path, content=content, headers={"content-type": "application/json"} | (headers or {})
+            )
+
+    return asyncio.run(test())
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """Starts and stops an application as a server does."""
+    to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    task = asyncio.create_task(app({"type": "lifespan"}, to_app.get, from_app.put))
+    for step in ("startup", "shutdown"):
+        to_app.put_nowait({"type": f"lifespan.{step}"})
+        assert (await from_app.get())["type"] == f"lifespan.{step}.complete"
+        if step == "startup":
+            yield
+    await task
