@@ -143,7 +143,8 @@ def test_a_form_without_letters_keeps_its_characters_even_if_rules_have_seen_the
     assert lemmatizer.lemma(form, *NOUN, rules[:RULES_TRIED]) == form
 
 
-TEXTS = st.text(min_size=1, max_size=6).map(normalize_form)
+# No token, and no word of a lexicon, has a line break.
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1, max_size=6).map(normalize_form)
 TAGS = st.text("ABab=|", min_size=1, max_size=4)
 WORDS = st.lists(st.tuples(st.builds(TaggedWord, TEXTS, TAGS, TAGS), TEXTS), max_size=8)
 LEXICONS = st.dictionaries(
