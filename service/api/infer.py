@@ -49,7 +49,7 @@ async def run_classify(run: PipelineRun, body: request_schemas.ClassifyRequest) 
 async def run_generate(run: PipelineRun, body: request_schemas.GenerateRequest) -> list[bytes]:
     """Runs the generation pipeline on a /generate body; returns the JSON in pieces."""
     write = partial(formats.write_generated, logprobs=body.logprobs is not None)
-    return formats.write_answer(*await generate_and_write(run, body.options(body.prompt, body.model), write))
+    return formats.write_answer(*await generate_and_write(run, body, write))
 
 
 async def tag_line(run: PipelineRun, body: request_schemas.TagRequest) -> list[bytes]:
@@ -132,6 +132,4 @@ def generated(run: PipelineRun, body: request_schemas.GenerateRequest) -> AsyncG
             message["logprobs"] = list(map(formats.as_dict, part.choices))
         return events.event(message)
 
-    return events.generation_events(
-        run, body.options(body.prompt, body.model), write, partial(events.event, kind="error")
-    )
+    return events.generation_events(run, body, write, partial(events.event, kind="error"))

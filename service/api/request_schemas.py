@@ -1,20 +1,15 @@
 """Schemas of requests. Each field has a description and an example."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import fields
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from service.http.validation import MOST_ERRORS, Stop, Texts, TokenLists, raise_faults
-from service.pipelines.generation import MAX_SEED, GenerationOptions
+from service.http.validation import MOST_ERRORS, Texts, TokenLists, as_list, at_most, raise_faults
+from service.pipelines.generation import GenerationOptions, StopString
 from service.text.tokens import Unit
-
-DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(GenerationOptions)}
-SAMPLING = DEFAULTS.keys() - {"prompts", "model"}
 
 
 def _describe_defaults(schema: dict[str, Any]) -> None:
@@ -166,61 +161,22 @@ class ClassifyRequest(Request):
     offsets: OffsetUnit = OFFSETS
 
 
-class SamplingFields(Request):
-    """How texts are generated."""
+Stop = TypeAliasType(
+    "Stop",
+    Annotated[
+        list[StopString],
+        at_most(16),
+        BeforeValidator(as_list, json_schema_input_type=StopString | Annotated[list[StopString], Field(max_length=16)]),
+        Field(description="A string before which a text ends, or a list of such."),
+    ],
+)
 
-    max_tokens: int = Field(
-        DEFAULTS["max_tokens"], ge=1, description="Most tokens (characters) to generate.", examples=[40]
-    )
-    temperature: float = Field(
-        DEFAULTS["temperature"],
-        ge=0,
-        le=10,
-        description="Below 1 the probable becomes more probable; 0 always takes the most probable token.",
-        examples=[0.7],
-    )
-    top_k: int = Field(
-        DEFAULTS["top_k"],
-        ge=0,
-        le=1_000_000,
-        description="Sample from this many most probable tokens; 0 from all.",
-        examples=[0],
-    )
-    top_p: float = Field(
-        DEFAULTS["top_p"],
-        gt=0,
-        le=1,
-        description="Sample from the most probable tokens whose probabilities sum to this.",
-        examples=[0.95],
-    )
-    seed: int | None = Field(
-        None, ge=0, le=MAX_SEED, description="The same seed gives the same text. Random by default.", examples=[7]
-    )
-    n: int = Field(
-        DEFAULTS["n"],
-        ge=1,
-        le=128,
-        description="Texts for each prompt. Their seeds count up from `seed`.",
-        examples=[1],
-    )
+
+class GenerateRequest(Request, GenerationOptions):
+    """Prompts to continue, and how."""
+
     stop: Stop = Field([], description="Strings before which the text ends.", examples=[["\n\n"]])
-    logprobs: int | None = Field(
-        None,
-        ge=0,
-        le=5,
-        description="Return the log probability of each generated token and of this many most probable tokens at its"
-        " position; by default none.",
-    )
     stream: bool = Field(
         False, description="Send the text as server-sent events while it is generated.", examples=[False]
     )
-
-    def options(self, prompts: Sequence[str], model: str | None) -> GenerationOptions:
-        """Returns what to generate with a model."""
-        return GenerationOptions(prompts=prompts, model=model, **{name: getattr(self, name) for name in SAMPLING})
-
-
-class GenerateRequest(SamplingFields):
-    """Prompts to continue, and how."""
-
     prompt: Texts = Field(description="The text to continue, or a list of them.", examples=["ROMEO:"])

@@ -142,13 +142,16 @@ class Manifest(FileModel):
         outputs = self.endpoint.outputs.items()
         return tuple(name for name, spec in outputs if name in self.labels and spec.axes[:2] == ("B", "T"))
 
-    @property
-    def rounded_probabilities(self) -> frozenset[str]:
-        """The outputs of a step in integers that are probabilities: they are within 0.01 of training's, large or small.
+    def tolerance(self, output: str, of_floats: tuple[float, float] = (1e-3, 1e-4)) -> tuple[float, float]:
+        """How far an output may be from a golden, relative and absolute; `of_floats` is that of a step in float32.
 
-        So the best label is the same, unless the next one is less than 0.02 behind.
+        Processors and batch shapes differ in the last digit of a float; a step in integers may round that to another
+        integer. Its probabilities are within 0.01 of training's, large or small, so that the best label is the same,
+        unless the next one is less than 0.02 behind.
         """
-        return frozenset((*self.heads, PROBABILITIES) if self.precision == "int8" else ())
+        if self.precision == "float32":
+            return of_floats
+        return (0.0 if output in (*self.heads, PROBABILITIES) else 0.01), 0.01
 
     @property
     def candidate_outputs(self) -> dict[str, tuple[str, str]]:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from service.artifact.files import verified_copy
-from service.artifact.manifest import GOLDENS, SAVED_MODEL, Endpoint, Golden, Manifest, Precision, read_goldens
+from service.artifact.manifest import GOLDENS, SAVED_MODEL, Endpoint, Golden, Manifest, read_goldens
 from service.backend.cache import NO_CACHE, ExecutableCache
 from service.backend.compiling import Compiler, system_error
 from service.backend.generation_model import TensorFlowGenerationModel
@@ -16,11 +16,6 @@ from service.backend.sequence_model import TensorFlowSequenceModel
 from service.backend.steps import PROJECT
 from service.errors import ArtifactError, ConfigurationError, quantity
 from service.types import Array
-
-TOLERANCES: dict[Precision, tuple[float, float]] = {  # relative and absolute, between processors and batch shapes
-    "float32": (1e-3, 1e-4),
-    "int8": (1e-2, 1e-2),  # where tanh differs in its last digit, a state may be rounded to another integer
-}
 
 
 class TensorFlowBackend:
@@ -128,10 +123,8 @@ def check_goldens(folder: Path, manifest: Manifest, signature: Signature) -> Non
             if outputs[head][..., len(labels) :].any():  # of a padded head, it is 0
                 raise ArtifactError(f"{quantity(len(labels), 'label')} of {head}, but the model gives others")
         for name, wanted in expected.items():
-            got, (relative, absolute) = outputs[name], TOLERANCES[manifest.precision]
-            if name in manifest.rounded_probabilities:
-                relative = 0.0
-            if got.shape != wanted.shape or not np.allclose(got, wanted, relative, absolute):
+            got = outputs[name]
+            if got.shape != wanted.shape or not np.allclose(got, wanted, *manifest.tolerance(name)):
                 raise ArtifactError(f"golden {number}: {name} is not what training computed")
 
 

@@ -7,13 +7,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from service.artifact.manifest import ModelVersion
 from service.engine.batches import Batches, Finish, outputs_of
 from service.engine.loader import Generator, ModelLoading, Sequences
 from service.engine.queue import EngineRequest, OnDone
-from service.engine.requests import Generation, Outcome, Requests, check_generation
+from service.engine.requests import Generation, Outcome, Requests
 from service.engine.scheduler import Scheduler
 from service.engine.streams import Streams
 from service.errors import DeadlineExceeded, EngineUnavailable, ModelNotFound, TagwerkError
@@ -194,22 +195,20 @@ class Engine:
         timed, others = outputs_of([submitted])
         return Outcome(timed | others, submitted.queue_seconds, submitted.inference_seconds, submitted.batch_size)
 
-    def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
-        """Returns the tokens as they are generated, at most max_tokens. Closing the iterator frees the slot.
+    def generate(self, requests: Sequence[Generation]) -> AbstractContextManager[list[AsyncGenerator[Sampled, None]]]:
+        """Admits texts of one model, client and deadline, all or none, for a block, whose end cancels the rest of them.
 
-        Raises EngineUnavailable, ModelNotFound, InternalError; the iterator Overloaded, DeadlineExceeded, DeviceFailed,
-        EngineUnavailable, InternalError.
+        Yields what iterates over the tokens of each as they are generated, at most max_tokens; closing one frees its
+        slot.
+
+        Raises EngineUnavailable, ModelNotFound; the block's begin Overloaded; the iterators DeadlineExceeded,
+        DeviceFailed, EngineUnavailable, InternalError.
         """
-        self._check_ready(request.model)
-        if request.model not in self._streams.models:
-            raise ModelNotFound(f"model {request.model} is not loaded")
-        check_generation(request)
-        return self._streams.generate(request)
-
-    def check_room_for_texts(self, model: ModelKey, texts: int) -> None:
-        """Raises Overloaded if there is no room for so many texts now: the caller queues none of them then."""
-        if (generator := self._streams.models.get(model)) is not None:
-            generator.slots.check_room(texts)
+        model = requests[0].model
+        self._check_ready(model)
+        if model not in self._streams.models:
+            raise ModelNotFound(f"model {model} is not loaded")
+        return self._streams.generate(requests)
 
     def cut_texts(self) -> None:
         """Ends the texts being generated where they are: each iterator stops as if its text were complete."""

@@ -1,17 +1,12 @@
 """What an engine is asked to run, and what it returns."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
-from service.errors import InternalError
 from service.types import Array, ModelKey, Ragged
 
 ANONYMOUS = 0  # the client of requests without an API key
-INT32, INT64 = np.iinfo(np.int32), np.iinfo(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +74,3 @@ class Generation:
     logprobs: bool = False
     at_once: bool = True
     client: int = ANONYMOUS
-
-
-def check_generation(request: Generation) -> None:
-    """Raises InternalError for numbers out of range, with which a step would fail for all of its texts."""
-    temperature, top_k, top_p, seed = request.sampling
-    whole = request.max_tokens > 0 and 0 <= top_k <= INT32.max and INT64.min <= seed <= INT64.max
-    if not (whole and math.isfinite(temperature) and math.isfinite(top_p)):
-        raise InternalError(f"{request.model} got a generation request with numbers out of range")

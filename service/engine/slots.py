@@ -6,6 +6,7 @@ for one part of the prompts at most. Fewer rows run in a smaller step.
 """
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -87,31 +88,27 @@ class Slots:
         """True while a stream waits or holds a slot."""
         return bool(self._waiting) or any(self._slots)
 
-    def admit(self, stream: Stream) -> None:
-        """Queues a stream for a slot. Raises Overloaded. An empty queue admits a prompt of any length."""
-        waiting = len(self._waiting)
-        if waiting >= self._max_waiting:
-            raise self._full()
+    def admit(self, streams: Sequence[Stream]) -> None:
+        """Queues the texts of a request for slots, all or none. An empty queue admits any. Raises Overloaded."""
+        if self._waiting:
+            self._check_room(streams)
+        self._waiting += streams
+
+    def _check_room(self, streams: Sequence[Stream]) -> None:
+        waiting, client = len(self._waiting), streams[0].request.client
+        left = self._max_waiting - waiting - len(streams)
         tokens = sum(len(one.pending) for one in self._waiting)
-        own = sum(one.request.client == stream.request.client for one in self._waiting)
-        if tokens and tokens + len(stream.pending) > self._max_waiting_tokens:
+        own = sum(one.request.client == client for one in self._waiting)
+        if left < 0:
+            full = f"{waiting} of at most {self._max_waiting} texts wait for a slot (TAGWERK_SLOTS)"
+        elif tokens + sum(len(one.pending) for one in streams) > self._max_waiting_tokens:
             most = f"{self._max_waiting_tokens} tokens of prompts (TAGWERK_MAX_QUEUE_TOKENS)"
             full = f"{tokens} of at most {most} wait for a slot"
-        elif stream.request.client != ANONYMOUS and 0 < own >= self._max_waiting - waiting:
+        elif client != ANONYMOUS and own + len(streams) > left + 1:
             full = f"the client's share is full: {own} of {waiting} texts that wait for a slot"
         else:
-            self._waiting.append(stream)
             return
         raise Overloaded(full, self._retry_after_seconds())
-
-    def check_room(self, texts: int) -> None:
-        """Raises Overloaded for more texts than there is room for."""
-        if texts > self._max_waiting - len(self._waiting) + self._slots.count(None):
-            raise self._full()
-
-    def _full(self) -> Overloaded:
-        full = f"{len(self._waiting)} of at most {self._max_waiting} texts wait for a slot (TAGWERK_SLOTS)"
-        return Overloaded(full, self._retry_after_seconds())
 
     def cancel(self, stream: Stream) -> None:
         """Cancels a stream: removes it from the queue, or frees its slot. A step that runs may still have its row."""

@@ -1,7 +1,8 @@
 """Generates the texts of the language models of a process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from service.backend.base import Fetch
@@ -35,32 +36,47 @@ class Streams:
         """True while a text waits for a step."""
         return bool(self.texts) and any(model.slots.busy for model in self.models.values())
 
-    async def generate(self, request: Generation) -> AsyncGenerator[Sampled, None]:
-        """Yields the generated tokens, at most max_tokens. Closing the iterator frees the slot.
-
-        Raises Overloaded, DeadlineExceeded, DeviceFailed, EngineUnavailable, InternalError.
-        """
-        slots, stream = self.models[request.model].slots, Stream(request, self._clock())
-        slots.admit(stream)
-        text = self.texts[stream] = asyncio.Queue()
-        late = DeadlineExceeded("the deadline passed before the text was complete")
-        timer = asyncio.get_running_loop().call_later(request.deadline - self._clock(), text.put_nowait, late)
+    @contextmanager
+    def generate(self, requests: Sequence[Generation]) -> Iterator[list[AsyncGenerator[Sampled, None]]]:
+        """Generates the texts of a request: see `Engine.generate`."""
+        now = self._clock()
+        streams = [Stream(request, now) for request in requests]
+        self.models[requests[0].model].slots.admit(streams)
+        self.texts |= {stream: asyncio.Queue() for stream in streams}
+        timer = asyncio.get_running_loop().call_later(requests[0].deadline - now, self._expire, streams)
         self._wake()
         try:
-            for _ in range(request.max_tokens):
+            yield [self._tokens(stream) for stream in streams]
+        finally:
+            timer.cancel()
+            for stream in streams:
+                self._leave(stream)
+
+    async def _tokens(self, stream: Stream) -> AsyncGenerator[Sampled, None]:
+        text = self.texts[stream]
+        try:
+            for _ in range(stream.request.max_tokens):
                 item = await text.get()
                 if item is None:
                     return
-                if isinstance(item, DeadlineExceeded):
-                    raise DeadlineExceeded(str(item), stream.time_spent(self._clock()))
                 if isinstance(item, TagwerkError):
                     raise item
                 yield item
         finally:
-            timer.cancel()
-            del self.texts[stream]
-            slots.cancel(stream)
-            self._show_slots(request.model.name)
+            self._leave(stream)
+
+    def _expire(self, streams: Sequence[Stream]) -> None:
+        now = self._clock()
+        for stream in self.texts.keys() & streams:
+            late = DeadlineExceeded("the deadline passed before the text was complete", stream.time_spent(now))
+            self.texts[stream].put_nowait(late)
+
+    def _leave(self, stream: Stream) -> None:
+        """Frees the slot of a text, unless it has been freed."""
+        if self.texts.pop(stream, None) is not None:
+            key = stream.request.model
+            self.models[key].slots.cancel(stream)
+            self._show_slots(key.name)
 
     def end(self, error: TagwerkError | None = None) -> None:
         """Ends all texts where they are: with an error, or as if they were complete."""

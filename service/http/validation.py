@@ -247,15 +247,3 @@ Texts = TypeAliasType(
         Field(description="A text, or a list of texts."),
     ],
 )
-StopString = TypeAliasType(
-    "StopString", Annotated[str, Field(min_length=1, max_length=100, description="A string before which a text ends.")]
-)
-Stop = TypeAliasType(
-    "Stop",
-    Annotated[
-        list[StopString],
-        at_most(16),
-        BeforeValidator(as_list, json_schema_input_type=StopString | Annotated[list[StopString], Field(max_length=16)]),
-        Field(description="A string before which a text ends, or a list of such."),
-    ],
-)

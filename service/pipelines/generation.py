@@ -3,10 +3,13 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from service.artifact.manifest import ModelVersion
 from service.engine.loader import MAX_WAITING_STREAMS
@@ -15,36 +18,60 @@ from service.errors import TooLarge, shortened
 from service.pipelines.run import PipelineRun
 from service.tasks.generation import End, Piece, Text, TextGeneration
 from service.text.slices import Sliced
+from service.types import Sampled
 
 HEARTBEAT_SECONDS = 10.0
 MAX_SEED = 2**53 - 1  # the largest integer that every JSON implementation represents
-PROMPTS_AT_ONCE = 65_536  # prompt tokens sent to the engine in one event loop iteration
-LEAST_PROMPT = 256  # tokens counted for a shorter prompt
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationOptions:
-    """The options of a generation; see `service.engine.requests.Generation`.
+StopString = TypeAliasType(
+    "StopString", Annotated[str, Field(min_length=1, max_length=100, description="A string before which a text ends.")]
+)
 
-    Attributes:
-        n: texts for each prompt.
-        seed: of the first text of each prompt; random if None. The other texts use consecutive seeds, so that each can
-            be reproduced alone.
-        stop: strings before which a text ends.
-        logprobs: number of most probable tokens to return for each token; None returns no log probabilities.
+
+class GenerationOptions(BaseModel):
+    """What to generate, and how. The requests of /generate and /v1/completions add their own fields.
+
+    The texts of a prompt use consecutive seeds, so that each can be reproduced alone.
     """
 
-    prompts: Sequence[str]
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
     model: str | None = None
-    n: int = 1
-    max_tokens: int = 200
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    seed: int | None = None
-    stop: Sequence[str] = ()
-    logprobs: int | None = None
+    max_tokens: int = Field(200, ge=1, description="Most tokens (characters) to generate.", examples=[40])
+    temperature: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        description="Below 1 the probable becomes more probable; 0 always takes the most probable token.",
+        examples=[0.7],
+    )
+    top_k: int = Field(
+        0, ge=0, le=1_000_000, description="Sample from this many most probable tokens; 0 from all.", examples=[0]
+    )
+    top_p: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Sample from the most probable tokens whose probabilities sum to this.",
+        examples=[0.95],
+    )
+    seed: int | None = Field(
+        None, ge=0, le=MAX_SEED, description="The same seed gives the same text. Random by default.", examples=[7]
+    )
+    n: int = Field(
+        1, ge=1, le=128, description="Texts for each prompt. Their seeds count up from `seed`.", examples=[1]
+    )
+    stop: Sequence[StopString] = Field((), max_length=16)
+    logprobs: int | None = Field(
+        None,
+        ge=0,
+        le=5,
+        description="Return the log probability of each generated token and of this many most probable tokens at its"
+        " position; by default none.",
+    )
+    prompt: Sequence[str]
 
 
 Part = tuple[int, Piece | End]  # the next characters, or the end, of the text of this index
@@ -54,15 +81,14 @@ def requests(run: PipelineRun, options: GenerationOptions, at_once: bool) -> tup
     """Returns the model and n requests per prompt, prompt by prompt. at_once: see `Generation`."""
     task = run.resources.catalog.find(TextGeneration, options.model)
     began = time.monotonic()
-    run.check_size("prompt", options.prompts, len, options.n)
+    run.check_size("prompt", options.prompt, len, options.n)
     most = run.resources.settings.max_generated_tokens
     if options.max_tokens > most:
         raise TooLarge("/max_tokens", f"got {shortened(str(options.max_tokens))}", f"at most {most}")
-    if (texts := len(options.prompts) * options.n) > MAX_WAITING_STREAMS:
+    if (texts := len(options.prompt) * options.n) > MAX_WAITING_STREAMS:
         raise TooLarge("/n", f"{texts} texts in all, `n` for each prompt", f"at most {MAX_WAITING_STREAMS} in all")
-    run.resources.engine.check_room_for_texts(task.version.key, texts)  # once, for all
     seed = secrets.randbits(53) if options.seed is None else options.seed
-    prompts = [task.encode(prompt) for prompt in options.prompts]
+    prompts = [task.encode(prompt) for prompt in options.prompt]
     run.tokenized(task, began, len(prompts))
     return task, [
         Generation(
@@ -109,33 +135,17 @@ async def _continued(
 ) -> tuple[ModelVersion, list[T]]:
     task, wanted = requests(run, options, at_once=bool(options.stop))  # a stop string may end the text early
 
-    async def continued(index: int, request: Generation) -> T:
-        text = await task.decode(run.generated(request), options.stop, options.logprobs or 0)
-        return await run.do_in_turns(write(index, replace(text, end=_end_of(request, text.end))))
+    async def continued(index: int, tokens: AsyncGenerator[Sampled, None]) -> T:
+        text = await task.decode(tokens, options.stop, options.logprobs or 0)
+        return await run.do_in_turns(write(index, replace(text, end=_end_of(wanted[index], text.end))))
 
-    with run.counted("queue"):
+    with run.counted("queue"), run.generated(wanted) as texts:
         try:
             async with asyncio.TaskGroup() as group:
-                tasks: list[asyncio.Task[T]] = []
-                await begin(wanted, continued, lambda text: tasks.append(group.create_task(text)))
+                tasks = [group.create_task(continued(*text)) for text in enumerate(texts)]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
     return task.version, [done.result() for done in tasks]
-
-
-async def begin(
-    wanted: Sequence[Generation],
-    follow: Callable[[int, Generation], Coroutine[Any, Any, T]],
-    start: Callable[[Coroutine[Any, Any, T]], None],
-) -> None:
-    """Starts `follow` on each text; yields to the event loop after many or long prompts."""
-    tokens = 0
-    for index, request in enumerate(wanted):
-        start(follow(index, request))
-        tokens += max(len(request.prompt), LEAST_PROMPT)
-        if tokens >= PROMPTS_AT_ONCE:
-            await asyncio.sleep(0)
-            tokens = 0
 
 
 async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator[Part | None, None]:
@@ -146,19 +156,18 @@ async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator
     task, wanted = requests(run, options, at_once=True)
     queue: asyncio.Queue[Part | Exception] = asyncio.Queue()
 
-    async def follow(index: int, request: Generation) -> None:
+    async def follow(index: int, tokens: AsyncGenerator[Sampled, None]) -> None:
         try:
-            async with aclosing(task.pieces(run.generated(request), options.stop, options.logprobs or 0)) as pieces:
+            async with aclosing(task.pieces(tokens, options.stop, options.logprobs or 0)) as pieces:
                 async for piece in pieces:
-                    queue.put_nowait((index, _end_of(request, piece) if isinstance(piece, End) else piece))
+                    queue.put_nowait((index, _end_of(wanted[index], piece) if isinstance(piece, End) else piece))
         except Exception as error:  # passed on, since no more pieces follow
             queue.put_nowait(error)
 
-    tasks: list[asyncio.Task[None]] = []
-    unfinished = len(wanted)
-    try:
-        await begin(wanted, follow, lambda text: tasks.append(asyncio.create_task(text)))
-        with run.counted("queue"):
+    with run.counted("queue"), run.generated(wanted) as texts:
+        tasks = [asyncio.create_task(follow(*text)) for text in enumerate(texts)]
+        unfinished = len(tasks)
+        try:
             while unfinished:
                 try:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
@@ -170,9 +179,9 @@ async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator
                     raise event
                 unfinished -= isinstance(event[1], End)
                 yield event
-    finally:
-        for following in tasks:
-            following.cancel()
+        finally:
+            for following in tasks:
+                following.cancel()
 
 
 def _unchanged(index: int, text: Text) -> Sliced[Text]:

@@ -79,10 +79,9 @@ class AsyncPipelines:
     async def generate(self, /, prompts: str | Sequence[str], **options: Any) -> list[Text]:
         """Continues prompts; returns the texts, prompt by prompt.
 
-        `options` are the other fields of `GenerationOptions`: model, n, max_tokens, temperature, top_k, top_p, seed,
-        stop, logprobs. Raises ModelNotFound.
+        `options` are the other fields of `GenerationOptions`. Raises ModelNotFound, and Pydantic's ValidationError.
         """
-        _, results = await generate(self.run(), GenerationOptions(prompts=_as_list(prompts), **options))
+        _, results = await generate(self.run(), GenerationOptions(prompt=_as_list(prompts), **options))
         return results
 
 

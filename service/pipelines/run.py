@@ -220,22 +220,24 @@ class PipelineRun:
         self.timing.batch_size = max(self.timing.batch_size, outcome.batch_size)
         return outcome.outputs
 
-    async def generated(self, request: Generation) -> AsyncGenerator[Sampled, None]:
-        """Yields the tokens of a text. Records the queue time of the request's first text, and its largest batch."""
-        timing, notes, count = self.timing, self.timing.notes, 0
-        if timing.began is None:
-            timing.began = time.monotonic()
-        notes["model"] = str(request.model)
-        notes["sequences"] = notes.get("sequences", 0) + 1
+    @contextmanager
+    def generated(self, requests: Sequence[Generation]) -> Iterator[list[AsyncGenerator[Sampled, None]]]:
+        """Generates texts as `Engine.generate` does. Records the first one's queue time, and the largest batch."""
+        self.timing.notes |= {"model": str(requests[0].model), "sequences": len(requests), "tokens": 0}
+        with self.resources.engine.generate(requests) as texts:
+            yield [self._timed(tokens) for tokens in texts]
+
+    async def _timed(self, text: AsyncGenerator[Sampled, None]) -> AsyncGenerator[Sampled, None]:
+        timing, count = self.timing, 0
         try:
-            async with aclosing(self.resources.engine.generate(request)) as tokens:
+            async with aclosing(text) as tokens:
                 async for token in tokens:
                     timing.stages.setdefault("queue", token.queue_seconds)
                     timing.batch_size = max(timing.batch_size, token.batch_size)
                     count += 1
                     yield token
         finally:
-            notes["tokens"] = notes.get("tokens", 0) + count
+            timing.notes["tokens"] += count
 
     @contextmanager
     def counted(self, waiting: str = "engine") -> Iterator[None]:

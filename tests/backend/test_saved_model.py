@@ -18,7 +18,7 @@ from service.backend.base import GenerationModel, SequenceModel
 from service.backend.cache import ExecutableCache
 from service.backend.compiling import Compiler
 from service.backend.graphs import Graphs
-from service.backend.saved_model import TOLERANCES, TensorFlowBackend, choose_device, run_golden
+from service.backend.saved_model import TensorFlowBackend, choose_device, run_golden
 from service.backend.steps import WordCache
 from service.engine.loader import full_rows
 from service.engine.requests import Generation, Sampling
@@ -57,7 +57,7 @@ def test_goldens_of_a_language_model_come_out_of_what_xla_compiles():
     for golden in read_goldens(version.folder)[:3]:
         outputs = run_golden(version.manifest.endpoint, run, golden)
         for key, expected in golden.outputs.items():
-            np.testing.assert_allclose(outputs[key], expected, *TOLERANCES[version.manifest.precision], err_msg=key)
+            np.testing.assert_allclose(outputs[key], expected, *version.manifest.tolerance(key), err_msg=key)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,8 @@ def test_goldens_come_out_of_a_model_as_it_is_served(served):
         for _ in range(2):  # words that are new, and words that are remembered
             (output,) = outputs_in(version, model, [inputs])
             for key, values in expected.items():
-                np.testing.assert_allclose(output[key], values, *TOLERANCES[version.manifest.precision], err_msg=key)
+                relative, absolute = version.manifest.tolerance(key)
+                np.testing.assert_allclose(output[key], values, relative, absolute, err_msg=key)
             for head in heads:
                 assert output[f"{head}_id"].tolist() == np.asarray(expected[head]).argmax(-1).tolist()
                 np.testing.assert_array_equal(output[f"{head}_probability"], output[head].max(-1))
@@ -183,7 +184,7 @@ def test_models_of_one_graph_run_with_the_executables_of_the_first_and_give_thei
             (output,) = outputs_in(version, model, [inputs])
             for head, labels in version.manifest.labels.items():
                 expected = np.asarray(outputs[head])[:, : len(labels)]  # the rest is padding
-                np.testing.assert_allclose(output[head], expected, *TOLERANCES["int8"], err_msg=head)
+                np.testing.assert_allclose(output[head], expected, *version.manifest.tolerance(head), err_msg=head)
                 assert output[f"{head}_id"].tolist() == expected.argmax(-1).tolist()
     assert functions[0] == functions[1]
 
@@ -327,7 +328,7 @@ def texts(model: GenerationModel, wishes: list[Generation]) -> list[list[int]]:
     waiting = list(made)
     for number in count():
         if waiting and number % 2 == 0:
-            slots.admit(waiting.pop(0))
+            slots.admit([waiting.pop(0)])
         if not (steps := slots.assemble(0.0)):
             break
         for step in steps:

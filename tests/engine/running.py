@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -14,7 +14,7 @@ from service.engine.loader import ModelLoading
 from service.engine.requests import ANONYMOUS, Generation, Outcome, Requests, Sampling
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey, Ragged
+from service.types import ModelKey, Ragged, Sampled
 from tests.fakes import Clock, Device, version_of
 
 SAMPLING = Sampling(temperature=1.0, top_k=0, top_p=1.0, seed=1)
@@ -85,9 +85,16 @@ def prompt(*ids: int, max_tokens: int = 3, seconds: float = 60.0, logprobs: bool
     return Generation(LM, np.array(ids, np.int32), max_tokens, SAMPLING, time.monotonic() + seconds, logprobs)
 
 
+async def tokens(made: Engine, wanted: Generation) -> AsyncGenerator[Sampled, None]:
+    """Yields the tokens of a request of one text."""
+    with made.generate([wanted]) as (text,):
+        async for token in text:
+            yield token
+
+
 async def text(made: Engine, wanted: Generation) -> list[int]:
     """Returns the ids of a generated text."""
-    return [token.id async for token in made.generate(wanted)]
+    return [token.id async for token in tokens(made, wanted)]
 
 
 async def hold(device: Device, made: Engine) -> asyncio.Task[Outcome]:

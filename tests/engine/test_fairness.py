@@ -146,10 +146,10 @@ def test_a_free_slot_goes_to_the_client_with_the_fewest():
 
     slots = Slots(4, prefill=4, max_waiting=99)
     for _ in range(10):
-        slots.admit(text(FLOODS))
+        slots.admit([text(FLOODS)])
     slots.assemble(0.0)
     for _ in range(2):
-        slots.admit(text(OTHER))
+        slots.admit([text(OTHER)])
     assert [stream.request.client for stream in running()] == [FLOODS] * 4, "those that write go on"
     for stream in running()[:3]:
         slots.cancel(stream)
@@ -159,7 +159,16 @@ def test_a_free_slot_goes_to_the_client_with_the_fewest():
 def test_texts_that_wait_are_shared_as_sequences_are():
     slots = Slots(1, prefill=4, max_waiting=100)
     for client, room in ((FLOODS, 50), (OTHER, 25), (3, 13)):
-        for _ in range(room):
-            slots.admit(text(client))
+        slots.admit([text(client)])
+        with pytest.raises(Overloaded, match="the client's share is full: 1 of"):
+            slots.admit([text(client) for _ in range(room)])
+        slots.admit([text(client) for _ in range(room - 1)])
         with pytest.raises(Overloaded, match=f"the client's share is full: {room} of"):
-            slots.admit(text(client))
+            slots.admit([text(client)])
+
+
+def test_where_no_text_waits_a_key_has_as_many_admitted_as_a_request_may_have():
+    slots = Slots(1, prefill=4, max_waiting=100)
+    slots.admit([text(FLOODS) for _ in range(100)])
+    with pytest.raises(Overloaded, match="100 of at most 100 texts wait for a slot"):
+        slots.admit([text(OTHER)])

@@ -340,7 +340,7 @@ async def test_a_model_serves_while_another_is_still_loaded():
     sent = request([1, 2], [3])
     assert rows_of(sent, await made.infer(sent)) == [[1, 2], [3]]
     with pytest.raises(EngineUnavailable, match="lm/1 is still being loaded"):
-        await anext(made.generate(prompt(1)))
+        await text(made, prompt(1))
     assert not starting.done()
     device.may_load.set()
     await starting

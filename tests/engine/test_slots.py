@@ -21,7 +21,7 @@ def slots_with(number: int, *streams: Stream, max_waiting: int = 99, max_waiting
     """Returns so many slots, with streams that wait for one."""
     slots = Slots(number, 4, max_waiting, max_waiting_tokens)
     for one in streams:
-        slots.admit(one)
+        slots.admit([one])
     return slots
 
 
@@ -85,7 +85,7 @@ def test_a_prompt_that_is_read_does_not_stall_a_text_that_is_written():
     writer, reader = stream([1], max_tokens=9), stream([2] * 20)
     slots = slots_with(2, writer)
     step(slots)
-    slots.admit(reader)
+    slots.admit([reader])
     for _ in range(4):
         (reads, writes), tokens = step(slots)
         assert (reads["ids"].shape, reads["slots"].tolist()) == ((2, 4), [1, 2])
@@ -123,20 +123,21 @@ def test_a_text_says_how_long_it_waited_for_a_slot_and_how_long_it_has_run():
 
 def test_a_request_whose_texts_do_not_all_fit_is_rejected_before_any_of_them_waits():
     slots = slots_with(2, *[stream([1], max_tokens=99) for _ in range(3)], max_waiting=8)
-    for _ in range(2):
-        slots.check_room(7)
-        with pytest.raises(Overloaded, match=r"^\d of at most 8 texts wait for a slot \(TAGWERK_SLOTS\)$"):
-            slots.check_room(8)
-        step(slots)  # two have slots
+    step(slots)  # two have slots
+    for waiting, room in ((1, 7), (8, 0)):
+        with pytest.raises(Overloaded, match=rf"^{waiting} of at most 8 texts wait for a slot \(TAGWERK_SLOTS\)$"):
+            slots.admit([stream([1]) for _ in range(room + 1)])
+        if room:
+            slots.admit([stream([1]) for _ in range(room)])
 
 
 def test_the_prompts_that_wait_may_have_as_many_tokens_as_the_bound_and_no_more():
     slots = slots_with(1, stream([1], max_tokens=10**6), max_waiting_tokens=10)
     step(slots)
-    slots.admit(stream([1] * 4))
-    slots.admit(stream([1] * 6))
+    slots.admit([stream([1] * 4)])
+    slots.admit([stream([1] * 6)])
     with pytest.raises(Overloaded) as refusal:
-        slots.admit(stream([1]))
+        slots.admit([stream([1])])
     assert refusal.value.retry_after_seconds == 60.0
     assert "10 of at most 10 tokens of prompts (TAGWERK_MAX_QUEUE_TOKENS) wait for a slot" in str(refusal.value)
     assert len(slots._waiting) == 2
@@ -147,11 +148,11 @@ def test_when_to_come_again_follows_from_what_is_to_be_generated_and_how_fast_th
         slots = slots_with(2, *[stream([1], max_tokens) for _ in range(2)], max_waiting=waiting)
         slots.assemble(0.0)
         for _ in range(waiting):
-            slots.admit(stream([1], max_tokens))
+            slots.admit([stream([1], max_tokens)])
         for one in slots.assemble(0.0) * 200:
             slots.measured(one, seconds_per_step)
         with pytest.raises(Overloaded) as refusal:
-            slots.admit(stream([1]))
+            slots.admit([stream([1])])
         return refusal.value.retry_after_seconds
 
     assert foretold(2, 49, 0.01) == pytest.approx(4 * 50 / (2 / 0.01), rel=0.01)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from service.errors import DeadlineExceeded, DeviceFailed
-from tests.engine.running import hold, prompt, request, text
+from tests.engine.running import hold, prompt, request, text, tokens
 from tests.fakes import failing
 from tests.waiting import turns, until
 
@@ -21,7 +21,7 @@ async def test_texts_are_generated_side_by_side_and_beside_batches(made):
 
 
 async def test_only_texts_that_request_logprobs_have_them(device, made):
-    asks, plain = (made.generate(prompt(4, max_tokens=2, logprobs=wish)) for wish in (True, False))
+    asks, plain = (tokens(made, prompt(4, max_tokens=2, logprobs=wish)) for wish in (True, False))
     held = await hold(device, made)
     waiting = asyncio.gather(anext(asks), anext(plain))
     await turns()
@@ -43,18 +43,26 @@ async def test_only_texts_that_request_logprobs_have_them(device, made):
 async def test_texts_that_leave_the_queue_make_room_at_once(device, made):
     held = await hold(device, made)  # no stream has a slot any more
     for seconds in (60.0, 0.02):  # the first ones are cancelled, the next ones expire
-        waiting = [asyncio.create_task(anext(made.generate(prompt(1, seconds=seconds)))) for _ in range(256)]
+        waiting = [asyncio.create_task(anext(tokens(made, prompt(1, seconds=seconds)))) for _ in range(256)]
         await turns()
         for task in waiting if seconds == 60.0 else ():
             task.cancel()
         errors = await asyncio.gather(*waiting, return_exceptions=True)
         wanted = asyncio.CancelledError if seconds == 60.0 else DeadlineExceeded
         assert {type(error) for error in errors} == {wanted}
-    last = asyncio.create_task(anext(made.generate(prompt(5))))
+    last = asyncio.create_task(anext(tokens(made, prompt(5))))
     await turns()
     device.go.set()
     assert (await last).id == 6
     await held
+
+
+async def test_texts_that_nobody_reads_end_with_the_block_of_their_request(made):
+    with made.generate([prompt(1, max_tokens=10**6) for _ in range(4)]):
+        await turns()
+        assert made._streams.busy
+    assert not made._streams.texts
+    assert not any(generator.slots.busy for generator in made._streams.models.values())
 
 
 async def test_a_text_whose_deadline_passes_says_where_the_time_went(made):
@@ -101,7 +109,7 @@ async def test_the_tokens_of_a_text_are_reported_as_they_are_computed_also_if_th
 
     made.on_computed = report
     assert len(await text(made, replace(prompt(1, max_tokens=50), client=7))) == 50
-    left = made.generate(replace(prompt(1, max_tokens=10**6), client=8))
+    left = tokens(made, replace(prompt(1, max_tokens=10**6), client=8))
     await anext(left)
     await until(lambda: reported[8] >= 20)
     await left.aclose()

@@ -13,7 +13,7 @@ from service.engine.scheduler import Scheduler
 from service.engine.slots import Slots
 from service.errors import DeviceFailed, EngineUnavailable, InternalError
 from service.types import State, Tensors
-from tests.engine.running import hold, prompt, request, running_engine, text
+from tests.engine.running import hold, prompt, request, running_engine, text, tokens
 from tests.engine.test_engine import Ended
 from tests.fakes import Device, Echo, failing
 from tests.waiting import turns
@@ -45,7 +45,7 @@ async def test_any_error_of_a_generation_step_fails_its_texts_and_no_others(erro
     known = isinstance(error, DeviceFailed)
     said = "on fire" if known else f"a generation step of lm/1 failed: {type(error).__name__}"
     with pytest.raises(DeviceFailed if known else InternalError, match=said):
-        await anext(made.generate(prompt(1)))
+        await anext(tokens(made, prompt(1)))
     device.failure = None
     assert await text(made, prompt(5, max_tokens=1)) == [6]
 
@@ -66,7 +66,7 @@ async def test_an_error_after_a_step_fails_its_texts(monkeypatch, made):
     with monkeypatch.context() as patch:
         patch.setattr(Slots, "advance", fail)
         with pytest.raises(InternalError, match="advance"):
-            await anext(made.generate(prompt(1)))
+            await anext(tokens(made, prompt(1)))
     assert await text(made, prompt(5, max_tokens=1)) == [6]
 
 
@@ -77,7 +77,7 @@ async def test_an_error_of_an_iteration_ends_the_engine_with_everything_answered
         made._on_change = lambda: changes.append(made.state)
         held = await hold(device, made)
         waiting = [asyncio.create_task(made.infer(request([i]))) for i in range(3)]
-        text = asyncio.create_task(anext(made.generate(prompt(1))))
+        text = asyncio.create_task(anext(tokens(made, prompt(1))))
         await turns()
         monkeypatch.setattr(owner or made, name, lambda *_: 1 / 0)
         device.go.set()
@@ -106,7 +106,7 @@ async def test_an_error_of_on_done_for_failed_requests_does_not_keep_the_others_
     held = await hold(device, made)
     for on_done in (fail_to_answer, ended):
         made.submit(request([1]), on_done)
-    text = asyncio.create_task(anext(made.generate(prompt(1))))
+    text = asyncio.create_task(anext(tokens(made, prompt(1))))
     await turns()
     monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
     device.go.set()

@@ -1,5 +1,7 @@
 """Whose a request is: the engine knows it by the number of its API key."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from service.engine.requests import ANONYMOUS, Generation
@@ -25,9 +27,9 @@ async def test_the_engine_works_for_the_client_whose_key_a_request_has(narrow, t
             seen.extend(requests.clients)
             return submit(requests, on_done)
 
-        def note_generate(request: Generation):
-            seen.append(request.client)
-            return generate(request)
+        def note_generate(requests: Sequence[Generation]):
+            seen.extend(request.client for request in requests)
+            return generate(requests)
 
         service.context.engine.submit, service.context.engine.generate = note_submit, note_generate  # type: ignore[method-assign]
         for header, client in clients.items():

@@ -6,24 +6,18 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from service.api import lines
-from service.engine.requests import Generation
 from service.errors import DeadlineExceeded
 from service.http import body as http_body
 from service.pipelines import formats
 from service.pipelines import run as run_module
-from service.pipelines.generation import PROMPTS_AT_ONCE, begin
 from service.pipelines.run import PipelineRun, advance
 from service.telemetry.request import Timing
 from service.text.slices import Sliced
-from service.types import ModelKey
-from tests.engine.running import SAMPLING
 from tests.http.running import running, scene
 from tests.http.scene import made_context
 from tests.http.wire import post
@@ -174,22 +168,6 @@ async def test_a_large_answer_is_sent_in_pieces_of_its_announced_length() -> Non
         (answer,) = wire.answers()  # whose body is as long as announced
     sentences = answer.document["results"][0]["sentences"]
     assert [sentence["text"] for sentence in sentences][:2] == ["A cat isn't 1 dog!"] * 2
-
-
-async def test_long_prompts_go_to_the_engine_one_a_turn() -> None:
-    begun = list[int]()
-    async with counted_turns() as turns:
-        wish = Generation(ModelKey("lm", "1"), np.ones(PROMPTS_AT_ONCE, np.int32), 1, SAMPLING, 0.0)
-        short = replace(wish, prompt=np.ones(1, np.int32))
-
-        async def follow(index: int, wish: Generation) -> None:
-            begun.append(turns[0])
-
-        tasks = list[asyncio.Task[None]]()
-        await begin([wish] * 5 + [short] * 100, follow, lambda text: tasks.append(asyncio.create_task(text)))
-        await asyncio.gather(*tasks)
-    assert len(set(begun[:5])) == 5
-    assert len(set(begun[5:])) == 1
 
 
 async def test_lines_of_one_chunk_are_begun_a_few_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:

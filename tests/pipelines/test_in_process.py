@@ -3,12 +3,16 @@
 import asyncio
 import re
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from math import inf, nan
 
 import pytest
+from pydantic import ValidationError
 
 from service.errors import ArtifactError, InvalidInput, ModelNotFound
 from service.pipelines import open_async_pipelines, open_pipelines
+from service.pipelines.in_process import Pipelines
 from tests.conftest import ROOT
 from tests.http.scene import SequenceModelDevice
 from tests.in_process import use_device, use_test_device
@@ -18,6 +22,12 @@ from tests.in_process import use_device, use_test_device
 def loaded(monkeypatch) -> list[str]:
     """Returns a list of the models of each engine that was started."""
     return use_test_device(monkeypatch)
+
+
+@pytest.fixture
+def pipelines(loaded) -> Iterator[Pipelines]:
+    with open_pipelines() as opened:
+        yield opened
 
 
 def test_the_example_of_the_documentation_runs(monkeypatch, capsys):
@@ -43,6 +53,29 @@ def test_a_text_or_several_blank_ones_too():
         assert len(judged.sentences) == 2
         first, second = pipelines.generate(["abc", "x"], max_tokens=2, seed=1)
         assert (first.text, second.text) == ("de", "yz")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_tokens", 0),
+        ("temperature", nan),
+        ("temperature", 10.5),
+        ("top_k", -1),
+        ("top_k", 2**31),
+        ("top_p", inf),
+        ("top_p", 0),
+        ("seed", 2**53),
+        ("n", 0),
+        ("stop", [""]),
+        ("stop", "a"),
+        ("logprobs", 6),
+        ("nothing", 1),
+    ],
+)
+def test_options_of_a_generation_are_checked_as_those_of_a_request(pipelines, name, value):
+    with pytest.raises(ValidationError, match=name):
+        pipelines.generate("a", **{name: value})
 
 
 def test_more_texts_than_a_request_may_have_and_longer_ones(monkeypatch):

@@ -13,10 +13,7 @@ from training.data.dataset import Example, collate
 from training.run.versions import load_endpoint
 from training.tasks.base import Predict, ServedTask
 
-TOLERANCES: dict[artifact.Precision, float] = {  # between a golden and the exported model, absolute and relative
-    "float32": 1e-5,
-    "int8": 0.01,  # where tanh differs in its last digit, a state may be rounded to another integer
-}
+OF_FLOATS = (1e-5, 1e-5)  # the tolerance on the same processor, relative and absolute: stricter than the service's
 
 
 def golden_of(task: ServedTask, model: keras.Model, example: Example) -> Golden:
@@ -45,7 +42,7 @@ def check_version(folder: Path) -> None:
 
 def _compare(goldens: Sequence[Golden], predict: Predict, manifest: Manifest, what: str) -> None:
     """Runs goldens as one batch. Raises ArtifactError if an output is not what training computed."""
-    inputs, tolerance = manifest.endpoint.inputs, TOLERANCES[manifest.precision]
+    inputs = manifest.endpoint.inputs
     examples = [
         Example(
             golden.source,
@@ -59,6 +56,5 @@ def _compare(goldens: Sequence[Golden], predict: Predict, manifest: Manifest, wh
             expected, computed = np.asarray(values), outputs[output][row]
             if expected.ndim:
                 computed = computed[: len(expected)]  # without padding
-            relative = 0.0 if output in manifest.rounded_probabilities else tolerance
-            if not np.allclose(computed, expected, rtol=relative, atol=tolerance):
+            if not np.allclose(computed, expected, *manifest.tolerance(output, OF_FLOATS)):
                 raise ArtifactError(f"{manifest.name}, {what}, gives another {output} for {golden.source!r}")

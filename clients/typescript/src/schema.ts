@@ -859,16 +859,16 @@ export interface components {
              */
             logprobs?: number | null;
             /**
+             * @description The text to continue, or a list of them.
+             * @example ROMEO:
+             */
+            prompt: components["schemas"]["Texts"];
+            /**
              * Stream
              * @description Send the text as server-sent events while it is generated. By default false.
              * @example false
              */
             stream?: boolean | null;
-            /**
-             * @description The text to continue, or a list of them.
-             * @example ROMEO:
-             */
-            prompt: components["schemas"]["Texts"];
             /**
              * Echo
              * @description Put the prompt before the text. By default false.
@@ -1124,16 +1124,16 @@ export interface components {
              */
             logprobs?: number | null;
             /**
+             * @description The text to continue, or a list of them.
+             * @example ROMEO:
+             */
+            prompt: components["schemas"]["Texts"];
+            /**
              * Stream
              * @description Send the text as server-sent events while it is generated. By default false.
              * @example false
              */
             stream?: boolean | null;
-            /**
-             * @description The text to continue, or a list of them.
-             * @example ROMEO:
-             */
-            prompt: components["schemas"]["Texts"];
         };
         /**
          * Generated
@@ -2843,12 +2843,12 @@ export interface operations {
                  *       "stop": [
                  *         "\n\n"
                  *       ],
-                 *       "stream": false,
-                 *       "prompt": "ROMEO:"
+                 *       "prompt": "ROMEO:",
+                 *       "stream": false
                  *     }
                  */
                 "application/json": components["schemas"]["GenerateRequest"];
-                /** @example {"max_tokens": 40, "temperature": 0.7, "top_k": 0, "top_p": 0.95, "seed": 7, "n": 1, "stop": ["\n\n"], "stream": false, "prompt": "ROMEO:"} */
+                /** @example {"max_tokens": 40, "temperature": 0.7, "top_k": 0, "top_p": 0.95, "seed": 7, "n": 1, "stop": ["\n\n"], "prompt": "ROMEO:", "stream": false} */
                 "application/x-ndjson": string;
             };
         };
@@ -3544,8 +3544,8 @@ export interface operations {
                  *       "stop": [
                  *         "\n\n"
                  *       ],
-                 *       "stream": false,
                  *       "prompt": "ROMEO:",
+                 *       "stream": false,
                  *       "echo": false,
                  *       "best_of": 1,
                  *       "frequency_penalty": 0,

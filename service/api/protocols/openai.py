@@ -21,10 +21,10 @@ from service.errors import InvalidInput
 from service.http import problem
 from service.http.context import context_of, pipeline_run
 from service.http.representation import respond
-from service.http.validation import Texts, at_most
+from service.http.validation import at_most
 from service.paths import OPENAI
 from service.pipelines.formats import join_list, to_json, write_list, write_object
-from service.pipelines.generation import GenerationOptions, generate_and_write
+from service.pipelines.generation import generate_and_write
 from service.pipelines.run import PipelineRun
 from service.tasks.generation import START, Choice, End, Piece, Text, TextGeneration
 from service.text.slices import Sliced
@@ -50,11 +50,10 @@ class StreamOptions(request_schemas.Strict):
     include_obfuscation: bool = Field(False, description="Accepted, and without effect.", examples=[False])
 
 
-class CompletionRequest(request_schemas.SamplingFields):
+class CompletionRequest(request_schemas.GenerateRequest):
     """OpenAI's request for a completion."""
 
     model: str = Field(description="Name of the model, one of those of /v1/models.", examples=["lm-shakespeare"])
-    prompt: Texts = Field(description="The text to continue, or a list of them.", examples=["ROMEO:"])
     max_tokens: int = Field(16, ge=1, description="Most tokens (characters) to generate.", examples=[40])
     echo: bool = Field(False, description="Put the prompt before the text.", examples=[False])
     stream_options: StreamOptions | None = Field(None, description="For streams.")
@@ -168,12 +167,12 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     task = run.resources.catalog.find(TextGeneration, body.model)
     if body.echo and body.logprobs is not None:
         raise InvalidInput("/logprobs", f"got {body.logprobs} with echo", "null, or no echo: a prompt has no logprobs")
-    options = body.options(body.prompt, str(task.version.key))
-    writer = CompletionWriter(task.version, options, echo=body.echo)
+    body.model = str(task.version.key)
+    writer = CompletionWriter(task.version, body)
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return await events.streamed(writer.pieces(run, usage))
-    _, choices = await generate_and_write(run, options, writer.write_choice)
+    _, choices = await generate_and_write(run, body, writer.write_choice)
     return await respond(request, writer.write(choices))
 
 
@@ -185,12 +184,11 @@ def _model(version: ModelVersion) -> Model:
 class CompletionWriter:
     """Encodes one response: its id, its creation time, its texts or their pieces, and its token usage."""
 
-    def __init__(self, version: ModelVersion, options: GenerationOptions, *, echo: bool) -> None:
-        """`echo` prepends each prompt to its texts."""
+    def __init__(self, version: ModelVersion, body: CompletionRequest) -> None:
         self.tokens = 0
-        self._read = sum(len(prompt or START) for prompt in options.prompts)
-        self._echoes = [prompt if echo else "" for prompt in options.prompts for _ in range(options.n)]
-        self._options = options
+        self._read = sum(len(prompt or START) for prompt in body.prompt)
+        self._echoes = [prompt if body.echo else "" for prompt in body.prompt for _ in range(body.n)]
+        self._body = body
         self._written = [0] * len(self._echoes)  # characters of each text
         self._head = {
             "id": f"cmpl-{uuid.uuid4().hex}",
@@ -208,7 +206,7 @@ class CompletionWriter:
             "index": index,
             "finish_reason": _finish_reason(text.end.finish_reason),
         }
-        if self._options.logprobs is None:
+        if self._body.logprobs is None:
             return [to_json({**choice, "logprobs": None})]
         lists: dict[str, list[bytes]] = {}
         for name, values in _logprobs(text.choices, 0).items():
@@ -228,7 +226,7 @@ class CompletionWriter:
             choice["finish_reason"] = _finish_reason(part.finish_reason)
         else:
             choice["text"] += part.text
-            if self._options.logprobs is not None:
+            if self._body.logprobs is not None:
                 probable = _logprobs(part.choices, self._written[index])
                 choice["logprobs"] = {name: list(values) for name, values in probable.items()}
             self._written[index] += len(part.text)
@@ -250,7 +248,7 @@ class CompletionWriter:
         def write_error(document: dict[str, Any]) -> bytes:
             return events.event(problem.with_protocol_error(f"{OPENAI}/", document))
 
-        return events.generation_events(run, self._options, self.write_part, write_error, write_end)
+        return events.generation_events(run, self._body, self.write_part, write_error, write_end)
 
 
 def _logprobs(choices: Sequence[Choice], start: int) -> dict[str, Iterable[Any]]:

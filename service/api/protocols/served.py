@@ -125,7 +125,7 @@ async def _generate(task: TextGeneration, run: PipelineRun, texts: list[str], pa
     if mine := parameters.keys() & {*fields, "stream", "logprobs"}:
         raise InvalidInput(f"/parameters/{min(mine)}", "not for this protocol", "the other fields of /generate")
     body = validate(parameters | fields, request_schemas.GenerateRequest, run.resources.settings)
-    _, results = await generate(run, body.options(body.prompt, body.model))
+    _, results = await generate(run, body)
     return {
         "text": [result.text for result in results],
         "finish_reason": [result.end.finish_reason for result in results],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.artifact.manifest import read_goldens, read_manifest
-from service.backend.saved_model import TOLERANCES, TensorFlowBackend
+from service.backend.saved_model import TensorFlowBackend
 from service.errors import ConfigurationError
 from service.store.registry import load_version
 from tests.batches import padded, rows_of
@@ -104,7 +104,8 @@ def test_a_classifier_of_a_file_is_in_integers_unless_it_is_told_otherwise_and_i
         example = {name: np.asarray(value, np.int32) for name, value in golden.inputs.items()}
         batch = padded([example], version.manifest.endpoint.inputs, (1, len(example["word_ids"])))
         (output,) = rows_of(model.start(batch.inputs)(), batch, model.timed_outputs)
-        np.testing.assert_allclose(output["probabilities"], golden.outputs["probabilities"], *TOLERANCES["int8"])
+        tolerance = version.manifest.tolerance("probabilities")
+        np.testing.assert_allclose(output["probabilities"], golden.outputs["probabilities"], *tolerance)
 
 
 def said(run: Callable[..., int], capsys: pytest.CaptureFixture[str], *arguments: str) -> list[list[str]]:
