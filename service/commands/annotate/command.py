@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from service.artifact.manifest import ModelVersion
 from service.commands.annotate.forms import FORMS
 from service.commands.annotate.job import STANDARD, Job
-from service.commands.annotate.output import Output, StandardOutput
+from service.commands.annotate.output import CHECKPOINT_SECONDS, Output, StandardOutput
 from service.commands.annotate.plan import Pairs, plan
 from service.commands.annotate.processes import Processes
 from service.commands.annotate.records import MOST_LEFT_OUT, Manifest, companions, differences, facts, read_manifest
@@ -33,7 +33,7 @@ from service.settings import Settings
 from service.store.serving import served
 from service.text.languages import primary
 
-LINE_SECONDS = 10.0  # between lines of progress, where there is no terminal
+CHECKPOINTS_A_LINE = 10  # of progress, where there is no terminal
 
 
 def say(console: Console, text: str) -> None:
@@ -68,7 +68,7 @@ class ProgressDisplay:
         """Shows the position up to which annotations are written."""
         (task,) = self.bar.tasks
         self.bar.update(task.id, completed=self._manifest.input_bytes, rate=self._rate())
-        if not self._console.is_terminal and time.monotonic() - self._said > LINE_SECONDS:
+        if not self._console.is_terminal and time.monotonic() - self._said > CHECKPOINTS_A_LINE * CHECKPOINT_SECONDS:
             self._said = time.monotonic()
             share = f", {task.percentage:.0f} %" if task.total else ""
             left = f", {timedelta(seconds=task.time_remaining)} left" if task.time_remaining is not None else ""
