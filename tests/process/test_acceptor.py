@@ -9,8 +9,10 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import pytest
+import uvloop
 
 from service.errors import ConfigurationError
 from service.process import acceptor as module
@@ -19,6 +21,12 @@ from service.process.board import STALE_BEATS, TICK_SECONDS, Board, Slot
 from service.types import State
 from tests.http.wire import no_hold
 from tests.waiting import until
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Returns the event loop of the service."""
+    return "asyncio", {"loop_factory": uvloop.new_event_loop}
 
 
 class Connection(asyncio.Protocol):
