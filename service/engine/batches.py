@@ -12,7 +12,7 @@ from service.engine.queue import EngineRequest, Place, QueuedSequence
 from service.engine.scheduler import Batch, Scheduler
 from service.errors import DeviceFailed, InternalError, TagwerkError
 from service.telemetry.metrics import Metrics
-from service.types import ModelKey, Outputs, Ragged, Tensors, pad
+from service.types import Array, ModelKey, Outputs, Ragged, Tensors, pad
 
 log = logging.getLogger("tagwerk.engine")
 
@@ -94,7 +94,9 @@ def gather(sequences: Sequence[QueuedSequence]) -> Ragged:
         start = request.starts[position]
         places.append((request.columns.sequences.values, start, start + length))
         lengths.append(length)
-    joined = {name: np.concatenate([values[name][start:end] for values, start, end in places]) for name in places[0][0]}
+    joined: dict[str, Array] = {}
+    for name in places[0][0]:
+        joined[name] = np.concatenate([values[name][start:end] for values, start, end in places])
     return Ragged(np.array(lengths, np.int32), joined)
 
 
@@ -131,7 +133,7 @@ def outputs_of(requests: Sequence[EngineRequest]) -> Outputs:
     """Returns the outputs of all sequences, in order, of complete requests with the same model and `extra_outputs`.
 
     Others that another request of a batch requested may be among them. Outputs that are adjacent in a batch's arrays
-    are copied together; of one batch, they are views.
+    are copied together, or not at all.
     """
     runs: list[tuple[Outputs, slice, slice]] = []  # rows and cells
     for request in requests:
@@ -145,7 +147,9 @@ def outputs_of(requests: Sequence[EngineRequest]) -> Outputs:
             runs.append((outputs, slice(first, row + 1), slice(start, cell + length)))
     if len(runs) == 1:
         outputs, rows, cells = runs[0]
-        return outputs.of(rows, cells)
+        timed, others = len(next(iter(outputs.timed.values()), ())), len(next(iter(outputs.others.values()), ()))
+        whole = cells == slice(0, timed) or rows == slice(0, others)
+        return outputs if whole else outputs.of(rows, cells)
     found = Outputs({}, {})
     for name in set.intersection(*[set(outputs.timed) for outputs, _, _ in runs]):
         found.timed[name] = np.concatenate([outputs.timed[name][cells] for outputs, _, cells in runs])

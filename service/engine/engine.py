@@ -275,7 +275,7 @@ class Engine:
             self._fail()
             return
         self._batches.show_queue()
-        works = more or self._scheduler.queue.sequences or self._running or self._streams.busy
+        works = more or self._scheduler.queue.sequences or self._running or (self._streams.texts and self._streams.busy)
         if works and self.state is not State.STOPPED:
             self.wake()
         else:

@@ -34,7 +34,7 @@ class Streams:
     @property
     def busy(self) -> bool:
         """True while a text waits for a step."""
-        return bool(self.texts) and any(model.slots.busy for model in self.models.values())
+        return any(model.slots.busy for model in self.models.values())
 
     @contextmanager
     def generate(self, requests: Sequence[Generation]) -> Iterator[list[AsyncGenerator[Sampled, None]]]:

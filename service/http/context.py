@@ -45,7 +45,7 @@ class ProcessGroup:
 
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
-_TIMEOUT = TIMEOUT_HEADER.lower().encode()
+TIMEOUT = TIMEOUT_HEADER.lower().encode()
 
 
 @dataclass(slots=True)
@@ -152,7 +152,7 @@ def timeout_seconds(request: Request) -> float:
 
 def timeout_of(headers: Mapping[bytes, bytes], settings: Settings) -> float:
     """Returns the timeout of a request with these headers. Raises InvalidInput for an invalid timeout header."""
-    if (header := headers.get(_TIMEOUT)) is None:
+    if (header := headers.get(TIMEOUT)) is None:
         return settings.request_timeout_seconds
     if not (header.isdigit() and int(header[:12]) > 0 and len(header) <= 9):
         place, allowed = f"/headers/{TIMEOUT_HEADER}", "a whole number from 1 to 999999999"

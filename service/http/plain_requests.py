@@ -215,15 +215,19 @@ class PlainRequests:
         if (form := getattr(request, "format", None)) is not None:
             exchange.media_type = JSON if form == "json" else conllu.MEDIA_TYPE
         try:
-            exchange.key = self._context.admit(made.route, exchange.headers, exchange.timing)
-            exchange.client = client_of(exchange.key)
+            if self._context.authenticator is not None:
+                exchange.key = self._context.admit(made.route, exchange.headers, exchange.timing)
+                exchange.client = client_of(exchange.key)
             task = self._context.catalog.find(made.kind, request.model)
             handler = self._handler(made, task, *made.options(request))
             if exchange.client not in with_room:
                 self._context.engine.check_room(exchange.client)
                 with_room.add(exchange.client)
-            self._context.begin(len(exchange.body))
-            exchange.in_progress = len(exchange.body)
+            if (size := len(exchange.body)) > SMALL_BYTES:
+                self._context.begin(size)
+            else:  # most requests
+                self._context.bytes_in_progress += size
+            exchange.in_progress = size
             return handler
         except Exception as error:
             if not isinstance(error, TagwerkError):

@@ -195,7 +195,7 @@ def decode(
 ) -> Sliced[list[TaggedText]]:
     """Decodes the outputs for the sentences of texts, in order; with the next best tags on request."""
     tokens = [sentence.tokens for text in split for sentence in text.sentences]
-    if any(not text.text.isascii() and has_symbol(text.text) for text in split):
+    if not all(map(str.isascii, map(text_of, split))) and any(map(has_symbol, map(text_of, split))):
         outputs = yield from task.with_symbols(tokens, outputs)
     tags = yield from task.decode(tokens, outputs, lemmas=lemmas)
     replaced = (yield from task.dictionary.replace(tokens, tags)) if task.dictionary else None

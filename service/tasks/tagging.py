@@ -161,7 +161,7 @@ class Tagging:
         rules: Sequence[Array] = ()  # the odds of each token's best lemma rule, and the ids of its rules: [tokens] each
         if lemmas and self.version.lemmatizer is not None:
             odds = ODDS_LIMITS.searchsorted(outputs[f"{LEMMA}_probability"]) - MOST_ODDS
-            rules = [odds, *(outputs[name] for name in (f"{LEMMA}_id", *NEXT_RULES))]
+            rules = [odds, *map(outputs.__getitem__, (f"{LEMMA}_id", *NEXT_RULES))]
         for tokens, kept in zip(sentences, kept_of(map(len, sentences), self.longest), strict=True):
             tags: list[Tag] = []
             for some in kept:

@@ -123,6 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._body_left:
                 end = min(place + self._body_left, size)
                 self._body_left -= end - place
+            elif not self._tail and (found := data.find(EMPTY_LINE, place)) >= 0:  # most heads
+                end = found + len(EMPTY_LINE)
             else:
                 end = self._end_of_lines(data, place)
             in_body, self._got_body = self._arriving and not self._in_head, False

@@ -11,7 +11,7 @@ from service.errors import InvalidInput
 from service.http import problem
 from service.http.connection.bounded_protocol import BoundedProtocol
 from service.http.connection.uvicorn_private import STATUS_LINE
-from service.http.context import Context, timeout_of
+from service.http.context import TIMEOUT, Context, timeout_of
 from service.http.handlers import HANDLERS, Exchange, Handler
 from service.http.plain_requests import MOST_PLAIN_BYTES
 from service.http.representation import HEADERS, PIECE_BYTES, WORTH_BYTES, accepts_gzip, joined, zipped
@@ -134,10 +134,12 @@ class Connection(BoundedProtocol):
             or (settings.cors_origins and b"origin" in headers)
         ):
             return False
-        try:
-            seconds = timeout_of(headers, settings)
-        except InvalidInput:
-            return False
+        seconds = settings.request_timeout_seconds
+        if TIMEOUT in headers:
+            try:
+                seconds = timeout_of(headers, settings)
+            except InvalidInput:
+                return False
         now = time.monotonic()
         self._exchange = Exchange(self, made, headers, b"", Timing(now), deadline=now + seconds)
         self._exchange.media_type = made.media_types[accept]
@@ -221,7 +223,8 @@ class Connection(BoundedProtocol):
         if (leave := exchange.leave) is not None:
             exchange.leave = None
             leave()
-        context.release(exchange.key)
+        if exchange.key is not None:
+            context.release(exchange.key)
         ids = ids or ids_from(exchange.headers)
         context.recorder.note(ids, exchange.headers, "POST", exchange.made.route, status, exchange.timing)
 
