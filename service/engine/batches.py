@@ -11,7 +11,7 @@ from service.engine.loader import Sequences
 from service.engine.queue import EngineRequest, Place, QueuedSequence
 from service.engine.scheduler import Batch, Scheduler
 from service.errors import DeviceFailed, InternalError, TagwerkError
-from service.telemetry.metrics import Metrics
+from service.telemetry.metrics import Metrics, RanBatch
 from service.types import Array, ModelKey, Outputs, Ragged, Tensors, pad
 
 log = logging.getLogger("tagwerk.engine")
@@ -32,8 +32,8 @@ class Batches:
         self._metrics = metrics
         self._clock = clock
         self._models: dict[ModelKey, Sequences] = {}
-        self._shown = 0, 0  # sequences and tokens in the queue, in the metrics
         self.ended: list[EngineRequest] = []
+        metrics.on_flush.append(self._show_queue)
 
     def add_model(self, key: ModelKey, loaded: Sequences) -> None:
         """Starts accepting requests for a model."""
@@ -53,12 +53,10 @@ class Batches:
             return []
         return [partial(self._finish, batch, started, inputs, fetch)]
 
-    def show_queue(self) -> None:
+    def _show_queue(self) -> None:
         """Shows how much waits in the metrics."""
-        if (waiting := (self._scheduler.queue.sequences, self._scheduler.queue.tokens)) != self._shown:
-            self._shown = waiting
-            self._metrics.queue_entries.set(waiting[0])
-            self._metrics.queue_tokens.set(waiting[1])
+        self._metrics.queue_entries.set(self._scheduler.queue.sequences)
+        self._metrics.queue_tokens.set(self._scheduler.queue.tokens)
 
     def _finish(self, batch: Batch, started: float, inputs: Tensors, fetch: Fetch) -> Iterable[tuple[int, int]]:
         loaded, (rows, length) = self._models[batch.model], batch.shape
@@ -73,7 +71,7 @@ class Batches:
         self._scheduler.measured(batch, seconds)
         waits = [max(started - request.arrived, 0.0) for request, _, _ in batch.sequences]
         padding = rows * length - batch.tokens
-        self._metrics.observe_batch(batch.model.name, batch.bucket, seconds, rows * length, padding, waits)
+        self._metrics.ran(batch.model.name, batch.bucket, RanBatch(seconds, rows * length, padding, waits))
         self.ended += finished
         return ((request.client, length) for request, _, length in batch.sequences)
 

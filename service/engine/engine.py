@@ -274,7 +274,6 @@ class Engine:
         except Exception:  # of the scheduler, for instance: it would repeat
             self._fail()
             return
-        self._batches.show_queue()
         works = more or self._scheduler.queue.sequences or self._running or (self._streams.texts and self._streams.busy)
         if works and self.state is not State.STOPPED:
             self.wake()

@@ -112,6 +112,7 @@ def encode(
             tokens = yield from tokenizer.tokenize(text)
         words = [token.text for token in tokens] if tokens else (yield from tokenizer.words(text))
         ignored = task.dictionary.ignored(words) if task.dictionary else ()
+        left_out = [words[i] for i in ignored] if ignored else ()
         read = [word for i, word in enumerate(words) if i not in ignored] if ignored else words
         windows = [task.encode(read, ids)]
         end = 0  # of the sentence's words
@@ -123,7 +124,7 @@ def encode(
         lengths += chain.from_iterable(windows)
         counts.append(sum(map(len, windows)))
         tokens = [token for i, token in enumerate(tokens) if i not in ignored] if ignored else tokens
-        encoded.append(EncodedText(text, tokens, sentences, windows, [words[i] for i in ignored]))
+        encoded.append(EncodedText(text, tokens, sentences, windows, left_out))
         if not len(encoded) % TEXTS_AT_ONCE:
             yield
     return encoded, counts, Ragged(np.array(lengths, np.int32), {"word_ids": np.array(ids, np.int32)})
@@ -141,7 +142,10 @@ def decode(
         nonlocal row, cell
         rows, cells = slice(row, row + len(windows)), slice(cell, cell + sum(windows))
         row, cell = rows.stop, cells.stop
-        return {name: values[cells if name == CONTRIBUTIONS else rows] for name, values in outputs.items()}
+        found: dict[str, Array] = {}
+        for name, values in outputs.items():  # without a call of a comprehension for each text
+            found[name] = values[cells if name == CONTRIBUTIONS else rows]
+        return found
 
     for text in texts:
         of_whole = take(text.windows[0])

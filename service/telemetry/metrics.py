@@ -25,14 +25,13 @@ MultiprocessMode = Literal["livesum", "livemax", "liveall"]  # aggregations over
 SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-class BatchMetrics(NamedTuple):
-    """The metrics of one model's batches in one bucket."""
+class RanBatch(NamedTuple):
+    """A batch that has run: its seconds, its cells, padding included, the padding, and the seconds of each wait."""
 
-    duration: Histogram
-    size: Histogram
-    cells: Counter
-    padding: Counter
-    wait: Histogram
+    seconds: float
+    cells: int
+    padding: int
+    waits: Sequence[float]
 
 
 class Metrics:
@@ -64,7 +63,7 @@ class Metrics:
         self._flushes_soon = False
         self._writing = asyncio.Lock()  # an exposition
         self._next: asyncio.Task[bytes] | None = None  # exposition, which has not begun
-        self._batches: dict[tuple[str, int], BatchMetrics] = {}
+        self._batches: defaultdict[tuple[str, int], list[RanBatch]] = defaultdict(list)  # by model and bucket
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         version = ("model", "version")
         self.requests = counter("requests", "Requests answered, by route and status.", "route", "status")
@@ -123,6 +122,12 @@ class Metrics:
         if cut:
             self._texts[model, True] += cut
 
+    def ran(self, model: str, bucket: int, batch: RanBatch) -> None:
+        """Records a batch that has run, at the next `flush`."""
+        if not self._flushes_soon:
+            self._flush_soon()
+        self._batches[model, bucket].append(batch)
+
     def _flush_soon(self) -> None:
         self._flushes_soon = True
         asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
@@ -140,26 +145,15 @@ class Metrics:
         texts, self._texts = self._texts, Counts()
         for (key, cut), count in texts.items():
             (self.model_cut if cut else self.model_texts).labels(*key).inc(count)
+        batches, self._batches = self._batches, defaultdict(list)
+        for (model, bucket), some in batches.items():
+            observe_all(self.inference_duration.labels(model, str(bucket)), [batch.seconds for batch in some])
+            observe_all(self.batch_size.labels(model), [len(batch.waits) for batch in some])
+            observe_all(self.queue_duration.labels(model), [wait for batch in some for wait in batch.waits])
+            self.batch_cells.labels(model).inc(sum(batch.cells for batch in some))
+            self.padding_cells.labels(model).inc(sum(batch.padding for batch in some))
         for add in self.on_flush:
             add()
-
-    def observe_batch(
-        self, model: str, bucket: int, seconds: float, cells: int, padding: int, waits: Sequence[float]
-    ) -> None:
-        """Records a completed batch. cells: padding included; waits: queue time of each sequence, in seconds."""
-        if (found := self._batches.get((model, bucket))) is None:
-            found = self._batches[model, bucket] = BatchMetrics(
-                self.inference_duration.labels(model, str(bucket)),
-                self.batch_size.labels(model),
-                self.batch_cells.labels(model),
-                self.padding_cells.labels(model),
-                self.queue_duration.labels(model),
-            )
-        found.duration.observe(seconds)
-        found.size.observe(len(waits))
-        found.cells.inc(cells)
-        found.padding.inc(padding)
-        observe_all(found.wait, waits)
 
     async def shared_exposition(self) -> bytes:
         """Returns an exposition that has begun after the call; a thread writes it, in tens of milliseconds.

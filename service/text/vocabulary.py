@@ -1,7 +1,7 @@
 """A vocabulary: a fixed list of strings and their ids."""
 
 from collections.abc import Collection, Sequence
-from itertools import count
+from itertools import count, repeat
 from typing import Self
 
 import msgspec
@@ -42,10 +42,8 @@ class Vocabulary:
 
     def ids(self, strings: Collection[str]) -> list[int]:
         """Returns the ids of strings."""
-        get = self._ids.get
-        if self.lowercase:
-            return [get(s.lower(), UNK) for s in normalize_each(strings)]
-        return [get(s, UNK) for s in strings]
+        known = map(str.lower, normalize_each(strings)) if self.lowercase else strings
+        return list(map(self._ids.get, known, repeat(UNK)))
 
     def string(self, id: int) -> str:
         """Returns the string of an id that is not reserved."""

@@ -1,5 +1,6 @@
 """The metrics of several processes as one: those that live, those that have ended, and none but one."""
 
+import asyncio
 import inspect
 import os
 import resource
@@ -16,7 +17,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.telemetry.metric_files import FILE_BYTES, MetricFile, SharedMetrics, StoredValue, remove_gauges
-from service.telemetry.metrics import SHARED_FOLDER, Metrics
+from service.telemetry.metrics import SHARED_FOLDER, Metrics, RanBatch
 
 
 @pytest.fixture
@@ -59,7 +60,12 @@ def samples(exposition: bytes) -> dict[str, float]:
 
 def run_batch(metrics: Metrics) -> None:
     """Records a batch and some compilations of a tagger."""
-    metrics.observe_batch("tagger", 8, 0.2, 64, 16, [0.1, 0.3])
+
+    async def ran() -> None:
+        metrics.ran("tagger", 8, RanBatch(0.2, 64, 16, [0.1, 0.3]))
+        metrics.flush()
+
+    asyncio.run(ran())
     metrics.compilations.labels("tagger").inc(5)
 
 
