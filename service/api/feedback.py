@@ -23,10 +23,12 @@ from service.paths import FEEDBACK
 from service.pipelines.classification import classify
 from service.pipelines.tagging import TaggedText, tag
 from service.store.corrections import CorrectedToken, Correction
+from service.tasks.tagging import Tag
 from service.text.conllu import write_features
 
 LONGEST_TEXT = 20_000  # characters
 MOST_TOKENS = 1000  # that a request corrects
+COLUMNS = ("upos", "xpos", "feats", "lemma")
 SIMILAR = 3  # labels that an error names
 
 router = APIRouter(route_class=JsonRoute, responses=responses(507, *INFER), tags=["Feedback"])
@@ -58,7 +60,7 @@ class FeedbackRequest(request_schemas.Request):
     tags: Annotated[list[TokenCorrection], at_most(MOST_TOKENS)] | None = Field(
         None,
         description="Of a tagger: the tokens that have other tags than the model gives them; none marks its answer as"
-        " right. The model's own tags count for all others.",
+        " right. All others count as its answer has them.",
         examples=[[{"token": 0, "upos": "VERB", "xpos": "VB"}]],
     )
     label: str | None = Field(
@@ -138,26 +140,29 @@ async def feedback(body: FeedbackRequest, request: Request) -> Response:
 
 def check_tags(tags: Sequence[TokenCorrection], version: ModelVersion, tagged: TaggedText) -> dict[str, Any]:
     """Returns the fields of a correction of tags. Raises InvalidInput."""
-    sentences = [
-        [
-            CorrectedToken(
-                **token._asdict(), upos=tag.upos, xpos=tag.xpos, feats=write_features(tag.feats), lemma=tag.lemma
-            )
-            for token, tag in zip(sentence.tokens, own, strict=True)
-        ]
-        for sentence, own in zip(tagged.sentences, tagged.tags, strict=True)
-    ]
+    sentences: list[list[CorrectedToken]] = []
+    for sentence, found in zip(tagged.sentences, tagged.tags, strict=True):
+        own = tagged.replaced[len(sentences)] if tagged.replaced else {}  # the model's, where a dictionary's are others
+        tags_of_model = [own.get(i, given) for i, given in enumerate(found)]
+        pairs = zip(sentence.tokens, tags_of_model, strict=True)
+        sentences.append([CorrectedToken(**token._asdict(), **_columns(given)) for token, given in pairs])
+        for i in own:
+            sentences[-1][i] = _with_tags(sentences[-1][i], _columns(found[i]))
     faults: list[InvalidInput] = []
+    corrected: set[tuple[int, int]] = set()
     for i, right in enumerate(tags):
         place, tokens = f"/tags/{i}", sentences[right.sentence] if right.sentence < len(sentences) else []
+        twice = (right.sentence, right.token) in corrected
         if right.token >= len(tokens):
             problem = f"there is no token {right.token} in sentence {right.sentence}"
             faults.append(InvalidInput(f"{place}/token", problem, "a token of the text, counted from 0"))
-        elif (there := tokens[right.token]).was or right.text not in (None, there.text):
-            problem = f"the token is {shortened(there.text)!r}" + (", which is corrected already" if there.was else "")
+        elif twice or right.text not in (None, tokens[right.token].text):
+            there = tokens[right.token].text
+            problem = f"the token is {shortened(there)!r}" + (", which is corrected already" if twice else "")
             faults.append(InvalidInput(f"{place}/text", problem, "each token once, with its text"))
         else:
-            tokens[right.token] = _with_tags(there, right, version, place, faults)
+            corrected.add((right.sentence, right.token))
+            tokens[right.token] = _corrected(tokens[right.token], right, version, place, faults)
     if not sentences:
         faults.append(InvalidInput("/text", "it has no tokens", "a text with words"))
     if faults:
@@ -166,19 +171,30 @@ def check_tags(tags: Sequence[TokenCorrection], version: ModelVersion, tagged: T
     return {"sentences": sentences}
 
 
-def _with_tags(
+def _corrected(
     token: CorrectedToken, right: TokenCorrection, version: ModelVersion, place: str, faults: list[InvalidInput]
 ) -> CorrectedToken:
     """Returns a token with the tags that are right; adds a fault for each that the model does not have."""
     given = right.model_dump(exclude={"sentence", "token", "text"}, exclude_none=True)
-    was = {column: getattr(token, column) for column, value in given.items() if value != getattr(token, column)}
     for column, value in given.items():
         if column == "lemma":
             if token.lemma is None:
                 faults.append(InvalidInput(f"{place}/lemma", "got a lemma", "none: the model gives no lemmas"))
         elif value not in version.manifest.labels[column]:
             faults.append(_no_label(f"{place}/{column}", value, version.manifest.labels[column]))
+    return _with_tags(token, given)
+
+
+def _with_tags(token: CorrectedToken, given: dict[str, Any]) -> CorrectedToken:
+    """Returns a token with other tags, and in `was` those of the model that are not right."""
+    before = {column: getattr(token, column) for column in COLUMNS}
+    was = {column: value for column, value in (before | dict(token.was)).items() if value != (before | given)[column]}
     return token.model_copy(update={**given, "was": was})
+
+
+def _columns(tag: Tag) -> dict[str, Any]:
+    """Returns a tag as the columns of a correction."""
+    return {"upos": tag.upos, "xpos": tag.xpos, "feats": write_features(tag.feats), "lemma": tag.lemma}
 
 
 def _no_label(place: str, got: str, labels: Sequence[str]) -> InvalidInput:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -41,7 +41,7 @@ class Identification(NamedTuple):
 class TaggedText:
     """A text, its sentences, and the tags of their tokens; on request next best tags, and the language of the text.
 
-    `replaced` has the indices of the tokens of each sentence whose tags are from a dictionary.
+    `replaced` has, for each sentence, the indices of the tokens whose tags are from a dictionary, with the model's own.
     """
 
     text: str
@@ -49,7 +49,7 @@ class TaggedText:
     tags: Sequence[Sequence[Tag]]
     candidates: Sequence[Candidates] | None = None
     identified: Identification | None = None
-    replaced: Sequence[Sequence[int]] | None = None
+    replaced: Sequence[Mapping[int, Tag]] | None = None
 
 
 async def tag(

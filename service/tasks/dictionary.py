@@ -62,16 +62,15 @@ class Dictionary:
             if len(forms) not in lengths:
                 lengths.append(len(forms))
 
-    def replace(self, sentences: Sequence[Sequence[Token]], tags: Sequence[list[Tag]]) -> Sliced[list[list[int]]]:
-        """Replaces tags of sentences in place; returns for each sentence the indices of the changed tokens."""
-        found: list[list[int]] = []
+    def replace(self, sentences: Sequence[Sequence[Token]], tags: Sequence[list[Tag]]) -> Sliced[list[dict[int, Tag]]]:
+        """Replaces tags of sentences in place; returns, for each sentence, the tags before by the tokens' indices."""
+        found: list[dict[int, Tag]] = []
         for tokens, own in zip(sentences, tags, strict=True):
-            replaced: list[int] = []
+            replaced: dict[int, Tag] = {}
             for start, entry in self._matches([token.text for token in tokens], own):
                 for i, change in enumerate(entry.changes, start):
-                    tag = own[i]._replace(**change)
+                    replaced[i], tag = own[i], own[i]._replace(**change)
                     own[i] = tag if own[i].lemma is not None else tag._replace(lemma=None)
-                    replaced.append(i)
             found.append(replaced)
             if not len(found) % SENTENCES_AT_ONCE:
                 yield

@@ -48,6 +48,20 @@ async def test_tags_are_stored_with_what_the_model_gave(tmp_path):
     assert "was" not in tokens[0], "it is what the model gives"
 
 
+@pytest.mark.parametrize(
+    ("right", "changed", "upos"), [([], 2, "VERB"), ([{"token": 1, "upos": "NOUN"}], 1, "NOUN")], ids=["all", "model's"]
+)
+async def test_a_tag_of_the_dictionary_counts_beside_what_the_model_gave(tmp_path, right, changed, upos):
+    (tmp_path / "tagger.tsv").write_text("fine\t\tVERB\tVB\n")
+    body = {"text": "cats fine. a", "tags": right}
+    answer = await send(tmp_path / "kept", body, overrides_dir=str(tmp_path))
+    assert (answer.status_code, answer.json()["changed"]) == (201, changed)
+    (line,) = stored(tmp_path / "kept")
+    token = line["sentences"][0][1]
+    assert (token["text"], token["upos"], token["xpos"]) == ("fine", upos, "VB")
+    assert token["was"] == {"xpos": "NN"} | ({"upos": "NOUN"} if upos == "VERB" else {})
+
+
 async def test_tokens_are_one_sentence_and_none_marks_the_answer_as_right(tmp_path):
     answer = await send(tmp_path, {"tokens": ["a cat", "b"], "tags": []})
     assert answer.json()["changed"] == 0
@@ -82,6 +96,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"text": "a b", "tags": [{"token": 2}]}, "/tags/0/token", "a token of the text"),
     ({"text": "a b", "tags": [{"sentence": 1, "token": 0}]}, "/tags/0/token", "a token of the text"),
     ({"text": "a", "tags": [{"token": 0, "upos": "VERB"}, {"token": 0}]}, "/tags/1/text", "each token once"),
+    ({"text": "a", "tags": [{"token": 0}, {"token": 0}]}, "/tags/1/text", "each token once"),
     ({"text": "a b", "tags": [{"token": 0, "text": "b"}]}, "/tags/0/text", "with its text"),
     ({"text": "a", "tags": [{"token": 0, "upos": "NUON"}]}, "/tags/0/upos", "such as NOUN, VERB"),
     ({"text": "a", "tags": [{"token": 0, "xpos": ""}]}, "/tags/0/xpos", "such as "),

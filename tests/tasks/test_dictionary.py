@@ -21,6 +21,7 @@ def replaced(entries: str, text: str, tag: Tag = NOUN) -> dict[str, Tag]:
     tags, counted = [tag] * len(tokens), list[int]()
     (found,) = finish(Dictionary(parse(entries, UPOS), counted.append).replace([tokens], [tags]))
     assert sum(counted) == len(found)
+    assert all(before == tag for before in found.values())
     assert [tags[i] for i in range(len(tokens)) if i not in found] == [tag] * (len(tokens) - len(found))
     return {f"{i} {tokens[i].text}": tags[i] for i in found}
 
@@ -103,5 +104,5 @@ def test_entries_that_begin_with_the_same_word_are_not_gone_through() -> None:
         found = finish(made.replace([tokens], [[NOUN] * len(tokens)]))
     finally:
         sys.setprofile(None)
-    assert found == [[1, 2]]
+    assert [[*one] for one in found] == [[1, 2]]
     assert calls.count("_is") == 1

@@ -1015,7 +1015,7 @@ export interface components {
             tokens?: components["schemas"]["UnicodeText"][] | null;
             /**
              * Tags
-             * @description Of a tagger: the tokens that have other tags than the model gives them; none marks its answer as right. The model's own tags count for all others.
+             * @description Of a tagger: the tokens that have other tags than the model gives them; none marks its answer as right. All others count as its answer has them.
              * @example [
              *       {
              *         "token": 0,
