@@ -132,9 +132,8 @@ class ArtifactError(TagwerkError):
     MAX_CHARACTERS = 500
 
     def __init__(self, reason: str) -> None:
-        line = " ".join(reason[: 4 * self.MAX_CHARACTERS].split())
-        printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
-        super().__init__(printable if len(printable) <= self.MAX_CHARACTERS else printable[: self.MAX_CHARACTERS] + "…")
+        line = one_line(reason[: 4 * self.MAX_CHARACTERS])
+        super().__init__(line if len(line) <= self.MAX_CHARACTERS else line[: self.MAX_CHARACTERS] + "…")
 
 
 class ConfigurationError(TagwerkError):
@@ -146,6 +145,11 @@ class ConfigurationError(TagwerkError):
 def install(extra: str) -> str:
     """Returns the commands that install an extra, from a checkout or a wheel: no index has the package."""
     return f"pip install '.[{extra}]' in the folder of the repository, or 'PATH/OF/tagwerk.whl[{extra}]' of a wheel"
+
+
+def one_line(text: str) -> str:
+    """Returns a text in one line, with escapes in place of what is not printable."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
 
 
 def is_machine_fault(error: BaseException | None) -> bool:

@@ -26,7 +26,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import ValidationError, model_validator
 
 from service.artifact.files import check_sum, list_files, read_file, reading, sha256_of
-from service.errors import ArtifactError
+from service.errors import ArtifactError, one_line
 from service.files import FileModel, first_fault
 from service.text.lemmatizer import LEMMA, Lemmatizer
 from service.text.segmenter import Segmenter
@@ -52,6 +52,7 @@ CANDIDATES = 5  # labels per head and token that are returned on request, the mo
 
 T = TypeVar("T")
 Task = Literal["tag", "classify", "generate"]
+LEMMATIZE = "lemmatize"  # a task of earlier versions; a tagger gives lemmas
 Precision = Literal["float32", "int8"]
 
 
@@ -130,6 +131,21 @@ class Manifest(FileModel):
     def key(self) -> ModelKey:
         """The model's name and version."""
         return ModelKey(self.name, self.version)
+
+    @property
+    def lack(self) -> str | None:
+        """What a version lacks that its task's code can give, and the command that makes one with it; usually None.
+
+        In one printable line.
+        """
+        if self.task == "tag" and LEMMA not in self.labels:
+            return one_line(f"it gives no lemmas; made again of a treebank with lemmas, it does: {self.command}")
+        return None
+
+    @property
+    def about(self) -> str:
+        """The description, and what is lacking."""
+        return f"{self.description}; {self.lack}" if self.lack else self.description
 
     @property
     def graph(self) -> str:
@@ -227,6 +243,9 @@ def parse_manifest(content: bytes, folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
+        if any(fault["loc"] == ("task",) and fault["input"] == LEMMATIZE for fault in error.errors()):
+            reason = "it is a lemmatizer, which is not needed: a tagger gives lemmas; remove the folder"
+            raise ArtifactError(reason) from None
         raise ArtifactError(f"{MANIFEST} cannot be read: {first_fault(error)}") from None
     if (manifest.name, manifest.version) != (folder.parent.name, folder.name):
         where = f"{folder.parent.name}/{folder.name}"

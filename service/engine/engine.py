@@ -345,4 +345,4 @@ class Engine:
 
 def starting(version: ModelVersion) -> ModelState:
     """Returns the state of a version before it is loaded."""
-    return ModelState(version.key, State.STARTING, task=version.manifest.task, description=version.manifest.description)
+    return ModelState(version.key, State.STARTING, task=version.manifest.task, description=version.manifest.about)

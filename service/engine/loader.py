@@ -132,6 +132,8 @@ class ModelLoading:
         self.metrics.model_load_duration.labels(key.name, key.version).set(seconds)
         made = quantity(executables, "executable")
         log.info("%s: %s, %.1f s; %.0f MB in all", key, made, seconds, resident_megabytes())
+        if lack := version.manifest.lack:
+            log.warning("%s: %s", key, lack)
         return model
 
     def _load(self, backend: Backend, version: ModelVersion) -> tuple[Sequences | Generator, int]:

@@ -163,7 +163,7 @@ class Registry:
         self._recheck.discard(key)
         try:
             manifest = self.read(key).manifest
-            check = Check(found, None, manifest.task, manifest.description)
+            check = Check(found, None, manifest.task, manifest.about)
         except ArtifactError as error:
             check = Check(found, str(error), None)
             if is_machine_fault(error):  # not cached: the next poll may be able to read it

@@ -15,11 +15,11 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
-from service.artifact.manifest import Task
+from service.artifact.manifest import LEMMATIZE, Task
 from service.errors import ConfigurationError, NotPossible
 from service.files import LOCK_SECONDS, FileModel, first_fault, locked, write_whole
 from service.settings import Settings
@@ -59,6 +59,12 @@ class ServingConfig(FileModel):
 
     models: Mapping[str, ModelServing] = {}
     defaults: Mapping[Task, str] = {}
+
+    @field_validator("defaults", mode="before")
+    @classmethod
+    def _without_lemmatizer(cls, defaults: Any) -> Any:
+        """Leaves out the default of the task that lemmas were."""
+        return {k: v for k, v in defaults.items() if k != LEMMATIZE} if isinstance(defaults, dict) else defaults
 
     def of_model(self, name: str) -> ModelServing:
         """Returns the serving config of a model."""

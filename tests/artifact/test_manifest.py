@@ -12,7 +12,9 @@ from service.artifact.files import COPY, private_folder, read_file, verified_cop
 from service.artifact.manifest import REFERENCE, Endpoint, Golden, Manifest, Reference, TensorSpec, read_goldens
 from service.errors import ArtifactError
 from service.files import lock_file
-from service.store.registry import load_version
+from service.store.registry import Registry, load_version
+from service.store.serving import resolve
+from service.store.serving_config import ServingConfig
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile
 from service.text.vocabulary import Vocabulary
 from tests.fakes import version_of
@@ -79,7 +81,20 @@ def test_a_tagger_with_lemma_rules_has_its_lemmatizer_and_another_has_none(tmp_p
     assert version.lemmatizer is not None
     assert version.lemmatizer.lemma("IS", "VERB", "_", [2]) == "be"
     assert version.lemmatizer.lemma("abs", "NOUN", "_", [1]) == "ab"
+    assert (version.manifest.lack, version.manifest.about) == (None, version.manifest.description)
     assert load_version(write_version(tmp_path)).lemmatizer is None
+
+
+def test_a_tagger_without_lemma_rules_says_that_it_lacks_them_and_how_to_make_it_again(tmp_path):
+    folder = write_version(tmp_path)
+    manifest = load_version(folder).manifest.model_copy(update={"command": "tagwerk-train train\nx\x1b"})
+    assert manifest.lack == (
+        r"it gives no lemmas; made again of a treebank with lemmas, it does: tagwerk-train train x\x1b"
+    )
+    assert manifest.about == f"{manifest.description}; {manifest.lack}"
+    assert manifest.model_copy(update={"task": "classify"}).lack is None
+    ((_, description),) = resolve(Registry(tmp_path), ServingConfig()).about.values()
+    assert description == load_version(folder).manifest.about != manifest.description
 
 
 def test_a_version_may_say_what_it_makes_of_its_dev_split(tmp_path):

@@ -19,10 +19,11 @@ from service.artifact.manifest import Manifest, ModelVersion, Task
 from service.backend.cache import NO_CACHE, ExecutableCache
 from service.backend.priority import Priority
 from service.engine import loader
-from service.engine.engine import Engine
+from service.engine.engine import Engine, starting
 from service.engine.loader import Generator, ModelLoading, Sequences, loading_order
 from service.errors import ArtifactError, ConfigurationError, DeviceFailed, EngineUnavailable
 from service.telemetry.metrics import Metrics
+from service.text.lemmatizer import LEMMA
 from service.types import ModelKey, Ragged, State, Tensors
 from tests.engine.running import LM, SETTINGS, TAGGER, Timed, make_engine, prompt, request, rows_of, text
 from tests.fakes import Device, Repeater, version_of
@@ -86,6 +87,14 @@ def test_what_is_loaded_is_passed_on_and_the_progress_is_reported():
     assert list(counts) == [TAGGER, LM]
     assert all(counts.values())
     assert bench.progress == [(key, compiled) for key, count in counts.items() for compiled in range(count + 1)]
+
+
+def test_a_tagger_without_lemma_rules_says_so_in_the_log_and_another_model_does_not(caplog):
+    bench = Bench(version_of("lm", "generate"), version_of("plain"), version_of("tagger", labels={LEMMA: ("lower",)}))
+    bench.run()
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["plain/1: it gives no lemmas; made again of a treebank with lemmas, it does: none"]
+    assert starting(version_of("plain")).description == f"for tests; {warnings[0].removeprefix('plain/1: ')}"
 
 
 class Processor(Bench):

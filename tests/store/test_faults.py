@@ -159,6 +159,15 @@ def test_a_tagger_whose_lemma_rules_have_a_fault_is_refused_with_its_reason_and_
     test_a_version_with_a_fault_is_refused_with_its_reason_and_nothing_else_is(tmp_path, fault)
 
 
+def test_a_lemmatizer_of_before_is_refused_with_what_to_do_and_the_rest_serves(store):
+    """Whatever else its manifest has."""
+    reason = "it is a lemmatizer, which is not needed: a tagger gives lemmas; remove the folder"
+    for changes in ({}, {"endpoints": {}, "labels": {"edit": ["a"]}, "more": 1}):
+        faults.rewrite_manifest(store / "victim/1", task="lemmatize", **changes)
+        serving = resolve(Registry(store), ServingConfig())
+        assert (list(serving.shares), serving.refused) == ([HEALTHY], {VICTIM: reason})
+
+
 def test_a_pipe_in_the_place_of_the_choices_is_not_waited_for(store):
     os.mkfifo(store / "serving.json")
     with pytest.raises(ConfigurationError, match="not a regular file"):

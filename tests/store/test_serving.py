@@ -121,6 +121,18 @@ def test_what_was_chosen_is_read_as_it_was_written(tmp_path):
     assert [p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == ["serving.json"]
 
 
+def test_a_default_lemmatizer_of_before_is_ignored_and_the_others_hold(store):
+    path = store / "serving.json"
+    path.write_text('{"models": {}, "defaults": {"lemmatize": "lemmas-en", "tag": "tagger-en"}}')
+    assert read_serving(Settings(model_store=store)) == ServingConfig(defaults={"tag": "tagger-en"})
+    assert served(store) == ({"3": 1.0}, {})
+    ServingController(Settings(model_store=store)).use("tagger-en", "2")
+    assert json.loads(path.read_text()) == {
+        "models": {"tagger-en": {"version": "2"}},
+        "defaults": {"tag": "tagger-en"},
+    }
+
+
 def test_a_place_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotPossible, match="set TAGWERK_SERVING_FILE"):
