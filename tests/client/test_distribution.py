@@ -93,6 +93,8 @@ def test_the_client_is_small_and_brings_no_name_but_its_own(caller: Path, server
     (packages,) = (caller.parents[1] / "lib").glob("python*/site-packages")
     assert sum(path.stat().st_size for path in packages.rglob("*") if path.is_file()) < MOST_BYTES
     assert not {"service", "training", "numpy", "fastapi"} & {path.name for path in packages.iterdir()}
+    (licence,) = packages.glob("tagwerk_client-*.dist-info/licenses/LICENSE")
+    assert licence.read_text() == (ROOT / "LICENSE").read_text()
     (tmp_path / "caller.py").write_text(CALLER.format(url=server.url))
     lines = run(caller, "caller.py", folder=tmp_path).splitlines()
     assert lines == ["['PRON', 'VERB', 'PUNCT']", "['positive']", "1"]

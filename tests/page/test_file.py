@@ -37,16 +37,18 @@ def saved(page, panel: str, summary: str) -> tuple[str, list[dict[str, str]]]:
 def test_a_dropped_table_keeps_its_columns_and_gets_labels(page, client):
     texts = ['Good, "really" good.', "Awful;\ntwo lines.", "Fine."]
     page.locator("#tab-classify").click()
-    rows = '\ufefflabel;text;id\r\nx;"Good, ""really"" good.";1\r\ny;"Awful;\ntwo lines.";2\r\nz;Fine.;3\r\nw;;4\r\n'
+    rows = '\ufefflabel;text;id\r\nw;;4\r\nx;"Good, ""really"" good.";1\r\ny;"Awful;\ntwo lines.";2\r\nz;Fine.;3\r\n'
     drop(page, "reviews.csv", rows)
     name, table = saved(page, "classify", "reviews.csv: 3 of 3 texts")
     assert name == "reviews.classify.csv"
     results = client.post("/classify", json={"text": texts}).json()["results"]
-    assert [(row["label"], row["text"], row["id"]) for row in table] == list(zip("xyz", texts, "123", strict=True))
-    for row, result in zip(table, results, strict=True):
+    kept = list(zip("wxyz", ["", *texts], "4123", strict=True))
+    assert [(row["label"], row["text"], row["id"]) for row in table] == kept
+    assert table[0]["label (answer)"] == table[0]["positive"] == "", "a row without a text stays, and has no answer"
+    for row, result in zip(table[1:], results, strict=True):
         assert row["label (answer)"] == result["label"]
         assert float(row["positive"]) == pytest.approx(result["scores"]["positive"], abs=1e-5)
-    assert page.locator("#classify .table tbody tr").count() == 3
+    assert page.locator("#classify .table tbody tr").count() == 4
     assert page.locator("#classify .scores").count() == 0
     check_accessible(page, "a table")
     run(page, "classify", "Superb.")
@@ -74,6 +76,17 @@ def test_a_text_that_cannot_be_answered_costs_no_other(page):
     assert [row["label"] for row in table] == ["positive", "", "negative"]
     assert "at most" in table[1]["error"] or "too" in table[1]["error"], table[1]["error"]
     assert "1 text could not be answered" in page.locator("#classify .table").inner_text()
+
+
+def test_rows_without_texts_stay_and_a_phone_shows_the_labels_beside_long_texts(open_page):
+    page = open_page(viewport={"width": 390, "height": 844})
+    page.locator("#tab-classify").click()
+    text = "A film that is as long, as warm, as funny and as good as can be."
+    drop(page, "reviews.csv", f'id,text\n1,"{text}"\n' + "0, \n" * 250)
+    _, table = saved(page, "classify", "reviews.csv: 1 of 1 text")
+    assert [row["label"] for row in table] == ["positive"] + [""] * 250
+    heading = page.locator("#classify .table th", has_text="label").bounding_box()
+    assert heading["x"] + heading["width"] < 390
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def test_each_panel_answers_its_example_on_the_first_screen_of_a_phone(open_page
         box = page.locator(f"#{panel} {result}").first.bounding_box()
         page.evaluate("window.scrollTo(0, 0)")
         assert 0 < box["y"] < 500, panel
+        assert page.locator(f"#{panel} .summary").bounding_box()["height"] < 30, f"{panel}: of one line"
         if panel != "generate":  # a generated text may be longer
             assert box["y"] + box["height"] < 664, f"{panel}, also between the bars of a browser"
 

@@ -137,6 +137,13 @@ def test_typing_tags_without_a_button(page):
     page.locator("#tag .word", has_text="sleep").wait_for()
 
 
+def test_it_says_which_tagger_answers_a_text_in_a_language_without_one(page):
+    run(page, "tag", "Собака спит на старом диване, потому что она очень устала.")
+    assert " in Russian (tagged as English), " in page.locator("#tag .summary").inner_text()
+    run(page, "tag", "Le chien dort sur le vieux canapé.")
+    assert " in French, " in page.locator("#tag .summary").inner_text()
+
+
 def test_characters_beyond_the_basic_plane_stay_whole(page):
     run(page, "tag", "I ❤ 🙂 and 𝒜𝒷 <b>bold</b> &amp; co.")
     words = "".join(page.locator("#tag .word").all_inner_texts())

@@ -26,9 +26,10 @@ async function readTexts(file) {
   const [columns, ...all] = isTable ? readTable(content) : [["line", TEXT], ...content.split(/\r?\n/u).map((line, i) => [String(i + 1), line])];
   const place = columns.indexOf(TEXT);
   if (place === -1) throw new Unreadable(`${file.name} has no column "${TEXT}", but ${columns.join(", ")}.`);
-  const rows = all.map((cells) => ({ cells, text: cells[place] ?? "" })).filter(({ text }) => text.trim());
-  if (rows.length === 0) throw new Unreadable(`${file.name} has no text.`);
-  return { columns, rows };
+  const rows = all.map((cells) => ({ cells, text: (cells[place] ?? "").trim() && cells[place] }));
+  const texts = rows.filter(({ text }) => text);
+  if (texts.length === 0) throw new Unreadable(`${file.name} has no text.`);
+  return { columns, rows: isTable ? rows : texts }; // rows of a table stay, also without a text
 }
 
 /** Reads the rows of CSV (RFC 4180), whose delimiter is the one that its first line has most of. */
@@ -112,6 +113,14 @@ function inQuotes(value) {
   return /[",\r\n]/u.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
 }
 
+/** Returns the answers of a panel's model to texts, a result or an error each. */
+async function answersTo(texts, panel, options) {
+  if (texts.length === 0) return [];
+  const lines = texts.map((text) => `${JSON.stringify({ text, ...panel.fieldsOf(panel.model) })}\n`);
+  const response = await request(panel.task, lines.join(""), { ...options, accept: "application/x-ndjson" });
+  return (await response.text()).trimEnd().split("\n").map((line) => JSON.parse(line));
+}
+
 /**
  * Answers the texts of a file as a panel answers a text: part by part. What is answered stays if the rest fails.
  *
@@ -122,19 +131,19 @@ export async function answerFile(panel, file, options) {
   if (!panel.rowsOf) throw new Unreadable("Files of texts are answered by Tag and by Classify.");
   const { columns, rows } = await readTexts(file);
   const table = new Table(panel.table, columns, `${file.name.replace(/\.\w+$/u, "")}.${panel.task}.csv`);
+  const all = rows.filter(({ text }) => text).length;
   let done = 0;
   for (const part of partsOf(rows)) {
-    const lines = part.map(({ text }) => `${JSON.stringify({ text, ...panel.fieldsOf(panel.model) })}\n`);
-    const response = await request(panel.task, lines.join(""), { ...options, accept: "application/x-ndjson" });
-    const answers = (await response.text()).trimEnd().split("\n").map((line) => JSON.parse(line));
-    for (const [i, { cells }] of part.entries()) {
-      const { results, error = { title: "No answer came" } } = answers[i] ?? {};
+    const texts = part.map(({ text }) => text).filter(Boolean);
+    const answers = await answersTo(texts, panel, options);
+    for (const { cells, text } of part) {
+      const { results, error = { title: "No answer came" } } = (text ? answers.shift() : null) ?? {};
       if (results) table.add(cells, ...panel.rowsOf(results[0]));
-      else table.add(cells, [], [], describeProblem(error));
+      else table.add(cells, [], [], text ? describeProblem(error) : "");
     }
-    done += part.length;
+    done += texts.length;
     panel.showMessage("");
-    panel.summary.textContent = `${file.name}: ${done} of ${count(rows.length, "text")}`;
+    panel.summary.textContent = `${file.name}: ${done} of ${count(all, "text")}`;
     table.show();
   }
 }

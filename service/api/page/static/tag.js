@@ -96,14 +96,15 @@ export class Tag extends Panel {
     const answers = await this.ask({ text }, { n_best: [N_BEST] }, { signal, onRetry });
     const [{ answer, response, body, roundTripMs }, other] = answers;
     for (const [i, list] of this.lists.entries()) await list.show(answers[i]?.answer.results[0].sentences ?? [], signal, other ? answers[i].title : "");
-    const [{ sentences, language }] = answer.results;
+    const [{ sentences, language, model: used }] = answer.results;
     this.setResult(answer, body);
     this.feedback.begin(answerOf(answer, response, text));
     const [tokens, others] = this.lists.map((list) => [...list.details.values()].map(({ token }) => token));
     this.showCounts(tokens, others);
     const named = language && language !== "und" ? ` in ${LANGUAGES.of(language)}` : "";
+    const instead = named && this.languages.get(used) !== language ? ` (tagged as ${this.titleOf(used)})` : "";
     const differences = other ? `, ${this.compare(answer.model === other.answer.model)} of them different` : "";
-    this.summary.textContent = `${count(sentences.length, "sentence")}${named}, ${count(tokens.length, "token")}${differences}`;
+    this.summary.textContent = `${count(sentences.length, "sentence")}${named}${instead}, ${count(tokens.length, "token")}${differences}`;
     showCost(this.cost, response, roundTripMs, { facts: [["per token", duration(roundTripMs / (tokens.length || 1))]] });
   }
 
