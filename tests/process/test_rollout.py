@@ -103,6 +103,20 @@ def test_a_process_whose_event_loop_stands_still_for_five_seconds_of_the_supervi
         assert other.status is None
 
 
+def test_a_process_that_loads_is_not_killed_where_it_lacks_processor_time(store, caplog):
+    """Its successor would have as little, and load from the beginning."""
+    with scene(store, 1) as here:
+        here.tick(SECOND)
+        (slow,) = here.started
+        slow.stands_still = True
+        here.tick(60 * SECOND)
+        slow.stands_still = False
+        slow.load()
+        here.tick(SECOND)
+        assert here.serving == [slow]
+        assert "stood still" not in caplog.text
+
+
 def test_a_machine_that_was_suspended_kills_no_process(store):
     with serving(store, 2) as here:
         for _ in range(10):
