@@ -46,6 +46,14 @@ def test_tokens_are_shaded_by_what_they_contribute(page):
     assert styles == {kind: {"for": "solid", "against": "dashed"}[kind] for kind in styles}, "and a pattern"
 
 
+def test_words_of_praise_are_above_0_in_a_negative_text(page):
+    result = result_of(page, "classify", TEXT)["results"][0]
+    assert (result["label"], result["contributions"]["label"]) == ("negative", "positive")
+    assert page.locator("#classify mark.for", has_text="superb").inner_text().startswith("superb+")
+    assert page.locator("#classify mark.against", has_text="insult").inner_text().startswith("insult−")
+    assert "for and against positive" in page.locator("#classify .verdict").inner_text()
+
+
 def number(shown: str) -> float:
     assert re.fullmatch(r"[+−]\d+\.\d\d|0\.00", shown), f"{shown} is no log-odds with a sign"
     return float(shown.replace("−", "-"))

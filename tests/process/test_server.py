@@ -1,6 +1,7 @@
 """The server of a process: when it is ready, how it stops alone and with all others, and what it logs then."""
 
 import asyncio
+import inspect
 import logging
 import os
 import signal
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from service.backend.base import Backend
@@ -86,6 +88,13 @@ def here() -> Iterator[Scene]:
     made = Scene(drain_delay_seconds=0)
     yield made
     made.listening.close()
+
+
+@pytest.mark.parametrize("name", ["startup", "shutdown", "on_tick", "handle_exit"])
+def test_what_it_overrides_of_uvicorn_is_there_and_takes_the_same(name):
+    """A new version that changes one fails here, by its name; pyproject.toml bounds the version."""
+    own, base = (inspect.signature(getattr(cls, name)).parameters for cls in (Server, uvicorn.Server))
+    assert [*own] == [*base]
 
 
 async def test_it_is_ready_once_all_is_loaded_and_shows_that_its_event_loop_runs(here):
