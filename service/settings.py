@@ -16,6 +16,8 @@ MOST_PROCESSES = 60
 DIVIDED = ("slots", "max_queue_tokens")  # among the processes of a service
 QUEUED_TOKENS = 64  # for which there is one queued sequence at most
 LONGEST_SHOWN = 100  # characters of an invalid value in a message
+# Options of other arrangements of processes -> the option to set instead.
+REPLACED = dict.fromkeys(("workers", "engines", "engine_address", "engine_metrics_port"), "processes")
 # Variables that are no options of the service: of training, of the compose file, of the load tests.
 OTHER_VARIABLES = (
     "TAGWERK_DATA_DIR TAGWERK_RUNS_DIR TAGWERK_MODELS TAGWERK_PUBLISH TAGWERK_CHAOS_CLOCK TAGWERK_CHAOS_RUN"
@@ -136,7 +138,15 @@ def load_settings() -> Settings:
 
 
 def unknown_variables(names: Iterable[str]) -> dict[str, str | None]:
-    """Finds environment variables that look like options and are none; returns the nearest option of each, if any."""
+    """Finds environment variables that look like options and are none.
+
+    Returns for each the option to set instead, if it was one, or the nearest one, if any.
+    """
     known = {*map(variable, Settings.model_fields), *OTHER_VARIABLES}
+    replaced = {variable(before): variable(now) for before, now in REPLACED.items()}
+
+    def instead(name: str) -> str | None:
+        return replaced.get(name) or next(iter(difflib.get_close_matches(name, known, 1, 0.8)), None)
+
     unknown = sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known)
-    return {name: next(iter(difflib.get_close_matches(name.upper(), known, 1, 0.8)), None) for name in unknown}
+    return {name: instead(name.upper()) for name in unknown}

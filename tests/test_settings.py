@@ -72,6 +72,11 @@ def test_unknown_variables_are_found_with_the_nearest_option():
     }
 
 
+@pytest.mark.parametrize("name", ["WORKERS", "ENGINES", "ENGINE_ADDRESS", "ENGINE_METRICS_PORT"])
+def test_the_option_that_has_taken_the_place_of_one_of_before_is_named(name):
+    assert unknown_variables([f"TAGWERK_{name}"]) == {f"TAGWERK_{name}": "TAGWERK_PROCESSES"}
+
+
 @pytest.mark.parametrize(
     ("processes", "slots", "entries", "tokens"),
     [(1, 16, 4096, 262_144), (2, 8, 2048, 131_072), (3, 6, 1365, 87_382), (60, 1, 1024, 4370)],

@@ -21,7 +21,7 @@ from service.types import ModelKey
 FOLLOWS = "a service that uses the store follows within TAGWERK_STORE_INTERVAL_SECONDS"
 MISSING = " once it is in the store"
 CHECKED = (
-    "Files were checked here; goldens run when an engine loads a version: GET /models says whether it is refused then."
+    "Files were checked here; goldens run when a process loads a version: GET /models says whether it is refused then."
 )
 PINNED = (
     "{name} stays at version {version}, also when there are newer ones: tagwerk models use {name} follows the newest"
