@@ -8,8 +8,8 @@ every other label is. Its word embeddings start from the teacher's word vectors,
 
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -62,6 +62,7 @@ class DistillationSet:
         counts: occurrences of each word, int64, shape [V].
         vectors: the mean vector of each word over its occurrences, float16, shape [V, H].
         sources: origin of the teacher and of the text, for the student's manifest.
+        labels: of each head of a tagger, whose numbers its outputs are.
     """
 
     sentences: Sequence[tuple[str, ...]] | Sentences
@@ -71,6 +72,24 @@ class DistillationSet:
     counts: Array
     vectors: Array
     sources: tuple[DataSource, ...] = ()
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def numbered(self, labels: Mapping[str, Sequence[str]]) -> Self:
+        """Returns the set with the numbers of other labels; a label that is not among them gets no share."""
+        outputs = dict(self.outputs)
+        for head in self.labels.keys() & labels.keys():
+            if tuple(own := self.labels[head]) != tuple(labels[head]):
+                places = {label: place for place, label in enumerate(labels[head])}
+                ids = np.array([places.get(label, -1) for label in own], np.int32)[outputs[head]]
+                shares = outputs[f"{head}_shares"]
+                outputs[head] = np.maximum(ids, 0)
+                outputs[f"{head}_shares"] = np.where(ids < 0, 0, shares).astype(shares.dtype)
+        return replace(self, outputs=outputs, labels=labels)
+
+    @staticmethod
+    def is_here(recipe: str) -> bool:
+        """Returns whether `write` has written the set of a recipe."""
+        return (runs_folder() / recipe / FOLDER).is_dir()
 
     def write(self, recipe: str) -> Path:
         """Writes the set to `runs/<recipe>/distillation`, atomically, and returns the folder."""
@@ -85,7 +104,8 @@ class DistillationSet:
         arrays["ends"] = np.array(list(accumulate(map(len, lines))))
         for name, array in arrays.items():
             np.save(partial / f"{name}.npy", array)
-        contents = {"words": self.words, "sources": [source.model_dump() for source in self.sources]}
+        sources = [source.model_dump() for source in self.sources]
+        contents = {"words": self.words, "sources": sources, "labels": dict(self.labels)}
         (partial / "distillation.json").write_text(json.dumps(contents), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         return partial.rename(folder)
@@ -94,7 +114,7 @@ class DistillationSet:
     def read(cls, recipe: str) -> Self:
         """Reads what `write` wrote. Raises DistillationSetMissing."""
         folder = runs_folder() / recipe / FOLDER
-        if not folder.is_dir():
+        if not cls.is_here(recipe):
             raise DistillationSetMissing(f"{folder} is not here: run `tagwerk-train teach {recipe}` first")
         arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
         contents = json.loads((folder / "distillation.json").read_text(encoding="utf-8"))
@@ -106,6 +126,7 @@ class DistillationSet:
             counts=arrays["counts"],
             vectors=arrays["vectors"],
             sources=tuple(DataSource(**source) for source in contents["sources"]),
+            labels=contents["labels"],
         )
 
     def outputs_by_word(self, i: int) -> dict[str, Array]:

@@ -170,7 +170,8 @@ def read_task(options: Options, store: Path, console: Console) -> ContinuedTaggi
 def _on_its_corpus(base: BaseVersion, options: Options) -> ContinuedTagging:
     """Returns the task of learning from the corpus of the version's recipe, as the recipe reads it now.
 
-    Features that train has often and the version lacks take the place of others.
+    And from its teacher's answers, if that has labelled its text here. Features that train has often and the version
+    lacks take the place of others.
     """
     made = base.made_by()
     if not isinstance(made, TaggingRecipe):
@@ -181,8 +182,9 @@ def _on_its_corpus(base: BaseVersion, options: Options) -> ContinuedTagging:
     data = (*base.manifest.data, *(one for one in sources if one not in base.manifest.data))
     labels = base.manifest.labels
     features = replaced(labels[FEATURES], treebank.tags(splits["train"], FEATURES))
-    recipe = changed(recipe, options.changes)
-    return ContinuedTagging(recipe, splits, data, base, labels | {FEATURES: features})
+    recipe, labels = changed(recipe, options.changes), labels | {FEATURES: features}
+    taught = DistillationSet.read(made.teacher) if made.teacher and DistillationSet.is_here(made.teacher) else None
+    return ContinuedTagging(recipe, splits, data, base, labels, taught)
 
 
 def rehearsed(base: BaseVersion, options: Options, console: Console) -> tuple[unlabelled.Text, list[Tree]]:

@@ -20,6 +20,7 @@ TUNED = (
     "the first version was, too, and the taggers of all were trained side by side, with these settings, by a program "
     "for a GPU that read train parts that are not mapped twice."
 )
+TUNED_ALONE = "Its teacher is tuned on its treebank alone."
 MAPPED = (
     "Its train part is made of the lemmas and UniMorph tags that SIGMORPHON 2018 and 2019 published "
     "(training/data/mapping.py), by linear models that have learned from dev; of the words of test that are published "
@@ -29,6 +30,7 @@ MAPPED = (
 DUTCH = "nl"
 OLDER_DUTCH = "lassysmall_2017"  # the same sentences, with the relations that mark expressions and names
 WRITTEN = {"everyday": 15, "prose": 5}
+WRITTEN_ONCE_TAUGHT = {"everyday": 8, "prose": 3}  # by a teacher that has read them, too
 RELATED = "It has also learned from {}, as far as its own treebank could have the tags."
 
 
@@ -122,23 +124,28 @@ def _recipe(
     related: str = "",
     related_columns: tuple[str, ...] = COLUMNS,
     spacy_lemmas: bool = True,
+    alone: bool = False,
 ) -> TaughtTaggingRecipe:
-    """Returns a recipe. text: what the treebank has; agreement: of a train part that is mapped, with test."""
+    """Returns a recipe. text: what the treebank has; agreement: of a train part that is mapped, with test.
+
+    alone: whether the teacher is tuned on this treebank alone, with settings for a processor without a GPU.
+    """
     mapped = [MAPPED.format(agreement)] if agreement else []
     others = [RELATED.format(CORPORA[related].title)] if related else []
+    tuned = TUNED_ALONE if alone else TUNED
     return TaughtTaggingRecipe(
         name=f"tagger-{tag}",
         description=f"Tags {language} words with universal parts of speech, features and lemmas",
         language=tag,
         licence=CORPORA[corpus].licence,
-        limits=" ".join([f"Measured on its treebank alone, {text}.", *mapped, *others, TUNED]),
+        limits=" ".join([f"Measured on its treebank alone, {text}.", *mapped, *others, tuned]),
         corpus=corpus,
         of_dev=of_dev,
         native=native,
         corrected=corrected,
         related=related,
         related_columns=related_columns,
-        written=WRITTEN,
+        written=WRITTEN_ONCE_TAUGHT if alone else WRITTEN,
         tokenizer=tokenizer_name(tag),
         segmentation=(TOKENS, SENTENCES),
         lemmas=True,
@@ -156,14 +163,14 @@ def _recipe(
         teacher=f"tagger-{tag}",
         teaching=TeacherSettings(
             encoder="multilingual",
-            epochs=7,
-            batch_pieces=5000,
-            encoder_rate=1.5e-4,
+            epochs=6 if alone else 7,
+            batch_pieces=1400 if alone else 5000,
+            encoder_rate=1e-4 if alone else 1.5e-4,
             text=f"common_voice_{tag}",
-            unlabelled_tokens=300_000,
-            together=TOGETHER,
+            unlabelled_tokens=400_000 if alone else 300_000,
+            together=() if alone else TOGETHER,
         ),
-        distillation_tokens=300_000,
+        distillation_tokens=400_000 if alone else 300_000,
         sizes=TaggerSizes(
             word_embedding=100,
             character_units=50,
@@ -219,7 +226,7 @@ RECIPES = {
             corrected=True,
             related="alpino",
         ),
-        _recipe("pt", "Portuguese", "bosque", "news of Portugal and Brazil", spacy_lemmas=False),
+        _recipe("pt", "Portuguese", "bosque", "news of Portugal and Brazil", spacy_lemmas=False, alone=True),
         _recipe(
             "sv",
             "Swedish",

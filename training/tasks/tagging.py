@@ -188,6 +188,7 @@ class Tagging(ServedTask):
         if rules := found.get(LEMMA, self._lemma_labels.labels):
             found[LEMMA] = rules
         self.labels = most_frequent(found) if recipe.common_sizes else found
+        self._distillation = self._distillation and self._distillation.numbered(self.labels)
         self._finer = finer_column(self.labels)
         if rules:
             self.lemmatizer = learn_lemmatizer(words_with_lemmas(train, self._finer), self.labels[LEMMA])

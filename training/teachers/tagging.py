@@ -95,7 +95,7 @@ def teach(
     seeds = range(recipe.seed, recipe.seed + settings.count)
     teachers = [_tuned(tasks, encoder.folder, settings, folder / f"teacher-{seed}.pt", seed, console) for seed in seeds]
     texts = text.sentences
-    train = [tuple(example.source) for example in task.examples("train")]
+    train = [tuple(example.source) for example in _distinct(task)]
     with torch.inference_mode():
         if len(teachers) > 1 or together:
             say = f"together: {figures(_measure(teachers, {own: task}))}"
@@ -118,8 +118,14 @@ def teach(
         words=words,
         counts=counts,
         vectors=vectors_of_words,
+        labels=task.labels,
         sources=(*text.sources, encoder.source, *_treebanks(other for other in together if other is not task)),
     )
+
+
+def _distinct(task: Tagging) -> list[Example]:
+    """Returns the sentences of train, once each: a student reads some of them several times in an epoch."""
+    return list({tuple(example.source): example for example in task.examples("train")}.values())
 
 
 def _treebanks(tasks: Iterable[Tagging]) -> Iterator[DataSource]:
@@ -132,7 +138,7 @@ def _tuned(
     tasks: Sequence[Tagging], encoder: Path, settings: TeacherSettings, path: Path, seed: int, console: Console
 ) -> TaggingTeacher:
     torch.manual_seed(seed)
-    train = [(treebank, example) for treebank, task in enumerate(tasks) for example in task.examples("train")]
+    train = [(treebank, example) for treebank, task in enumerate(tasks) for example in _distinct(task)]
     characters = counted(c for _, example in train for form in example.source for c in normalize_form(form))
     teacher = TaggingTeacher(encoder, [task.labels for task in tasks], characters)
 

@@ -1,5 +1,7 @@
 """Distillation sets: kept on disk, initial word embeddings, and students that learn the teacher's outputs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rich.console import Console
@@ -48,6 +50,20 @@ def test_comes_back_as_it_was_written(runs):
     assert read.outputs_by_word(0)["upos"].tolist() == [[0, 1], [2, 3], [4, 5]]
     assert read.outputs_by_word(1)["upos"].tolist() == [[6, 7], [8, 9], [10, 11], [12, 13]]
     assert [path.name for path in (runs / "tagger-tiny").iterdir()] == ["distillation"]
+
+
+def test_answers_have_the_numbers_of_the_students_labels_whatever_order_the_teacher_had_them_in():
+    """The order is that of their frequency, which changes with how often a recipe reads a sentence."""
+    outputs = certain(7, *HEADS)
+    outputs["upos"][:, :3] = [0, 1, 2]
+    outputs["upos_shares"][:, :3] = [0.5, 0.25, 0.125]
+    own = tagging().labels
+    labels = own | {"upos": ("OLD", own["upos"][1], own["upos"][0])}
+    replace(distillation_set(NEW, outputs), labels=labels).write("tagger-tiny")
+    example = tagging(teacher="tagger-tiny")._distilled_example(0, "")
+    assert example.targets["upos_shares"][0, :3].tolist() == [0, 0.25, 0.125], "none of a label that is not its own"
+    assert example.targets["upos"][0, 1:3].tolist() == [1, 0]
+    np.testing.assert_array_equal(example.targets["feats"], outputs["feats"][:3])
 
 
 def test_a_missing_set_names_the_command_that_makes_it():

@@ -14,6 +14,7 @@ from tests.training.from_files.test_served import said
 from tests.training.tiny import SOURCE, alike, conllu, sentence, sentences
 from training.data import corpora, genders
 from training.data.dataset import IGNORED, Example, collate
+from training.data.distillation import DistillationSet
 from training.data.sst import Phrase
 from training.data.treebank import Word
 from training.from_files import further_classifier
@@ -25,6 +26,7 @@ from training.models.lemmatizer import TaggedWord
 from training.run import export
 from training.run.loop import make_predict
 from training.tasks.sentiment import SentimentRecipe
+from training.tasks.tagging_batches import TEACHER_LABELS
 from training.teachers import unlabelled
 
 STORE = Path(__file__).parents[3] / "model_store"
@@ -87,8 +89,29 @@ def test_a_tagger_goes_on_with_its_corpus_and_with_features_that_it_lacks(monkey
     assert new not in labels
     assert task.recipe.epochs == 2
     kept = ContinuedTagging(task.recipe, alike(rows), (), own).network()
+    assert task._distillation is None, "its teacher was not asked here"
     heads = [model.heads["feats"].kernel.numpy() for model in (task.network(), kept)]
     assert (heads[0][:, place] == heads[1][:, labels.index("Degree=Pos")]).all(), "it starts as what it is most like"
+
+
+def test_a_tagger_goes_on_with_the_answers_of_its_teacher_where_they_are_here(monkeypatch, runs):
+    rows = [sentence(i) for i in range(12)]
+    texts = {"train": rows[:8], "dev": rows[8:10], "test": rows[10:]}
+    monkeypatch.setattr(corpora, "read", lambda corpus, split: conllu(texts.get(split, [])))
+    monkeypatch.setattr(corpora, "sources", lambda corpus: (SOURCE,))
+    heads = {"upos": ("VERB", "NOUN"), "xpos": ("_",), "feats": ("_",), "lemma": ("keep",)}
+    outputs = {head: np.zeros((2, TEACHER_LABELS), np.int32) for head in heads}
+    outputs |= {f"{head}_shares": np.eye(1, TEACHER_LABELS).repeat(2, axis=0) for head in heads}
+    words, nothing = ["o", "cão"], np.zeros((2, 0), np.float16)
+    DistillationSet([("o", "cão")], np.array([2]), outputs, words, np.ones(2), nothing, (SOURCE,), heads).write(
+        "tagger-pt"
+    )
+    options = Options(name="tagger-pt", language="pt", files={}, base="tagger-pt", changes=[("epochs", "2")])
+    task = read_task(options, STORE, Console(quiet=True))
+    example = task._distilled_example(0, "")
+    assert example.source == ("o", "cão")
+    assert [task.labels["upos"][i] for i in example.targets["upos"][:, 0]] == ["VERB", "VERB"]
+    assert sum(batch.tokens for batch in task.train_batches(RNG)) > sum(map(len, task.examples("train")))
 
 
 def test_the_english_tagger_goes_on_with_its_treebank_and_the_sentences_that_were_written(monkeypatch):
