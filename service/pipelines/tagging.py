@@ -62,7 +62,7 @@ async def tag(
     lemmas: bool = True,
     candidates: bool = False,
     known: Sequence[str | None] = (),
-    how: str = "asked",
+    identified: bool = False,
 ) -> tuple[ModelVersion, list[TaggedText]]:
     """Splits texts into sentences and tokens, and tags each token; or tags given tokens, one list per sentence.
 
@@ -71,7 +71,7 @@ async def tag(
 
     With AUTO as the language, each text is tagged by a model of the language that it is identified as; in languages
     without a model, by `model` if it is named. `known` has the languages that need not be identified. Returns the
-    version for the first text. The metrics count languages by `how` they are known.
+    version for the first text. The metrics count the languages of texts, unless `language` has been `identified`.
 
     Raises ModelNotFound, TooLarge, and what `Engine.infer` raises; with AUTO also InvalidInput.
     """
@@ -88,8 +88,8 @@ async def tag(
     tokenizer = run.resources.catalog.tokenizer(task.version)
     split, _, sequences = await run.do(encode(task, tokenizer, [(texts, tokens)]))
     run.tokenized(task, began, len(split))
-    if language is not None:
-        run.resources.metrics.languages.labels(task.version.manifest.language, how).inc(len(split))
+    if language is not None and not identified:
+        run.resources.metrics.languages.labels(task.version.manifest.language, "asked").inc(len(split))
     outputs: dict[str, Array] = {}
     if len(sequences):
         count = min(sequences.tokens, size)  # without what the windows of long sentences have in common
@@ -116,6 +116,8 @@ async def _tag_identified(
     await run.begin(run.check_size(name, items, len))
     languages = catalog.languages(Tagging)
     identified = await run.do(collect((identifier().identify(text, languages) for text in items), TEXTS_AT_ONCE))
+    for detected, count in Counter(language for language, _ in identified).items():
+        run.resources.metrics.languages.labels(detected, "detected").inc(count)
     for i, language in enumerate(known):
         if language:
             identified[i] = Identified(primary(language), 1.0)
@@ -133,7 +135,7 @@ async def _tag_identified(
         run.timing.stages.clear()
         own_texts = None if texts is None else [texts[i] for i in own]
         own_tokens = [tokens[i] for i in own] if texts is None else ()
-        by: dict[str, Any] = {"model": named, "language": tag_of_language, "how": "detected"}
+        by: dict[str, Any] = {"model": named, "language": tag_of_language, "identified": True}
         version, tagged = await tag(run, own_texts, tokens=own_tokens, **by, **options)
         spent.update(run.timing.stages)
         versions.append(version)

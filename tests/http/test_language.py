@@ -11,9 +11,10 @@ import pytest
 from service.api import answer_schemas
 from service.api.lines import MEDIA_TYPE
 from service.artifact.manifest import ModelVersion
-from tests.http.running import post, scene
+from tests.http.running import post, running, scene
 from tests.http.scene import tagger
 from tests.http.test_problems import check
+from tests.http.wire import post as post_request
 
 ENGLISH = "The children were playing in the garden."
 FRENCH = "Les enfants jouaient dans le jardin."
@@ -75,6 +76,28 @@ def test_lines_may_leave_their_language_open() -> None:
     first, second, third = map(json.loads, answer.text.splitlines())
     assert [first["results"][0]["language"], third["results"][0]["language"]] == ["en", "fr"]
     assert second["error"]["status"] == 422
+
+
+async def test_languages_are_counted_as_they_are_detected_also_those_without_a_model() -> None:
+    requests: list[tuple[dict[str, Any], int]] = [
+        ({"text": [ENGLISH, FRENCH, "12:30"]}, 200),
+        ({"text": DANISH}, 422),
+        ({"text": [DANISH, ENGLISH]}, 422),
+        ({"text": DANISH, "model": "tagger"}, 200),
+    ]
+    async with running(more=[french()]) as service:
+        for body, status in requests:
+            content = json.dumps({"language": "auto", **body}).encode()
+            assert (await service.answer(post_request("/tag", content))).status == status
+        content = json.dumps({"language": "fr", "text": ENGLISH}).encode()
+        assert (await service.answer(post_request("/tag", content))).status == 200
+        counted = {
+            (language, how): service.metric("languages_total", language=language, how=how)
+            for language in ("en", "fr", "da", "und")
+            for how in ("asked", "detected")
+        }
+    expected = {("en", "detected"): 2, ("fr", "detected"): 1, ("da", "detected"): 3, ("und", "detected"): 1}
+    assert {key: count for key, count in counted.items() if count} == {**expected, ("fr", "asked"): 1}
 
 
 async def test_languages_lists_those_that_are_served_and_those_that_are_identified() -> None:
