@@ -65,7 +65,7 @@ class SupervisedProcess:
         loaded: whether it has loaded all of its versions, as of the last `tick`.
         killed: whether it was killed since it stood still.
         kill_at: when it is killed, once it was told to end.
-        ticks_without_beat: for which its event loop has stood still; 0 before it serves, since on a machine without
+        ticks_without_beat: for which its event loop has stood still; 0 before it is loaded, since on a machine without
             processor time to spare, loading may keep it from running.
         ticks_without_progress: for which its start has made no progress; 0 once it is loaded.
     """
@@ -87,7 +87,7 @@ class SupervisedProcess:
         """Reads the slot; returns True once, when all versions are loaded or refused."""
         slot = self.slot
         before, self.loaded = self.loaded, self.loaded or slot.loaded or slot.state is State.DRAINING
-        stands = slot.state is not State.STARTING and slot.beats == self._beats
+        stands = self.loaded and slot.beats == self._beats
         self.ticks_without_beat = self.ticks_without_beat + 1 if stands else 0
         still = slot.progress == self._progress and not self.loaded
         self.ticks_without_progress = self.ticks_without_progress + 1 if still else 0
