@@ -13,7 +13,7 @@ from tests.training.from_files.made import TOPICS
 from tests.training.from_files.test_served import said
 from tests.training.tiny import SOURCE, alike, conllu, sentence, sentences
 from training.data import corpora, genders
-from training.data.dataset import IGNORED, Example, collate
+from training.data.dataset import IGNORED, Array, Example, collate
 from training.data.distillation import DistillationSet
 from training.data.sst import Phrase
 from training.data.treebank import Word
@@ -100,7 +100,7 @@ def test_a_tagger_goes_on_with_the_answers_of_its_teacher_where_they_are_here(mo
     monkeypatch.setattr(corpora, "read", lambda corpus, split: conllu(texts.get(split, [])))
     monkeypatch.setattr(corpora, "sources", lambda corpus: (SOURCE,))
     heads = {"upos": ("VERB", "NOUN"), "xpos": ("_",), "feats": ("_",), "lemma": ("keep",)}
-    outputs = {head: np.zeros((2, TEACHER_LABELS), np.int32) for head in heads}
+    outputs: dict[str, Array] = {head: np.zeros((2, TEACHER_LABELS), np.int32) for head in heads}
     outputs |= {f"{head}_shares": np.eye(1, TEACHER_LABELS).repeat(2, axis=0) for head in heads}
     words, nothing = ["o", "cão"], np.zeros((2, 0), np.float16)
     DistillationSet([("o", "cão")], np.array([2]), outputs, words, np.ones(2), nothing, (SOURCE,), heads).write(
