@@ -118,6 +118,9 @@ class DistillationSet:
             raise DistillationSetMissing(f"{folder} is not here: run `tagwerk-train teach {recipe}` first")
         arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
         contents = json.loads((folder / "distillation.json").read_text(encoding="utf-8"))
+        if "labels" not in contents:  # the numbers of another recipe's labels would be learned as those of this one's
+            fault = f"{folder} is of an earlier release, and does not say what labels it has"
+            raise DistillationSetMissing(f"{fault}: run `tagwerk-train teach {recipe}` again")
         return cls(
             sentences=Sentences(np.memmap(folder / "sentences.txt", mode="r"), arrays["ends"]),
             lengths=np.array(arrays["lengths"]),

@@ -1,5 +1,6 @@
 """Distillation sets: kept on disk, initial word embeddings, and students that learn the teacher's outputs."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -50,6 +51,15 @@ def test_comes_back_as_it_was_written(runs):
     assert read.outputs_by_word(0)["upos"].tolist() == [[0, 1], [2, 3], [4, 5]]
     assert read.outputs_by_word(1)["upos"].tolist() == [[6, 7], [8, 9], [10, 11], [12, 13]]
     assert [path.name for path in (runs / "tagger-tiny").iterdir()] == ["distillation"]
+
+
+def test_a_set_that_does_not_say_its_labels_is_not_learned_from(runs):
+    file = distillation_set(NEW, certain(7, *HEADS)).write("tagger-tiny") / "distillation.json"
+    contents = json.loads(file.read_text())
+    del contents["labels"]
+    file.write_text(json.dumps(contents))
+    with pytest.raises(DistillationSetMissing, match=r"earlier release.*: run `tagwerk-train teach tagger-tiny` again"):
+        tagging(teacher="tagger-tiny")
 
 
 def test_answers_have_the_numbers_of_the_students_labels_whatever_order_the_teacher_had_them_in():
