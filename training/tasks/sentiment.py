@@ -213,19 +213,27 @@ class Sentiment(Classification):
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         """Measures whole sentences of the first corpus, then the macro F1 of all corpora that have such a split."""
+        return self.figures(self.probabilities(predict, split), split)
+
+    def probabilities(self, predict: Predict, split: str) -> dict[str, Array]:
+        """Returns those of the labels of each corpus's examples, shape [N, K]."""
         found = {self.recipe.corpus: self.predictions(predict, split)["sentiment"].probabilities}
         for name, examples in self._others[split].items():
             found[name] = label_probabilities(predict, examples, self.length_buckets[-1])
-        return self.figures(found, split)
+        return found
 
     def measured(self, split: str) -> dict[str, list[Example]]:
         """Returns the examples of each corpus that `evaluate` measures."""
         return {self.recipe.corpus: self._splits[split]} | self._others[split]
 
+    def gold(self, split: str) -> dict[str, Array]:
+        """Returns the number of the label of each corpus's examples, shape [N]."""
+        labels = self.label_of_class.argmax(-1)
+        return {name: labels[[int(e.targets["class_id"]) for e in es]] for name, es in self.measured(split).items()}
+
     def figures(self, probabilities: Mapping[str, Array], split: str) -> tuple[Metric, ...]:
         """Returns what `evaluate` does. probabilities: of the labels of each corpus's examples, shape [N, K]."""
-        labels = self.label_of_class.argmax(-1)
-        gold = {name: labels[[int(e.targets["class_id"]) for e in es]] for name, es in self.measured(split).items()}
+        gold = self.gold(split)
         first = self.recipe.corpus
         found = sentiment_accuracy(probabilities[first], gold[first], split, self.polarity)
         if len(gold) == 1:

@@ -15,6 +15,7 @@ from service.artifact.manifest import Metric
 from tests.training import tiny
 from training.course import ladder_names, load_ladder, load_recipe
 from training.course.ladders import Ladder, Rung
+from training.course.ladders.domains import KINDS, Domains, DomainsRecipe
 from training.course.ladders.masking import Unsorted, UnsortedRecipe
 from training.course.ladders.transfer import TransferRecipe
 from training.course.results import Results, Run, Summary, markdown, pack, write
@@ -33,11 +34,19 @@ def tagger(recipe: TaggingRecipe) -> Tagging:
     return Tagging(recipe, tiny.treebank(), (tiny.SOURCE,))
 
 
+def of_domains(recipe: DomainsRecipe) -> Domains:
+    texts = [tree[-1:] for tree in tiny.sentences()]
+    of_a_kind = {"train": texts[::2], "dev": texts[1::2], "test": []}
+    further = {name: of_a_kind for name in KINDS if name != recipe.corpus}
+    return Domains(recipe, tiny.alike(tiny.sentences()), (tiny.SOURCE,), None, further)
+
+
 MAKE: dict[type[Recipe], Callable[[Any], ServedTask]] = {
     TaggingRecipe: tagger,
     TransferRecipe: tagger,
     UnsortedRecipe: lambda recipe: Unsorted(recipe, tiny.treebank(), (tiny.SOURCE,)),
     SentimentRecipe: lambda recipe: Sentiment(recipe, tiny.alike(tiny.sentences()), (tiny.SOURCE,)),
+    DomainsRecipe: of_domains,
     LanguageModelRecipe: lambda recipe: LanguageModelling(recipe, cut([tiny.VERSE * 8], recipe), (tiny.SOURCE,)),
 }
 LADDERS = {name: load_ladder(name) for name in ladder_names()}
