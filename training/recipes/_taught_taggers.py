@@ -31,6 +31,17 @@ DUTCH = "nl"
 OLDER_DUTCH = "lassysmall_2017"  # the same sentences, with the relations that mark expressions and names
 WRITTEN = {"everyday": 15, "prose": 5}
 WRITTEN_ONCE_TAUGHT = {"everyday": 8, "prose": 3}  # by a teacher that has read them, too
+TAUGHT_TOGETHER = TeacherSettings(
+    encoder="multilingual",
+    epochs=7,
+    batch_pieces=5000,
+    encoder_rate=1.5e-4,
+    unlabelled_tokens=300_000,
+    together=TOGETHER,
+)
+TAUGHT_ALONE = TeacherSettings(  # on a processor without a GPU
+    encoder="multilingual", epochs=6, batch_pieces=1400, encoder_rate=1e-4, unlabelled_tokens=400_000
+)
 RELATED = "It has also learned from {}, as far as its own treebank could have the tags."
 
 
@@ -124,15 +135,12 @@ def _recipe(
     related: str = "",
     related_columns: tuple[str, ...] = COLUMNS,
     spacy_lemmas: bool = True,
-    alone: bool = False,
+    teaching: TeacherSettings = TAUGHT_TOGETHER,
 ) -> TaughtTaggingRecipe:
-    """Returns a recipe. text: what the treebank has; agreement: of a train part that is mapped, with test.
-
-    alone: whether the teacher is tuned on this treebank alone, with settings for a processor without a GPU.
-    """
+    """Returns a recipe. text: what the treebank has; agreement: of a train part that is mapped, with test."""
     mapped = [MAPPED.format(agreement)] if agreement else []
     others = [RELATED.format(CORPORA[related].title)] if related else []
-    tuned = TUNED_ALONE if alone else TUNED
+    tuned, written = (TUNED, WRITTEN) if teaching.together else (TUNED_ALONE, WRITTEN_ONCE_TAUGHT)
     return TaughtTaggingRecipe(
         name=f"tagger-{tag}",
         description=f"Tags {language} words with universal parts of speech, features and lemmas",
@@ -145,7 +153,7 @@ def _recipe(
         corrected=corrected,
         related=related,
         related_columns=related_columns,
-        written=WRITTEN_ONCE_TAUGHT if alone else WRITTEN,
+        written=written,
         tokenizer=tokenizer_name(tag),
         segmentation=(TOKENS, SENTENCES),
         lemmas=True,
@@ -161,16 +169,8 @@ def _recipe(
         restyled_text=0.3,
         common_sizes=True,
         teacher=f"tagger-{tag}",
-        teaching=TeacherSettings(
-            encoder="multilingual",
-            epochs=6 if alone else 7,
-            batch_pieces=1400 if alone else 5000,
-            encoder_rate=1e-4 if alone else 1.5e-4,
-            text=f"common_voice_{tag}",
-            unlabelled_tokens=400_000 if alone else 300_000,
-            together=() if alone else TOGETHER,
-        ),
-        distillation_tokens=400_000 if alone else 300_000,
+        teaching=replace(teaching, text=f"common_voice_{tag}"),
+        distillation_tokens=teaching.unlabelled_tokens,
         sizes=TaggerSizes(
             word_embedding=100,
             character_units=50,
@@ -226,7 +226,7 @@ RECIPES = {
             corrected=True,
             related="alpino",
         ),
-        _recipe("pt", "Portuguese", "bosque", "news of Portugal and Brazil", spacy_lemmas=False, alone=True),
+        _recipe("pt", "Portuguese", "bosque", "news of Portugal and Brazil", spacy_lemmas=False, teaching=TAUGHT_ALONE),
         _recipe(
             "sv",
             "Swedish",
