@@ -81,7 +81,9 @@ def caller(project: Path) -> Path:
     packed = run_node(project, "npm", "pack", "--json")
     assert packed.returncode == 0, packed.stdout + packed.stderr
     (pack,) = json.loads(packed.stdout[packed.stdout.index("[") :])
-    assert not [file["path"] for file in pack["files"] if not re.match(r"dist/|package\.json|README\.md", file["path"])]
+    files = {file["path"] for file in pack["files"] if not file["path"].startswith("dist/")}
+    assert files == {"LICENSE", "package.json", "README.md"}
+    assert (project / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
     folder = project.parent / "caller"
     folder.mkdir()
     (folder / "package.json").write_text('{"private": true, "type": "module"}')
