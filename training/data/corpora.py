@@ -17,6 +17,7 @@ from service.artifact.manifest import DataSource
 from service.errors import ConfigurationError, TagwerkError
 from training.data.catalogue import CORPORA, Corpus, Mapped
 from training.data.download import checksum_of, download, open_bytes
+from training.data.files import read_content
 from training.data.mapping import train_part
 from training.folders import replace_file
 
@@ -53,11 +54,22 @@ def sources(corpus: str) -> tuple[DataSource, ...]:
     """Returns the files of a corpus, "ewt", or one of them, "kjv_sicp/sicp", for a manifest."""
     name, _, part = corpus.partition("/")
     what = _corpus(name)
-    return tuple(
-        DataSource(name=f"{what.title}: {key}", address=file.address, sha256=_checksum(name, key), licence=what.licence)
+    return tuple(_source(what, key, _checksum(name, key)) for key in what.files if part in {"", key})
+
+
+def source(path: Path, licence: str) -> DataSource:
+    """Returns the origin of a file for a manifest: the corpus that has the same content, or the file's name alone.
+
+    The checksum is that of its content before gzip. Raises DataFileError.
+    """
+    sha256 = hashlib.sha256(read_content(path)).hexdigest()
+    known = (
+        _source(what, key, sha256)
+        for what in CORPORA.values()
         for key, file in what.files.items()
-        if part in {"", key}
+        if file.sha256 == sha256
     )
+    return next(known, DataSource(name=path.name, address=path.name, sha256=sha256, licence=licence))
 
 
 def fetch(corpora: Iterable[str]) -> None:
@@ -101,6 +113,11 @@ def _map(corpus: str, made_of: Mapped, console: Console) -> None:
     replace_file(target, lambda stream: stream.write(text.encode()))
     say = f"{corpus}: {target} is mapped; of {agreement.words:,} words of test, {agreement} agree with the treebank"
     console.print(say, highlight=False, soft_wrap=True)
+
+
+def _source(what: Corpus, key: str, sha256: str) -> DataSource:
+    address = what.files[key].address
+    return DataSource(name=f"{what.title}: {key}", address=address, sha256=sha256, licence=what.licence)
 
 
 def _corpus(name: str) -> Corpus:

@@ -1,11 +1,9 @@
 """Reads text files, plain or gzipped, with or without a byte order mark, with any line ends."""
 
 import gzip
-import hashlib
 import zlib
 from pathlib import Path
 
-from service.artifact.manifest import DataSource
 from service.errors import TagwerkError
 
 GZIP = b"\x1f\x8b"
@@ -34,13 +32,6 @@ def read_text(path: Path) -> str:
     if not text.strip():
         raise DataFileError(path, None, "is empty", "a file with examples")
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def source(path: Path, licence: str) -> DataSource:
-    """Returns the origin of a file for a manifest: its name, and the checksum of its content before gzip."""
-    return DataSource(
-        name=path.name, address=path.name, sha256=hashlib.sha256(read_content(path)).hexdigest(), licence=licence
-    )
 
 
 def read_content(path: Path) -> bytes:

@@ -14,7 +14,8 @@ from spacy.util import load_language_data, registry
 
 from service.artifact.manifest import DataSource
 from service.errors import ConfigurationError
-from training.data.files import DataFileError, read_text, source
+from training.data.corpora import source
+from training.data.files import DataFileError, read_text
 from training.data.packages import Package
 
 PACKAGE = "spacy-lookups-data"

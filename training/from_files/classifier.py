@@ -9,7 +9,8 @@ from rich.console import Console
 from service.errors import quantity
 from service.text.languages import named_tokenizer, tokenizer_name
 from service.text.symbols import UNSPACED_SCRIPTS
-from training.data.files import DataFileError, source
+from training.data.corpora import source
+from training.data.files import DataFileError
 from training.data.labelled_texts import shortened
 from training.data.splits import HoldOut, by_label, shuffled
 from training.data.tables import LabelledText, read_labelled

@@ -18,9 +18,9 @@ from service.text.slices import finish
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import encode_tokens
 from training.cells import Tensor
-from training.data.corpora import CorpusError
+from training.data.corpora import CorpusError, source
 from training.data.dataset import Array, Batches, Example, Examples
-from training.data.files import DataFileError, read_text, source
+from training.data.files import DataFileError, read_text
 from training.data.labelled_texts import shortened
 from training.data.splits import HoldOut, by_label, sample
 from training.data.tables import LabelledText, read_labelled

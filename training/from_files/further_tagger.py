@@ -19,9 +19,10 @@ from service.errors import ConfigurationError
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA
 from training.data import corpora, treebank
+from training.data.corpora import source
 from training.data.dataset import IGNORED, Array, Example
 from training.data.distillation import DistillationSet
-from training.data.files import DataFileError, read_text, source
+from training.data.files import DataFileError, read_text
 from training.data.splits import HoldOut, by_document
 from training.data.treebank import Tree
 from training.from_files.base_version import BaseVersion
@@ -162,7 +163,7 @@ def read_task(options: Options, store: Path, console: Console) -> ContinuedTaggi
     recipe = changed(recipe, options.changes)
     if recipe.chosen_by not in (measured := [HEADS[column] for column in columns]):
         raise ConfigurationError(f"chosen_by={recipe.chosen_by}; right: one of {', '.join(measured)}")
-    data = (*base.manifest.data, *sources, *text.sources)
+    data = tuple(dict.fromkeys((*base.manifest.data, *sources, *text.sources)))
     answered = answers(base, text.sentences, recipe.characters, learned)
     return FurtherTagging(recipe, splits, data, base, learned, answered)
 

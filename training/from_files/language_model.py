@@ -3,7 +3,8 @@
 from rich.console import Console
 
 from service.errors import quantity
-from training.data.files import DataFileError, read_text, source
+from training.data.corpora import source
+from training.data.files import DataFileError, read_text
 from training.from_files.budget import Speed, show_budget, training_budget
 from training.from_files.options import Options, changed
 from training.models.language_model import LanguageModelSizes

@@ -32,11 +32,11 @@ def task_of_files(store: Path, name: str, console: Console) -> Tagging:
         fault = f"{base.name} was made of corrections and {options.base}"
         raise ConfigurationError(f"{fault}; right: a version that was made of a treebank or by a recipe")
     files = read_files(replace(options, teacher="", unlabelled=None), console)
-    made_of = {source.name: source.sha256 for source in manifest.data}
+    made_of = {source.sha256 for source in manifest.data}
     for source in files.sources:
-        if made_of.get(source.name) != source.sha256:
+        if source.sha256 not in made_of:
             fault = f"{source.name} is not what {base.name} was made of: its SHA-256 is {source.sha256}"
-            raise ConfigurationError(f"{fault}; right: {made_of.get(source.name, 'a file of its model card')}")
+            raise ConfigurationError(f"{fault}; right: a file of its model card")
     made, recipe = base.settings, base.recipe(TaggingRecipe, TaggerSizes)
     teaching = TeacherSettings(**made["teaching"]) if made.get("teaching") else None
     recipe = replace(recipe, teacher=made.get("teacher"), teaching=teaching, limit=made.get("limit"))

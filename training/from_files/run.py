@@ -18,6 +18,7 @@ from training.run.checkpoint import Checkpoints
 from training.run.evaluate import measure
 from training.run.export import export
 from training.run.loop import load_final, train
+from training.run.versions import commands_of, version_folder
 from training.tasks.base import ServedTask
 from training.tasks.classification import Classification
 from training.tasks.tagging import FEATURES, Tagging
@@ -43,7 +44,8 @@ def make(task: ServedTask, options: Options, store: Path, console: Console) -> N
     metrics = [metric for split in SPLITS for metric in measure(task, predict, split, found[split])]
     if new and isinstance(task, Tagging | Classification):
         metrics += compare(task, found, options.seed, console)
-    folder = export(task, model, metrics, store, options.command)
+    before = commands_of(version_folder(store, options.base)) if options.base else ()
+    folder = export(task, model, metrics, store, (*before, options.command))
     tables.show_metrics(console, str(folder), metrics)
     readings.record(task.recipe.name, metrics, console)
     console.print(f"written: {folder}, {how_it_serves(store, task.recipe.name)}", highlight=False, soft_wrap=True)

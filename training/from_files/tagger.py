@@ -11,7 +11,8 @@ from service.artifact.manifest import DataSource
 from service.errors import ConfigurationError, quantity
 from service.text.languages import tokenizer_name
 from training.data import lexicon, treebank
-from training.data.files import DataFileError, read_text, source
+from training.data.corpora import source
+from training.data.files import DataFileError, read_text
 from training.data.lexicon import Lexicon
 from training.data.related import Convention
 from training.data.splits import HoldOut, by_document, sample

@@ -2,7 +2,7 @@
 
 import platform
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,19 @@ from training.run import version_folder
 from training.run.goldens import check_version, golden_of
 from training.run.loop import on_arrays
 from training.run.model_card import model_card
+from training.run.versions import commands_of
 from training.tasks.base import Predict, Recipe, ServedTask
 from training.tasks.parts import Part
 
 
-def export(task: ServedTask, model: keras.Model, metrics: Iterable[Metric], store: Path, command: str = "") -> Path:
+def export(
+    task: ServedTask, model: keras.Model, metrics: Iterable[Metric], store: Path, commands: Sequence[str] = ()
+) -> Path:
     """Writes the next version of a model to the store.
 
     Args:
-        command: the command line that makes the model; by default the one that trains its recipe.
+        commands: the command lines that make the model from the start, one after the other; by default the one that
+            trains its recipe.
 
     Returns:
         The folder of the version.
@@ -37,7 +41,7 @@ def export(task: ServedTask, model: keras.Model, metrics: Iterable[Metric], stor
     Raises:
         ArtifactError: if it does not compute its goldens.
     """
-    recipe, model = task.recipe, task.served(model)
+    recipe, model, commands = task.recipe, task.served(model), commands or [_command(task.recipe)]
     with version_folder.new_version(store, recipe.name) as (folder, version):
         for name, vocabulary in task.vocabularies.items():
             version_folder.write_vocabulary(folder / f"{name}.json", vocabulary)
@@ -52,7 +56,7 @@ def export(task: ServedTask, model: keras.Model, metrics: Iterable[Metric], stor
             language=recipe.language,
             recipe=recipe.name,
             seed=recipe.seed,
-            command=command or _command(recipe),
+            command=commands[-1],
             created=_now(),
             licence=recipe.licence,
             data=task.data,
@@ -67,7 +71,7 @@ def export(task: ServedTask, model: keras.Model, metrics: Iterable[Metric], stor
             frameworks={"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__},
             files={},
         )
-        _write_rest(task, model, folder, manifest)
+        _write_rest(task, model, folder, manifest, commands)
     return store / recipe.name / version
 
 
@@ -109,7 +113,7 @@ def export_again(task: ServedTask, model: keras.Model, folder: Path, measured: I
             "precision": precision,
             "metrics": tuple(found.values()),
         }
-        _write_rest(task, model, new, manifest.model_copy(update=changes))
+        _write_rest(task, model, new, manifest.model_copy(update=changes), commands_of(folder))
     return store / manifest.name / version
 
 
@@ -134,24 +138,26 @@ def export_copy(task: ServedTask, folder: Path, measured: Iterable[Metric]) -> P
         found = {(metric.split, metric.name): metric for metric in (*manifest.metrics, *measured)}
         data = dict.fromkeys((*manifest.data, *task.data))
         changes = {"version": version, "created": _now(), "metrics": tuple(found.values()), "data": tuple(data)}
-        _describe(task, new, manifest.model_copy(update=changes))
+        _describe(task, new, manifest.model_copy(update=changes), commands_of(folder))
     return store / manifest.name / version
 
 
-def _write_rest(task: ServedTask, model: keras.Model, folder: Path, manifest: Manifest) -> None:
+def _write_rest(
+    task: ServedTask, model: keras.Model, folder: Path, manifest: Manifest, commands: Sequence[str]
+) -> None:
     """Writes what every version has beside its vocabularies and goldens, and checks it."""
     predict = _write_saved_model(task, model, folder / artifact.SAVED_MODEL)
     if task.segmenter is not None:
         version_folder.write_segmenter(folder / artifact.SEGMENTER, task.segmenter)
     if not (folder / artifact.REFERENCE).exists() and task.goldens():
         version_folder.write_reference(folder, reference(task, predict))
-    _describe(task, folder, manifest)
+    _describe(task, folder, manifest, commands)
     check_version(folder)
 
 
-def _describe(task: ServedTask, folder: Path, manifest: Manifest) -> None:
+def _describe(task: ServedTask, folder: Path, manifest: Manifest, commands: Sequence[str]) -> None:
     """Writes the model card, and the manifest with the checksums of all files that are there."""
-    (folder / artifact.MODEL_CARD).write_text(model_card(task, manifest), encoding="utf-8")
+    (folder / artifact.MODEL_CARD).write_text(model_card(task, manifest, commands), encoding="utf-8")
     version_folder.write_manifest(folder, manifest.model_copy(update={"files": version_folder.checksums(folder)}))
 
 

@@ -23,6 +23,7 @@ from training.tasks.tagging import Tagging
 
 AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 SETTINGS = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)  # in the model card
+COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def newest_version(store: Path, name: str) -> Path:
@@ -81,6 +82,12 @@ def settings_of(folder: Path) -> dict[str, Any]:
     """Returns the settings in the model card of a version."""
     found = SETTINGS.search((folder / artifact.MODEL_CARD).read_text(encoding="utf-8"))
     return json.loads(found[1]) if found else {}
+
+
+def commands_of(folder: Path) -> tuple[str, ...]:
+    """Returns the commands that make a version from the start, one after the other, as its model card has them."""
+    found = COMMANDS.search((folder / artifact.MODEL_CARD).read_text(encoding="utf-8"))
+    return tuple(found[1].splitlines()) if found else (artifact.read_manifest(folder).command,)
 
 
 def recipe_as_made(recipe: AnyRecipe, folder: Path) -> AnyRecipe:

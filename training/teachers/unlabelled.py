@@ -15,7 +15,7 @@ from service.artifact.manifest import DataSource
 from service.text.tokenizer import Tokenizer
 from training.data import corpora, running_text, treebank
 from training.data.catalogue import CORPORA
-from training.data.files import DataFileError, read_text, source
+from training.data.files import DataFileError, read_text
 from training.tasks.recipe import TeacherSettings
 
 REVIEWS, TEXTBOOK, COMMENTS = ("imdb", "train"), ("kjv_sicp", "sicp"), "goemotions"
@@ -51,7 +51,7 @@ def of_file(path: Path, licence: str, tokenizer: Tokenizer, tokens: int, seed: i
     if not chosen:
         least, most = running_text.LENGTHS[0], running_text.LENGTHS[-1]
         raise DataFileError(path, None, "has no sentence", f"plain text with sentences of {least} to {most} words")
-    return Text([_restyled(words, rng) for words in chosen], (source(path, licence),))
+    return Text([_restyled(words, rng) for words in chosen], (corpora.source(path, licence),))
 
 
 def of_treebank(part: str) -> Text:

@@ -149,6 +149,17 @@ def test_a_missing_corpus_names_the_command_that_fetches_it(offer, monkeypatch):
         corpora.path("toy", "text")
 
 
+def test_a_file_of_a_corpus_is_known_by_its_content(offer, tmp_path):
+    offer()
+    content = {"a.txt.gz": gzip.compress(CONTENT), "b.txt": CONTENT[:-1]}
+    for name, bytes_ in content.items():
+        (tmp_path / name).write_bytes(bytes_)
+    known, own = (corpora.source(tmp_path / name, "CC0") for name in content)
+    assert (known,) == corpora.sources("toy")
+    assert (own.name, own.address, own.licence) == ("b.txt", "b.txt", "CC0")
+    assert own.sha256 == hashlib.sha256(CONTENT[:-1]).hexdigest()
+
+
 def test_every_corpus_is_pinned_and_described():
     for name, corpus in CORPORA.items():
         for source, file in zip(corpora.sources(name), corpus.files.values(), strict=True):

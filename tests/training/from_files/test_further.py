@@ -25,6 +25,7 @@ from training.from_files.options import Options
 from training.models.lemmatizer import TaggedWord
 from training.run import export
 from training.run.loop import make_predict
+from training.run.versions import commands_of
 from training.tasks.sentiment import SentimentRecipe
 from training.tasks.tagging_batches import TEACHER_LABELS
 from training.teachers import unlabelled
@@ -209,5 +210,8 @@ def test_a_classifier_learns_corrections(run, capsys, monkeypatch):
     assert run(*go_on, "wrong.csv") == 1
     assert "wrong.csv, line 4: the label 'other'; right: one of topics/1: " in capsys.readouterr().err
     assert run(*go_on, "right.csv", *MORE) == 0
+    before, own = commands_of(Path("model_store/topics/2"))
+    assert before.startswith("tagwerk-train train classifier --name topics ")
+    assert own.startswith("tagwerk-train train classifier --from topics ")
     counted = said(run, capsys, "evaluate", "topics", "--data", "right.csv")
     assert sum(int(row[1]) for row in counted if row and row[0] in TOPICS) >= 27

@@ -178,9 +178,21 @@ def test_the_model_card_says_what_it_was_made_of(exported):
     card = (folder / artifact.MODEL_CARD).read_text(encoding="utf-8")
     for part in ("tagger-tiny", "CC0", "https://example.org/tiny", "It is tiny.", "| test | UPOS |"):
         assert part in card
-    assert "tagwerk-train train tagger-tiny" in card
+    assert versions.commands_of(folder) == ("tagwerk-train train tagger-tiny",)
     assert "<https://example.org/tiny>" in card, "a link"
     assert model_card._linked("part of the project") == "part of the project", "no link"
+
+
+def test_the_model_card_has_the_commands_that_made_the_versions_before(exported, tmp_path):
+    task, model, _ = exported
+    first, further = "tagwerk-train train tagger-tiny", "tagwerk-train train tagger --from tagger-tiny/3 --set epochs=2"
+    folder = export.export(task, model, [], tmp_path, (first, further))
+    assert artifact.read_manifest(folder).command == further
+    again = export.export_again(task, model, folder)
+    for path in (folder, again):
+        assert versions.commands_of(path) == (first, further.replace("/3", "")), "that of the command before"
+    (folder / artifact.MODEL_CARD).write_text("A card of another release.")
+    assert versions.commands_of(folder) == (further,)
 
 
 def test_a_model_that_does_not_give_its_goldens_is_not_exported(exported, tmp_path, monkeypatch):

@@ -11,7 +11,6 @@ from rich.console import Console
 from service.errors import ConfigurationError
 from tests.training.tiny import SOURCE, conllu, sentence, sentiment, tagging, treebank
 from training.data import corpora
-from training.data.files import source
 from training.data.treebank import Tree
 from training.from_files import tagger
 from training.from_files.options import Options
@@ -116,7 +115,7 @@ def test_taggers_learn_their_sentences_and_label_others(settings):
 def test_the_text_of_a_language_is_split_as_its_treebank_is_and_nothing_else_is_read(settings, tmp_path, monkeypatch):
     file = tmp_path / "de.txt"
     file.write_text("the dog sees\nthe bird likes today\n")
-    found = source(file, "CC0")
+    found = corpora.source(file, "CC0")
     monkeypatch.setattr(corpora, "path", lambda corpus, part: {("voices", "en"): file}[corpus, part])
     monkeypatch.setattr(corpora, "sources", {"voices": (found,)}.get)
     task = tagging(teaching=replace(settings, epochs=1, text="voices"), segmentation=("sentences",))
@@ -183,7 +182,7 @@ def test_a_tagger_of_files_has_the_words_and_answers_of_its_teacher(
     assert " words in 6 sentences" in said(out)
     assert "heron" in task.vocabularies["words"]
     assert task.segmenter is not None
-    assert task.data[-2:] == (source(text, "not stated"), pretrained.find(str(encoder)).source)
+    assert task.data[-2:] == (corpora.source(text, "not stated"), pretrained.find(str(encoder)).source)
     tokens = sum(batch.tokens for batch in task.train_batches(np.random.default_rng(0)))
     assert tokens > sum(map(len, task.examples("train"))) + 30
 
