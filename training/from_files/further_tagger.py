@@ -163,7 +163,7 @@ def read_task(options: Options, store: Path, console: Console) -> ContinuedTaggi
     recipe = changed(recipe, options.changes)
     if recipe.chosen_by not in (measured := [HEADS[column] for column in columns]):
         raise ConfigurationError(f"chosen_by={recipe.chosen_by}; right: one of {', '.join(measured)}")
-    data = tuple(dict.fromkeys((*base.manifest.data, *sources, *text.sources)))
+    data = (*base.manifest.data, *sources, *text.sources)
     answered = answers(base, text.sentences, recipe.characters, learned)
     return FurtherTagging(recipe, splits, data, base, learned, answered)
 

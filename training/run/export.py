@@ -59,7 +59,7 @@ def export(
             command=commands[-1],
             created=_now(),
             licence=recipe.licence,
-            data=task.data,
+            data=tuple(dict.fromkeys(task.data)),
             metrics=tuple(metrics),
             endpoints=_endpoints(task, model),
             labels=task.labels,

@@ -66,7 +66,10 @@ Settings of the recipe:
 def how_to_make_again(manifest: Manifest, commands: Sequence[str]) -> str:
     """Returns the commands that make a version from the start, its seed, and what it was made with."""
     lines = "\n".join(re.sub(r"(--from [^/\s]+)/\d+", r"\1", command) for command in commands)
-    goes_on = "Each command goes on from the version that the one before it makes, with the recipes of its time. "
+    goes_on = (
+        "Each command goes on from the version that the one before it makes, with the recipes of its time; of these "
+        "versions, the store may have the last alone. "
+    )
     frameworks = ", ".join(f"{name} {version}" for name, version in manifest.frameworks.items())
     return f"""```sh
 {lines}

@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -184,10 +185,12 @@ def test_the_model_card_says_what_it_was_made_of(exported):
 
 
 def test_the_model_card_has_the_commands_that_made_the_versions_before(exported, tmp_path):
-    task, model, _ = exported
+    task, model = copy(exported[0]), exported[1]
+    task.data *= 2
     first, further = "tagwerk-train train tagger-tiny", "tagwerk-train train tagger --from tagger-tiny/3 --set epochs=2"
     folder = export.export(task, model, [], tmp_path, (first, further))
-    assert artifact.read_manifest(folder).command == further
+    manifest = artifact.read_manifest(folder)
+    assert (manifest.command, manifest.data) == (further, exported[0].data), "each source once"
     again = export.export_again(task, model, folder)
     for path in (folder, again):
         assert versions.commands_of(path) == (first, further.replace("/3", "")), "that of the command before"
