@@ -12,7 +12,7 @@ LANGUAGES = tuple(tag for tag in TESTS if tag != "it")  # of the taggers that ar
 
 
 def compare(console: Console) -> None:
-    """Prints the accuracy of each on dev splits of treebanks, all of them with the choice of LANGUAGES, and their time.
+    """Prints the accuracy of each on dev splits of treebanks, with the choice of LANGUAGES, and its processor time.
 
     Says which libraries are not installed.
     """
