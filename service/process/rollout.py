@@ -65,6 +65,7 @@ class Rollout:
         self._deaths = 0  # in a row, without any process that has loaded all versions meanwhile
         self._start_at = 0.0  # not before this time
         self._rolling_out = self._hurried = False
+        self._coming: frozenset[ModelKey] = frozenset()  # the versions of the rollout in progress
         self._loaded_once = False  # a process has been ready: its settings are right
         self._published = ServiceStatus()
         self.processes: list[SupervisedProcess] = []
@@ -87,6 +88,7 @@ class Rollout:
             self._report()
         self._reconcile()
         self._publish()
+        self._count_rollout()
 
     # Processes
 
@@ -105,7 +107,7 @@ class Rollout:
             return  # after a version has been refused, what is wanted instead is not known before
         elif outdated and all_loaded and len(self.processes) == usual and not self.ending:
             if not self._rolling_out:
-                new = ", ".join(sorted(map(str, wanted - self._served()))) or "the versions that all are to serve"
+                new = ", ".join(sorted(map(str, wanted - self._shares.keys()))) or "the versions that all are to serve"
                 log.info("%s: a process loads beside the processes that serve", new)
             self._rolling_out = True
             self._start_processes(1)
@@ -114,7 +116,6 @@ class Rollout:
             self._retire(min(outdated, key=lambda process: len(process.serves)) if outdated else self.processes[-1])
         elif self._rolling_out and all_loaded and not self.ending:
             self._rolling_out = self._hurried = False
-            self._metrics.swaps.labels("done").inc()
             log.info("all processes serve %s", ", ".join(sorted(map(str, wanted))))
 
     def _served(self) -> frozenset[ModelKey]:
@@ -191,7 +192,6 @@ class Rollout:
             process.child.send(signal.SIGTERM)
         else:
             log.info("%s, which was loading, is ended: the store has changed again", process.child.name)
-            self._rolling_out = False
             process.child.kill()
         process.kill_at = time.monotonic() + self._settings.drain_timeout_seconds + GRACE_SECONDS
         self.processes.remove(process)
@@ -238,9 +238,6 @@ class Rollout:
         """Stops loading a version; the next poll of the store determines what to serve instead."""
         self._store.refuse(key, reason)
         self._deaths = 0  # their cause is gone
-        if self._rolling_out:
-            self._rolling_out = self._hurried = False
-            self._metrics.swaps.labels("refused").inc()
         shares = {wanted: share for wanted, share in self._wanted.shares.items() if wanted != key}
         self._wanted = replace(self._wanted, shares=shares, refused={**self._wanted.refused, key: reason})
         self._report()
@@ -293,3 +290,25 @@ class Rollout:
             if serving and status.shares != before.shares:
                 shown = ", ".join(f"{key} {share:.0%}" for key, share in sorted(status.shares, key=lambda s: str(s[0])))
                 log.info("serves %s", shown)
+
+    def _count_rollout(self) -> None:
+        """Counts a rollout that has ended: all processes have its versions, one is refused, or the store has others."""
+        if not self.ready:  # nothing serves, so what is to be loaded is published
+            return
+        wanted = frozenset(self._wanted.shares)
+        coming = wanted - self._shares.keys()
+        if not self._coming:
+            self._coming = coming
+            return
+        if not self._coming.isdisjoint(self._wanted.refused):
+            result = "refused"
+        elif not coming <= self._coming <= wanted:
+            result = "abandoned"
+        elif not coming:
+            result = "done"
+        else:
+            return
+        self._metrics.swaps.labels(result).inc()
+        self._coming = coming
+        if result != "done":  # some processes may still have to be replaced
+            self._rolling_out = self._hurried = False

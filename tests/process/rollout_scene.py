@@ -198,10 +198,15 @@ class Scene:
         return self._metrics.registry.get_sample_value(f"tagwerk_{name}", labels)
 
     @property
-    def counts(self) -> tuple[float, float, float]:
-        """The changes that were done and refused, and the processes that were started again."""
-        done, refused = (self.value("swaps_total", result=result) or 0 for result in ("done", "refused"))
-        return done, refused, self.value("restarts_total", process="server") or 0
+    def rollouts(self) -> dict[str, float]:
+        """The rollouts that have ended, by how."""
+        results = ("done", "refused", "abandoned")
+        return {result: count for result in results if (count := self.value("swaps_total", result=result))}
+
+    @property
+    def restarts(self) -> float:
+        """The processes that were started again."""
+        return self.value("restarts_total", process="server") or 0
 
     def refused(self, name: str, version: str) -> float | None:
         return self.value("model_refused", model=name, version=version)

@@ -28,7 +28,7 @@ def test_as_many_processes_start_as_there_are_to_be_and_the_first_that_is_loaded
         here.look()
         assert len(here.started) == 3
         assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
-        assert here.counts == (0, 0, 0), "the first versions are no change"
+        assert here.rollouts == {}, "the first versions are no change"
 
 
 def test_a_process_that_dies_is_replaced_by_another_with_the_same_versions(store, caplog):
@@ -44,7 +44,7 @@ def test_a_process_that_dies_is_replaced_by_another_with_the_same_versions(store
         assert "process 1 ended with status -11; starting it again" in caplog.text
         again.load()
         here.look()
-        assert (here.counts, len(here.started), here.refusals) == ((0, 0, 1), 3, {})
+        assert (here.rollouts, here.restarts, len(here.started), here.refusals) == ({}, 1, 3, {})
 
 
 def test_the_pause_before_a_start_doubles_with_each_death_until_a_process_is_loaded(store):
@@ -76,7 +76,7 @@ def test_a_process_that_cannot_be_started_is_logged_and_tried_again(store, caplo
         assert here.board.slots[0].state is State.STOPPED
         here.until(lambda: len(here.started) == 2)
         assert caplog.text.count("cannot be started") == 3
-        assert here.counts == (0, 0, 0)
+        assert here.restarts == 0
 
 
 def test_a_configuration_error_ends_the_service_before_a_process_has_served(store):
@@ -181,7 +181,7 @@ def test_a_new_version_is_loaded_by_one_process_after_the_other_and_then_switche
             assert leaving.slot.state in (State.STOPPED, State.STARTING)
         here.look()
         assert len(here.serving) == processes
-        assert here.counts == (1, 0, 0)
+        assert here.rollouts == {"done": 1}
         assert caplog.text.count("victim/2: a process loads beside the processes that serve") == 1
         assert caplog.text.count("all processes serve healthy/1, victim/2") == 1
 
@@ -235,7 +235,7 @@ def test_a_store_that_changes_again_ends_what_loads_and_what_is_loaded_is_replac
         here.finish()
         assert all(set(process.to_load) == keys("healthy/1", "victim/4") for process in here.serving)
         assert len(here.serving) == 2
-        assert here.counts == (1, 0, 0)
+        assert here.rollouts == {"done": 1, "abandoned": 2}
         assert here.shares == {"healthy/1": 1.0, "victim/4": 1.0}
 
 
@@ -263,7 +263,7 @@ def test_a_process_that_dies_during_a_rollout_is_replaced_by_one_with_the_new_ve
         here.finish()
         assert len(here.serving) == 2
         assert all(set(process.to_load) == keys("healthy/1", "victim/2") for process in here.serving)
-        assert here.counts == (1, 0, 1)
+        assert (here.rollouts, here.restarts) == ({"done": 1}, 1)
 
 
 def test_a_process_that_does_not_end_in_time_is_killed(store, caplog):
@@ -278,7 +278,7 @@ def test_a_process_that_does_not_end_in_time_is_killed(store, caplog):
         assert f"killed {leaving.name}, which did not end" in caplog.text
         here.look()
         assert here.cleaned_up[-1] == leaving.number
-        assert here.counts == (1, 0, 0)
+        assert here.rollouts == {"done": 1}
 
 
 def test_reasons_that_do_not_fit_are_left_out_and_said_once(store, monkeypatch, caplog):

@@ -36,7 +36,7 @@ def test_a_version_that_kills_processes_three_times_is_refused_and_the_others_se
         assert here.refused("victim", "1") == 1
         assert here.shares == {"healthy/1": 1.0}
         assert len(here.serving) == processes
-        assert here.counts[:2] == (0, 0), "it is no change"
+        assert here.rollouts == {}, "it is no change"
 
 
 def test_deaths_at_different_versions_or_after_all_are_loaded_refuse_none(store):
@@ -67,7 +67,7 @@ def test_a_new_version_with_which_processes_die_is_refused_whatever_they_load_an
         assert here.refusals == {"victim/2": REASON}
         assert here.refused("healthy", "1") is None
         assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
-        assert here.counts == (0, 1, 3)
+        assert (here.rollouts, here.restarts) == ({"refused": 1}, 3)
 
 
 def test_of_the_new_versions_the_one_at_which_processes_die_is_refused_alone(store):
@@ -78,7 +78,7 @@ def test_of_the_new_versions_the_one_at_which_processes_die_is_refused_alone(sto
         assert set(here.start_one().to_load) == keys("healthy/2", "victim/1")
         here.finish()
         assert (here.refused("victim", "2"), here.refused("healthy", "2")) == (1, None)
-        assert here.counts == (1, 1, 3)
+        assert (here.rollouts, here.restarts) == ({"done": 1, "refused": 1}, 3)
 
 
 def test_a_process_that_takes_the_place_of_a_dead_one_and_dies_too_refuses_no_version_that_others_serve(store):
@@ -103,7 +103,7 @@ def test_a_new_version_that_is_refused_ends_the_process_that_tried_it_and_no_oth
         assert here.running == old
         assert len(here.started) == processes + 1
         assert here.refusals == {"victim/2": "no head"}
-        assert here.counts == (0, 1, 0)
+        assert (here.rollouts, here.restarts) == ({"refused": 1}, 0)
 
 
 def test_a_later_process_that_cannot_load_a_version_makes_those_that_have_it_go_back(store):
@@ -125,7 +125,7 @@ def test_a_later_process_that_cannot_load_a_version_makes_those_that_have_it_go_
         assert here.serving == [here.started[1], back]
         assert here.shares == before
         assert here.refusals == {"victim/2": "no memory"}
-        assert here.counts[1] == 1
+        assert here.rollouts == {"refused": 1}
 
 
 def test_a_new_version_that_processes_cannot_read_is_tried_again_later_each_time_and_never_refused(store):
@@ -144,7 +144,7 @@ def test_a_new_version_that_processes_cannot_read_is_tried_again_later_each_time
         assert pauses == sorted(pauses)
         assert pauses[-1] == PAUSE_SECONDS * 2**MOST_DOUBLINGS
         assert here.running == old
-        assert (here.refusals, here.counts) == ({}, (0, 0, 0))
+        assert (here.refusals, here.rollouts, here.restarts) == ({}, {}, 0)
         here.start_one().load()
         here.finish()
         assert here.shares == {"healthy/1": 1.0, "victim/2": 1.0}

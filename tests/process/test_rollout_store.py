@@ -123,6 +123,42 @@ def test_a_version_that_a_process_refused_is_tried_again_once_its_files_have_cha
         assert set(here.start_one().to_load) == keys("healthy/1", "victim/2")
 
 
+@pytest.mark.parametrize(("processes", "loaded"), [(1, False), (2, False), (2, True)])
+@pytest.mark.parametrize(("change", "result"), [("removed", "abandoned"), ("altered", "refused")])
+def test_a_rollout_whose_version_is_removed_or_altered_meanwhile_is_not_done(store, processes, loaded, change, result):
+    """The process that loads it has all other versions, so it need not be replaced."""
+    with serving(store, processes) as here:
+        folder = write_version(store, "added")
+        coming = here.start_one()
+        if loaded:
+            coming.load()
+            here.leaving().end()
+        if change == "removed":
+            shutil.rmtree(folder.parent)
+        else:
+            (folder / "words.json").write_text("[]")
+        here.look()
+        here.finish()
+        assert here.rollouts == {result: 1}
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
+        write_version(store, "victim")
+        here.start_one()
+        here.finish()
+        assert here.rollouts == {result: 1, "done": 1}
+
+
+def test_a_rollout_is_not_done_where_processes_go_back_to_what_was_before(store):
+    with serving(store, 2) as here:
+        write_version(store, "victim")
+        here.start_one().load()
+        here.leaving().end()
+        ServingController(here.settings).use("victim", "1")
+        here.look()
+        here.finish()
+        assert here.rollouts == {"abandoned": 1}
+        assert here.shares == {"healthy/1": 1.0, "victim/1": 1.0}
+
+
 @pytest.mark.parametrize("interval", [0.0, 3600.0])
 def test_a_refusal_is_followed_by_a_poll_at_once(store, interval):
     watch = StoreWatch(Settings(model_store=store, store_interval_seconds=interval))
