@@ -15,10 +15,10 @@ from types import FrameType
 from typing import cast
 
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
 
 from service.api.app import create_app
 from service.http.connection.connection import Connection
+from service.http.connection.uvicorn_private import STARTUP_FAILURE
 from service.http.context import Context
 from service.process import memory
 from service.process.acceptor import BACKLOG, Acceptor

@@ -104,7 +104,7 @@ class BaseVersion:
     def restored_floats(self, task: ServedTask, build: Callable[[], keras.Model]) -> keras.Model:
         """Returns the network of the version, tables of 8 bits as floats. build: makes one of its sizes."""
         exported, model = restored(task, build(), self.folder), build()
-        pairs = list(zip(_embeddings(exported), _embeddings(model), strict=True))
+        pairs = list(zip(embeddings(exported), embeddings(model), strict=True))
         for table, own in pairs:
             own.embeddings.assign(table(ops.arange(table.input_dim)))
         tables = {id(weight) for pair in pairs for layer in pair for weight in layer.weights}
@@ -126,7 +126,8 @@ def move_back(model: keras.Model, before: keras.Model, moved: float) -> None:
         weight.assign(old + moved * (weight - old))
 
 
-def _embeddings(model: keras.Model) -> list[keras.layers.Embedding]:
+def embeddings(model: keras.Model) -> list[keras.layers.Embedding]:
+    """Returns the tables of a network, also those of its layers' layers."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
 
 

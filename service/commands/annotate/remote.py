@@ -70,8 +70,9 @@ def found(path: Path, pattern: str | None = None) -> list[PurePosixPath]:
     """Returns the names of the files in a remote folder and below, or of the files that match a pattern."""
     remote = cast(Any, path)
     paths: list[Any] = remote.fs.find(remote.path) if pattern is None else remote.fs.glob(pattern)
-    root = remote.fs._strip_protocol(remote.path)
-    return [PurePosixPath(str(one)).relative_to(root) for one in paths if pattern is None or remote.fs.isfile(one)]
+    return [
+        PurePosixPath(str(one)).relative_to(remote.path) for one in paths if pattern is None or remote.fs.isfile(one)
+    ]
 
 
 def working_copy(target: Path) -> Path:
@@ -95,7 +96,7 @@ def upload(file: Path, target: Path) -> None:
     if remote.protocol in ATOMIC_UPLOADS:
         remote.fs.put_file(str(file), remote.path)
         return
-    remote.fs.makedirs(remote.fs._parent(remote.path), exist_ok=True)
+    remote.fs.makedirs(remote.parent.path, exist_ok=True)
     remote.fs.put_file(str(file), remote.path + TEMPORARY)
     if remote.fs.exists(remote.path):  # what a run that was killed left beside the output: not all rename onto it
         remote.fs.rm_file(remote.path)

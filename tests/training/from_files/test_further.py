@@ -18,11 +18,12 @@ from training.data.distillation import DistillationSet
 from training.data.sst import Phrase
 from training.data.treebank import Word
 from training.from_files import further_classifier
-from training.from_files.base_version import BaseVersion
+from training.from_files.base_version import BaseVersion, embeddings
 from training.from_files.further_labels import with_new
 from training.from_files.further_tagger import ContinuedTagging, answers, read_task
 from training.from_files.options import Options
 from training.models.lemmatizer import TaggedWord
+from training.models.sentiment import SentimentSizes
 from training.run import export
 from training.run.loop import make_predict
 from training.run.versions import commands_of
@@ -39,6 +40,12 @@ def write_plain() -> None:
     """Writes the texts of the classifier's table as plain text."""
     rows = map(json.loads, Path("topics.jsonl").read_text().splitlines())
     Path("plain.txt").write_text("".join(f"{row['text']}\n" for row in rows))
+
+
+def test_tables_are_found_in_layers_of_layers():
+    """By a private interface of Keras: a new version that changes it fails here, by its name."""
+    network = SentimentSizes().network(10, 2)
+    assert network.reader.embedding in embeddings(network)
 
 
 @pytest.mark.usefixtures("made")
