@@ -16,7 +16,7 @@ from service.http.context import pipeline_run
 from service.http.representation import respond, wanted
 from service.pipelines import formats
 from service.pipelines.classification import classify
-from service.pipelines.formats import JSON
+from service.pipelines.formats import FORMATS, JSON, MEDIA_TYPES, TagFormat
 from service.pipelines.generation import generate_and_write
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import tag
@@ -24,7 +24,7 @@ from service.tasks.generation import End, Piece
 from service.text import conllu
 
 
-async def run_tag(run: PipelineRun, body: request_schemas.TagRequest, format: str) -> list[bytes]:
+async def run_tag(run: PipelineRun, body: request_schemas.TagRequest, format: TagFormat) -> list[bytes]:
     """Runs the tagging pipeline on a /tag body; returns the answer in a format, in pieces."""
     model, texts = await tag(
         run,
@@ -81,10 +81,10 @@ CONLLU = {conllu.MEDIA_TYPE: {"schema": {"type": "string"}, "example": answer_sc
 @takes_lines(tag_line)
 async def tag_(body: request_schemas.TagRequest, request: Request) -> Response:
     """Splits texts into sentences and tokens, and tags each token; or tags tokens as they are given."""
-    run, preferred = pipeline_run(request), wanted(request, (JSON, conllu.MEDIA_TYPE))
-    format = body.format or ("json" if preferred == JSON else "conllu")
+    run, preferred = pipeline_run(request), wanted(request, (*FORMATS,))
+    format = body.format or FORMATS[preferred]
     content = await run_tag(run, body, format)
-    return await respond(request, content, JSON if format == "json" else conllu.MEDIA_TYPE)
+    return await respond(request, content, MEDIA_TYPES[format])
 
 
 @router.post(

@@ -1,13 +1,14 @@
 """Schemas of requests. Each field has a description and an example."""
 
 import json
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.http.validation import MOST_ERRORS, Texts, TokenLists, as_list, at_most, raise_faults
+from service.pipelines import formats
 from service.pipelines.generation import GenerationOptions, StopString
 from service.text.tokens import Unit
 
@@ -71,9 +72,7 @@ OffsetUnit = TypeAliasType(
     ],
 )
 OFFSETS: Any = Field("code_points", description="The unit of offsets.", examples=["code_points"])
-TagFormat = TypeAliasType(
-    "TagFormat", Annotated[Literal["json", "conllu", "conllu-chain"], Field(description="Format of tags.")]
-)
+TagFormat = TypeAliasType("TagFormat", Annotated[formats.TagFormat, Field(description="Format of tags.")])
 
 
 class TagRequest(Request):

@@ -14,13 +14,12 @@ import msgspec
 from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import ANONYMOUS
 from service.pipelines import classification, formats, tagging
-from service.pipelines.formats import JSON
+from service.pipelines.formats import FORMATS, JSON, TagFormat
 from service.pipelines.run import Resources
 from service.security.keys import Key
 from service.tasks.sentiment import EXPLANATION, Sentiment
 from service.tasks.tagging import Tagging
 from service.telemetry.request import Timing
-from service.text import conllu
 from service.text.slices import Sliced
 from service.text.tokens import Unit
 from service.types import Outputs, Ragged
@@ -77,7 +76,7 @@ class PlainTag(msgspec.Struct, forbid_unknown_fields=True):
     offsets: Unit = "code_points"
     n_best: Literal[1, 2, 3, 4, 5] = 1
     lemmas: bool = True
-    format: Literal["json", "conllu", "conllu-chain"] | None = None
+    format: TagFormat | None = None
 
 
 class PlainClassify(msgspec.Struct, forbid_unknown_fields=True):
@@ -102,7 +101,7 @@ class TagHandler:
     """
 
     route: ClassVar[str] = "/tag"
-    media_types: ClassVar[dict[bytes | None, str]] = {**ACCEPTED, conllu.MEDIA_TYPE.encode(): conllu.MEDIA_TYPE}
+    media_types: ClassVar[dict[bytes | None, str]] = ACCEPTED | {name.encode(): name for name in FORMATS}
     kind: ClassVar[Any] = Tagging
     parse = staticmethod(msgspec.json.Decoder(PlainTag).decode)
     options = attrgetter("lemmas", "n_best")
@@ -127,7 +126,7 @@ class TagHandler:
         waiting = iter(tagged)
         for exchange in exchanges:
             request, own = exchange.request, list(islice(waiting, len(exchange.content)))
-            format = request.format or ("json" if exchange.media_type == JSON else "conllu")
+            format = request.format or FORMATS[exchange.media_type]
             pieces = yield from formats.write_tagged(self.version, own, request.offsets, request.n_best, format)
             yield from exchange.connection.respond(exchange, pieces)
 

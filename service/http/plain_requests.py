@@ -20,10 +20,9 @@ from service.engine.queue import EngineRequest, OnDone
 from service.engine.requests import Requests
 from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
 from service.http.handlers import Exchange, Handler
-from service.pipelines.formats import JSON
+from service.pipelines.formats import MEDIA_TYPES
 from service.pipelines.run import SLICE_SECONDS, SMALL_BYTES, WAITED, advance
 from service.security.keys import client_of
-from service.text import conllu
 from service.text.slices import Sliced
 from service.types import Outputs
 
@@ -213,7 +212,7 @@ class PlainRequests:
             return None
         exchange.request = request
         if (form := getattr(request, "format", None)) is not None:
-            exchange.media_type = JSON if form == "json" else conllu.MEDIA_TYPE
+            exchange.media_type = MEDIA_TYPES[form]
         try:
             if self._context.authenticator is not None:
                 exchange.key = self._context.admit(made.route, exchange.headers, exchange.timing)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import count, islice
 from operator import attrgetter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,6 +24,9 @@ from service.text.slices import SENTENCES_AT_ONCE, Sliced
 from service.text.tokens import BLANK_LINE, Sentence, Token, Unit, multiwords, positions
 
 JSON = "application/json"  # the media type
+TagFormat = Literal["json", "conllu", "conllu-chain"]
+MEDIA_TYPES: dict[TagFormat, str] = {"json": JSON, "conllu": conllu.MEDIA_TYPE, "conllu-chain": conllu.MEDIA_TYPE}
+FORMATS: dict[str, TagFormat] = {JSON: "json", conllu.MEDIA_TYPE: "conllu"}  # by what an Accept header asks for
 ITEMS_AT_ONCE = 64  # list items per piece; an item has a few hundred bytes
 GENERATOR = f"tagwerk {version('tagwerk')}"
 
@@ -76,9 +79,13 @@ def write_answer(version: ModelVersion, results: Iterable[Sequence[bytes]]) -> l
 
 
 def write_tagged(
-    model: ModelVersion, texts: Iterable[TaggedText], unit: Unit = "code_points", n_best: int = 1, format: str = "json"
+    model: ModelVersion,
+    texts: Iterable[TaggedText],
+    unit: Unit = "code_points",
+    n_best: int = 1,
+    format: TagFormat = "json",
 ) -> Sliced[list[bytes]]:
-    """Encodes a /tag response, in pieces, as "json", "conllu" or "conllu-chain".
+    """Encodes a /tag response in a format, in pieces.
 
     `unit`: what offsets count. `n_best`: see `write_tagged_text`.
     """

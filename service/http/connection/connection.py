@@ -15,15 +15,17 @@ from service.http.context import TIMEOUT, Context, timeout_of
 from service.http.handlers import HANDLERS, Exchange, Handler
 from service.http.plain_requests import MOST_PLAIN_BYTES
 from service.http.representation import HEADERS, PIECE_BYTES, WORTH_BYTES, accepts_gzip, joined, zipped
-from service.pipelines.formats import JSON
+from service.pipelines.formats import JSON, MEDIA_TYPES
 from service.telemetry.metrics import UNMATCHED
 from service.telemetry.request import RequestIds, Timing, ids_from
-from service.text import conllu
 from service.text.slices import Sliced
 
 CONTENT_TYPE, PROBLEM = JSON.encode(), problem.MEDIA_TYPE.encode()
 NOT_PLAIN = (b"transfer-encoding", b"content-encoding", b"upgrade")  # headers that no plain request has
-CONTENT_TYPES = {JSON: CONTENT_TYPE, conllu.MEDIA_TYPE: f"{conllu.MEDIA_TYPE}; charset=utf-8".encode()}
+CONTENT_TYPES = {  # the headers, as Starlette writes them: texts have their charset
+    name: f"{name}; charset=utf-8".encode() if name.startswith("text/") else name.encode()
+    for name in MEDIA_TYPES.values()
+}
 LAST = b"x-content-type-options: nosniff\r\n\r\n"
 LAST_CLOSES = b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
 
