@@ -1,1 +1,1 @@
-"""The tasks: tagging, classification, sentiment, language modelling, translation, captioning."""
+"""The tasks of models that are served: tagging, classification, sentiment, language modelling."""
