@@ -58,8 +58,8 @@ def teach(task: Sentiment, settings: TeacherSettings, console: Console) -> Disti
     recipe = task.recipe
     encoder = pretrained.find(settings.encoder)
     train = _informative(task.examples("train"), recipe.seed)
+    texts = unlabelled.sentences(settings, recipe.seed)  # before hours of tuning: a corpus may be missing
     teachers = [_tuned(task, train, encoder.folder, settings, recipe.seed + i, console) for i in range(settings.count)]
-    texts = unlabelled.sentences(settings, recipe.seed)
     new = recombined(task.train_trees, settings.recombined_tokens, recipe.seed)
     everything = [*(tuple(example.source) for example in train), *texts, *new]
     with torch.inference_mode():
