@@ -16,7 +16,7 @@ from pathlib import Path
 
 from service.tasks.dictionary import Dictionary, parse
 from service.tasks.tagging import Tag
-from service.text.slices import finish
+from service.text.interruptible import finish
 from service.text.tokens import Token
 
 SENTENCES = Path(__file__).with_name("sentences.txt")

@@ -22,7 +22,7 @@ from service.pipelines.tagging import TaggedText
 from service.settings import load_settings
 from service.store.serving import served
 from service.tasks.tagging import Tag, Tagging
-from service.text.slices import finish
+from service.text.interruptible import finish
 from service.text.tokenizer import Tokenizer
 
 WORDS = 5000

@@ -15,8 +15,8 @@ from service.tasks import tagging
 from service.tasks.tagging import Tagging
 from service.text import segmenter
 from service.text import tokenizer as tokenizer_module
+from service.text.interruptible import finish
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
-from service.text.slices import finish
 from service.text.tokenizer import Tokenizer
 from service.text.tokens import Token
 from service.text.vocabulary import Vocabulary

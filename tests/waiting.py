@@ -17,14 +17,14 @@ def wait_until(condition: Callable[[], object], seconds: float = 120, what: str 
 
 async def until(condition: Callable[[], object]) -> None:
     """Waits for what the same event loop does."""
-    for turn in range(2000):
+    for i in range(2000):
         if condition():
             return
-        await asyncio.sleep(0 if turn < 200 else 0.002)
+        await asyncio.sleep(0 if i < 200 else 0.002)
     pytest.fail("never came true")
 
 
-async def turns(count: int = 20) -> None:
-    """Lets the event loop turn."""
+async def iterations(count: int = 20) -> None:
+    """Lets the event loop run some iterations."""
     for _ in range(count):
         await asyncio.sleep(0)

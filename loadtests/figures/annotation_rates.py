@@ -25,8 +25,8 @@ from service.engine.scheduler import Grid
 from service.settings import Settings, load_settings
 from service.store.serving import served
 from service.tasks.tagging import Tagging
+from service.text.interruptible import finish
 from service.text.languages import ENGLISH, named_tokenizer
-from service.text.slices import finish
 from service.text.tokenizer import Tokenizer
 from service.types import Array, Ragged, pad
 

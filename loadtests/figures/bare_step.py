@@ -15,7 +15,7 @@ from service.engine.scheduler import Grid
 from service.settings import load_settings
 from service.store.serving import served
 from service.tasks.tagging import Tagging
-from service.text.slices import finish
+from service.text.interruptible import finish
 from service.text.tokenizer import Tokenizer
 from service.types import pad
 

@@ -23,7 +23,7 @@ from service.settings import load_settings
 from service.tasks.generation import TextGeneration
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
-from service.text.slices import finish
+from service.text.interruptible import finish
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import RESERVED
 from service.types import Array, Tensors

@@ -15,7 +15,7 @@ from service.store.serving import served
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging
 from service.text import conllu
-from service.text.slices import finish
+from service.text.interruptible import finish
 from service.text.tokenizer import Tokenizer
 from service.text.tokens import Sentence
 from service.types import Array, Tensors

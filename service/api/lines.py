@@ -50,7 +50,7 @@ OPENAPI = {
 }
 WINDOW_BYTES = 65_536  # of the lines in progress; one longer line is alone
 LONGEST_PAUSE_SECONDS = 1.0  # between checks whether the key is still valid
-TURN_BYTES = 4096  # of the lines that start in one turn of the event loop, or one longer line
+ITERATION_BYTES = 4096  # of the lines that start in one iteration of the event loop, or one longer line
 LEAST_BYTES = 512  # counted for a shorter line, which bounds a window to 128 lines
 log = logging.getLogger("tagwerk.server")
 
@@ -182,7 +182,7 @@ class LinesResponse(Response):
                 task.add_done_callback(self._tasks.discard)
                 under_way.put_nowait((task, place))
                 started += size
-                if started >= TURN_BYTES:  # a chunk may hold a window full of lines, and each does work at once
+                if started >= ITERATION_BYTES:  # a chunk may hold a window full of lines, and each does work at once
                     await asyncio.sleep(0)
                     started = 0
         finally:

@@ -16,7 +16,7 @@ from service.files import write_output
 from service.settings import Settings
 from service.store.corrections import Correction, CorrectionFiles
 from service.text.conllu import parse_features, write_sentence
-from service.text.slices import finish
+from service.text.interruptible import finish
 from service.text.tokens import Token
 
 UNKNOWN_SPACING = {"spacing": "unknown"}  # a comment for tagwerk-train: no tokenizer learns from these spaces

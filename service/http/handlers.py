@@ -20,7 +20,7 @@ from service.security.keys import Key
 from service.tasks.sentiment import EXPLANATION, Sentiment
 from service.tasks.tagging import Tagging
 from service.telemetry.request import Timing
-from service.text.slices import Sliced
+from service.text.interruptible import Interruptible
 from service.text.tokens import Unit
 from service.types import Outputs, Ragged
 
@@ -114,12 +114,12 @@ class TagHandler:
         self._tokenizer = resources.catalog.tokenizer(task.version)
         self._options = {"lemmas": lemmas, "candidates": candidates}
 
-    def encode(self, exchanges: Sequence[Exchange]) -> Sliced[tuple[list[Any], list[int], Ragged]]:
+    def encode(self, exchanges: Sequence[Exchange]) -> Interruptible[tuple[list[Any], list[int], Ragged]]:
         """Encodes exchanges together; returns their texts, the number of sequences of each, and all sequences."""
         inputs = [(exchange.request.text, exchange.request.tokens) for exchange in exchanges]
         return tagging.encode(self.task, self._tokenizer, inputs)
 
-    def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:
+    def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Interruptible[None]:
         """Answers exchanges with the outputs of their sequences."""
         split = [text for exchange in exchanges for text in exchange.content]
         tagged = yield from tagging.decode(self.task, split, outputs.timed, **self._options)
@@ -150,12 +150,12 @@ class ClassifyHandler:
         self._tokenizer = resources.catalog.tokenizer(task.version)
         self._options = contributions, sentences
 
-    def encode(self, exchanges: Sequence[Exchange]) -> Sliced[tuple[list[Any], list[int], Ragged]]:
+    def encode(self, exchanges: Sequence[Exchange]) -> Interruptible[tuple[list[Any], list[int], Ragged]]:
         """Encodes exchanges together; returns their texts, the number of sequences of each, and all sequences."""
         texts = [text for exchange in exchanges for text in exchange.request.text]
         return classification.encode(self.task, self._tokenizer, texts, *self._options)
 
-    def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Sliced[None]:
+    def answer(self, exchanges: Sequence[Exchange], outputs: Outputs) -> Interruptible[None]:
         """Answers exchanges with the outputs of their sequences."""
         texts = [text for exchange in exchanges for text in exchange.content]
         of_windows = outputs.timed | outputs.others

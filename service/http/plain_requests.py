@@ -21,9 +21,9 @@ from service.engine.requests import Requests
 from service.errors import DeadlineExceeded, EngineUnavailable, TagwerkError
 from service.http.handlers import Exchange, Handler
 from service.pipelines.formats import MEDIA_TYPES
-from service.pipelines.run import SLICE_SECONDS, SMALL_BYTES, WAITED, advance
+from service.pipelines.run import SMALL_BYTES, TURN_SECONDS, WAITED, advance
 from service.security.keys import client_of
-from service.text.slices import Sliced
+from service.text.interruptible import Interruptible
 from service.types import Outputs
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ log = logging.getLogger("tagwerk.server")
 
 MOST_PLAIN_BYTES = 16_384  # of a plain request's body
 GROUP_BYTES = 16_384  # of the requests that are handled together
-# In slices of SLICE_SECONDS; work that goes on in a later iteration has one slice of it:
-FIRST_SLICES = 2  # for which work on a group runs at once
-MOST_SLICES = 5  # of an iteration, after which work on further requests begins in a later one
+# In turns of TURN_SECONDS; work that goes on in a later iteration has one turn of it:
+FIRST_TURNS = 2  # for which work on a group runs at once
+MOST_TURNS = 5  # of an iteration, after which work on further requests begins in a later one
 MOST_HANDLERS = 64  # some may be of versions that have been replaced
 DEADLINE, CLIENT = attrgetter("deadline"), attrgetter("client")  # of an exchange
 
@@ -52,7 +52,7 @@ class PlainRequests:
         self._context = context
         self._settings = context.settings
         self._arrived: list[Exchange] = []
-        self._works: deque[tuple[Sliced[None], Sequence[Exchange]]] = deque()
+        self._works: deque[tuple[Interruptible[None], Sequence[Exchange]]] = deque()
         self._begun: list[tuple[Handler, list[Exchange]]] = []  # that are not short, and may be worked on
         self._handler = lru_cache(MOST_HANDLERS)(self._make_handler)
         context.engine.before_step = self.run
@@ -66,7 +66,7 @@ class PlainRequests:
     def run(self) -> bool:
         """Admits the exchanges that have arrived, and goes on with long work; returns whether work is left."""
         if self._works:
-            self._work(*self._works.popleft(), SLICE_SECONDS)
+            self._work(*self._works.popleft(), TURN_SECONDS)
         if self._arrived or self._begun:
             arrived, self._arrived = self._arrived, []
             groups: list[tuple[Handler, list[Exchange]]] = []
@@ -87,9 +87,9 @@ class PlainRequests:
             if self._begun:
                 groups += [one for one in self._begun if not one[1][0].over]  # the client may have gone
                 self._begun = []
-            end = time.monotonic() + MOST_SLICES * SLICE_SECONDS
+            end = time.monotonic() + MOST_TURNS * TURN_SECONDS
             for handler, some in groups:
-                seconds = FIRST_SLICES * SLICE_SECONDS if time.monotonic() < end else 0.0
+                seconds = FIRST_TURNS * TURN_SECONDS if time.monotonic() < end else 0.0
                 self._work(self._encode(handler, some), some, seconds)
         return bool(self._works or self._begun)
 
@@ -114,7 +114,7 @@ class PlainRequests:
         place = limit.enter(exchange.client, size, begin)
         exchange.leave = leave
 
-    def _work(self, work: Sliced[None], exchanges: Sequence[Exchange], seconds: float) -> None:
+    def _work(self, work: Interruptible[None], exchanges: Sequence[Exchange], seconds: float) -> None:
         """Works on exchanges for some time, and goes on in a later iteration. An error, unexpected, fails them."""
         try:
             if not seconds or advance(work, seconds) is None:
@@ -125,7 +125,7 @@ class PlainRequests:
             for exchange in exchanges:
                 exchange.connection.fail(exchange, error)
 
-    def _encode(self, handler: Handler, exchanges: Sequence[Exchange]) -> Sliced[None]:
+    def _encode(self, handler: Handler, exchanges: Sequence[Exchange]) -> Interruptible[None]:
         """Encodes the requests of exchanges together, and submits them; answers blank ones, which have no sequences."""
         began = time.monotonic()
         texts, counts_of_texts, sequences = yield from handler.encode(exchanges)
@@ -184,7 +184,7 @@ class PlainRequests:
                 good.append(request)
                 exchanges.append(exchange)
         if good:
-            self._work(handler.answer(exchanges, outputs_of(good)), exchanges, FIRST_SLICES * SLICE_SECONDS)
+            self._work(handler.answer(exchanges, outputs_of(good)), exchanges, FIRST_TURNS * TURN_SECONDS)
 
     def abandon(self, exchange: Exchange) -> None:
         """Drops an exchange whose client has gone, and counts it if it has been admitted."""

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from service.http.context import headers_of
 from service.pipelines.formats import JSON
 from service.pipelines.run import PipelineRun
-from service.text.slices import Sliced, finish
+from service.text.interruptible import Interruptible, finish
 
 WORTH_BYTES = 16_384  # below this, compression costs more time than it saves
 PIECE_BYTES = 65_536  # sent at once
@@ -135,8 +135,8 @@ def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(some)
 
 
-def zipped(pieces: Iterable[bytes]) -> Sliced[list[bytes]]:
-    """Compresses pieces, in slices."""
+def zipped(pieces: Iterable[bytes]) -> Interruptible[list[bytes]]:
+    """Compresses pieces, interruptibly."""
     zip, found = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS), list[bytes]()
     for piece in joined(pieces):
         found.append(zip.compress(piece))

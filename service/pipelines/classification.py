@@ -12,7 +12,7 @@ from service.artifact.manifest import PROBABILITIES, ModelVersion
 from service.errors import InvalidInput, shortened
 from service.pipelines.run import PipelineRun
 from service.tasks.sentiment import CONTRIBUTIONS, EXPLANATION, Classification, Explanation, Sentiment
-from service.text.slices import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Sliced, collect
+from service.text.interruptible import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Interruptible, collect
 from service.text.tokenizer import Tokenizer
 from service.text.tokens import Sentence, Token
 from service.types import Array, Ragged, Tensors
@@ -96,7 +96,7 @@ def check_explains(task: Sentiment, contributions: bool | str) -> None:
 
 def encode(
     task: Sentiment, tokenizer: Tokenizer, texts: Iterable[str], contributions: bool | str, by_sentence: bool
-) -> Sliced[tuple[list[EncodedText], list[int], Ragged]]:
+) -> Interruptible[tuple[list[EncodedText], list[int], Ragged]]:
     """Splits texts as far as needed, and encodes them; returns also the number of sequences of each."""
     encoded: list[EncodedText] = []
     counts: list[int] = []
@@ -132,7 +132,7 @@ def encode(
 
 def decode(
     task: Sentiment, texts: Sequence[EncodedText], outputs: Tensors, contributions: bool | str, by_sentence: bool
-) -> Sliced[list[ClassifiedText]]:
+) -> Interruptible[list[ClassifiedText]]:
     """Decodes the outputs of all windows, in order, into a result per text."""
     results: list[ClassifiedText] = []
     row = cell = 0  # of the next window

@@ -20,7 +20,7 @@ from service.tasks.dictionary import SOURCE
 from service.tasks.generation import Choice, Text
 from service.tasks.sentiment import Classification
 from service.text import conllu
-from service.text.slices import SENTENCES_AT_ONCE, Sliced
+from service.text.interruptible import SENTENCES_AT_ONCE, Interruptible
 from service.text.tokens import BLANK_LINE, Sentence, Token, Unit, multiwords, positions
 
 JSON = "application/json"  # the media type
@@ -34,7 +34,7 @@ continues = attrgetter("continues")  # of a token
 to_json = msgspec.json.Encoder().encode
 
 
-def write_list(items: Iterable[Any]) -> Sliced[list[bytes]]:
+def write_list(items: Iterable[Any]) -> Interruptible[list[bytes]]:
     """Encodes a list as JSON in pieces, consuming its items lazily."""
     waiting = iter(items)
     pieces = []
@@ -84,7 +84,7 @@ def write_tagged(
     unit: Unit = "code_points",
     n_best: int = 1,
     format: TagFormat = "json",
-) -> Sliced[list[bytes]]:
+) -> Interruptible[list[bytes]]:
     """Encodes a /tag response in a format, in pieces.
 
     `unit`: what offsets count. `n_best`: see `write_tagged_text`.
@@ -99,7 +99,7 @@ def write_tagged(
     return write_answer(model, results)
 
 
-def write_tagged_text(tagged: TaggedText, unit: Unit = "code_points", n_best: int = 1) -> Sliced[list[bytes]]:
+def write_tagged_text(tagged: TaggedText, unit: Unit = "code_points", n_best: int = 1) -> Interruptible[list[bytes]]:
     """Encodes a text's result as JSON, in pieces, with `n_best` tags per token if it has candidates."""
     places = positions(tagged.text, unit)
     pieces = [b'{"sentences":', b"["]
@@ -168,7 +168,7 @@ def write_conllu(
     *,
     with_generator: bool = True,
     chain: bool = False,
-) -> Sliced[list[bytes]]:
+) -> Interruptible[list[bytes]]:
     """Encodes texts as CoNLL-U documents, in pieces; a blank text has none.
 
     `numbers` are the documents' ids, by default from 1. The first comment names the model; where languages have been
@@ -202,7 +202,7 @@ def generator_of(model: ModelVersion) -> str:
 
 def write_classified(
     model: ModelVersion, texts: Iterable[ClassifiedText], unit: Unit = "code_points"
-) -> Sliced[list[bytes]]:
+) -> Interruptible[list[bytes]]:
     """Encodes a /classify response as JSON, in pieces. `unit`: what offsets count."""
     results: list[list[bytes]] = []
     for text in texts:
@@ -215,7 +215,7 @@ def write_classified(
     return write_answer(model, results)
 
 
-def write_classified_text(classified: ClassifiedText, unit: Unit = "code_points") -> Sliced[list[bytes]]:
+def write_classified_text(classified: ClassifiedText, unit: Unit = "code_points") -> Interruptible[list[bytes]]:
     """Encodes a text's result as JSON, in pieces."""
     why, result = classified.explanation, _members(classified.classification)
     if classified.ignored:
@@ -245,7 +245,7 @@ def _placed(text: str, part: Sentence | Token, places: Sequence[int]) -> dict[st
     return {"text": text[part.start : part.end], "start": places[part.start], "end": places[part.end]}
 
 
-def write_generated(index: int, text: Text, *, logprobs: bool) -> Sliced[list[bytes]]:
+def write_generated(index: int, text: Text, *, logprobs: bool) -> Interruptible[list[bytes]]:
     """Encodes a text's result as JSON, in pieces; with log probabilities on request."""
     facts = {"finish_reason": text.end.finish_reason, "tokens": text.end.tokens, "seed": text.end.seed}
     lists = {"logprobs": (yield from write_list(map(as_dict, text.choices)))} if logprobs else {}

@@ -17,7 +17,7 @@ from service.engine.requests import Generation, Sampling
 from service.errors import TooLarge, shortened
 from service.pipelines.run import PipelineRun
 from service.tasks.generation import End, Piece, Text, TextGeneration
-from service.text.slices import Sliced
+from service.text.interruptible import Interruptible
 from service.types import Sampled
 
 HEARTBEAT_SECONDS = 10.0
@@ -115,14 +115,14 @@ async def generate(run: PipelineRun, options: GenerationOptions) -> tuple[ModelV
 
 
 async def generate_and_write(
-    run: PipelineRun, options: GenerationOptions, write: Callable[[int, Text], Sliced[list[bytes]]]
+    run: PipelineRun, options: GenerationOptions, write: Callable[[int, Text], Interruptible[list[bytes]]]
 ) -> tuple[ModelVersion, list[list[bytes]]]:
     """Continues prompts; returns the model version and the pieces that `write(index, text)` makes of each text.
 
     They are held for the client while other texts are generated.
     """
 
-    def hold(index: int, text: Text) -> Sliced[list[bytes]]:
+    def hold(index: int, text: Text) -> Interruptible[list[bytes]]:
         pieces = yield from write(index, text)
         run.reserve(sum(map(len, pieces)))
         return pieces
@@ -131,7 +131,7 @@ async def generate_and_write(
 
 
 async def _continued(
-    run: PipelineRun, options: GenerationOptions, write: Callable[[int, Text], Sliced[T]]
+    run: PipelineRun, options: GenerationOptions, write: Callable[[int, Text], Interruptible[T]]
 ) -> tuple[ModelVersion, list[T]]:
     task, wanted = requests(run, options, at_once=bool(options.stop))  # a stop string may end the text early
 
@@ -184,7 +184,7 @@ async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator
                 following.cancel()
 
 
-def _unchanged(index: int, text: Text) -> Sliced[Text]:
+def _unchanged(index: int, text: Text) -> Interruptible[Text]:
     yield
     return text
 

@@ -39,9 +39,9 @@ class AsyncPipelines:
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
 
-    def run(self, *, in_slices: bool = True) -> PipelineRun:
-        """Returns a new run without a deadline. For `in_slices` see `PipelineRun`."""
-        return PipelineRun(self.resources, Timing(time.monotonic()), math.inf, in_slices=in_slices)
+    def run(self, *, in_turns: bool = True) -> PipelineRun:
+        """Returns a new run without a deadline. For `in_turns` see `PipelineRun`."""
+        return PipelineRun(self.resources, Timing(time.monotonic()), math.inf, in_turns=in_turns)
 
     async def tag(
         self, texts: str | Sequence[str], *, model: str | None = None, language: str | None = None

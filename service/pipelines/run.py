@@ -21,7 +21,7 @@ from service.settings import Settings
 from service.tasks.requirements import AnyTask
 from service.telemetry.metrics import Metrics
 from service.telemetry.request import Timing
-from service.text.slices import Sliced
+from service.text.interruptible import Interruptible
 from service.types import Array, Ragged, Sampled
 
 SMALL_BYTES = 2048  # of a request that is begun whatever else is in progress
@@ -32,7 +32,7 @@ ROOM_SECONDS = 5.0  # for them to do so; then the slowest are dropped
 ROOM_CHECK_SECONDS = 0.1
 WAITED = "the deadline passed while other requests were worked on"
 T = TypeVar("T")
-SLICE_SECONDS = 0.002  # for which long work runs in an iteration of the event loop
+TURN_SECONDS = 0.002  # for which long work runs in an iteration of the event loop
 PART_SEQUENCES = 512  # of a large request, sent to the engine together
 PART_TOKENS = 4096
 PARTS_AT_ONCE = 2  # in progress, so that one is sent while another runs
@@ -43,7 +43,7 @@ class Resources:
     """The resources shared by the pipelines of a process.
 
     Attributes:
-        long_work: held during a slice of long work, so that an event loop iteration runs one of them at most.
+        long_work: held during a turn of long work, so that an event loop iteration runs one of them at most.
         bytes_in_progress: of the bodies of requests in progress.
         medium_work: which requests of at most MEDIUM_BYTES are worked on.
         large_work: which larger ones are.
@@ -88,7 +88,7 @@ class PipelineRun:
         client: see `Requests`.
         hold: called with each change of the number of bytes that are held for the client. Without it, the run waits for
             no others, and need not be ended.
-        in_slices: whether others wait for the event loop: then long work runs in slices, and in parts on the engine.
+        in_turns: whether others wait for the event loop: then long work runs in turns, and in chunks on the engine.
     """
 
     resources: Resources
@@ -96,7 +96,7 @@ class PipelineRun:
     deadline: float
     client: int = ANONYMOUS
     hold: Callable[[int], None] | None = None
-    in_slices: bool = True
+    in_turns: bool = True
     _held: int = field(init=False, default=0)
     _waited: float = field(init=False, default=0.0)  # seconds, for others to be worked on
     _left: Callable[[], None] | None = field(init=False, default=None)
@@ -171,8 +171,8 @@ class PipelineRun:
             self._left = None
             left()
 
-    async def do(self, work: Sliced[T]) -> T:
-        """Runs work: at once if it has no pause, otherwise in slices; see `do_in_turns`."""
+    async def do(self, work: Interruptible[T]) -> T:
+        """Runs work: at once if it does not yield, otherwise in turns; see `do_in_turns`."""
         try:
             next(work)
         except StopIteration as done:
@@ -181,8 +181,8 @@ class PipelineRun:
         with self.counted("tokenize"):
             return await self.do_in_turns(work)
 
-    async def do_in_turns(self, work: Sliced[T]) -> T:
-        """Runs work in slices; of all long work of the process, one per event loop iteration.
+    async def do_in_turns(self, work: Interruptible[T]) -> T:
+        """Runs work in turns; of all long work of the process, one per event loop iteration.
 
         Raises DeadlineExceeded once the deadline has passed.
         """
@@ -193,7 +193,7 @@ class PipelineRun:
                     await asyncio.sleep(0)
                     if time.monotonic() >= self.deadline:
                         raise DeadlineExceeded("the deadline passed before the answer was complete")
-                    done = advance(work, SLICE_SECONDS if self.in_slices else math.inf)
+                    done = advance(work, TURN_SECONDS if self.in_turns else math.inf)
         finally:
             work.close()
         return done[0]
@@ -213,7 +213,7 @@ class PipelineRun:
         with self.counted():
             counts, deadlines, clients = [len(sequences)], [self.deadline], [self.client]
             request = Requests(version.key, sequences, counts, deadlines, clients, extra_outputs)
-            infer = infer_in_parts if self.in_slices else Engine.infer
+            infer = infer_in_parts if self.in_turns else Engine.infer
             outcome = await infer(self.resources.engine, request)
         queued, self._waited = self._waited + outcome.queue_seconds, 0.0
         self.timing.stages |= {"queue": queued, "inference": outcome.inference_seconds}
@@ -261,7 +261,7 @@ class PipelineRun:
                 stages["inference"] = time.monotonic() - began - stages["queue"]
 
 
-def advance(work: Sliced[T], seconds: float) -> tuple[T] | None:
+def advance(work: Interruptible[T], seconds: float) -> tuple[T] | None:
     """Runs work for about `seconds`; returns a tuple of its result, or None if it is not finished."""
     end = time.monotonic() + seconds
     try:

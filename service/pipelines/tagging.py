@@ -11,8 +11,8 @@ from service.errors import InvalidInput
 from service.pipelines.run import PipelineRun
 from service.tasks.tagging import TOKENS_AT_ONCE, Candidates, Tag, Tagging, text_of, windows
 from service.text.identifier import AUTO, UNDETERMINED, Identified, identifier
+from service.text.interruptible import TEXTS_AT_ONCE, Interruptible, collect
 from service.text.languages import primary
-from service.text.slices import TEXTS_AT_ONCE, Sliced, collect
 from service.text.symbols import has_symbol
 from service.text.tokenizer import Tokenizer
 from service.text.tokens import Sentence, Token
@@ -146,7 +146,7 @@ async def _tag_identified(
     return versions[0], [results[i] for i in range(len(items))]
 
 
-def split_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> Sliced[list[SplitText]]:
+def split_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> Interruptible[list[SplitText]]:
     """Splits texts into sentences."""
     split: list[SplitText] = []
     for text in texts:
@@ -156,7 +156,7 @@ def split_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> Sliced[list[Split
     return split
 
 
-def joined_tokens(sentences: Sequence[Sequence[str]]) -> Sliced[list[SplitText]]:
+def joined_tokens(sentences: Sequence[Sequence[str]]) -> Interruptible[list[SplitText]]:
     """Returns each list of tokens as one sentence of the text made by joining them with spaces."""
     split: list[SplitText] = []
     for tokens in sentences:
@@ -173,7 +173,7 @@ def joined_tokens(sentences: Sequence[Sequence[str]]) -> Sliced[list[SplitText]]
 
 def encode(
     task: Tagging, tokenizer: Tokenizer, inputs: Iterable[tuple[Sequence[str] | None, Sequence[Sequence[str]]]]
-) -> Sliced[tuple[list[SplitText], list[int], Ragged]]:
+) -> Interruptible[tuple[list[SplitText], list[int], Ragged]]:
     """Splits texts, or joins tokens, and encodes all sentences, in order; long ones in windows.
 
     inputs: of each request its texts, or None and its tokens.
@@ -194,7 +194,7 @@ def encode(
 
 def decode(
     task: Tagging, split: Sequence[SplitText], outputs: Tensors, *, lemmas: bool, candidates: bool
-) -> Sliced[list[TaggedText]]:
+) -> Interruptible[list[TaggedText]]:
     """Decodes the outputs for the sentences of texts, in order; with the next best tags on request."""
     tokens = [sentence.tokens for text in split for sentence in text.sentences]
     if not all(map(str.isascii, map(text_of, split))) and any(map(has_symbol, map(text_of, split))):

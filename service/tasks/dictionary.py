@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from service.errors import ConfigurationError, shortened
 from service.tasks.tagging import Tag
 from service.text.conllu import parse_features
-from service.text.slices import SENTENCES_AT_ONCE, Sliced
+from service.text.interruptible import SENTENCES_AT_ONCE, Interruptible
 from service.text.tokens import Token
 
 CELLS = ("forms", "if", "UPOS", "XPOS", "feats", "lemma")
@@ -62,7 +62,9 @@ class Dictionary:
             if len(forms) not in lengths:
                 lengths.append(len(forms))
 
-    def replace(self, sentences: Sequence[Sequence[Token]], tags: Sequence[list[Tag]]) -> Sliced[list[dict[int, Tag]]]:
+    def replace(
+        self, sentences: Sequence[Sequence[Token]], tags: Sequence[list[Tag]]
+    ) -> Interruptible[list[dict[int, Tag]]]:
         """Replaces tags of sentences in place; returns, for each sentence, the tags before by the tokens' indices."""
         found: list[dict[int, Tag]] = []
         for tokens, own in zip(sentences, tags, strict=True):

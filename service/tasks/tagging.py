@@ -12,10 +12,10 @@ import numpy as np
 from service.artifact.manifest import ModelVersion
 from service.text.conllu import NO_FEATURES, parse_features
 from service.text.english import READ_AS
+from service.text.interruptible import SENTENCES_AT_ONCE, Interruptible, collect, finish
 from service.text.languages import ENGLISH
 from service.text.lemmatizer import LEMMA, MOST_ODDS, NEXT_RULES, ODDS_LIMITS, finer_column
 from service.text.normalization import normalize
-from service.text.slices import SENTENCES_AT_ONCE, Sliced, collect, finish
 from service.text.symbols import is_symbol
 from service.text.tokenizer import Tokenizer
 from service.text.tokens import Token
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from service.tasks.dictionary import Dictionary
 
 SYMBOL = "SYM"  # the UPOS of emoji and currencies
-TOKENS_AT_ONCE = 64  # encoded per slice
+TOKENS_AT_ONCE = 64  # encoded
 FREQUENT_WORDS = 4096  # of English text 85 %; a processor tags them in a second
 CACHED_TOKENS = 32_768  # at most 20 MB if the model reads 12 characters of each
 CACHED_LEMMAS = 10_000  # of the dictionary, and as many of rules: at most 14 MB
@@ -116,12 +116,12 @@ class Tagging:
                 finish(self.decode([tokens], outputs, lemmas=True))
             yield
 
-    def encode(self, sentences: Iterable[Sequence[str]]) -> Sliced[Ragged]:
+    def encode(self, sentences: Iterable[Sequence[str]]) -> Interruptible[Ragged]:
         """Returns the inputs of sentences: word_ids [T], char_ids [T, C]; long sentences in windows."""
         cached, uncached, longest = self._cached_encode, self._encode, self.longest
         rows: list[bytes] = []
         lengths: list[int] = []
-        done = 0  # tokens in the current slice
+        done = 0  # tokens since the last yield
         for tokens in sentences:
             first = len(rows)
             for start in range(0, len(tokens), TOKENS_AT_ONCE):
@@ -150,7 +150,7 @@ class Tagging:
 
     def decode(
         self, sentences: Sequence[Sequence[Token]], outputs: Tensors, *, lemmas: bool
-    ) -> Sliced[list[list[Tag]]]:
+    ) -> Interruptible[list[list[Tag]]]:
         """Decodes the concatenated outputs of all windows to the tags of sentences, with lemmas if they are wanted."""
         found: list[list[Tag]] = []
         if not outputs:  # there is no sentence
@@ -221,7 +221,7 @@ class Tagging:
         """Returns the word that the model reads in place of a form that its treebank lacks."""
         return self._stands_for.get(normalize(form).lower(), form)
 
-    def with_symbols(self, sentences: Sequence[Sequence[Token]], outputs: Tensors) -> Sliced[Tensors]:
+    def with_symbols(self, sentences: Sequence[Sequence[Token]], outputs: Tensors) -> Interruptible[Tensors]:
         """Returns the outputs of all windows with emoji and signs of currencies as symbols without features.
 
         They are that in Universal Dependencies; no treebank has more than a few, so the network does not know them.
@@ -258,7 +258,7 @@ class Tagging:
             changed[probabilities][cells] = np.eye(1, outputs[ids].shape[1])
         return changed
 
-    def candidates(self, lengths: Iterable[int], outputs: Tensors) -> Sliced[list[Candidates]]:
+    def candidates(self, lengths: Iterable[int], outputs: Tensors) -> Interruptible[list[Candidates]]:
         """Decodes the most probable labels of sentences' tokens. `outputs` include `candidate_outputs`."""
 
         def candidates_of(kept: Sequence[slice]) -> Candidates:

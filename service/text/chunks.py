@@ -3,7 +3,7 @@
 import re
 
 from service.text.english import Rules
-from service.text.slices import Sliced, collect
+from service.text.interruptible import Interruptible, collect
 from service.text.symbols import EMOJI, UNSPACED
 
 _LONGEST_CHUNK = 256
@@ -23,7 +23,7 @@ _PIECE = re.compile(rf"https?://\S+|{UNSPACED}|{EMOJI}|(?:(?!{UNSPACED})\w)+|([^
 Piece = tuple[str, bool]  # the text of a token, and whether it continues the token before it
 
 
-def pieces_by_rules(chunk: str, rules: Rules) -> Sliced[list[Piece]]:
+def pieces_by_rules(chunk: str, rules: Rules) -> Interruptible[list[Piece]]:
     """Splits a chunk into its tokens. If it is unnatural, a space in one of its numbers is a piece of its own."""
     if len(chunk) > _LONGEST_CHUNK:
         return (yield from collect(((mark.group(), False) for mark in _PIECE.finditer(chunk)), _SLICE_PIECES))

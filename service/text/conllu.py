@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
+from service.text.interruptible import Interruptible, collect
 from service.text.normalization import nfc
-from service.text.slices import Sliced, collect
 from service.text.tokens import Token, multiwords
 
 MEDIA_TYPE = "text/x-conllu"
 NO_FEATURES = "_"
 
-_AT_ONCE = 128  # tokens per slice
+_TOKENS_AT_ONCE = 128
 _NOTHING = "\t_" * 7  # the columns LEMMA to DEPS of a multiword token
 _SPACE = re.compile(r"\s*")
 _ESCAPED = {"\t": r"\t", "\r": r"\r"} | dict.fromkeys("\n\v\f\x1c\x1d\x1e\x1f\x85\u2028\u2029", r"\n")
@@ -34,7 +34,7 @@ def write_sentence(
     *,
     chain: bool = False,
     sources: Mapping[int, str] | None = None,
-) -> Sliced[list[bytes]]:
+) -> Interruptible[list[bytes]]:
     """Encodes a sentence as a CoNLL-U block in UTF-8 with its final empty line, in pieces.
 
     The tokens' offsets are in `text`; `places` maps them to the offsets to write as UDPipe's `TokenRange` in MISC. With
@@ -45,14 +45,14 @@ def write_sentence(
     parts = [f"# {name} = {value}\n" if value else f"# {name}\n" for name, value in comments.items()]
     parts.append("# text = ")
     end = tokens[0].start  # of the token before
-    if len(tokens) <= _AT_ONCE and _is_form(line := text[end : tokens[-1].end]):
+    if len(tokens) <= _TOKENS_AT_ONCE and _is_form(line := text[end : tokens[-1].end]):
         parts.append(line)
     else:
         for i, token in enumerate(tokens, start=1):
             if token.start >= end:  # otherwise it is a word of the same token
                 parts.append(" " * (token.start > end) + _form(text[token.start : token.end]))
             end = token.end
-            if not i % _AT_ONCE:
+            if not i % _TOKENS_AT_ONCE:
                 yield
     parts.append("\n")
     last = -1  # last token of the current multiword token
@@ -69,11 +69,13 @@ def write_sentence(
             head = f"{i}\tdep" if i else "0\troot"
         tags = f"{'_' if lemma is None else _form(lemma)}\t{upos}\t{xpos}\t{write_features(feats)}"
         parts.append(f"{i + 1}\t{_form(form)}\t{tags}\t{head}\t_\t{misc}\n")
-        if not i % _AT_ONCE:
+        if not i % _TOKENS_AT_ONCE:
             yield
     parts.append("\n")
-    pieces = ("".join(parts[begin : begin + _AT_ONCE]).encode() for begin in range(0, len(parts), _AT_ONCE))
-    return (yield from collect(pieces, _AT_ONCE))
+    pieces = (
+        "".join(parts[begin : begin + _TOKENS_AT_ONCE]).encode() for begin in range(0, len(parts), _TOKENS_AT_ONCE)
+    )
+    return (yield from collect(pieces, _TOKENS_AT_ONCE))
 
 
 def write_features(feats: Mapping[str, str]) -> str:

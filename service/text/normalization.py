@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from service.text.slices import Sliced, collect
+from service.text.interruptible import Interruptible, collect
 
 INVISIBLE = "\u00ad\u2060\ufeff"  # say where a line may break, and nothing else
 # Apostrophes, hyphens, spaces and dots that differ from a keyboard's in how they look, or where a line may break.
@@ -80,7 +80,7 @@ def with_variants(ids: Iterable[tuple[str, int]]) -> dict[str, int]:
     return found
 
 
-def normalize_with_offsets(text: str) -> Sliced[tuple[str, Sequence[int]]]:
+def normalize_with_offsets(text: str) -> Interruptible[tuple[str, Sequence[int]]]:
     """Returns the normal form of a text, and the offset in the text of each of its characters and of its end.
 
     Returns the text itself where it is in normal form.

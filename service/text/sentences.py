@@ -6,12 +6,12 @@ from itertools import pairwise
 
 from spacy.pipeline import Sentencizer
 
+from service.text.interruptible import Interruptible
 from service.text.segmenter import Classifier, PossibleEnds
-from service.text.slices import Sliced
 from service.text.tokens import BLANK_LINE, Token
 
-_AT_ONCE = 256  # tokens per slice of the rules
-_SLICE_TOKENS = 32  # of the classifier
+_TOKENS_AT_ONCE = 256  # by the rules
+_CLASSIFIED_AT_ONCE = 32  # by the classifier
 
 # The terminators of all scripts that spaCy knows, alone or in runs: ".", "?!", "。".
 _TERMINATORS = frozenset(Sentencizer.default_punct_chars) | {"…"}
@@ -25,18 +25,18 @@ _NUMBER = re.compile(r"\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}")
 _OPENING_GUILLEMET, _CLOSING_GUILLEMET = "«»"
 
 
-def rule_ends(text: str, tokens: Sequence[Token]) -> Sliced[list[int]]:
+def rule_ends(text: str, tokens: Sequence[Token]) -> Interruptible[list[int]]:
     """Returns the index after the last token of each sentence."""
     ends: list[int] = []
     first = 0
-    pause = _AT_ONCE
+    pause = _TOKENS_AT_ONCE
     terminator = None  # of the current sentence, while closing tokens may follow
     for i, (before, token) in enumerate(pairwise(tokens), start=1):
         gap = token.start - before.end
         if gap <= 1 and terminator is None and before.text.isalnum():
             continue  # fast path
         if i > pause:
-            pause = i + _AT_ONCE
+            pause = i + _TOKENS_AT_ONCE
             yield
         if _terminates(tokens, first, i - 1):
             terminator = before.text
@@ -83,10 +83,10 @@ def _starts(word: str, terminator: str, before: str, gap: int) -> bool:
 
 def learned_ends(
     text: str, tokens: Sequence[Token], classifier: Classifier, abbreviations: Mapping[str, bool]
-) -> Sliced[list[int]]:
+) -> Interruptible[list[int]]:
     """Returns the index after the last token of each sentence, as a classifier decides; see `Segmenter`."""
     ruled = set((yield from rule_ends(text, tokens)))
-    if len(tokens) > _SLICE_TOKENS:
+    if len(tokens) > _CLASSIFIED_AT_ONCE:
         yield
     possible = PossibleEnds(text, tokens, ruled)
     closing = _closing_guillemets(tokens) if _CLOSING_GUILLEMET in text else ()
@@ -105,7 +105,7 @@ def learned_ends(
         if ends_paragraph or ended:
             ends.append(i)
             first = i
-        if not number % _SLICE_TOKENS:
+        if not number % _CLASSIFIED_AT_ONCE:
             yield
     return [*ends, len(tokens)] if tokens else []
 

@@ -13,16 +13,16 @@ from operator import itemgetter
 
 from service.text.chunks import Piece, pieces_by_rules
 from service.text.english import CHUNK, Rules, treebank_rules
+from service.text.interruptible import SENTENCES_AT_ONCE, Interruptible, collect, finish
 from service.text.normalization import normalize_with_offsets, with_plain_quotes
 from service.text.segmenter import Classifier, Segmenter, boundary_features, choice_features
 from service.text.sentences import learned_ends, rule_ends
-from service.text.slices import SENTENCES_AT_ONCE, Sliced, collect, finish
 from service.text.tokens import Sentence, Token, new_token
 
-_SLICE_CHARACTERS = 256
-_SLICE_BOUNDARIES = 32
-_TOKENS_AT_ONCE = 128  # moved per slice
-_SENTENCES_AT_ONCE = 256  # made per slice
+_CHARACTERS_AT_ONCE = 256
+_BOUNDARIES_AT_ONCE = 32
+_TOKENS_AT_ONCE = 128  # moved
+_SENTENCES_AT_ONCE = 256  # made
 
 # The cache of chunks takes 50 MB at most, with one token per character.
 CACHED_CHUNKS = 16_384
@@ -56,8 +56,8 @@ class Tokenizer:
         """Splits a text into tokens, in one go."""
         return finish(self.tokenize(text))
 
-    def split(self, text: str) -> Sliced[list[Sentence]]:
-        """Splits a text into sentences of tokens, in slices."""
+    def split(self, text: str) -> Interruptible[list[Sentence]]:
+        """Splits a text into sentences of tokens, interruptibly."""
         if text.isascii():
             return (yield from self._split_plain(text))
         plain, places = yield from _plain(text)
@@ -72,14 +72,14 @@ class Tokenizer:
                 yield
         return moved
 
-    def tokenize(self, text: str) -> Sliced[list[Token]]:
-        """Splits a text into tokens, in slices."""
+    def tokenize(self, text: str) -> Interruptible[list[Token]]:
+        """Splits a text into tokens, interruptibly."""
         plain, places = yield from _plain(text)
         tokens = yield from self._tokenize_plain(plain)
         return tokens if plain == text else (yield from _moved(tokens, plain, text, places))
 
-    def words(self, text: str) -> Sliced[list[str]]:
-        """Returns the normal forms of a text's tokens, in slices; mostly in half the time of `tokenize`."""
+    def words(self, text: str) -> Interruptible[list[str]]:
+        """Returns the normal forms of a text's tokens; mostly in half the time of `tokenize`."""
         normal = plain = text
         if not text.isascii():
             normal = (yield from normalize_with_offsets(text))[0]
@@ -94,7 +94,7 @@ class Tokenizer:
         chunk = self.rules.chunk
         return chunk if chunk is CHUNK or _NUMBERS_APART.search(plain) else CHUNK
 
-    def _split_plain(self, plain: str) -> Sliced[list[Sentence]]:
+    def _split_plain(self, plain: str) -> Interruptible[list[Sentence]]:
         """Splits a text in its normal form, with plain quotes, into sentences of tokens."""
         segmenter = self._segmenter
         pieces = yield from self._split_chunks(plain)
@@ -110,21 +110,21 @@ class Tokenizer:
 
         return (yield from collect(starmap(sentence, pairwise([0, *ends])), _SENTENCES_AT_ONCE))
 
-    def _tokenize_plain(self, plain: str) -> Sliced[list[Token]]:
+    def _tokenize_plain(self, plain: str) -> Interruptible[list[Token]]:
         """Splits a text in its normal form, with plain quotes, into tokens."""
         pieces = yield from self._split_chunks(plain)
         return list(chain.from_iterable((yield from self._words_of(pieces)))) if self._has_multiwords else pieces
 
-    def _split_chunks(self, plain: str) -> Sliced[list[Token]]:
+    def _split_chunks(self, plain: str) -> Interruptible[list[Token]]:
         """Splits a text in its normal form, with plain quotes, into tokens that are parts of it."""
         tokens: list[Token] = []
-        pause = _SLICE_CHARACTERS
+        pause = _CHARACTERS_AT_ONCE
         pattern = self.chunk(plain)
         for match in pattern.finditer(plain):
             chunk = match.group()
             start = match.start()
             if start > pause:
-                pause = start + _SLICE_CHARACTERS
+                pause = start + _CHARACTERS_AT_ONCE
                 yield
             pieces = self._cached_pieces(chunk) if len(chunk) <= LONGEST_CACHED else (yield from self._pieces(chunk))
             if not pieces:
@@ -134,14 +134,14 @@ class Tokenizer:
                 tokens.append(new_token(Token, (piece, start, end, continues)))
                 start = end
                 if start > pause:
-                    pause = start + _SLICE_CHARACTERS
+                    pause = start + _CHARACTERS_AT_ONCE
                     yield
         return tokens if pattern is CHUNK else [token for token in tokens if not token.text.isspace()]
 
-    def _words_of_plain(self, plain: str) -> Sliced[list[str]]:
+    def _words_of_plain(self, plain: str) -> Interruptible[list[str]]:
         """Returns the tokens of a text in its normal form, with plain quotes, which are parts of it."""
         words: list[str] = []
-        size, pause = 0, _SLICE_CHARACTERS
+        size, pause = 0, _CHARACTERS_AT_ONCE
         pattern = self.chunk(plain)
         for chunk in plain.split() if pattern is CHUNK else pattern.findall(plain):
             pieces = self._cached_pieces(chunk) if len(chunk) <= LONGEST_CACHED else (yield from self._pieces(chunk))
@@ -151,11 +151,11 @@ class Tokenizer:
                 words.append(chunk)
             size += len(chunk)
             if size > pause:
-                pause = size + _SLICE_CHARACTERS
+                pause = size + _CHARACTERS_AT_ONCE
                 yield
         return words if pattern is CHUNK else [word for word in words if not word.isspace()]
 
-    def _pieces(self, chunk: str) -> Sliced[tuple[Piece, ...]]:
+    def _pieces(self, chunk: str) -> Interruptible[tuple[Piece, ...]]:
         """Splits a chunk into its tokens.
 
         Returns none for a chunk of one token, the usual case, so that the cache only holds the chunk.
@@ -169,7 +169,7 @@ class Tokenizer:
             pieces = yield from self._learned_pieces(chunk, ruled, boundaries)
         return tuple(pieces) if len(pieces) > 1 else ()
 
-    def _learned_pieces(self, chunk: str, ruled: frozenset[int], boundaries: Classifier) -> Sliced[list[Piece]]:
+    def _learned_pieces(self, chunk: str, ruled: frozenset[int], boundaries: Classifier) -> Interruptible[list[Piece]]:
         """Splits a chunk as a classifier decides, which knows the boundaries of the rules."""
         continuations = self._segmenter.continuations
         pieces: list[Piece] = []
@@ -180,7 +180,7 @@ class Tokenizer:
             if not (spaced or whole) and boundaries.accepts(features):
                 pieces.append((chunk[start:i], continues))
                 start, continues = i, continuations is not None and continuations.accepts(features)
-            if not i % _SLICE_BOUNDARIES:
+            if not i % _BOUNDARIES_AT_ONCE:
                 yield
         return [*pieces, (chunk[start:], continues)]
 
@@ -188,7 +188,7 @@ class Tokenizer:
         """Returns whether a text is an abbreviation that keeps its full stop."""
         return len(text) <= self._longest and text.lower() in self._segmenter.abbreviations
 
-    def _words_of(self, pieces: Sequence[Token]) -> Sliced[list[tuple[Token, ...]]]:
+    def _words_of(self, pieces: Sequence[Token]) -> Interruptible[list[tuple[Token, ...]]]:
         """Returns the words of each piece: of a multiword token several, of any other piece the piece itself."""
         choices = self._segmenter.choices
         words: list[tuple[Token, ...]] = []
@@ -201,18 +201,18 @@ class Tokenizer:
             else:
                 forms = enumerate(in_case_of(piece.text, parts))
                 words.append(tuple(Token(f, piece.start, piece.end, n > 0 or piece.continues) for n, f in forms))
-            if not (i + 1) % _SLICE_CHARACTERS:
+            if not (i + 1) % _CHARACTERS_AT_ONCE:
                 yield
         return words
 
 
-def _plain(text: str) -> Sliced[tuple[str, Sequence[int]]]:
+def _plain(text: str) -> Interruptible[tuple[str, Sequence[int]]]:
     """Returns the normal form of a text with plain quotes, and the offset in the text of each character and the end."""
     normal, places = yield from normalize_with_offsets(text)
     return with_plain_quotes(normal), places or range(len(text) + 1)
 
 
-def _moved(tokens: Sequence[Token], plain: str, text: str, places: Sequence[int]) -> Sliced[list[Token]]:
+def _moved(tokens: Sequence[Token], plain: str, text: str, places: Sequence[int]) -> Interruptible[list[Token]]:
     """Moves tokens of the normal form of a text to the text; `places` has the offset of each of its characters.
 
     A token that is part of a character there is left out.

@@ -27,8 +27,8 @@ from service.errors import ArtifactError, ConfigurationError, DeviceFailed
 from service.store.registry import load_version
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tag, Tagging, windows
+from service.text.interruptible import finish
 from service.text.lemmatizer import NEXT_RULES
-from service.text.slices import finish
 from service.text.tokenizer import Tokenizer
 from service.types import Array, ModelKey, Ragged, pad
 from tests.batches import Padded, padded, rows_of

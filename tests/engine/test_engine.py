@@ -16,7 +16,7 @@ from service.errors import DeadlineExceeded, DeviceFailed, EngineUnavailable, Ov
 from service.types import State
 from tests.engine.running import TAGGER, hold, make_engine, request
 from tests.fakes import Device, failing
-from tests.waiting import turns, until
+from tests.waiting import iterations, until
 
 
 async def test_what_a_request_leaves_behind_needs_no_search_for_garbage(made):
@@ -35,7 +35,7 @@ async def test_extra_outputs_are_fetched_for_the_batches_with_requests_for_them(
     held = await hold(device, made)
     plain = asyncio.create_task(made.infer(request(*[[i] for i in range(6)])))
     asks = asyncio.create_task(made.infer(request([3], extra_outputs=frozenset({"twice", "thrice"}))))
-    await turns(1)
+    await iterations(1)
     device.go.set()
     outputs = (await plain).outputs
     assert sorted(outputs) == ["ids", "sum"], "what one of two batches has is left out"
@@ -51,7 +51,7 @@ async def test_outputs_of_a_request_are_its_own_where_the_rows_of_two_batches_fo
     held = await hold(device, made)
     one = asyncio.create_task(made.infer(request([1], [2] * 6)))  # row 0 of a batch, and row 1 of the next
     other = asyncio.create_task(made.infer(request(*[[0] * n for n in (1, 1, 1, 5, 7, 7)])))
-    await turns(1)
+    await iterations(1)
     device.go.set()
     assert (await one).outputs["sum"].tolist() == [1, 12]
     await asyncio.gather(held, other)
@@ -72,7 +72,7 @@ async def test_closing_answers_what_was_admitted_and_refuses_what_comes_after(de
     waiting = asyncio.create_task(made.infer(request([3])))
     await asyncio.sleep(0)
     closing = asyncio.create_task(made.close())
-    await turns()
+    await iterations()
     states = [made.state]
     with pytest.raises(EngineUnavailable):
         await made.infer(request([4]))

@@ -16,7 +16,7 @@ from service.types import ModelKey
 from tests.engine.running import LM, SETTINGS, STEP_SECONDS, Timed, prompt, request, text
 from tests.engine.test_engine import Ended
 from tests.fakes import version_of
-from tests.waiting import turns
+from tests.waiting import iterations
 
 # Requests take their deadlines from the real clock, which starts at 0 with the machine; a bench has its own clock.
 NO_DEADLINE = 1e9
@@ -69,10 +69,10 @@ class Bench(Timed):
         """Runs iterations until none is scheduled; returns their number."""
         count = 0
         self.seen.clear()
-        await turns()
+        await iterations()
         while self.iterate():
             count += 1
-            await turns()
+            await iterations()
         return count
 
     def submit(self, *rows: list[int]) -> EngineRequest:
@@ -120,7 +120,7 @@ async def test_on_a_device_that_does_not_overlap_an_iteration_starts_a_step_and_
     bench.overlaps = False
     async with started(bench):
         request, generated = bench.submit([1]), bench.generate(5, max_tokens=1)
-        await turns()
+        await iterations()
         bench.iterate()
         assert bench.log == ["start", "start", "fetch", "fetch"]
         assert bench.ended.groups == [[request]]
@@ -152,11 +152,11 @@ async def test_neither_batches_nor_generation_steps_wait_for_more_than_one_of_th
         for i in range(8):
             bench.submit([i])
         texts = [bench.generate(i, max_tokens=4) for i in (1, 2)]
-        await turns()
+        await iterations()
         counts = []
         bench.shapes.clear()
         while bench.iterate():
-            await turns()
+            await iterations()
             counts.append((len(bench.shapes), len(bench.steps)))
         assert counts == [(1, 1), (2, 2), (3, 3), (4, 4), *[(batches, 4) for batches in (5, 6, 7, 8)], (8, 4)]
         assert [await one for one in texts] == [[2, 3, 4, 5], [3, 4, 5, 6]]
@@ -247,9 +247,9 @@ async def test_language_models_take_turns_and_the_slots_of_a_models_versions_are
     async with started(bench):
         keys = [LM, ModelKey("lm", "2"), ModelKey("poet", "1")]
         texts = [bench.generate(10 * n, max_tokens=2, model=key) for n, key in enumerate(keys, start=1)]
-        await turns()
+        await iterations()
         while bench.iterate():
-            await turns()
+            await iterations()
             bench.seen.append([bench.metric("slots_in_use", model=name) for name in ("lm", "poet")])
         assert [step["ids"][0].tolist() for step in bench.steps] == [[10], [20], [30], [11], [21], [31]]
         assert [await one for one in texts] == [[11, 12], [21, 22], [31, 32]]

@@ -27,7 +27,7 @@ from service.text.lemmatizer import LEMMA
 from service.types import ModelKey, Ragged, State, Tensors
 from tests.engine.running import LM, SETTINGS, TAGGER, Timed, make_engine, prompt, request, rows_of, text
 from tests.fakes import Device, Repeater, version_of
-from tests.waiting import turns, until
+from tests.waiting import iterations, until
 
 
 def test_the_default_models_of_each_task_are_loaded_first():
@@ -365,7 +365,7 @@ async def test_an_engine_that_is_closed_while_it_loads_finishes_what_it_has_and_
     starting = asyncio.create_task(made.start(lambda: None))
     await until(lambda: made.state is State.READY)
     admitted = asyncio.create_task(made.infer(request([1])))
-    await turns(1)
+    await iterations(1)
     closing = asyncio.create_task(made.close())
     assert int((await admitted).outputs["sum"][0]) == 1
     with pytest.raises(EngineUnavailable, match="the engine is draining"):

@@ -9,7 +9,7 @@ import pytest
 from service.errors import DeadlineExceeded, DeviceFailed
 from tests.engine.running import hold, prompt, request, text, tokens
 from tests.fakes import failing
-from tests.waiting import turns, until
+from tests.waiting import iterations, until
 
 
 async def test_texts_are_generated_side_by_side_and_beside_batches(made):
@@ -24,7 +24,7 @@ async def test_only_texts_that_request_logprobs_have_them(device, made):
     asks, plain = (tokens(made, prompt(4, max_tokens=2, logprobs=wish)) for wish in (True, False))
     held = await hold(device, made)
     waiting = asyncio.gather(anext(asks), anext(plain))
-    await turns()
+    await iterations()
     device.go.set()
     first, second = await waiting
     assert first[:3] == (5, -1.0, ((5, -1.25), (4, -1.0)))
@@ -34,7 +34,7 @@ async def test_only_texts_that_request_logprobs_have_them(device, made):
     await held
     assert [token[:3] async for token in asks] == [(6, -1.25, ((6, -1.5), (5, -1.25)))]
     await plain.aclose()
-    await turns()
+    await iterations()
     device.fetched.clear()
     assert await text(made, prompt(7)) == [8, 9, 10]
     assert set(device.fetched) == {frozenset()}, "nobody of the step asked"
@@ -44,14 +44,14 @@ async def test_texts_that_leave_the_queue_make_room_at_once(device, made):
     held = await hold(device, made)  # no stream has a slot any more
     for seconds in (60.0, 0.02):  # the first ones are cancelled, the next ones expire
         waiting = [asyncio.create_task(anext(tokens(made, prompt(1, seconds=seconds)))) for _ in range(256)]
-        await turns()
+        await iterations()
         for task in waiting if seconds == 60.0 else ():
             task.cancel()
         errors = await asyncio.gather(*waiting, return_exceptions=True)
         wanted = asyncio.CancelledError if seconds == 60.0 else DeadlineExceeded
         assert {type(error) for error in errors} == {wanted}
     last = asyncio.create_task(anext(tokens(made, prompt(5))))
-    await turns()
+    await iterations()
     device.go.set()
     assert (await last).id == 6
     await held
@@ -59,7 +59,7 @@ async def test_texts_that_leave_the_queue_make_room_at_once(device, made):
 
 async def test_texts_that_nobody_reads_end_with_the_block_of_their_request(made):
     with made.generate([prompt(1, max_tokens=10**6) for _ in range(4)]):
-        await turns()
+        await iterations()
         assert made._streams.busy
     assert not made._streams.texts
     assert not any(generator.slots.busy for generator in made._streams.models.values())
@@ -80,7 +80,7 @@ async def test_a_step_that_fails_does_not_repeat_another_that_has_run_beside_it(
     real, errors = device.finish_step, iter([None, failing()])
     held = await hold(device, made)
     texts = [asyncio.create_task(text(made, prompt(*ids))) for ids in ([1, 2, 3], [4])]
-    await turns()
+    await iterations()
     monkeypatch.setattr(device, "finish_step", finish)
     device.go.set()
     await held
@@ -92,7 +92,7 @@ async def test_a_step_that_fails_does_not_repeat_another_that_has_run_beside_it(
 
 async def test_texts_are_cut_where_they_are_when_the_service_stops(made):
     texts = [asyncio.create_task(text(made, prompt(i, max_tokens=10**6))) for i in (1, 5)]
-    await turns(10)
+    await iterations(10)
     assert not any(task.done() for task in texts)
     made.cut_texts()
     for task, first in zip(texts, (2, 6), strict=True):
@@ -113,7 +113,7 @@ async def test_the_tokens_of_a_text_are_reported_as_they_are_computed_also_if_th
     await anext(left)
     await until(lambda: reported[8] >= 20)
     await left.aclose()
-    await turns()
+    await iterations()
     stopped = reported[8]
     await made.infer(replace(request([7, 8, 9], [1]), clients=[9]))
     assert reported == {7: 50, 8: stopped, 9: 4}

@@ -16,7 +16,7 @@ from service.types import State, Tensors
 from tests.engine.running import hold, prompt, request, running_engine, text, tokens
 from tests.engine.test_engine import Ended
 from tests.fakes import Device, Echo, failing
-from tests.waiting import turns
+from tests.waiting import iterations
 
 MOMENTS = pytest.mark.parametrize("at_start", [True, False], ids=["at its start", "when it is fetched"])
 
@@ -78,7 +78,7 @@ async def test_an_error_of_an_iteration_ends_the_engine_with_everything_answered
         held = await hold(device, made)
         waiting = [asyncio.create_task(made.infer(request([i]))) for i in range(3)]
         text = asyncio.create_task(anext(tokens(made, prompt(1))))
-        await turns()
+        await iterations()
         monkeypatch.setattr(owner or made, name, lambda *_: 1 / 0)
         device.go.set()
         if owner is None:  # the engine itself, before the step
@@ -107,7 +107,7 @@ async def test_an_error_of_on_done_for_failed_requests_does_not_keep_the_others_
     for on_done in (fail_to_answer, ended):
         made.submit(request([1]), on_done)
     text = asyncio.create_task(anext(tokens(made, prompt(1))))
-    await turns()
+    await iterations()
     monkeypatch.setattr(Scheduler, "take", lambda self: 1 / 0)
     device.go.set()
     await held

@@ -14,7 +14,7 @@ from tests.http.running import lifespan
 from tests.http.scene import SequenceModelDevice, keyed, made_context
 from tests.http.test_refusing import away, full
 from tests.http.wire import application, connect, post
-from tests.waiting import turns, until
+from tests.waiting import iterations, until
 
 ORIGIN = "Origin: https://example.org"
 STATUSES = {status for _, status, _, _ in TABLE} | set(HTTP) | {200}
@@ -44,7 +44,7 @@ async def test_every_kind_of_answer_has_the_headers_that_all_have(tmp_path, monk
         connection, wire = connect(context, app)
         connection.data_received(request)
         if late:
-            await turns()
+            await iterations()
             connection._give_up()
         await until(lambda: b"\r\n\r\n" in b"".join(wire.written))
         first, *lines = b"".join(wire.written).partition(b"\r\n\r\n")[0].decode().split("\r\n")
@@ -55,7 +55,7 @@ async def test_every_kind_of_answer_has_the_headers_that_all_have(tmp_path, monk
         assert expected not in (429, 503) or int(headers["retry-after"]) >= 1, request
         found.add(expected)
         connection.connection_lost(None)
-        await turns()
+        await iterations()
         return headers
 
     async def task(expected: int, *headers: str, path: str = "/classify", body: bytes = b'{"text": "fine"}') -> None:

@@ -15,8 +15,8 @@ from service.http import problem
 from service.http.body import parse
 from service.settings import Settings
 from tests.http.running import post, scene
+from tests.http.test_long_work import counted_iterations
 from tests.http.test_problems import check
-from tests.http.test_slices import counted_turns
 
 SETTINGS = Settings()
 JSON = {"content-type": "application/json"}
@@ -130,19 +130,19 @@ def test_a_number_that_is_long_is_refused_without_being_repeated():
         assert len(response.content) < 1000
 
 
-async def test_large_bodies_are_parsed_one_a_turn_of_the_event_loop(monkeypatch):
+async def test_large_bodies_are_parsed_one_an_iteration_of_the_event_loop(monkeypatch):
     """Between two of them, everything else that is ready has its turn."""
     large, parsed = json.dumps({"text": [1] * 40_000}).encode(), []
     parse = http_body.parse
 
     def noted(content: bytes, *more: Any) -> Any:
-        parsed.append((turns[0], len(content) > http_body.LARGE_BYTES))
+        parsed.append((iterations[0], len(content) > http_body.LARGE_BYTES))
         return parse(content, *more)
 
-    async with counted_turns() as turns, scene() as client:
+    async with counted_iterations() as iterations, scene() as client:
         monkeypatch.setattr(http_body, "parse", noted)
         asked = [client.post("/classify", content=large, headers=JSON) for _ in range(5)]
         assert {answer.status_code for answer in await asyncio.gather(*asked)} == {413}
-    moments = [turn for turn, is_large in parsed if is_large]
+    moments = [iteration for iteration, is_large in parsed if is_large]
     assert len(moments) == 5
     assert len(set(moments)) == 5

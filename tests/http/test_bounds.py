@@ -16,7 +16,7 @@ from service.http.middleware import Dispatcher, RequestContextMiddleware
 from service.types import State
 from tests.http.scene import made_context
 from tests.http.wire import GET, Wire, connect, post, receiving, requests_counted
-from tests.waiting import turns, until
+from tests.waiting import iterations, until
 
 CHUNKED = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -33,7 +33,7 @@ async def test_trailers_do_not_become_headers():
     connection, wire = connect(made_context(), app)
     trailers = b"Authorization: Bearer x\r\nX-Request-ID: other\r\nHost: evil\r\n"
     connection.data_received(CHUNKED + b"1\r\nx\r\n0\r\n" + trailers + b"\r\n" + GET)
-    await turns()
+    await iterations()
     assert wire.statuses() == [200, 200]
     assert seen[0] == {b"host": b"x", b"transfer-encoding": b"chunked"}
 
@@ -63,11 +63,11 @@ async def test_a_body_in_many_small_chunks_is_none_of_that():
     for part in (b"1\r\n", b"x\r\n") * 12_000:
         connection.data_received(part)
     connection.data_received(b"0\r\n\r\n")
-    await turns()
+    await iterations()
     assert wire.statuses() == [404]
 
 
-async def test_requests_that_do_not_wait_for_answers_are_answered_in_order_one_in_a_turn():
+async def test_requests_that_do_not_wait_for_answers_are_answered_in_order_one_in_an_iteration():
     connection, wire = connect(made_context())
     many = 40
     connection.data_received((GET + b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n") * many)
@@ -75,14 +75,14 @@ async def test_requests_that_do_not_wait_for_answers_are_answered_in_order_one_i
         assert not wire.reading, "no more is read before they are answered"
         assert len(connection.tasks) <= 1
         await asyncio.sleep(0)
-    await turns(1)
+    await iterations(1)
     assert wire.reading
     assert len(wire.statuses()) == 2 * many - 1, "whether the client goes is seen while the last one is in progress"
     await until(lambda: len(wire.statuses()) == 2 * many)
     assert wire.statuses() == [200, 404] * many
     connection.data_received(GET + GET[:9])
     await until(lambda: len(wire.statuses()) == 2 * many + 1)
-    await turns()
+    await iterations()
     assert wire.reading, "the rest of the next one is waited for"
     connection.data_received(GET[9:])
     await until(lambda: len(wire.statuses()) == 2 * many + 2)
@@ -96,7 +96,7 @@ async def test_requests_behind_an_answer_that_is_not_read_wait():
     wire.written.clear()
     connection.pause_writing()
     connection.data_received(GET * 3)
-    await turns()
+    await iterations()
     assert (wire.written, wire.reading) == ([], False)
     assert connection.held_bytes() == 3 * len(GET)
     assert connection.idle_since() is None
@@ -106,7 +106,7 @@ async def test_requests_behind_an_answer_that_is_not_read_wait():
     assert connection.held_bytes() == 0
 
 
-async def test_a_body_of_empty_lines_is_parsed_in_several_turns():
+async def test_a_body_of_empty_lines_is_parsed_in_several_iterations():
     lines = MOST_PARTS * 3
     connection, wire = connect(made_context())
     connection.data_received(CHUNKED + b"%x\r\n" % (4 * lines) + b"\r\n\r\n" * lines + b"\r\n0\r\n\r\n" + GET)
@@ -152,11 +152,11 @@ async def test_a_client_that_takes_its_answers_too_slowly_is_closed(monkeypatch)
     for closes, steps in itertools.product((False, True), ([least, least - 1], [0])):
         connection, wire = connect(made_context())
         now = connection.loop.time()
-        monkeypatch.setattr(connection.loop, "time", lambda: now)  # noqa: B023 (called in the same turn)
+        monkeypatch.setattr(connection.loop, "time", lambda: now)  # noqa: B023 (called in the same iteration)
         connection.data_received(GET)
         wire.unsent = 2 * least
         connection.pause_writing()
-        await turns()
+        await iterations()
         assert not wire.reading, "the client is to take its answers first"
         assert connection.idle_since() is None
         wire.closing = closes
@@ -255,7 +255,7 @@ async def test_what_is_odd_has_an_answer_that_is_no_error_of_the_service(name, c
             if not wire.closed:
                 connection.data_received(request[start : start + size])
         for _ in range(200):
-            await turns()
+            await iterations()
             if len(heads := heads_of(wire)) == len(expected):
                 break
         assert [int(head.split()[1]) for head in heads] == expected
@@ -306,11 +306,11 @@ def test_answers_do_not_depend_on_how_the_bytes_come(requests, sizes):
                 connection.data_received(waiting.pop(0))
             elif not waiting or wire.closed:
                 further -= 1
-            await turns(3)
+            await iterations(3)
         assert not errors
         assert not wire.closed or not connection.tasks
         connection.connection_lost(None)
-        await turns()
+        await iterations()
         assert not connection.in_exchange
         return [int(head.split()[1]) for head in heads_of(wire)]
 
@@ -359,10 +359,10 @@ async def test_the_drained_service_says_so_to_a_request_that_it_gives_up():
 
     connection, wire = connect(context, RequestContextMiddleware(Dispatcher(app, context, ()), context))
     connection.data_received(post("/nothing"))
-    await turns()
+    await iterations()
     for task in connection.tasks:
         task.cancel()
-    await turns()
+    await iterations()
     (answer,) = wire.answers()
     assert (answer.status, answer.header("retry-after")) == (503, "1")
     assert b"stops" in answer.body
@@ -379,6 +379,6 @@ async def test_what_is_no_http_behind_an_answer_that_has_begun_is_not_answered_i
     connection, wire = connect(made_context(), app)
     for part in (CHUNKED, rest):
         connection.data_received(part)
-        await turns()
+        await iterations()
     assert wire.closed
     assert len(heads_of(wire)) == 1

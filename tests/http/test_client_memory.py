@@ -13,7 +13,7 @@ from service.types import State
 from tests.http.running import running
 from tests.http.scene import made_context
 from tests.http.wire import GET, connect, post
-from tests.waiting import turns
+from tests.waiting import iterations
 
 MOST = 1_000_000  # bytes of a body
 LEFT = 4  # bodies of that size that fit
@@ -142,11 +142,11 @@ def test_the_sum_is_taken_after_a_part_of_the_total_has_come():
 async def test_a_body_that_arrives_too_slowly_is_answered_and_the_others_go_on():
     context = made()
     stalled = begun(context, MOST // 2)
-    await turns()
+    await iterations()
     context.client_memory.check()
     context.client_memory.clock = lambda: 1010.0
     others = [begun(context, MOST - 1) for _ in range(LEFT)]
-    await turns()
+    await iterations()
     context.client_memory.check()
     (answer,) = stalled[1].answers()
     assert (answer.status, answer.header("retry-after"), answer.header("connection")) == (429, "1", "close")
@@ -155,10 +155,10 @@ async def test_a_body_that_arrives_too_slowly_is_answered_and_the_others_go_on()
     for connection, wire in others:
         assert not wire.written
         connection.data_received(b"x")
-        await turns(50)
+        await iterations(50)
         assert wire.statuses() == [400], "read whole, and no JSON"
     stalled[0].connection_lost(None)
-    await turns()
+    await iterations()
     assert sum(client.held_bytes() for client in context.client_memory.clients) == 0
 
 
@@ -179,7 +179,7 @@ async def test_what_is_sent_ahead_and_what_is_not_read_count_together():
     for connection in (reader, ahead):
         connection.connection_lost(None)
     assert not memory.clients
-    await turns()
+    await iterations()
 
 
 async def test_answers_are_written_at_once_whether_they_are_read_or_not():
@@ -189,11 +189,11 @@ async def test_answers_are_written_at_once_whether_they_are_read_or_not():
     connection.pause_writing()
     cycle_waits = asyncio.create_task(connection.flow.drain())
     lines_wait = asyncio.create_task(connection.flow.drained())
-    await turns(3)
+    await iterations(3)
     assert cycle_waits.done()
     assert not lines_wait.done()
     connection.resume_writing()
-    await turns(3)
+    await iterations(3)
     assert lines_wait.done()
 
 
@@ -213,8 +213,8 @@ async def test_a_body_counts_as_large_as_it_is_until_its_request_is_answered(zip
     coding = ("Content-Encoding: gzip",) if zipped else ()
     connection.data_received(post("/classify", gzip.compress(body) if zipped else body, *coding))
     while not wire.written:
-        await turns()
-    await turns()
+        await iterations()
+    await iterations()
     assert most == len(body)
     assert connection._requests_bytes == 0
 
@@ -228,10 +228,10 @@ async def test_an_unfinished_line_counts():
     )
     for number in range(1, 6):
         connection.data_received(b"8000\r\n" + b"x" * 0x8000 + b"\r\n")
-        await turns()
+        await iterations()
         assert connection._requests_bytes == number * 0x8000
     connection.connection_lost(None)
-    await turns()
+    await iterations()
     assert connection._requests_bytes == 0
 
 
@@ -242,10 +242,10 @@ async def test_answers_to_lines_count_until_they_are_read():
         request = post("/generate", body, length=len(body) + 1).replace(b"application/json", b"application/x-ndjson")
         connection.data_received(request)
         connection.pause_writing()
-        await turns(50)
+        await iterations(50)
         assert not b"".join(wire.written).partition(b"\r\n\r\n")[2]
         assert connection._requests_bytes > 300
         connection.resume_writing()
-        await turns(50)
+        await iterations(50)
         assert b"".join(wire.written).count(b'"error"') == 3
         assert connection._requests_bytes == 0, "before the stream ends"

@@ -8,7 +8,7 @@ from tests.http.running import scene
 from tests.http.scene import made_context
 from tests.http.test_problems import check
 from tests.http.wire import connect, post
-from tests.waiting import turns, until
+from tests.waiting import iterations, until
 
 PLAIN, CHARSET = "application/json", "application/json; charset=utf-8"
 
@@ -58,7 +58,7 @@ async def test_the_server_sends_no_body_for_head(path):
     connection, wire = connect(context)
     connection.data_received(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     await until(lambda: wire.written)
-    await turns()
+    await iterations()
     head, _, body = b"".join(wire.written).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200" if path == "/metrics" else b"HTTP/1.1 503")
     assert b"content-length: 0" not in head

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from service.http import plain_requests
-from service.pipelines.run import SLICE_SECONDS, advance
-from service.text.slices import Sliced
+from service.pipelines.run import TURN_SECONDS, advance
+from service.text.interruptible import Interruptible
 from tests.fakes import failing
 from tests.http.running import Service, running
 from tests.http.scene import SequenceModelDevice
 from tests.http.wire import GET, application, post
-from tests.waiting import turns, until
+from tests.waiting import iterations, until
 
 FINE = b'{"text": "fine"}'
 SMALL_QUEUE: dict[str, Any] = {"max_items": 4, "max_queue_tokens": 256}
@@ -74,7 +74,7 @@ async def test_a_client_that_goes_while_its_request_waits_leaves_the_queue_and_i
         connection, _ = await service.wait(request)
         assert (await service.answer(application(post("/classify", FINE, one)))).status == 429
         connection.connection_lost(error)
-        await turns()
+        await iterations()
         assert service.queued == 0
         assert not connection.in_exchange
         assert service.metric("cancelled_total") == 1
@@ -130,13 +130,13 @@ LONG = post("/tag", json.dumps({"text": "a cat isn't 1 dog! " * 800}).encode())
 
 
 @pytest.mark.parametrize("overlaps", [False, True])
-async def test_a_long_text_delays_a_short_one_by_a_slice_of_each_iteration_in_which_that_is_in_progress(
+async def test_a_long_text_delays_a_short_one_by_a_turn_of_each_iteration_in_which_that_is_in_progress(
     overlaps, monkeypatch
 ):
-    slices: list[float] = []
+    turns: list[float] = []
 
-    def noting(work: Sliced[None], seconds: float) -> tuple[None] | None:
-        slices.append(seconds)
+    def noting(work: Interruptible[None], seconds: float) -> tuple[None] | None:
+        turns.append(seconds)
         return advance(work, 0.0)
 
     monkeypatch.setattr(plain_requests, "advance", noting)
@@ -146,11 +146,11 @@ async def test_a_long_text_delays_a_short_one_by_a_slice_of_each_iteration_in_wh
         _, long = service.send(LONG)
         most = count = 0
         while not long.answers():
-            slices.clear()
+            turns.clear()
             _, short = service.send(post("/classify", FINE))
             while not short.answers():
                 await asyncio.sleep(0)
-            of_long = slices.count(SLICE_SECONDS)
+            of_long = turns.count(TURN_SECONDS)
             most, count = max(most, of_long), count + of_long
         assert most == (2 if overlaps else 1)
         assert count > 100
@@ -162,7 +162,7 @@ async def test_of_many_long_texts_few_are_begun_in_an_iteration_and_short_ones_c
     begun: list[float] = []
     monotonic = time.monotonic
 
-    def taking(work: Sliced[None], seconds: float) -> tuple[None] | None:
+    def taking(work: Interruptible[None], seconds: float) -> tuple[None] | None:
         """Advances the clock by as long as the work may take."""
         clock.offset += seconds
         begun.append(seconds)
@@ -175,7 +175,7 @@ async def test_of_many_long_texts_few_are_begun_in_an_iteration_and_short_ones_c
         _, short = service.send(post("/tag", FINE))
         service.context.plain.run()
         assert service.queued == 1, "the short one"
-        assert begun.count(plain_requests.FIRST_SLICES * SLICE_SECONDS) <= 4
+        assert begun.count(plain_requests.FIRST_TURNS * TURN_SECONDS) <= 4
         await until(lambda: all(wire.answers() for wire in long))
         assert {wire.answers()[0].status for wire in (*long, short)} == {200}
 
@@ -213,7 +213,7 @@ async def all_kinds(service: Service, way: Way, one: str, other: str) -> None:
     await service.hold(other)
     gone, _ = await service.wait(way(post("/classify", FINE, one)))
     gone.connection_lost(None)
-    await turns()
+    await iterations()
     _, late = await service.wait(way(post("/classify", FINE, one, "X-Request-Timeout-Ms: 100")))
     await until(late.answers)
     await service.wait(way(post("/classify", b'{"text": ["a", "b", "c", "d"]}', other)))
@@ -270,7 +270,7 @@ async def test_the_same_is_counted_and_logged_on_both_ways(narrow, monkeypatch, 
             assert (await service.answer(way(post("/classify", FINE, one)))).status == 500
             monkeypatch.undo()
             assert (await service.answer(way(post("/classify", b'{"text": 7}', one)))).status == 422
-            await turns()
+            await iterations()
             seen = counts(service)
         return seen, lines()
 

@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 from service.telemetry.metrics import Metrics
-from tests.waiting import turns, until
+from tests.waiting import iterations, until
 
 
 async def test_requests_that_arrive_while_one_is_written_share_the_next_however_many_they_are():
@@ -20,10 +20,10 @@ async def test_requests_that_arrive_while_one_is_written_share_the_next_however_
     first = asyncio.create_task(metrics.shared_exposition())
     await until(lambda: written)
     others = [asyncio.create_task(metrics.shared_exposition()) for _ in range(6000)]
-    await turns(3)
+    await iterations(3)
     for other in others[:5999]:
         other.cancel()
-    await turns(3)
+    await iterations(3)
     go.set()
     assert await first == b"0"
     assert await others[-1] == b"1"

@@ -60,7 +60,7 @@ async def test_a_line_over_the_limit_ends_the_stream_and_blank_bytes_are_none():
 
 async def test_a_gzipped_stream_unzips_to_no_more_than_a_documented_ratio():
     zipped = gzip.compress(LINE * 300_000)  # 5 MB in 18 kB
-    received = turns = 0
+    received = iterations = 0
 
     async def unzip(limit: int) -> None:
         nonlocal received
@@ -77,11 +77,11 @@ async def test_a_gzipped_stream_unzips_to_no_more_than_a_documented_ratio():
     assert 100_000 < received <= 100_000 + MOST_RATIO * len(zipped) + PIECE_BYTES
     reading = asyncio.create_task(unzip(4_194_304))
     while not reading.done():
-        turns += 1
+        iterations += 1
         await asyncio.sleep(0)
     await reading
     assert received == len(LINE) * 300_000
-    assert turns >= received // PIECE_BYTES, "others have their turn after each piece"
+    assert iterations >= received // PIECE_BYTES, "others have their turn after each piece"
 
 
 class Arriving(httpx.AsyncByteStream):

@@ -11,7 +11,7 @@ from tests.http.running import Service, running
 from tests.http.scene import made_context
 from tests.http.test_exchanges import FINE, SMALL_QUEUE, both_ways
 from tests.http.wire import Answer, application, connect, post
-from tests.waiting import turns, until
+from tests.waiting import iterations, until
 
 
 def full(context: Context) -> None:
@@ -59,7 +59,7 @@ async def test_of_a_refused_body_no_more_is_read_than_the_largest_body_has():
     away(context)
     connection, wire = connect(context)
     connection.data_received(post("/nothing", b"", length=9_999_999))
-    await turns()
+    await iterations()
     assert wire.statuses() == [404]
     connection.data_received(bytes(10_000))
     assert not wire.closed
@@ -139,6 +139,6 @@ async def test_requests_in_progress_are_bounded_in_bytes(way):
         assert small[1].answers()[0].status == 200, "a small one is taken"
         await until(lambda: context.bytes_in_progress == 0)
         gone, _ = service.send(large)
-        await turns(3)
+        await iterations(3)
         gone.connection_lost(None)
         await until(lambda: context.bytes_in_progress == 0)

@@ -11,7 +11,7 @@ from service.errors import InvalidInput
 from service.pipelines.classification import ClassifiedText, check_explains, decode, encode
 from service.pipelines.formats import write_classified
 from service.tasks.sentiment import Sentiment
-from service.text.slices import finish
+from service.text.interruptible import finish
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import Vocabulary
 from tests.fakes import version_of

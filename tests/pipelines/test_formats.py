@@ -10,8 +10,8 @@ import pytest
 from service.pipelines.formats import write_conllu
 from service.pipelines.tagging import SplitText, TaggedText, joined_tokens, split_texts
 from service.tasks.tagging import Tag
+from service.text.interruptible import finish
 from service.text.normalization import normalize
-from service.text.slices import finish
 from tests.pipelines.test_tagging import tagger, tokenizer
 from tests.pipelines.ud_validity import check
 

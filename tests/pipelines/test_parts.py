@@ -14,7 +14,7 @@ from service.pipelines import run as runs
 from service.pipelines.run import PARTS_AT_ONCE, cut, infer_in_parts
 from tests.engine.running import TAGGER, hold, request, rows_of, running_engine
 from tests.fakes import Device
-from tests.waiting import turns
+from tests.waiting import iterations
 
 MANY = [[1]] * 99
 
@@ -90,7 +90,7 @@ async def test_a_deadline_that_passes_between_parts_says_where_the_time_of_all_w
 async def test_a_client_that_goes_takes_all_parts_with_it():
     recorder = Recorder()
     task = asyncio.create_task(infer_in_parts(recorder, request(*MANY)))
-    await turns()
+    await iterations()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert recorder.under_way == 0
@@ -103,9 +103,9 @@ async def test_an_engine_answers_in_order_and_others_come_in_between():
         held = await hold(device, made)
         wanted = [[i, i] for i in range(20)]
         large = asyncio.create_task(infer_in_parts(made, request(*wanted)))
-        await turns()
+        await iterations()
         neighbour = asyncio.create_task(made.infer(request([7], model=TAGGER)))
-        await turns()
+        await iterations()
         device.go.set()
         assert int((await neighbour).outputs["sum"][0]) == 7
         assert not large.done(), "the neighbour waited for all of it"

@@ -11,9 +11,9 @@ from service.artifact.manifest import ModelVersion
 from service.pipelines.tagging import decode, joined_tokens
 from service.store.registry import load_version
 from service.tasks.tagging import Tagging
+from service.text.interruptible import finish
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA, NEXT_RULES
-from service.text.slices import finish
 from service.text.tokenizer import Tokenizer
 from service.text.tokens import Token
 from tests.conftest import STORE

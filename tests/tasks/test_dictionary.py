@@ -8,7 +8,7 @@ import pytest
 from service.errors import ConfigurationError
 from service.tasks.dictionary import Dictionary, parse
 from service.tasks.tagging import Tag
-from service.text.slices import finish
+from service.text.interruptible import finish
 from service.text.tokens import Token
 
 UPOS = ("NOUN", "PROPN", "INTJ")

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from service.artifact.manifest import Endpoint, TensorSpec
 from service.tasks import tagging
 from service.tasks.tagging import LONGEST_CACHED, Tagging, kept_of, windows
+from service.text.interruptible import finish
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
-from service.text.slices import finish
 from service.text.tokens import Token
 from service.text.vocabulary import Vocabulary
 from service.types import Array, Ragged

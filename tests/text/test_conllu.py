@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.text.conllu import write_sentence
+from service.text.interruptible import finish
 from service.text.languages import make_tokenizer
 from service.text.segmenter import Segmenter
-from service.text.slices import finish
 from service.text.tokenizer import Tokenizer
 from tests.pipelines.ud_validity import check
 
@@ -53,7 +53,7 @@ def test_multiword_tokens_have_a_line_before_their_words():
 def test_a_long_sentence_is_written_in_pieces_as_a_short_one_is_in_one(text):
     at_once = write(text)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.text.conllu._AT_ONCE", 1)
+        patch.setattr("service.text.conllu._TOKENS_AT_ONCE", 1)
         assert write(text) == at_once
 
 

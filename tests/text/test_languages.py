@@ -5,10 +5,10 @@ import re
 import pytest
 from spacy.lang import char_classes
 
+from service.text.interruptible import finish
 from service.text.languages import named_tokenizer, tokenizer_name
 from service.text.normalization import normalize
 from service.text.segmenter import Classifier, Segmenter
-from service.text.slices import finish
 from service.text.tokenizer import Tokenizer
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from service.text.interruptible import finish
 from service.text.languages import named_tokenizer
 from service.text.normalization import (
     normalize,
@@ -17,7 +18,6 @@ from service.text.normalization import (
     with_plain_quotes,
 )
 from service.text.segmenter import Classifier, Segmenter
-from service.text.slices import finish
 from service.text.tokenizer import Tokenizer
 from tests.pipelines.test_tagging import tokenizer as shipped_tokenizer
 
@@ -135,7 +135,7 @@ def test_marks_that_are_split_from_their_letter_stay_with_it() -> None:
 
 @pytest.mark.parametrize("tokenizer", [FRENCH, LEARNED])
 @pytest.mark.parametrize("text", ["L’été. C’est\n\n", "e\u0301’", "\u1100\u1161\u11a8", "’"])
-def test_long_texts_are_worked_on_in_slices(tokenizer: Tokenizer, text: str) -> None:
-    """Each slice has some hundred characters at most."""
+def test_long_texts_are_split_interruptibly(tokenizer: Tokenizer, text: str) -> None:
+    """From one yield to the next, some hundred characters are done at most."""
     text *= 5_000
     assert sum(1 for _ in tokenizer.split(text)) > len(normalize(text)) / 1000

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from service.text.interruptible import finish
 from service.text.languages import named_tokenizer
 from service.text.normalization import normalize
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter
-from service.text.slices import finish
 from service.text.tokenizer import Tokenizer, in_case_of
 from service.text.tokens import Token
 from training.run.version_folder import write_segmenter
@@ -99,7 +99,7 @@ def test_a_file_is_read_as_it_was_written_and_what_would_not_be_read_is_not_writ
     assert Segmenter.parse(path.read_bytes()) == LEARNED
 
 
-def test_long_chunks_are_split_in_slices() -> None:
+def test_a_long_chunk_is_split_interruptibly() -> None:
     assert sum(1 for _ in TOKENIZER.split("a-b" * 3000)) > 200
 
 

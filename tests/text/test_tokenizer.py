@@ -15,9 +15,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from service.text.english import Rules, spacy_rules
+from service.text.interruptible import finish
 from service.text.languages import named_tokenizer
 from service.text.normalization import normalize, normalize_form
-from service.text.slices import finish
 from service.text.tokenizer import Tokenizer
 from service.text.tokens import positions
 

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from service.artifact.manifest import DataSource, Metric
 from service.errors import quantity
+from service.text.interruptible import finish
 from service.text.languages import make_tokenizer
-from service.text.slices import finish
 from service.text.tokenizer import Tokenizer
 from service.text.vocabulary import encode_tokens
 from training.cells import Tensor

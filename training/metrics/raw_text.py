@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from service.artifact.manifest import Metric
-from service.text.slices import finish
+from service.text.interruptible import finish
 from service.text.tokenizer import Tokenizer
 from service.text.tokens import Sentence
 from training.data.treebank import NOTHING, Tree, raw_text

@@ -17,9 +17,9 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
+from service.text.interruptible import finish
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
 from service.text.sentences import learned_ends, rule_ends
-from service.text.slices import finish
 from service.text.tokenizer import Tokenizer
 from service.text.tokens import Sentence, Token
 from training.data.known_forms import KnownForms

@@ -27,7 +27,7 @@ from service.pipelines.formats import join_list, to_json, write_list, write_obje
 from service.pipelines.generation import generate_and_write
 from service.pipelines.run import PipelineRun
 from service.tasks.generation import START, Choice, End, Piece, Text, TextGeneration
-from service.text.slices import Sliced
+from service.text.interruptible import Interruptible
 
 router = APIRouter(prefix=OPENAI, route_class=JsonRoute, tags=["OpenAI"])
 
@@ -198,7 +198,7 @@ class CompletionWriter:
             "system_fingerprint": str(version.key),
         }
 
-    def write_choice(self, index: int, text: Text) -> Sliced[list[bytes]]:
+    def write_choice(self, index: int, text: Text) -> Interruptible[list[bytes]]:
         """Encodes a complete text as a `CompletionChoice`, in pieces."""
         self.tokens += text.end.tokens
         choice = {

@@ -19,7 +19,7 @@ from service.tasks.generation import TextGeneration
 from service.tasks.requirements import AnyTask
 from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
-from service.text.slices import Sliced
+from service.text.interruptible import Interruptible
 
 Columns = dict[str, Sequence[Any]]  # an output's elements, one for each text, by its name
 
@@ -99,7 +99,7 @@ async def _tag(task: Tagging, run: PipelineRun, texts: list[str], parameters: Pa
     return {"sentences": await run.do(_written(tagged))}
 
 
-def _written(texts: Sequence[TaggedText]) -> Sliced[list[str]]:
+def _written(texts: Sequence[TaggedText]) -> Interruptible[list[str]]:
     results: list[str] = []
     for text in texts:
         pieces = yield from write_tagged_text(text)

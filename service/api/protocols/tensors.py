@@ -19,12 +19,12 @@ from service.http.body import parse_json, validate
 from service.http.validation import Texts, at_most
 from service.pipelines.formats import join_list, to_json, write_object
 from service.settings import Settings
-from service.text.slices import Sliced
+from service.text.interruptible import Interruptible
 from service.types import Array
 
 HEADER = "Inference-Header-Content-Length"
 DTYPES = {"BYTES": "O", "INT32": "<i4", "INT64": "<i8", "FP32": "<f4"}  # NumPy's, as they are sent
-CHARACTERS_AT_ONCE = 65_536  # of a string, encoded per slice
+CHARACTERS_AT_ONCE = 65_536  # of a string, encoded
 MOST_NAMES = 64  # outputs that a request names, its parameters
 LENGTH_DIGITS = 12
 Parameters = TypeAliasType(
@@ -165,7 +165,7 @@ def _strings(data: bytes, count: int) -> list[str]:
 
 def write(
     head: dict[str, Any], tensors: Sequence[Tensor], binary: frozenset[str]
-) -> Sliced[tuple[list[bytes], int | None]]:
+) -> Interruptible[tuple[list[bytes], int | None]]:
     """Encodes a response in pieces; returns them, and the length of its JSON if tensors named in `binary` follow it."""
     outputs: list[list[bytes]] = []
     blocks: list[bytes] = []
@@ -182,7 +182,7 @@ def write(
     return [*header, *blocks], sum(map(len, header)) if blocks else None
 
 
-def _write_data(tensor: Tensor) -> Sliced[list[bytes]]:
+def _write_data(tensor: Tensor) -> Interruptible[list[bytes]]:
     """Encodes the elements of a tensor as JSON, in pieces."""
     elements = tensor.array.ravel()
     if tensor.datatype != "BYTES":

@@ -20,7 +20,7 @@ from service.pipelines.tagging import TaggedText, tag
 from service.tasks.sentiment import SCORE, Classification, Sentiment
 from service.text.conllu import Columns, write_features
 from service.text.identifier import AUTO
-from service.text.slices import finish
+from service.text.interruptible import finish
 
 TOKEN_COLUMNS = {  # of a token, with their types in Arrow
     "text": "string",

@@ -84,7 +84,7 @@ async def annotate_together(
 ) -> list[bytes]:
     """Returns the annotations of chunks. Their rows are tagged or classified together, so that they fill batches."""
     rows = [row for chunk in chunks for row in chunk.rows]
-    made_by, results = await INFER[job.task](pipelines.run(in_slices=False), rows, job)
+    made_by, results = await INFER[job.task](pipelines.run(in_turns=False), rows, job)
     of_rows = iter(results)
     return [encode(made_by, list(islice(of_rows, len(chunk.rows))), chunk, job) for chunk in chunks]
 

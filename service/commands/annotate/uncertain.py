@@ -19,7 +19,7 @@ from service.files import write_output
 from service.pipelines import formats
 from service.pipelines.tagging import TaggedText
 from service.tasks.sentiment import Classification, Sentiment
-from service.text.slices import finish
+from service.text.interruptible import finish
 
 KEPT = 10  # texts in memory for each that is chosen
 ALIKE = 0.5  # share of common words; of two texts that have as many or more, one is chosen

@@ -18,7 +18,7 @@ from service.http.representation import HEADERS, PIECE_BYTES, WORTH_BYTES, accep
 from service.pipelines.formats import JSON, MEDIA_TYPES
 from service.telemetry.metrics import UNMATCHED
 from service.telemetry.request import RequestIds, Timing, ids_from
-from service.text.slices import Sliced
+from service.text.interruptible import Interruptible
 
 CONTENT_TYPE, PROBLEM = JSON.encode(), problem.MEDIA_TYPE.encode()
 NOT_PLAIN = (b"transfer-encoding", b"content-encoding", b"upgrade")  # headers that no plain request has
@@ -149,7 +149,7 @@ class Connection(BoundedProtocol):
         self._keep_alive = parser.should_keep_alive()
         return True
 
-    def respond(self, exchange: Exchange, content: list[bytes]) -> Sliced[None]:
+    def respond(self, exchange: Exchange, content: list[bytes]) -> Interruptible[None]:
         """Answers an exchange with status 200, and a body in pieces."""
         headers: Mapping[str, str] = {}
         if sum(map(len, content)) >= WORTH_BYTES:

@@ -17,10 +17,10 @@ from service.http import plain_requests
 from service.http.connection.bounded_protocol import INTERIM
 from service.http.connection.connection import Connection
 from service.pipelines.run import advance
-from service.text.slices import Sliced
+from service.text.interruptible import Interruptible
 from tests.http.running import Service, running
 from tests.http.wire import GET, Wire, application, new_connection, post, requests_counted
-from tests.waiting import turns, until
+from tests.waiting import iterations, until
 
 FINE = post("/classify", b'{"text": "fine"}')
 KEEP_ALIVE_SECONDS = 5  # uvicorn's default
@@ -44,7 +44,7 @@ class Loop(asyncio.SelectorEventLoop):
         """Lets seconds pass, in steps in which timers that have been delayed by others fire."""
         for _ in range(20):
             self.offset += seconds / 20
-            await turns(2)
+            await iterations(2)
 
     def timers(self, owner: object) -> list[asyncio.TimerHandle]:
         """Returns the timers that call methods of an object."""
@@ -81,7 +81,7 @@ async def test_a_connection_has_one_timer_for_all_its_requests_and_is_closed_whe
         connection, wire = service.send()
         for number in range(1, 6):
             connection.data_received(request_)
-            await until(lambda: len(wire.answers()) == number)  # noqa: B023 (called in the same turn)
+            await until(lambda: len(wire.answers()) == number)  # noqa: B023 (called in the same iteration)
             assert len(loop.timers(connection)) == 1
             await loop.pass_seconds(KEEP_ALIVE_SECONDS - 1)
             assert not wire.closed, "it was idle for less than the keep-alive"
@@ -121,7 +121,7 @@ State = Callable[[Service], Awaitable[Connection]]
 def after(
     data: bytes = b"", *, held: bool = False, rounds: int = 0, ready: Callable[[Wire], object] = lambda wire: True
 ) -> State:
-    """Returns the state of a connection that has received data, some turns later, and once its wire is ready.
+    """Returns the state of a connection that has received data, some iterations later, and once its wire is ready.
 
     held: while the device is busy.
     """
@@ -132,7 +132,7 @@ def after(
         connection, wire = service.send(data)
         if held:
             service.context.plain.run()  # the engine, whose steps are held, does not call it
-        await turns(rounds)
+        await iterations(rounds)
         await until(lambda: ready(wire))
         return connection
 
@@ -148,7 +148,7 @@ async def runs(service: Service) -> Connection:
 
 async def long_work(service: Service) -> Connection:
     connection, _ = service.send(post("/tag", json.dumps({"text": "a cat isn't 1 dog! " * 800}).encode()))
-    await turns(10)
+    await iterations(10)
     assert service.context.plain._works
     return connection
 
@@ -189,10 +189,10 @@ STATES: dict[str, State] = {
 
 
 @pytest.fixture
-def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes each slice as short as the work can be cut."""
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes each turn as short as the work can be cut."""
 
-    def shortest(work: Sliced[None], seconds: float) -> tuple[None] | None:
+    def shortest(work: Interruptible[None], seconds: float) -> tuple[None] | None:
         return advance(work, 0.0)
 
     monkeypatch.setattr(plain_requests, "advance", shortest)
@@ -215,7 +215,7 @@ def no_garbage_collection(frozen: None) -> Iterator[None]:
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("error", [None, ConnectionResetError()], ids=["closed", "reset"])
-@pytest.mark.usefixtures("short_slices", "no_garbage_collection")
+@pytest.mark.usefixtures("short_turns", "no_garbage_collection")
 async def test_nothing_stays_of_a_connection_that_is_closed(state, error):
     loop = running_loop()
     async with running() as service:
@@ -235,7 +235,7 @@ async def test_nothing_stays_of_a_connection_that_is_closed(state, error):
             await asyncio.sleep(0)
         if state == "runs":
             service.device.go.set()
-            await turns()
+            await iterations()
         assert [ref() for ref in left] == [None, None]
         service.device.go.set()
         assert (await service.answer(FINE)).status == 200
@@ -275,7 +275,7 @@ async def test_nothing_stays_of_a_real_connection_whose_client_closes_it(request
         await until(lambda: made)
         for part in (request_[:150], request_[150:]):  # the rest of a large body arrives while it is waited for
             client.sendall(part)
-            await turns(20)
+            await iterations(20)
         if request_ not in (b"", LINES):
             await until(service.device.busy.is_set)
         if resets:
@@ -326,13 +326,13 @@ async def test_a_client_that_closes_its_side_gets_no_interim_response_in_http_1_
     async with running() as service:
         await service.hold()
         connection, wire = service.send(FINE.replace(b"HTTP/1.1", b"HTTP/1.0"))
-        await turns(10)
+        await iterations(10)
         assert connection.eof_received()
         await loop.pass_seconds(1)
         assert not wire.written
         assert not wire.closed
         for nothing_whole in (b"", FINE[:-3], application(FINE)[:-3], GET[:-2]):
             connection, wire = service.send(nothing_whole)
-            await turns(10)
+            await iterations(10)
             connection.eof_received()
             assert wire.closed

@@ -26,7 +26,7 @@ from service.process.server import Server
 from service.telemetry.metrics import FLUSH_SECONDS
 from tests.http.scene import made_context
 from tests.http.wire import GET, configuration, connect, post, requests_counted
-from tests.waiting import turns, wait_until
+from tests.waiting import iterations, wait_until
 
 LINES = (
     b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -144,16 +144,16 @@ def answered(context: Context) -> Counter[tuple[str, str]]:
 
 
 async def turns_of(done: Callable[[], int], count: int) -> list[int]:
-    """Returns how much is done at once, and in each turn of the event loop in which something is, until all is."""
+    """Returns how much is done at once, and in each iteration of the event loop in which something is, until all is."""
     counts = [0, done()]
     while counts[-1] < count:
         await asyncio.sleep(0)
         counts.append(done())
-    await turns()
+    await iterations()
     return [after - before for before, after in pairwise(counts) if after > before]
 
 
-async def test_requests_that_come_together_begin_in_order_a_few_in_each_turn_of_the_loop():
+async def test_requests_that_come_together_begin_in_order_a_few_in_each_iteration_of_the_loop():
     """So what others send is read between them."""
     context, begun = made_context(), list[int]()
     app = create_app(context)
@@ -172,13 +172,13 @@ async def test_requests_that_come_together_begin_in_order_a_few_in_each_turn_of_
     assert all(wire.statuses() == [200] for _, wire in made)
 
 
-async def test_first_requests_that_come_together_are_parsed_some_in_each_turn_and_others_at_once():
+async def test_first_requests_that_come_together_are_parsed_some_in_each_iteration_and_others_at_once():
     """So what known clients send is answered between those of new ones."""
     context = made_context()
     config = configuration(create_app(context))
     known, answer = connect(context, config=config)
     known.data_received(GET)
-    await turns()
+    await iterations()
     new = [connect(context, config=config) for _ in range(3 * MOST_FIRST)]
     for connection, _ in (*new, (known, answer)):
         connection.data_received(GET)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from service.api.protocols.tensors import read, tensor_of, write
 from service.errors import InvalidFields, InvalidInput
 from service.settings import Settings
-from service.text.slices import finish
+from service.text.interruptible import finish
 
 STRINGS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=1, max_size=5)
 VALUES = st.recursive(

@@ -17,9 +17,9 @@ from service.backend.saved_model import TensorFlowBackend
 from service.engine.scheduler import Grid
 from service.store.registry import load_version
 from service.tasks.tagging import Tagging as ServedTagging
+from service.text.interruptible import finish
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.segmenter import Segmenter
-from service.text.slices import finish
 from service.text.tokens import Token
 from service.types import pad
 from tests.training import tiny

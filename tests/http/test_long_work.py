@@ -1,4 +1,4 @@
-"""Long work leaves the event loop to others: what it does is cut into slices, and each turn of the loop has one."""
+"""Long work leaves the event loop to others: it runs in turns, one in each iteration of the loop."""
 
 import asyncio
 import json
@@ -17,11 +17,11 @@ from service.pipelines import formats
 from service.pipelines import run as run_module
 from service.pipelines.run import PipelineRun, advance
 from service.telemetry.request import Timing
-from service.text.slices import Sliced
+from service.text.interruptible import Interruptible
 from tests.http.running import running, scene
 from tests.http.scene import made_context
 from tests.http.wire import post
-from tests.waiting import turns as loop_turns
+from tests.waiting import iterations as loop_iterations
 from tests.waiting import until
 
 CHARACTERS = 20_000
@@ -31,32 +31,32 @@ LINES = ("a\n\n" * CHARACTERS)[:CHARACTERS]
 
 
 @pytest.fixture
-def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes each slice as short as the work can be cut, whatever the speed of the machine."""
-    monkeypatch.setattr(run_module, "SLICE_SECONDS", 0.0)
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes each turn as short as the work can be cut, whatever the speed of the machine."""
+    monkeypatch.setattr(run_module, "TURN_SECONDS", 0.0)
 
 
 @asynccontextmanager
-async def counted_turns() -> AsyncIterator[list[int]]:
-    """Yields a list with the number of turns that the event loop has made."""
-    turns = [0]
+async def counted_iterations() -> AsyncIterator[list[int]]:
+    """Yields a list with the number of iterations of the event loop."""
+    iterations = [0]
 
     async def count() -> None:
         while True:
-            turns[0] += 1
+            iterations[0] += 1
             await asyncio.sleep(0)
 
     counting = asyncio.create_task(count())
-    yield turns
+    yield iterations
     counting.cancel()
 
 
 @pytest.fixture
-def slices(short_slices: None, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Returns a list that gets the seconds of each slice, as short as the work can be cut."""
+def turns(short_turns: None, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Returns a list that gets the seconds of each turn, as short as the work can be cut."""
     seen: list[float] = []
 
-    def counting(work: Sliced[Any], seconds: float) -> tuple[Any] | None:
+    def counting(work: Interruptible[Any], seconds: float) -> tuple[Any] | None:
         seen.append(seconds)
         return advance(work, seconds)
 
@@ -87,28 +87,28 @@ ONE_SENTENCE = {"tokens": [["a"] * (CHARACTERS // 2)]}
         ("/v2/models/tagger/infer", {"inputs": [TENSOR]}, 400),
     ],
 )
-async def test_a_large_request_is_worked_on_in_many_slices(
-    path: str, body: dict[str, Any], at_least: int, slices: list[float]
+async def test_a_large_request_is_worked_on_in_many_turns(
+    path: str, body: dict[str, Any], at_least: int, turns: list[float]
 ) -> None:
     async with scene(request_timeout_seconds=600.0) as client:
         response = await client.post(path, json=body)
     assert response.status_code == 200, response.text[:500]
-    assert len(slices) >= at_least
+    assert len(turns) >= at_least
 
 
 @pytest.mark.parametrize(("path", "at_least"), [("/generate", 20), ("/v1/completions", 80)])
-async def test_the_logprobs_of_a_text_are_written_in_slices(
-    path: str, at_least: int, slices: list[float], monkeypatch: pytest.MonkeyPatch
+async def test_the_logprobs_of_a_text_are_written_in_turns(
+    path: str, at_least: int, turns: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(formats, "ITEMS_AT_ONCE", 1)
     async with scene() as client:
         response = await client.post(path, json={"model": "lm", "prompt": "a", "max_tokens": 20, "logprobs": 2})
     assert response.status_code == 200, response.text
-    assert len(slices) >= at_least
+    assert len(turns) >= at_least
 
 
 async def test_a_short_request_is_worked_on_at_once() -> None:
-    def work() -> Sliced[str]:
+    def work() -> Interruptible[str]:
         return "done"
         yield
 
@@ -117,29 +117,29 @@ async def test_a_short_request_is_worked_on_at_once() -> None:
         assert await run.do(work()) == "done"
 
 
-def steps(seen: list[int], turns: list[int], count: int) -> Sliced[int]:
-    """Notes the turn of the event loop in which each of its steps is done."""
+def steps(seen: list[int], iterations: list[int], count: int) -> Interruptible[int]:
+    """Notes the iteration of the event loop in which each of its steps is done."""
     for _ in range(count):
-        seen.append(turns[0])
+        seen.append(iterations[0])
         yield
     return count
 
 
-@pytest.mark.usefixtures("short_slices")
-async def test_a_turn_has_one_slice_of_all_long_work() -> None:
+@pytest.mark.usefixtures("short_turns")
+async def test_an_iteration_has_one_turn_of_all_long_work() -> None:
     here, seen = made_context(), list[int]()
-    async with counted_turns() as turns:
+    async with counted_iterations() as iterations:
         runs = [PipelineRun(here, Timing(0.0), time.monotonic() + 600) for _ in range(5)]
-        assert await asyncio.gather(*(run.do(steps(seen, turns, 50)) for run in runs)) == [50] * 5
+        assert await asyncio.gather(*(run.do(steps(seen, iterations, 50)) for run in runs)) == [50] * 5
     later = seen[5:]  # the first step of each, on arrival, shows that it is long
     assert len(set(later)) == len(later)
 
 
-@pytest.mark.usefixtures("short_slices")
+@pytest.mark.usefixtures("short_turns")
 async def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
     closed: list[str] = []
 
-    def endless(name: str) -> Sliced[None]:
+    def endless(name: str) -> Interruptible[None]:
         try:
             while True:
                 yield
@@ -150,7 +150,7 @@ async def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
     with pytest.raises(DeadlineExceeded):
         await PipelineRun(here, Timing(time.monotonic()), time.monotonic() - 1).do(endless("late"))
     gone = asyncio.create_task(PipelineRun(here, Timing(0.0), time.monotonic() + 600).do(endless("gone")))
-    await loop_turns()
+    await loop_iterations()
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
@@ -170,17 +170,17 @@ async def test_a_large_answer_is_sent_in_pieces_of_its_announced_length() -> Non
     assert [sentence["text"] for sentence in sentences][:2] == ["A cat isn't 1 dog!"] * 2
 
 
-async def test_lines_of_one_chunk_are_begun_a_few_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lines_of_one_chunk_are_begun_a_few_in_an_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
     began: list[int] = []
     in_turn = http_body.in_turn
-    async with counted_turns() as turns, scene() as client:
+    async with counted_iterations() as iterations, scene() as client:
 
         async def noted(*arguments: Any) -> Any:
-            began.append(turns[0])
+            began.append(iterations[0])
             return await in_turn(*arguments)
 
         monkeypatch.setattr(lines, "in_turn", noted)
         content = b'{"text": "A cat."}\n' * 100
         response = await client.post("/tag", content=content, headers={"content-type": lines.MEDIA_TYPE})
     assert len(response.text.splitlines()) == len(began) == 100
-    assert max(Counter(began).values()) <= lines.TURN_BYTES // lines.LEAST_BYTES
+    assert max(Counter(began).values()) <= lines.ITERATION_BYTES // lines.LEAST_BYTES
