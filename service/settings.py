@@ -24,16 +24,16 @@ OTHER_VARIABLES = (
 ).split()
 
 
-def _parts(value: object) -> object:
+def _listed(value: object) -> object:
     """Parses "1, 2, 4", which is easier to write in an environment variable than JSON."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
-Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_parts)]
-Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_parts)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode, BeforeValidator(_listed)]
+Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
-Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_parts)]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class Settings(BaseSettings):

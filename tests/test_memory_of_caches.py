@@ -64,7 +64,7 @@ def tokenizer(count: int) -> list[Any]:
         made.tokens(distinct(number, tokenizer_module.LONGEST_CACHED))
         made.tokens(distinct(number, tokenizer_module.LONGEST_CACHED + 1))
         finish(made.words(distinct(number, tokenizer_module.LONGEST_CACHED)))  # has the same cache
-    return [made._cached_pieces]
+    return [made._cached_split]
 
 
 def shapes(count: int) -> list[Any]:

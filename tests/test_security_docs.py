@@ -20,10 +20,10 @@ FIGURES = {  # of a row, by its first words
     "the description of an invalid request": f"the first {validation.MOST_ERRORS} errors",
     "a gzipped stream of lines": f"{body.MOST_RATIO} ×",
     "the `id` of a line": f"{lines.LONGEST_ID} characters",
-    "lines of a stream in progress": f"{lines.WINDOW_BYTES >> 10} KiB",
+    "lines of a stream in progress": f"{lines.MOST_BYTES >> 10} KiB",
     "lines of a stream that start": f"{lines.ITERATION_BYTES >> 10} KiB",
     "first requests of new connections": f"{starts.MOST_FIRST} are parsed",
-    "a response of more than": f"{representation.PIECE_BYTES >> 10} KiB",
+    "a response of more than": f"{representation.CHUNK_BYTES >> 10} KiB",
     "connections accepted": f"| {acceptor.MOST_AT_ONCE} | accepted {acceptor.LEAVE_SECONDS * 1000:g} ms later |",
 }
 

@@ -12,7 +12,7 @@ from service.http.representation import Streamed
 from service.pipelines.formats import to_json
 from service.pipelines.generation import GenerationOptions, stream
 from service.pipelines.run import PipelineRun
-from service.tasks.generation import End, Piece
+from service.tasks.generation import End, TextChunk
 
 MEDIA_TYPE = "text/event-stream"
 SCHEMA: dict[str, Any] = {  # of one event: OpenAPI 3.1 has no schema for streams
@@ -44,19 +44,19 @@ async def streamed(events: AsyncGenerator[bytes, None]) -> Streamed:
 async def generation_events(
     run: PipelineRun,
     options: GenerationOptions,
-    write: Callable[[int, Piece | End], bytes],
+    write: Callable[[int, TextChunk | End], bytes],
     write_error: Callable[[dict[str, Any]], bytes],
     write_end: Callable[[], Iterable[bytes]] = tuple,
 ) -> AsyncGenerator[bytes, None]:
-    """Yields the events of a generation: for each piece and each end of a text, heartbeats when idle, then `write_end`.
+    """Yields the events of a generation: for each chunk and each end of a text, heartbeats when idle, then `write_end`.
 
     After the first event, `write_error` encodes the problem document of an error, which ends the stream.
     """
     begun = False
     try:
         async with aclosing(stream(run, options)) as texts:
-            async for part in texts:
-                yield HEARTBEAT if part is None else write(*part)
+            async for text_event in texts:
+                yield HEARTBEAT if text_event is None else write(*text_event)
                 begun = True
         for last in write_end():
             yield last

@@ -20,12 +20,12 @@ from service.pipelines.formats import FORMATS, JSON, MEDIA_TYPES, TagFormat
 from service.pipelines.generation import generate_and_write
 from service.pipelines.run import PipelineRun
 from service.pipelines.tagging import tag
-from service.tasks.generation import End, Piece
+from service.tasks.generation import End, TextChunk
 from service.text import conllu
 
 
 async def run_tag(run: PipelineRun, body: request_schemas.TagRequest, format: TagFormat) -> list[bytes]:
-    """Runs the tagging pipeline on a /tag body; returns the answer in a format, in pieces."""
+    """Runs the tagging pipeline on a /tag body; returns the answer in a format, in chunks."""
     model, texts = await tag(
         run,
         body.text,
@@ -39,7 +39,7 @@ async def run_tag(run: PipelineRun, body: request_schemas.TagRequest, format: Ta
 
 
 async def run_classify(run: PipelineRun, body: request_schemas.ClassifyRequest) -> list[bytes]:
-    """Runs the classification pipeline on a /classify body; returns the JSON in pieces."""
+    """Runs the classification pipeline on a /classify body; returns the JSON in chunks."""
     classified = await classify(
         run, body.text, model=body.model, contributions=body.contributions, sentences=body.sentences
     )
@@ -47,7 +47,7 @@ async def run_classify(run: PipelineRun, body: request_schemas.ClassifyRequest) 
 
 
 async def run_generate(run: PipelineRun, body: request_schemas.GenerateRequest) -> list[bytes]:
-    """Runs the generation pipeline on a /generate body; returns the JSON in pieces."""
+    """Runs the generation pipeline on a /generate body; returns the JSON in chunks."""
     write = partial(formats.write_generated, logprobs=body.logprobs is not None)
     return formats.write_answer(*await generate_and_write(run, body, write))
 
@@ -121,15 +121,15 @@ async def generate_(body: request_schemas.GenerateRequest, request: Request) -> 
 
 
 def generated(run: PipelineRun, body: request_schemas.GenerateRequest) -> AsyncGenerator[bytes, None]:
-    """Yields the events of a stream: a message for each piece of text, `finish` at the end of each text, `error`."""
+    """Yields the events of a stream: a message for each chunk of text, `finish` at the end of each text, `error`."""
 
-    def write(index: int, part: Piece | End) -> bytes:
-        if isinstance(part, End):
-            facts = {"finish_reason": part.finish_reason, "tokens": part.tokens, "seed": part.seed}
+    def write(index: int, chunk: TextChunk | End) -> bytes:
+        if isinstance(chunk, End):
+            facts = {"finish_reason": chunk.finish_reason, "tokens": chunk.tokens, "seed": chunk.seed}
             return events.event({"index": index, **facts}, "finish")
-        message: dict[str, Any] = {"index": index, "text": part.text}
+        message: dict[str, Any] = {"index": index, "text": chunk.text}
         if body.logprobs is not None:
-            message["logprobs"] = list(map(formats.as_dict, part.choices))
+            message["logprobs"] = list(map(formats.as_dict, chunk.choices))
         return events.event(message)
 
     return events.generation_events(run, body, write, partial(events.event, kind="error"))

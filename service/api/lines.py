@@ -1,6 +1,6 @@
 """Newline-delimited JSON: each line is a request body, answered by one line, in order.
 
-Lines are processed concurrently within a window. While it is full, no more are read, so reading is never faster than
+Lines are processed concurrently, up to a number of bytes. Above it, no more are read, so reading is never faster than
 the client takes the answers, and a stream of any length needs a fixed amount of memory.
 """
 
@@ -37,7 +37,7 @@ MEDIA_TYPE = "application/x-ndjson"
 LONGEST_ID = 128  # characters
 LARGEST_ID = 2**53 - 1  # positive or negative; larger ones are not exact in JavaScript
 Id = str | int
-Work = Callable[[PipelineRun, Any], Awaitable[list[bytes]]]  # from a run and a line's body to its answer in pieces
+Work = Callable[[PipelineRun, Any], Awaitable[list[bytes]]]  # from a run and a line's body to its answer in chunks
 E = TypeVar("E", bound=Callable[..., Any])
 REQUEST_TEXT = (
     "A JSON object per line, each a whole body, answered by one line, in order. A member `id`, an integer or a string,"
@@ -48,10 +48,10 @@ OPENAPI = {
     "requestBody": {"content": {MEDIA_TYPE: {"schema": {"type": "string", "description": REQUEST_TEXT}}}},
     "responses": {"200": {"content": {MEDIA_TYPE: {"schema": {"type": "string", "description": ANSWER_TEXT}}}}},
 }
-WINDOW_BYTES = 65_536  # of the lines in progress; one longer line is alone
+MOST_BYTES = 65_536  # of the lines in progress; one longer line is alone
 LONGEST_PAUSE_SECONDS = 1.0  # between checks whether the key is still valid
 ITERATION_BYTES = 4096  # of the lines that start in one iteration of the event loop, or one longer line
-LEAST_BYTES = 512  # counted for a shorter line, which bounds a window to 128 lines
+LEAST_BYTES = 512  # counted for a shorter line: 128 lines are in progress at most
 log = logging.getLogger("tagwerk.server")
 
 
@@ -90,7 +90,7 @@ def line_of(schema: type[BaseModel]) -> type[BaseModel]:
     return create_model(f"{schema.__name__}Line", __base__=(schema, Line), __doc__=schema.__doc__)
 
 
-Pending = tuple[asyncio.Task[list[bytes]], Place]  # the answer of a line in progress, and its place in the window
+Pending = tuple[asyncio.Task[list[bytes]], Place]  # the answer of a line in progress, and its place in the limit
 
 
 class LinesResponse(Response):
@@ -103,7 +103,7 @@ class LinesResponse(Response):
         self._request = request
         self._work = work
         self._schema = schema
-        self._window = WorkLimit(WINDOW_BYTES)  # of the lines in progress
+        self._limit = WorkLimit(MOST_BYTES)  # of the lines in progress
         self._last_answer = time.monotonic()
         self._tasks: set[asyncio.Task[list[bytes]]] = set()
         self._zip = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS) if accepts_gzip(headers_of(request)) else None
@@ -120,7 +120,7 @@ class LinesResponse(Response):
         """Answers lines until they end or the client disconnects. Waits until the client has read earlier answers."""
         started = False
 
-        async def send_piece(body: bytes, flush: int = zlib.Z_SYNC_FLUSH) -> None:
+        async def send_chunk(body: bytes, flush: int = zlib.Z_SYNC_FLUSH) -> None:
             nonlocal started
             if not started:
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -136,12 +136,12 @@ class LinesResponse(Response):
         try:
             while (pending := await under_way.get()) is not None:
                 answer, place = pending
-                for number, piece in enumerate(joined(emptied(await answer))):
+                for number, chunk in enumerate(joined(emptied(await answer))):
                     if number > 0:
                         await asyncio.sleep(0)
-                    self._body.hold(-len(piece))  # it counts as unsent from now on
-                    await send_piece(piece)
-                self._window.leave(place)
+                    self._body.hold(-len(chunk))  # it counts as unsent from now on
+                    await send_chunk(chunk)
+                self._limit.leave(place)
                 self._body.hold(-place.size)
                 self._last_answer = time.monotonic()
             try:
@@ -149,8 +149,8 @@ class LinesResponse(Response):
             except TagwerkError as error:  # the body itself is invalid
                 if not started:  # before the first line: it has its own status
                     raise
-                await send_piece(encoded({"error": problem.report(error, self._context.metrics)}))
-            await send_piece(b"", zlib.Z_FINISH)
+                await send_chunk(encoded({"error": problem.report(error, self._context.metrics)}))
+            await send_chunk(b"", zlib.Z_FINISH)
         except ClientDisconnect:
             self._context.metrics.cancelled.inc()
         finally:
@@ -159,13 +159,13 @@ class LinesResponse(Response):
             del reader, task  # the reader's error refers to this frame: a reference cycle would keep the connection
 
     async def _read(self, under_way: asyncio.Queue[Pending | None]) -> None:
-        """Starts the work on each line when the window has capacity. Puts None at the end, also after an error."""
+        """Starts the work on each line once the limit admits it. Puts None at the end, also after an error."""
         settings, first, started = self._context.settings, True, 0
         source = read_lines(
             self._request.receive,
             settings.max_body_bytes,
             settings.receive_timeout_seconds,
-            lambda: 0.0 if self._window.in_progress else time.monotonic() - self._last_answer,
+            lambda: 0.0 if self._limit.in_progress else time.monotonic() - self._last_answer,
             self._body.hold,
         )
         try:
@@ -174,7 +174,7 @@ class LinesResponse(Response):
                     await self._wait_for_credit()
                 first = False
                 size = max(len(line), LEAST_BYTES)
-                place = self._window.enter(ANONYMOUS, size, (begun := asyncio.Event()).set)
+                place = self._limit.enter(ANONYMOUS, size, (begun := asyncio.Event()).set)
                 await begun.wait()
                 self._body.hold(size)
                 task = asyncio.create_task(self._answer(line))
@@ -182,7 +182,7 @@ class LinesResponse(Response):
                 task.add_done_callback(self._tasks.discard)
                 under_way.put_nowait((task, place))
                 started += size
-                if started >= ITERATION_BYTES:  # a chunk may hold a window full of lines, and each does work at once
+                if started >= ITERATION_BYTES:  # a chunk may hold many lines, and each does work at once
                     await asyncio.sleep(0)
                     started = 0
         finally:
@@ -197,17 +197,17 @@ class LinesResponse(Response):
             await asyncio.sleep(min(seconds, LONGEST_PAUSE_SECONDS))
 
     async def _answer(self, line: bytes) -> list[bytes]:
-        """Returns the answer to a line, in pieces, which are held until they are sent."""
+        """Returns the answer to a line, in chunks, which are held until they are sent."""
         timing, named = Timing(time.monotonic()), dict[str, Id]()
         try:
-            pieces = [*prepend(named, await self._work_with_retries(line, timing, named)), b"\n"]
+            chunks = [*prepend(named, await self._work_with_retries(line, timing, named)), b"\n"]
         except TagwerkError as error:
-            pieces = [encoded({**named, "error": problem.report(error, self._context.metrics, timing)})]
+            chunks = [encoded({**named, "error": problem.report(error, self._context.metrics, timing)})]
         except Exception:
             log.exception("failed at a line: %s", current_ids.get())
-            pieces = [encoded({**named, "error": problem.UNEXPECTED})]
-        self._body.hold(sum(map(len, pieces)))
-        return pieces
+            chunks = [encoded({**named, "error": problem.UNEXPECTED})]
+        self._body.hold(sum(map(len, chunks)))
+        return chunks
 
     async def _work_with_retries(self, line: bytes, timing: Timing, named: dict[str, Id]) -> list[bytes]:
         """Answers a line; retries while the queue is full. Adds the line's id to `named`, as soon as it is known.

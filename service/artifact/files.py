@@ -74,34 +74,34 @@ def check_kind(name: str, status: os.stat_result) -> None:
     raise ArtifactError(f"{name} is {kind}; it should be a regular file")
 
 
-def read_pieces(folder: Path, name: str, most: int) -> Iterator[bytes]:
+def read_chunks(folder: Path, name: str, most: int) -> Iterator[bytes]:
     """Yields the content of a regular file of at most `most` bytes. Raises OSError, ArtifactError."""
     path, left = folder / name, most
     check_kind(name, path.lstat())
     # The file may have been replaced: O_NOFOLLOW and O_NONBLOCK refuse links and do not wait for pipes.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         check_kind(name, os.fstat(file.fileno()))
-        while piece := file.read(CHUNK_BYTES):
-            left -= len(piece)
+        while chunk := file.read(CHUNK_BYTES):
+            left -= len(chunk)
             if left < 0:
                 raise ArtifactError(f"{name} has more than {most} bytes")
-            yield piece
+            yield chunk
 
 
 def read_file(folder: Path, name: str, most: int = MAX_READ_BYTES) -> bytes:
     """Returns the content of a file. Raises OSError, ArtifactError."""
-    return b"".join(read_pieces(folder, name, most))
+    return b"".join(read_chunks(folder, name, most))
 
 
 def sha256_of(folder: Path, name: str, write: Callable[[bytes], object] = len) -> str:
-    """Returns a file's SHA-256 in hexadecimal; passes each piece that is hashed to `write`.
+    """Returns a file's SHA-256 in hexadecimal; passes each chunk that is hashed to `write`.
 
     Raises OSError, ArtifactError.
     """
     digest = hashlib.sha256()
-    for piece in read_pieces(folder, name, MAX_VERSION_BYTES):
-        digest.update(piece)
-        write(piece)
+    for chunk in read_chunks(folder, name, MAX_VERSION_BYTES):
+        digest.update(chunk)
+        write(chunk)
     return digest.hexdigest()
 
 

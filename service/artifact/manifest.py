@@ -119,7 +119,7 @@ class Manifest(FileModel):
 
     @property
     def endpoint_name(self) -> str:
-        """The endpoint of the whole task; other endpoints are parts of it."""
+        """The endpoint of the whole task; other endpoints are steps of it."""
         return "step" if self.task == "generate" else self.task
 
     @property

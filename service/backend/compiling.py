@@ -45,9 +45,9 @@ class Compiler:
         self._graph = graph
         self._model = model
 
-    def trace(self, part: str, function: Callable[..., dict[str, Any]], *specs: Any) -> TracedFunction:
-        """Traces a function from tensors of these specs to tensors by name. `part`: which one of the graph."""
-        with tf.device(self.device), reproducible_names(f"{self._graph} {part}", self._model):
+    def trace(self, name: str, function: Callable[..., dict[str, Any]], *specs: Any) -> TracedFunction:
+        """Traces a function from tensors of these specs to tensors by name. `name`: of the function, in the graph."""
+        with tf.device(self.device), reproducible_names(f"{self._graph} {name}", self._model):
             return _traced(function, specs)
 
     def compile(self, function: TracedFunction, *inputs: Any) -> TracedFunction:

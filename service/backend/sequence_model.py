@@ -18,7 +18,7 @@ from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.types import Array, Tensors
 
 BEST = "best"  # the output of the step with the best labels of all heads
-PARTS = ("_id", "_probability")  # default outputs of a head: its best label per token
+DEFAULT_OUTPUTS = ("_id", "_probability")  # of a head: its best label per token
 
 
 class TensorFlowSequenceModel:
@@ -33,9 +33,9 @@ class TensorFlowSequenceModel:
         self._capacity = 0
         heads = manifest.heads
         timed = [name for name, spec in manifest.endpoint.outputs.items() if spec.axes[:2] == ("B", "T")]
-        self._best = [f"{head}{part}" for head in heads for part in PARTS]
+        self._best = [f"{head}{output}" for head in heads for output in DEFAULT_OUTPUTS]
         self._best += NEXT_RULES if LEMMA in heads else ()
-        self._floats = frozenset(f"{head}{PARTS[1]}" for head in heads)
+        self._floats = frozenset(f"{head}{DEFAULT_OUTPUTS[1]}" for head in heads)
         self._candidates = manifest.candidate_outputs
         self.timed_outputs = frozenset(self._best).union(timed, *self._candidates.values())
         self._step = make_step(compiler, manifest, signatures)
@@ -77,8 +77,8 @@ class TensorFlowSequenceModel:
             best = [tf.bitcast(outputs.pop(name), tf.int32) for name in self._best]
             return outputs | ({BEST: tf.stack(best)} if best else {})
 
-        part = f"{self._capacity} {self._best}"
-        self._traced = self._compiler.trace(part, run, cells)
+        name = f"{self._capacity} {self._best}"
+        self._traced = self._compiler.trace(name, run, cells)
         if (further := self._step.further) is None:
             return
 
@@ -86,11 +86,11 @@ class TensorFlowSequenceModel:
             return further(**self._packing.unpack(cells), **dict(zip(self._read, read, strict=True)))
 
         sizes = {"B": 1, "T": self._capacity}
-        for name in self._step.read:
-            spec = self._step.outputs[name]
-            self._read[name] = tf.TensorSpec([a if isinstance(a, int) else sizes[a] for a in spec.axes], spec.dtype)
+        for read in self._step.read:
+            spec = self._step.outputs[read]
+            self._read[read] = tf.TensorSpec([a if isinstance(a, int) else sizes[a] for a in spec.axes], spec.dtype)
         cells = tf.TensorSpec([1, self._packing.width], tf.int32)
-        self._further = self._compiler.trace(f"{part} further", computed, cells, *self._read.values())
+        self._further = self._compiler.trace(f"{name} further", computed, cells, *self._read.values())
 
     def _compile(self, b: int) -> None:
         self._runs[b] = self._compiler.compile(self._traced, tf.ones([b, self._packing.width], tf.int32))
@@ -151,7 +151,7 @@ class TensorFlowSequenceModel:
                 row = values.numpy()
                 row = row[:length] if name == LOGITS else row[0, :length] if name in self.timed_outputs else row
                 found.setdefault(name, []).append(row)
-        return {name: np.concatenate(parts) for name, parts in found.items()}
+        return {name: np.concatenate(arrays) for name, arrays in found.items()}
 
     def _of_logits(
         self, extra_outputs: frozenset[str], best: dict[str, Array], more: dict[str, Array]

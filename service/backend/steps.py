@@ -1,7 +1,7 @@
 """Builds the step to compile from a model's endpoints, with its table of words and the layout of its inputs.
 
 The first layer multiplies each word's features by its input weights; the product does not depend on the word's
-position. So a model has two parts, `project` and the rest: these products are in a table on the device, where the step
+position. So two endpoints of a model run, `project` and the rest: these products are in a table on the device, where the step
 looks them up:
 
 - if `project` has no inputs, the table holds the rows of a whole vocabulary, computed while the step is compiled, once
@@ -105,9 +105,9 @@ class WordCache:
 
     def prepare(self, inputs: Tensors) -> Tensors:
         """Adds the rows of new words to the table; returns the indices of all  # rows [B, T] int32."""
-        parts = [inputs[name] for name in self._widths]
-        b, t = parts[0].shape[:2]
-        cells = np.concatenate([part.reshape(b * t, -1) for part in parts], axis=1)  # [B * T, all inputs]
+        columns = [inputs[name] for name in self._widths]
+        b, t = columns[0].shape[:2]
+        cells = np.concatenate([column.reshape(b * t, -1) for column in columns], axis=1)  # [B * T, all inputs]
         words = cast(list[bytes], cells.view(np.dtype((np.void, cells.itemsize * cells.shape[1]))).ravel().tolist())
         if missing := set(words).difference(self._rows):
             self._add(missing, set(words))
@@ -136,9 +136,9 @@ class WordCache:
         calls, start = [], 0
         while (left := len(cells) - start) > 0:
             size = most if left > 2 * FEW_WORDS else FEW_WORDS
-            part = np.zeros((size, self._cells_of_word), np.int32)
-            part[:left] = cells[start : start + size]
-            calls.append(self._read(part))
+            chunk = np.zeros((size, self._cells_of_word), np.int32)
+            chunk[:left] = cells[start : start + size]
+            calls.append(self._read(chunk))
             start += size
         return calls[0] if len(calls) == 1 else {k: tf.concat([rows[k] for rows in calls], axis=0) for k in calls[0]}
 

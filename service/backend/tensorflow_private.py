@@ -85,8 +85,8 @@ class TracedFunction:
 
     def definition(self) -> bytes:
         """Returns the function as TensorFlow stores it, with its variables' shapes; what it calls is only named."""
-        parts = [self._function.function_def, *(_shape_of(handle) for handle in self.captured)]
-        return b"".join(part.SerializeToString(deterministic=True) for part in parts)
+        messages = [self._function.function_def, *(_shape_of(handle) for handle in self.captured)]
+        return b"".join(message.SerializeToString(deterministic=True) for message in messages)
 
 
 def compiler_ir(function: TracedFunction, specs: Sequence[Any], stage: str) -> str:

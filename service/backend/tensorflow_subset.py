@@ -38,10 +38,10 @@ def import_subset() -> None:
     root.__spec__, root.__path__ = spec, spec.submodule_search_locations or []
     for module in NAMES:
         parent: Any = root
-        for part in filter(None, module.split(".")):
-            if not hasattr(parent, part):
-                setattr(parent, part, SimpleNamespace())
-            parent = getattr(parent, part)
+        for name in filter(None, module.split(".")):
+            if not hasattr(parent, name):
+                setattr(parent, name, SimpleNamespace())
+            parent = getattr(parent, name)
         vars(parent).update(import_names(Path(str(spec.origin)).parent, module))
     import_module("tensorflow.python.compat.v2_compat").enable_v2_behavior()
 

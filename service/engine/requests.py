@@ -18,7 +18,7 @@ class Requests:
         deadlines: of each request, times of the monotonic clock in seconds.
         clients: of each request the number of the API key's owner: the device's time is divided fairly between clients.
         extra_outputs: names of outputs to return besides the default ones, where the model has them.
-        begun: marks later parts of a request: they are admitted even if the queue is full.
+        begun: marks later chunks of a request: they are admitted even if the queue is full.
     """
 
     model: ModelKey

@@ -1,8 +1,8 @@
 """Continuous batching of generation: each text has a slot in a batch of fixed size; texts join and leave between steps.
 
-A step reads the next tokens of some slots (a part of the prompt, or the last sampled token) and samples one token for
+A step reads the next tokens of some slots (a chunk of the prompt, or the last sampled token) and samples one token for
 each. Prefill, `prefill` tokens at a time, and generation run in separate, alternating steps, so that generation waits
-for one part of the prompts at most. Fewer rows run in a smaller step.
+for one chunk of the prompts at most. Fewer rows run in a smaller step.
 """
 
 from collections import Counter, deque
@@ -126,9 +126,9 @@ class Slots:
     def _retry_after_seconds(self) -> float:
         """Returns the time that all streams, waiting and running, need to finish."""
         unfinished = [stream for stream in (*self._slots, *self._waiting) if stream is not None and not stream.done]
-        pieces = sum(-(-len(stream.pending) // self._prefill) for stream in unfinished)
+        chunks = sum(-(-len(stream.pending) // self._prefill) for stream in unfinished)
         tokens = sum(stream.request.max_tokens - stream.generated for stream in unfinished)
-        return min((pieces + tokens) / self._tokens_per_second, MAX_RETRY_SECONDS)
+        return min((chunks + tokens) / self._tokens_per_second, MAX_RETRY_SECONDS)
 
     def assemble(self, now: float) -> list[SlotStep]:
         """Assigns free slots, and builds the next prefill step and the next generation step."""

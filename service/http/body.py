@@ -17,7 +17,7 @@ from service.http.context import Context, context_of
 from service.http.validation import not_valid
 from service.settings import Settings
 
-PIECE_BYTES = 65_536  # decompressed at once: a small body can expand a thousandfold
+CHUNK_BYTES = 65_536  # decompressed at once: a small body can expand a thousandfold
 MOST_RATIO = 100  # decompressed bytes per compressed byte of a stream, beyond the size limit of a body
 _GZIP = 16 + zlib.MAX_WBITS
 LARGE_BYTES = 65_536  # larger bodies are parsed one at a time
@@ -66,7 +66,7 @@ class Body:
             self._zipped += len(message.get("body", b""))
         else:
             message = self._last
-            await asyncio.sleep(0)  # a message may decompress to many pieces: yields to other requests between them
+            await asyncio.sleep(0)  # a message may decompress to many chunks: yields to other requests between them
         if message["type"] == "http.request":
             if self._coding and self._coding != b"identity":
                 message = self._unzipped(message)
@@ -91,44 +91,44 @@ class Body:
         self.hold(-self._held)
 
     def _unzipped(self, message: Message) -> Message:
-        """Returns the next decompressed piece of a message, and keeps the message until it is used up."""
+        """Returns the next decompressed chunk of a message, and keeps the message until it is used up."""
         unzip = self._unzip
         if unzip is None:
             coding = self._coding.decode("latin-1")[:40]
             raise HTTPException(415, f"the Content-Encoding is {coding!r}; allowed: gzip", {"Accept-Encoding": "gzip"})
         try:
-            piece = unzip.decompress(unzip.unconsumed_tail or message.get("body", b""), PIECE_BYTES)
+            chunk = unzip.decompress(unzip.unconsumed_tail or message.get("body", b""), CHUNK_BYTES)
         except zlib.error as error:
             raise _not_gzip(str(error)) from None
         if unzip.unused_data:  # its tail stays: no later call would consume it
             raise _not_gzip("data follows its end")
         more = message.get("more_body", False)
-        unfinished = not unzip.eof and (unzip.unconsumed_tail or len(piece) == PIECE_BYTES)
+        unfinished = not unzip.eof and (unzip.unconsumed_tail or len(chunk) == CHUNK_BYTES)
         self._last = {"type": "http.request", "more_body": more} if unfinished else None
         if not more and self._last is None and not unzip.eof:
             raise _not_gzip("it ends too early")
-        return {"type": "http.request", "body": piece, "more_body": more or self._last is not None}
+        return {"type": "http.request", "body": chunk, "more_body": more or self._last is not None}
 
 
 async def content_of(receive: Receive, limit: int) -> bytes:
     """Receives a whole body of at most `limit` bytes. Raises ClientGone.
 
     Faster than Starlette's, which uses two generators. A body in several messages is collected in its own memory,
-    which returns to the system at once, also when the body is refused; pieces on the heap would leave it fragmented.
+    which returns to the system at once, also when the body is refused; chunks on the heap would leave it fragmented.
     """
     content: mmap | None = None
     try:
         while (message := await receive())["type"] == "http.request":
-            piece: bytes = message.get("body", b"")
+            chunk: bytes = message.get("body", b"")
             more = message.get("more_body", False)
             if content is None:
                 if not more:
-                    return piece
+                    return chunk
                 content = mmap(-1, limit, flags=MAP_PRIVATE | MAP_ANONYMOUS)
-            content.write(piece)
+            content.write(chunk)
             if not more:
                 return content[: content.tell()]
-            del message, piece  # otherwise kept until the next arrives
+            del message, chunk  # otherwise kept until the next arrives
     finally:
         if content is not None:
             content.close()

@@ -127,8 +127,8 @@ class TagHandler:
         for exchange in exchanges:
             request, own = exchange.request, list(islice(waiting, len(exchange.content)))
             format = request.format or FORMATS[exchange.media_type]
-            pieces = yield from formats.write_tagged(self.version, own, request.offsets, request.n_best, format)
-            yield from exchange.connection.respond(exchange, pieces)
+            chunks = yield from formats.write_tagged(self.version, own, request.offsets, request.n_best, format)
+            yield from exchange.connection.respond(exchange, chunks)
 
 
 class ClassifyHandler:
@@ -163,8 +163,8 @@ class ClassifyHandler:
         waiting = iter(results)
         for exchange in exchanges:
             own = list(islice(waiting, len(exchange.content)))
-            pieces = yield from formats.write_classified(self.version, own, exchange.request.offsets)
-            yield from exchange.connection.respond(exchange, pieces)
+            chunks = yield from formats.write_classified(self.version, own, exchange.request.offsets)
+            yield from exchange.connection.respond(exchange, chunks)
 
 
 Handler = TagHandler | ClassifyHandler

@@ -1,4 +1,4 @@
-"""The representation of an answer: the media type and the coding that a client prefers (RFC 9110), and its pieces."""
+"""The representation of an answer: the media type and the coding that a client prefers (RFC 9110), and its chunks."""
 
 import asyncio
 import zlib
@@ -17,7 +17,7 @@ from service.pipelines.run import PipelineRun
 from service.text.interruptible import Interruptible, finish
 
 WORTH_BYTES = 16_384  # below this, compression costs more time than it saves
-PIECE_BYTES = 65_536  # sent at once
+CHUNK_BYTES = 65_536  # sent at once
 LEVEL = 3  # output a third larger than level 9's, in a quarter of the time
 HEADERS = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
 MOST_NAMES = 100  # names of a header that are read
@@ -48,8 +48,8 @@ def accepts_gzip(headers: Mapping[bytes, bytes]) -> bool:
 def qualities(header: str) -> dict[str, float]:
     """Parses names and quality values of a header: "text/*;q=0.5, */*" (RFC 9110, section 12.4.2)."""
     found = {}
-    for part in header.lower().split(",", MOST_NAMES)[:MOST_NAMES]:
-        name, _, parameters = part.partition(";")
+    for item in header.lower().split(",", MOST_NAMES)[:MOST_NAMES]:
+        name, _, parameters = item.partition(";")
         found[name.strip()] = _weight(parameters)
     return found
 
@@ -88,57 +88,57 @@ class Streamed(StreamingResponse):
             await self.stream_response(send)
 
 
-async def respond(request: Request, pieces: list[bytes], media_type: str = JSON) -> Response:
-    """Returns a response made of pieces, gzipped where that pays."""
-    if sum(map(len, pieces)) < WORTH_BYTES:
-        return response_of(request, pieces, {}, media_type)
+async def respond(request: Request, chunks: list[bytes], media_type: str = JSON) -> Response:
+    """Returns a response made of chunks, gzipped where that pays."""
+    if sum(map(len, chunks)) < WORTH_BYTES:
+        return response_of(request, chunks, {}, media_type)
     if not accepts_gzip(headers_of(request)):
-        return response_of(request, pieces, {"Vary": "Accept-Encoding"}, media_type)
-    return response_of(request, await asyncio.to_thread(finish, zipped(pieces)), HEADERS, media_type)
+        return response_of(request, chunks, {"Vary": "Accept-Encoding"}, media_type)
+    return response_of(request, await asyncio.to_thread(finish, zipped(chunks)), HEADERS, media_type)
 
 
-def response_of(request: Request, pieces: list[bytes], headers: Mapping[str, str], media_type: str) -> Response:
-    """Returns a response made of pieces. Each is freed when it is sent: joining them would need the memory twice."""
-    if (size := sum(map(len, pieces))) <= PIECE_BYTES:
-        return Response(b"".join(pieces), headers=dict(headers), media_type=media_type)
+def response_of(request: Request, chunks: list[bytes], headers: Mapping[str, str], media_type: str) -> Response:
+    """Returns a response made of chunks. Each is freed when it is sent: joining them would need the memory twice."""
+    if (size := sum(map(len, chunks))) <= CHUNK_BYTES:
+        return Response(b"".join(chunks), headers=dict(headers), media_type=media_type)
     headers = {**headers, "Content-Length": str(size)}
-    return Streamed(_one_by_one(request, pieces), headers=headers, media_type=media_type)
+    return Streamed(_one_by_one(request, chunks), headers=headers, media_type=media_type)
 
 
-async def _one_by_one(request: Request, pieces: list[bytes]) -> AsyncGenerator[bytes, None]:
+async def _one_by_one(request: Request, chunks: list[bytes]) -> AsyncGenerator[bytes, None]:
     run: PipelineRun | None = request.scope["state"].get("run")
-    for piece in joined(emptied(pieces)):
+    for chunk in joined(emptied(chunks)):
         if run is not None:
-            run.release(len(piece))  # it counts as unsent from now on
-        yield piece
+            run.release(len(chunk))  # it counts as unsent from now on
+        yield chunk
         await asyncio.sleep(0)
 
 
-def emptied(pieces: list[bytes]) -> Iterator[bytes]:
-    """Yields pieces in order and takes them out of their list, so that each is freed once it is sent."""
-    pieces.reverse()
-    while pieces:
-        yield pieces.pop()
+def emptied(chunks: list[bytes]) -> Iterator[bytes]:
+    """Yields chunks in order and takes them out of their list, so that each is freed once it is sent."""
+    chunks.reverse()
+    while chunks:
+        yield chunks.pop()
 
 
-def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yields the same bytes in fewer pieces, each but the last of PIECE_BYTES or more."""
+def joined(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields the same bytes in fewer chunks, each but the last of CHUNK_BYTES or more."""
     some: list[bytes] = []
     size = 0
-    for piece in pieces:
-        some.append(piece)
-        size += len(piece)
-        if size >= PIECE_BYTES:
+    for chunk in chunks:
+        some.append(chunk)
+        size += len(chunk)
+        if size >= CHUNK_BYTES:
             yield b"".join(some)
             some, size = [], 0
     if some:
         yield b"".join(some)
 
 
-def zipped(pieces: Iterable[bytes]) -> Interruptible[list[bytes]]:
-    """Compresses pieces, interruptibly."""
+def zipped(chunks: Iterable[bytes]) -> Interruptible[list[bytes]]:
+    """Compresses chunks, interruptibly."""
     zip, found = zlib.compressobj(LEVEL, wbits=16 + zlib.MAX_WBITS), list[bytes]()
-    for piece in joined(pieces):
-        found.append(zip.compress(piece))
+    for chunk in joined(chunks):
+        found.append(zip.compress(chunk))
         yield
     return [*filter(None, found), zip.flush()]

@@ -154,10 +154,10 @@ def decode(
         why = task.explain(of_whole, text.windows[0], label, len(text.tokens)) if contributions else None
         result = ClassifiedText(text.text, whole, text.tokens, why, ignored=text.ignored)
         if by_sentence:
-            parts = [whole] if len(text.sentences) == 1 else []
+            found = [whole] if len(text.sentences) == 1 else []
             of_sentences = (task.decode(take(windows)[PROBABILITIES], windows) for windows in text.windows[1:])
-            parts += yield from collect(of_sentences, SENTENCES_AT_ONCE)
-            result = with_sentences(result, parts, text.sentences)
+            found += yield from collect(of_sentences, SENTENCES_AT_ONCE)
+            result = with_sentences(result, found, text.sentences)
         results.append(result)
         if not len(results) % SENTENCES_AT_ONCE:
             yield
@@ -165,12 +165,12 @@ def decode(
 
 
 def with_sentences(
-    text: ClassifiedText, parts: Sequence[Classification], sentences: Sequence[Sentence]
+    text: ClassifiedText, found: Sequence[Classification], sentences: Sequence[Sentence]
 ) -> ClassifiedText:
     """Adds the classifications of a text's sentences, and what their scores say of the text."""
-    placed = list(zip(sentences, parts, strict=True))
+    placed = list(zip(sentences, found, strict=True))
     if text.classification.score is None:
         return replace(text, sentences=placed)
-    scores = [part.score or 0.0 for part in parts]
+    scores = [classification.score or 0.0 for classification in found]
     mixed = max(scores, default=0.0) >= STRONG and min(scores, default=0.0) <= -STRONG
     return replace(text, sentences=placed, magnitude=round(sum(map(abs, scores), 0.0), 6), mixed=mixed)

@@ -1,7 +1,7 @@
-"""Encodes typed results as JSON and as CoNLL-U, in pieces.
+"""Encodes typed results as JSON and as CoNLL-U, in chunks.
 
 The JSON is the same as Pydantic's in less than half of the time: no schema model is built for a response; tests compare
-the output with the schemas. Encoding in pieces avoids one object for the whole response, which would block the event
+the output with the schemas. Encoding in chunks avoids one object for the whole response, which would block the event
 loop and take several times the memory of the JSON.
 """
 
@@ -27,7 +27,7 @@ JSON = "application/json"  # the media type
 TagFormat = Literal["json", "conllu", "conllu-chain"]
 MEDIA_TYPES: dict[TagFormat, str] = {"json": JSON, "conllu": conllu.MEDIA_TYPE, "conllu-chain": conllu.MEDIA_TYPE}
 FORMATS: dict[str, TagFormat] = {JSON: "json", conllu.MEDIA_TYPE: "conllu"}  # by what an Accept header asks for
-ITEMS_AT_ONCE = 64  # list items per piece; an item has a few hundred bytes
+ITEMS_AT_ONCE = 64  # list items per chunk; an item has a few hundred bytes
 GENERATOR = f"tagwerk {version('tagwerk')}"
 
 continues = attrgetter("continues")  # of a token
@@ -35,45 +35,45 @@ to_json = msgspec.json.Encoder().encode
 
 
 def write_list(items: Iterable[Any]) -> Interruptible[list[bytes]]:
-    """Encodes a list as JSON in pieces, consuming its items lazily."""
+    """Encodes a list as JSON in chunks, consuming its items lazily."""
     waiting = iter(items)
-    pieces = []
+    chunks = []
     while some := list(islice(waiting, ITEMS_AT_ONCE)):
-        pieces.append(to_json(some)[1:-1])
+        chunks.append(to_json(some)[1:-1])
         yield
-    return join_list([piece] for piece in pieces)
+    return join_list([chunk] for chunk in chunks)
 
 
 def join_list(items: Iterable[Sequence[bytes]], start: bytes = b"[", end: bytes = b"]") -> list[bytes]:
-    """Joins encoded items to the pieces of a list; `start` and `end` may be those of an object around it."""
-    pieces = [start]
+    """Joins encoded items to the chunks of a list; `start` and `end` may be those of an object around it."""
+    chunks = [start]
     for item in items:
-        if len(pieces) > 1:
-            pieces.append(b",")
-        pieces += item
-    pieces.append(end)
-    return pieces
+        if len(chunks) > 1:
+            chunks.append(b",")
+        chunks += item
+    chunks.append(end)
+    return chunks
 
 
 def write_object(members: dict[str, Any], **lists: list[bytes]) -> list[bytes]:
-    """Encodes an object in pieces: some members, then members that are already encoded."""
-    pieces = [to_json(members)[:-1]]
+    """Encodes an object in chunks: some members, then members that are already encoded."""
+    chunks = [to_json(members)[:-1]]
     for name, some in lists.items():
-        pieces.append(b'%b"%b":' % (b"," if members or len(pieces) > 1 else b"", name.encode()))
-        pieces += some
-    pieces.append(b"}")
-    return pieces
+        chunks.append(b'%b"%b":' % (b"," if members or len(chunks) > 1 else b"", name.encode()))
+        chunks += some
+    chunks.append(b"}")
+    return chunks
 
 
-def prepend(members: dict[str, Any], pieces: list[bytes]) -> list[bytes]:
-    """Adds members at the beginning of an encoded object, whose first piece has a member."""
+def prepend(members: dict[str, Any], chunks: list[bytes]) -> list[bytes]:
+    """Adds members at the beginning of an encoded object, whose first chunk has a member."""
     if members:
-        pieces[0] = to_json(members)[:-1] + b"," + pieces[0][1:]
-    return pieces
+        chunks[0] = to_json(members)[:-1] + b"," + chunks[0][1:]
+    return chunks
 
 
 def write_answer(version: ModelVersion, results: Iterable[Sequence[bytes]]) -> list[bytes]:
-    """Encodes a response in pieces from its encoded results. Its schema is checked by tests only."""
+    """Encodes a response in chunks from its encoded results. Its schema is checked by tests only."""
     beginning = to_json({"model": version.key.name, "version": version.key.version})[:-1]
     return join_list(results, beginning + b',"results":[', b"]}")
 
@@ -85,7 +85,7 @@ def write_tagged(
     n_best: int = 1,
     format: TagFormat = "json",
 ) -> Interruptible[list[bytes]]:
-    """Encodes a /tag response in a format, in pieces.
+    """Encodes a /tag response in a format, in chunks.
 
     `unit`: what offsets count. `n_best`: see `write_tagged_text`.
     """
@@ -100,19 +100,19 @@ def write_tagged(
 
 
 def write_tagged_text(tagged: TaggedText, unit: Unit = "code_points", n_best: int = 1) -> Interruptible[list[bytes]]:
-    """Encodes a text's result as JSON, in pieces, with `n_best` tags per token if it has candidates."""
+    """Encodes a text's result as JSON, in chunks, with `n_best` tags per token if it has candidates."""
     places = positions(tagged.text, unit)
-    pieces = [b'{"sentences":', b"["]
+    chunks = [b'{"sentences":', b"["]
     for i, sentence in enumerate(tagged.sentences):
         tokens = sentence.tokens
         members = _placed(tagged.text, sentence, places)
         joined = _multiword_tokens(tagged.text, tokens, places) if any(map(continues, tokens)) else ()
         if i:
-            pieces.append(b",")
+            chunks.append(b",")
         if len(tokens) <= ITEMS_AT_ONCE:
             members["tokens"] = _tokens(tagged, i, slice(0, ITEMS_AT_ONCE), places, n_best)
             members["multiword_tokens"] = list(joined)
-            pieces.append(to_json(members))
+            chunks.append(to_json(members))
         else:
             blocks: list[list[bytes]] = []
             for first in range(0, len(tokens), ITEMS_AT_ONCE):
@@ -120,23 +120,23 @@ def write_tagged_text(tagged: TaggedText, unit: Unit = "code_points", n_best: in
                 blocks.append([to_json(_tokens(tagged, i, some, places, n_best))[1:-1]])
                 yield
             written = yield from write_list(joined)
-            pieces += write_object(members, tokens=join_list(blocks), multiword_tokens=written)
+            chunks += write_object(members, tokens=join_list(blocks), multiword_tokens=written)
         if not (i + 1) % SENTENCES_AT_ONCE:
             yield
-    pieces += (b"]", b"}")
+    chunks += (b"]", b"}")
     if (found := tagged.identified) is not None:
         (name, number), members = found.version.key, {"language": found.language, "probability": found.probability}
-        return prepend({**members, "model": name, "version": number}, pieces)
-    return pieces
+        return prepend({**members, "model": name, "version": number}, chunks)
+    return chunks
 
 
 def _tokens(tagged: TaggedText, sentence: int, some: slice, places: Sequence[int], n_best: int) -> list[dict[str, Any]]:
     """Returns some tokens of a sentence as JSON objects."""
     tags = tagged.tags[sentence][some]
-    parts = zip(tagged.sentences[sentence].tokens[some], tags, strict=True)
+    pairs = zip(tagged.sentences[sentence].tokens[some], tags, strict=True)
     tokens: list[dict[str, Any]] = [
         {"text": text, "start": start, "end": end, "upos": upos, "xpos": xpos, "feats": feats, "confidence": confidence}
-        for (text, start, end, _), (upos, xpos, feats, confidence, _) in parts
+        for (text, start, end, _), (upos, xpos, feats, confidence, _) in pairs
     ]
     if tags and tags[0].lemma is not None:
         for token, tag in zip(tokens, tags, strict=True):
@@ -169,18 +169,18 @@ def write_conllu(
     with_generator: bool = True,
     chain: bool = False,
 ) -> Interruptible[list[bytes]]:
-    """Encodes texts as CoNLL-U documents, in pieces; a blank text has none.
+    """Encodes texts as CoNLL-U documents, in chunks; a blank text has none.
 
     `numbers` are the documents' ids, by default from 1. The first comment names the model; where languages have been
     identified, the comments of each document name its model and its language. With `chain`, words have heads, see
     `conllu.write_sentence`.
     """
-    pieces: list[bytes] = []
+    chunks: list[bytes] = []
     for number, tagged in zip(numbers or count(1), texts, strict=False):
         places = positions(tagged.text, unit)
         end = 0  # of the sentence before
         for i, (sentence, tags) in enumerate(zip(tagged.sentences, tagged.tags, strict=True), start=1):
-            comments = {"generator": generator_of(model)} if not pieces and with_generator else {}
+            comments = {"generator": generator_of(model)} if not chunks and with_generator else {}
             if (found := tagged.identified) is not None and i == 1:
                 comments |= {"generator": generator_of(found.version), "language": found.language}
             comments |= {"newdoc id": str(number)} if i == 1 else {}
@@ -189,10 +189,10 @@ def write_conllu(
             columns = ((upos, xpos, feats, lemma) for upos, xpos, feats, _, lemma in tags)
             sources = dict.fromkeys(tagged.replaced[i - 1], SOURCE) if tagged.replaced else None
             tokens, end = sentence.tokens, sentence.end
-            pieces += yield from conllu.write_sentence(
+            chunks += yield from conllu.write_sentence(
                 comments, tagged.text, tokens, columns, places, chain=chain, sources=sources
             )
-    return pieces
+    return chunks
 
 
 def generator_of(model: ModelVersion) -> str:
@@ -203,7 +203,7 @@ def generator_of(model: ModelVersion) -> str:
 def write_classified(
     model: ModelVersion, texts: Iterable[ClassifiedText], unit: Unit = "code_points"
 ) -> Interruptible[list[bytes]]:
-    """Encodes a /classify response as JSON, in pieces. `unit`: what offsets count."""
+    """Encodes a /classify response as JSON, in chunks. `unit`: what offsets count."""
     results: list[list[bytes]] = []
     for text in texts:
         if text.explanation is None and text.sentences is None and not text.ignored:
@@ -216,7 +216,7 @@ def write_classified(
 
 
 def write_classified_text(classified: ClassifiedText, unit: Unit = "code_points") -> Interruptible[list[bytes]]:
-    """Encodes a text's result as JSON, in pieces."""
+    """Encodes a text's result as JSON, in chunks."""
     why, result = classified.explanation, _members(classified.classification)
     if classified.ignored:
         result["ignored"] = [{"text": word, "source": SOURCE} for word in classified.ignored]
@@ -230,8 +230,8 @@ def write_classified_text(classified: ClassifiedText, unit: Unit = "code_points"
         added = (_placed(text, token, places) | {"contribution": contribution} for token, contribution in pairs)
         lists["contributions"] = write_object(head, tokens=(yield from write_list(added)))
     if classified.sentences is not None:
-        parts = (_placed(text, sentence, places) | _members(part) for sentence, part in classified.sentences)
-        lists["sentences"] = yield from write_list(parts)
+        sentences = (_placed(text, sentence, places) | _members(found) for sentence, found in classified.sentences)
+        lists["sentences"] = yield from write_list(sentences)
     return write_object(result, **lists)
 
 
@@ -241,12 +241,12 @@ def _members(found: Classification) -> dict[str, Any]:
     return {"label": found.label, "scores": found.scores, "score": found.score}
 
 
-def _placed(text: str, part: Sentence | Token, places: Sequence[int]) -> dict[str, Any]:
-    return {"text": text[part.start : part.end], "start": places[part.start], "end": places[part.end]}
+def _placed(text: str, span: Sentence | Token, places: Sequence[int]) -> dict[str, Any]:
+    return {"text": text[span.start : span.end], "start": places[span.start], "end": places[span.end]}
 
 
 def write_generated(index: int, text: Text, *, logprobs: bool) -> Interruptible[list[bytes]]:
-    """Encodes a text's result as JSON, in pieces; with log probabilities on request."""
+    """Encodes a text's result as JSON, in chunks; with log probabilities on request."""
     facts = {"finish_reason": text.end.finish_reason, "tokens": text.end.tokens, "seed": text.end.seed}
     lists = {"logprobs": (yield from write_list(map(as_dict, text.choices)))} if logprobs else {}
     return write_object({"text": text.text, **facts}, **lists)

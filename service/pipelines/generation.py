@@ -16,7 +16,7 @@ from service.engine.loader import MAX_WAITING_STREAMS
 from service.engine.requests import Generation, Sampling
 from service.errors import TooLarge, shortened
 from service.pipelines.run import PipelineRun
-from service.tasks.generation import End, Piece, Text, TextGeneration
+from service.tasks.generation import End, Text, TextChunk, TextGeneration
 from service.text.interruptible import Interruptible
 from service.types import Sampled
 
@@ -74,7 +74,7 @@ class GenerationOptions(BaseModel):
     prompt: Sequence[str]
 
 
-Part = tuple[int, Piece | End]  # the next characters, or the end, of the text of this index
+TextEvent = tuple[int, TextChunk | End]  # the next characters, or the end, of the text of this index
 
 
 def requests(run: PipelineRun, options: GenerationOptions, at_once: bool) -> tuple[TextGeneration, list[Generation]]:
@@ -117,15 +117,15 @@ async def generate(run: PipelineRun, options: GenerationOptions) -> tuple[ModelV
 async def generate_and_write(
     run: PipelineRun, options: GenerationOptions, write: Callable[[int, Text], Interruptible[list[bytes]]]
 ) -> tuple[ModelVersion, list[list[bytes]]]:
-    """Continues prompts; returns the model version and the pieces that `write(index, text)` makes of each text.
+    """Continues prompts; returns the model version and the chunks that `write(index, text)` makes of each text.
 
     They are held for the client while other texts are generated.
     """
 
     def hold(index: int, text: Text) -> Interruptible[list[bytes]]:
-        pieces = yield from write(index, text)
-        run.reserve(sum(map(len, pieces)))
-        return pieces
+        chunks = yield from write(index, text)
+        run.reserve(sum(map(len, chunks)))
+        return chunks
 
     return await _continued(run, options, hold)
 
@@ -148,20 +148,20 @@ async def _continued(
     return task.version, [done.result() for done in tasks]
 
 
-async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator[Part | None, None]:
-    """Yields the pieces of all texts as they arrive, and the end of each; None when idle for a while.
+async def stream(run: PipelineRun, options: GenerationOptions) -> AsyncGenerator[TextEvent | None, None]:
+    """Yields the chunks of all texts as they arrive, and the end of each; None when idle for a while.
 
     Closing the generator cancels the work.
     """
     task, wanted = requests(run, options, at_once=True)
-    queue: asyncio.Queue[Part | Exception] = asyncio.Queue()
+    queue: asyncio.Queue[TextEvent | Exception] = asyncio.Queue()
 
     async def follow(index: int, tokens: AsyncGenerator[Sampled, None]) -> None:
         try:
-            async with aclosing(task.pieces(tokens, options.stop, options.logprobs or 0)) as pieces:
-                async for piece in pieces:
-                    queue.put_nowait((index, _end_of(wanted[index], piece) if isinstance(piece, End) else piece))
-        except Exception as error:  # passed on, since no more pieces follow
+            async with aclosing(task.chunks(tokens, options.stop, options.logprobs or 0)) as chunks:
+                async for chunk in chunks:
+                    queue.put_nowait((index, _end_of(wanted[index], chunk) if isinstance(chunk, End) else chunk))
+        except Exception as error:  # passed on, since no more chunks follow
             queue.put_nowait(error)
 
     with run.counted("queue"), run.generated(wanted) as texts:

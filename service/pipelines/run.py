@@ -33,9 +33,9 @@ ROOM_CHECK_SECONDS = 0.1
 WAITED = "the deadline passed while other requests were worked on"
 T = TypeVar("T")
 TURN_SECONDS = 0.002  # for which long work runs in an iteration of the event loop
-PART_SEQUENCES = 512  # of a large request, sent to the engine together
-PART_TOKENS = 4096
-PARTS_AT_ONCE = 2  # in progress, so that one is sent while another runs
+CHUNK_SEQUENCES = 512  # of a large request, sent to the engine together
+CHUNK_TOKENS = 4096
+CHUNKS_AT_ONCE = 2  # in progress, so that one is sent while another runs
 
 
 @dataclass(slots=True)
@@ -213,7 +213,7 @@ class PipelineRun:
         with self.counted():
             counts, deadlines, clients = [len(sequences)], [self.deadline], [self.client]
             request = Requests(version.key, sequences, counts, deadlines, clients, extra_outputs)
-            infer = infer_in_parts if self.in_turns else Engine.infer
+            infer = infer_in_chunks if self.in_turns else Engine.infer
             outcome = await infer(self.resources.engine, request)
         queued, self._waited = self._waited + outcome.queue_seconds, 0.0
         self.timing.stages |= {"queue": queued, "inference": outcome.inference_seconds}
@@ -273,26 +273,26 @@ def advance(work: Interruptible[T], seconds: float) -> tuple[T] | None:
         return (done.value,)
 
 
-async def infer_in_parts(engine: Engine, request: Requests) -> Outcome:
-    """Runs all sequences of a request, large ones in parts; see `Engine.infer`.
+async def infer_in_chunks(engine: Engine, request: Requests) -> Outcome:
+    """Runs all sequences of a request, large ones in chunks; see `Engine.infer`.
 
     Admitting ten thousands of sequences, and joining their outputs, in one go would block the event loop.
 
-    The first part is admitted or rejected for all of them. All time after its wait in the queue counts as inference.
+    The first chunk is admitted or rejected for all of them. All time after its wait in the queue counts as inference.
     """
-    if len(request.sequences) <= PART_SEQUENCES and request.sequences.tokens <= PART_TOKENS:
+    if len(request.sequences) <= CHUNK_SEQUENCES and request.sequences.tokens <= CHUNK_TOKENS:
         return await engine.infer(request)
-    began, limit = time.monotonic(), asyncio.Semaphore(PARTS_AT_ONCE)
+    began, limit = time.monotonic(), asyncio.Semaphore(CHUNKS_AT_ONCE)
 
-    async def run(part: Ragged, begun: bool) -> Outcome:
+    async def run(chunk: Ragged, begun: bool) -> Outcome:
         async with limit:
-            return await engine.infer(replace(request, sequences=part, counts=[len(part)], begun=begun))
+            return await engine.infer(replace(request, sequences=chunk, counts=[len(chunk)], begun=begun))
 
-    parts = request.sequences.split(cut(request.sequences.lengths.tolist()))
-    first = await run(next(parts), begun=False)
+    chunks = request.sequences.split(chunk_sizes(request.sequences.lengths.tolist()))
+    first = await run(next(chunks), begun=False)
     try:
         async with asyncio.TaskGroup() as group:
-            others = [group.create_task(run(part, begun=True)) for part in parts]
+            others = [group.create_task(run(chunk, begun=True)) for chunk in chunks]
     except ExceptionGroup as errors:
         error = errors.exceptions[0]
         if isinstance(error, DeadlineExceeded):
@@ -305,15 +305,15 @@ async def infer_in_parts(engine: Engine, request: Requests) -> Outcome:
 
 
 def stages(first: Outcome, began: float) -> dict[str, float]:
-    """Returns the queue and inference time of a request in parts, in seconds."""
+    """Returns the queue and inference time of a request in chunks, in seconds."""
     return {"queue": first.queue_seconds, "inference": time.monotonic() - began - first.queue_seconds}
 
 
-def cut(lengths: Sequence[int]) -> list[int]:
-    """Returns the number of sequences in each part: as many as fit, and at least one."""
+def chunk_sizes(lengths: Sequence[int]) -> list[int]:
+    """Returns the number of sequences in each chunk: as many as fit, and at least one."""
     counts, tokens = [0], 0
     for length in lengths:
-        if counts[-1] and (counts[-1] == PART_SEQUENCES or tokens + length > PART_TOKENS):
+        if counts[-1] and (counts[-1] == CHUNK_SEQUENCES or tokens + length > CHUNK_TOKENS):
             counts.append(0)
             tokens = 0
         counts[-1] += 1

@@ -40,7 +40,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextChunk:
     """The next characters of a text; on request, the choices of its tokens, which are characters."""
 
     text: str
@@ -68,13 +68,13 @@ class TextGeneration:
         """Returns the ids of the prompt's characters, at least one  # [T] int32."""
         return encode_tokens(prompt or START, self.characters)
 
-    async def pieces(
+    async def chunks(
         self, tokens: AsyncGenerator[Sampled, None], stop: Sequence[str], top: int = 0
-    ) -> AsyncGenerator[Piece | End, None]:
-        """Yields the text piece by piece, then its end; closes the source of the tokens.
+    ) -> AsyncGenerator[TextChunk | End, None]:
+        """Yields the text chunk by chunk, then its end; closes the source of the tokens.
 
         Holds back a possible beginning of a stop string until it is ruled out. If the tokens have logprobs, so have the
-        pieces, with the `top` most probable tokens at each position.
+        chunks, with the `top` most probable tokens at each position.
         """
         held, count = "", 0  # held: generated, not yielded yet
         choices: list[Choice] = []  # of the held characters
@@ -88,24 +88,24 @@ class TextGeneration:
                 found = max((len(string) for string in stop if held.endswith(string)), default=0)
                 certain = len(held) - found if found else beginning(held, stop)
                 if certain:
-                    yield Piece(held[:certain], choices[:certain])
+                    yield TextChunk(held[:certain], choices[:certain])
                     held, choices = held[certain:], choices[certain:]
                 if found:
                     yield End("stop", count)
                     return
         if held:
-            yield Piece(held, choices)
+            yield TextChunk(held, choices)
         yield End("length", count)
 
     async def decode(self, tokens: AsyncGenerator[Sampled, None], stop: Sequence[str], top: int = 0) -> Text:
         """Collects tokens until they end or a stop string is complete; closes their source."""
-        parts: list[Piece] = []
-        async with aclosing(self.pieces(tokens, stop, top)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, End):
-                    choices = [choice for part in parts for choice in part.choices]
-                    return Text("".join(part.text for part in parts), choices, piece)
-                parts.append(piece)
+        chunks: list[TextChunk] = []
+        async with aclosing(self.chunks(tokens, stop, top)) as source:
+            async for chunk in source:
+                if isinstance(chunk, End):
+                    choices = [choice for one in chunks for choice in one.choices]
+                    return Text("".join(one.text for one in chunks), choices, chunk)
+                chunks.append(chunk)
         raise AssertionError("a text has an end")
 
     def _choice(self, sampled: Sampled, top: int) -> Choice:

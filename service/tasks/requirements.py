@@ -36,7 +36,7 @@ def check_version(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) ->
     if manifest.tokenizer is not None and not TOKENIZER_NAME.fullmatch(manifest.tokenizer):
         raise ArtifactError(f"the tokenizer {manifest.tokenizer[:60]!r} is not one of spacy-en, spacy-fr and so on")
     if manifest.task != "generate":
-        _need_parts(manifest)
+        _need_endpoints(manifest)
 
 
 def _check_tagger(manifest: Manifest, vocabularies: Mapping[str, Vocabulary]) -> None:
@@ -78,8 +78,8 @@ def _check_generator(manifest: Manifest, vocabularies: Mapping[str, Vocabulary])
         raise ArtifactError("the endpoint takes a state of another size than it gives")
 
 
-def _need_parts(manifest: Manifest) -> None:
-    """Checks that a tagger or classifier is exported in two parts: the projection of words, and the step."""
+def _need_endpoints(manifest: Manifest) -> None:
+    """Checks that there are the endpoints that the service runs: the projection of words, and the step."""
     step = f"{manifest.endpoint_name}_from_table"
     if missing := [name for name in ("project", step) if name not in manifest.endpoints]:
         command = f"tagwerk-train export-again {manifest.name}"

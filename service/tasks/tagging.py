@@ -270,7 +270,7 @@ class Tagging:
 
 
 class Window(NamedTuple):
-    """A part [start, end) of a long sentence; the tags of [keep_start, keep_end) are used."""
+    """The tokens [start, end) of a long sentence; the tags of [keep_start, keep_end) are used."""
 
     start: int
     end: int

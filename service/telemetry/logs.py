@@ -20,7 +20,7 @@ log = logging.getLogger("tagwerk")
 CONSOLE = "%(asctime)s %(levelname)s %(name)s{number}: %(message)s"
 ERASE_LINE = "\r\x1b[K"  # for a terminal: to the start of the line, and removes what is there
 STANDARD_ERROR = 2  # file descriptor
-MOST_PIECES = 1000  # that wait for the reader; a line of the log, or some lines of requests, 4 KiB
+MOST_CHUNKS = 1000  # that wait for the reader; a line of the log, or some lines of requests, 4 KiB
 CLOSE_SECONDS = 1.0  # longest wait for the reader at the end
 
 
@@ -72,24 +72,24 @@ def _second(seconds: int) -> str:
 class LogOutput:
     """A stream for `logging` that writes to standard error in a thread.
 
-    So a reader of the log that stops does not stop the program. Pieces that it is too slow for are dropped, and their
+    So a reader of the log that stops does not stop the program. Chunks that it is too slow for are dropped, and their
     lines counted.
     """
 
     def __init__(self) -> None:
-        self._waiting: Queue[bytes | None] = Queue(MOST_PIECES)
+        self._waiting: Queue[bytes | None] = Queue(MOST_CHUNKS)
         self._lost = 0  # lines
         self._thread = Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
         atexit.register(self.close)
 
-    def write(self, piece: str | bytes) -> None:
+    def write(self, chunk: str | bytes) -> None:
         """Writes whole lines soon. Does not wait."""
-        piece = piece.encode(errors="replace") if isinstance(piece, str) else piece
+        chunk = chunk.encode(errors="replace") if isinstance(chunk, str) else chunk
         try:
-            self._waiting.put_nowait(piece)
+            self._waiting.put_nowait(chunk)
         except Full:
-            self._lost += piece.count(b"\n")
+            self._lost += chunk.count(b"\n")
 
     def flush(self) -> None:
         """Does nothing: the thread writes by itself."""
@@ -101,10 +101,10 @@ class LogOutput:
             self._thread.join(CLOSE_SECONDS)
 
     def _write(self) -> None:
-        while (piece := self._waiting.get()) is not None:
+        while (chunk := self._waiting.get()) is not None:
             with suppress(OSError):  # the reader is gone
-                while piece:
-                    piece = piece[os.write(STANDARD_ERROR, piece) :]
+                while chunk:
+                    chunk = chunk[os.write(STANDARD_ERROR, chunk) :]
             if self._lost and self._waiting.empty():
                 lost, self._lost = self._lost, 0
                 log.warning("lines of the log that are lost, since its reader has not kept up: %d", lost)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tagwerk.server")
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-PIECE_BYTES = 4096  # written atomically to a pipe (PIPE_BUF), so that lines of several processes do not mix
+CHUNK_BYTES = 4096  # written atomically to a pipe (PIPE_BUF), so that lines of several processes do not mix
 LOGGER = "tagwerk.request"
 _ID = re.compile(rb"[!-+\--:<-~]{1,128}")  # visible ASCII; a comma or semicolon would look like a field of the log
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
@@ -147,16 +147,16 @@ class RequestRecorder:
     def _write(self) -> None:
         """Writes the buffered lines soon."""
         waiting, self._waiting = self._waiting, []
-        piece = bytearray()
+        chunk = bytearray()
         for one in waiting:
             line = self._line(one)
-            if piece and len(piece) + len(line) >= PIECE_BYTES:
-                self._output.write(bytes(piece))
-                piece = bytearray()
-            piece += line
-            piece += b"\n"
-        if piece:
-            self._output.write(bytes(piece))
+            if chunk and len(chunk) + len(line) >= CHUNK_BYTES:
+                self._output.write(bytes(chunk))
+                chunk = bytearray()
+            chunk += line
+            chunk += b"\n"
+        if chunk:
+            self._output.write(bytes(chunk))
 
 
 def make_spans() -> "Spans | None":

@@ -35,47 +35,47 @@ def write_sentence(
     chain: bool = False,
     sources: Mapping[int, str] | None = None,
 ) -> Interruptible[list[bytes]]:
-    """Encodes a sentence as a CoNLL-U block in UTF-8 with its final empty line, in pieces.
+    """Encodes a sentence as a CoNLL-U block in UTF-8 with its final empty line, in chunks.
 
     The tokens' offsets are in `text`; `places` maps them to the offsets to write as UDPipe's `TokenRange` in MISC. With
     `chain`, words have heads. `sources` maps the index of each token whose tags are not the model's to what MISC
     names as their source.
     """
     ends = dict(multiwords(tokens))  # by first token
-    parts = [f"# {name} = {value}\n" if value else f"# {name}\n" for name, value in comments.items()]
-    parts.append("# text = ")
+    written = [f"# {name} = {value}\n" if value else f"# {name}\n" for name, value in comments.items()]
+    written.append("# text = ")
     end = tokens[0].start  # of the token before
     if len(tokens) <= _TOKENS_AT_ONCE and _is_form(line := text[end : tokens[-1].end]):
-        parts.append(line)
+        written.append(line)
     else:
         for i, token in enumerate(tokens, start=1):
             if token.start >= end:  # otherwise it is a word of the same token
-                parts.append(" " * (token.start > end) + _form(text[token.start : token.end]))
+                written.append(" " * (token.start > end) + _form(text[token.start : token.end]))
             end = token.end
             if not i % _TOKENS_AT_ONCE:
                 yield
-    parts.append("\n")
+    written.append("\n")
     last = -1  # last token of the current multiword token
     head = "_\t_"
     for i, ((form, start, end, _), (upos, xpos, feats, lemma)) in enumerate(zip(tokens, columns, strict=True)):
         if i in ends:
             last = ends[i]
             whole, misc = nfc(text[start : tokens[last].end]), _misc(text, start, tokens[last].end, places)
-            parts.append(f"{i + 1}-{last + 1}\t{whole}{_NOTHING}\t{misc}\n")
+            written.append(f"{i + 1}-{last + 1}\t{whole}{_NOTHING}\t{misc}\n")
         misc = "_" if i <= last else _misc(text, start, end, places)
         if sources and i in sources:
             misc = f"Source={sources[i]}" if misc == "_" else f"{misc}|Source={sources[i]}"
         if chain:
             head = f"{i}\tdep" if i else "0\troot"
         tags = f"{'_' if lemma is None else _form(lemma)}\t{upos}\t{xpos}\t{write_features(feats)}"
-        parts.append(f"{i + 1}\t{_form(form)}\t{tags}\t{head}\t_\t{misc}\n")
+        written.append(f"{i + 1}\t{_form(form)}\t{tags}\t{head}\t_\t{misc}\n")
         if not i % _TOKENS_AT_ONCE:
             yield
-    parts.append("\n")
-    pieces = (
-        "".join(parts[begin : begin + _TOKENS_AT_ONCE]).encode() for begin in range(0, len(parts), _TOKENS_AT_ONCE)
+    written.append("\n")
+    chunks = (
+        "".join(written[begin : begin + _TOKENS_AT_ONCE]).encode() for begin in range(0, len(written), _TOKENS_AT_ONCE)
     )
-    return (yield from collect(pieces, _TOKENS_AT_ONCE))
+    return (yield from collect(chunks, _TOKENS_AT_ONCE))
 
 
 def write_features(feats: Mapping[str, str]) -> str:

@@ -52,7 +52,7 @@ def spacy_rules(own: Any = English.Defaults) -> Rules:
     exceptions = own.tokenizer_exceptions or {}
     whole, bracketed = own.token_match or re.compile("(?!)").match, re.compile(_BRACKETED).match
     return Rules(
-        exceptions={k: tuple(piece[ORTH] for piece in v) for k, v in exceptions.items() if k not in _NOT_EMOTICONS},
+        exceptions={k: tuple(token[ORTH] for token in v) for k, v in exceptions.items() if k not in _NOT_EMOTICONS},
         prefix=compile_prefix_regex(own.prefixes or ()).search,
         suffix=compile_suffix_regex(own.suffixes or ()).search,
         infixes=compile_infix_regex([*(own.infixes or ()), _NUMBERS]).finditer,

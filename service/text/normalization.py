@@ -46,7 +46,7 @@ def nfc(text: str) -> str:
     """Returns the NFC of Unicode of a text, in linear time."""
     if len(text) <= _AT_ONCE:
         return unicodedata.normalize("NFC", text)
-    return "".join(unicodedata.normalize("NFC", part) for part in _parts(text))
+    return "".join(unicodedata.normalize("NFC", chunk) for chunk in _chunks(text))
 
 
 def normalize_form(form: str) -> str:
@@ -55,7 +55,7 @@ def normalize_form(form: str) -> str:
 
 
 def are_normal(strings: Iterable[str]) -> bool:
-    """Returns whether strings are normal forms; may say no where they are. Any part of a normal form is one."""
+    """Returns whether strings are normal forms; may say no where they are. Any substring of a normal form is one."""
     joined = "".join(strings)
     return normalize(joined) == joined
 
@@ -87,21 +87,21 @@ def normalize_with_offsets(text: str) -> Interruptible[tuple[str, Sequence[int]]
     """
     if text.isascii():
         return text, ()
-    parts = list(_parts(text))
-    plain = "".join((yield from collect(map(normalize, parts), 1)))
+    chunks = list(_chunks(text))
+    plain = "".join((yield from collect(map(normalize, chunks), 1)))
     if plain == text:
         return text, ()
     places: list[int] = []
     start = 0
-    for part in parts:
-        places += _places(part, start)
-        start += len(part)
+    for chunk in chunks:
+        places += _places(chunk, start)
+        start += len(chunk)
         yield
     return plain, [*places, len(text)]
 
 
-def _parts(text: str) -> Iterator[str]:
-    """Yields parts of a text that can be normalized alone, unless it has too many marks in a row."""
+def _chunks(text: str) -> Iterator[str]:
+    """Yields chunks of a text that can be normalized alone, unless it has too many marks in a row."""
     start = 0
     while start < len(text):
         end = start + _AT_ONCE

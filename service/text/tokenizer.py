@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import accumulate, chain, pairwise, starmap
 from operator import itemgetter
 
-from service.text.chunks import Piece, pieces_by_rules
+from service.text.chunks import ChunkToken, tokens_by_rules
 from service.text.english import CHUNK, Rules, treebank_rules
 from service.text.interruptible import SENTENCES_AT_ONCE, Interruptible, collect, finish
 from service.text.normalization import normalize_with_offsets, with_plain_quotes
@@ -46,7 +46,7 @@ class Tokenizer:
         self._has_multiwords = bool(segmenter.multiwords or segmenter.endings)
         self._longest = max(map(len, segmenter.abbreviations), default=0)
         self._cached_words = lru_cache(CACHED_WORDS)(segmenter.words_of)
-        self._cached_pieces = lru_cache(CACHED_CHUNKS)(lambda chunk: finish(self._pieces(chunk)))
+        self._cached_split = lru_cache(CACHED_CHUNKS)(lambda chunk: finish(self._split_chunk(chunk)))
 
     def sentences(self, text: str) -> list[Sentence]:
         """Splits a text into sentences of tokens, in one go."""
@@ -97,26 +97,26 @@ class Tokenizer:
     def _split_plain(self, plain: str) -> Interruptible[list[Sentence]]:
         """Splits a text in its normal form, with plain quotes, into sentences of tokens."""
         segmenter = self._segmenter
-        pieces = yield from self._split_chunks(plain)
+        tokens = yield from self._tokens_of_plain(plain)
         if segmenter.ends is None:
-            ends = yield from rule_ends(plain, pieces)
+            ends = yield from rule_ends(plain, tokens)
         else:
-            ends = yield from learned_ends(plain, pieces, segmenter.ends, segmenter.abbreviations)
-        words = (yield from self._words_of(pieces)) if self._has_multiwords else None
+            ends = yield from learned_ends(plain, tokens, segmenter.ends, segmenter.abbreviations)
+        words = (yield from self._words_of(tokens)) if self._has_multiwords else None
 
         def sentence(start: int, end: int) -> Sentence:
-            members = tuple(pieces[start:end] if words is None else chain.from_iterable(words[start:end]))
+            members = tuple(tokens[start:end] if words is None else chain.from_iterable(words[start:end]))
             return Sentence(members[0].start, members[-1].end, members)
 
         return (yield from collect(starmap(sentence, pairwise([0, *ends])), _SENTENCES_AT_ONCE))
 
     def _tokenize_plain(self, plain: str) -> Interruptible[list[Token]]:
         """Splits a text in its normal form, with plain quotes, into tokens."""
-        pieces = yield from self._split_chunks(plain)
-        return list(chain.from_iterable((yield from self._words_of(pieces)))) if self._has_multiwords else pieces
+        tokens = yield from self._tokens_of_plain(plain)
+        return list(chain.from_iterable((yield from self._words_of(tokens)))) if self._has_multiwords else tokens
 
-    def _split_chunks(self, plain: str) -> Interruptible[list[Token]]:
-        """Splits a text in its normal form, with plain quotes, into tokens that are parts of it."""
+    def _tokens_of_plain(self, plain: str) -> Interruptible[list[Token]]:
+        """Splits a text in its normal form, with plain quotes, into tokens that are substrings of it."""
         tokens: list[Token] = []
         pause = _CHARACTERS_AT_ONCE
         pattern = self.chunk(plain)
@@ -126,12 +126,12 @@ class Tokenizer:
             if start > pause:
                 pause = start + _CHARACTERS_AT_ONCE
                 yield
-            pieces = self._cached_pieces(chunk) if len(chunk) <= LONGEST_CACHED else (yield from self._pieces(chunk))
-            if not pieces:
+            split = self._cached_split(chunk) if len(chunk) <= LONGEST_CACHED else (yield from self._split_chunk(chunk))
+            if not split:
                 tokens.append(new_token(Token, (chunk, start, match.end(), False)))
-            for piece, continues in pieces:
-                end = start + len(piece)
-                tokens.append(new_token(Token, (piece, start, end, continues)))
+            for form, continues in split:
+                end = start + len(form)
+                tokens.append(new_token(Token, (form, start, end, continues)))
                 start = end
                 if start > pause:
                     pause = start + _CHARACTERS_AT_ONCE
@@ -139,14 +139,14 @@ class Tokenizer:
         return tokens if pattern is CHUNK else [token for token in tokens if not token.text.isspace()]
 
     def _words_of_plain(self, plain: str) -> Interruptible[list[str]]:
-        """Returns the tokens of a text in its normal form, with plain quotes, which are parts of it."""
+        """Returns the tokens of a text in its normal form, with plain quotes, which are substrings of it."""
         words: list[str] = []
         size, pause = 0, _CHARACTERS_AT_ONCE
         pattern = self.chunk(plain)
         for chunk in plain.split() if pattern is CHUNK else pattern.findall(plain):
-            pieces = self._cached_pieces(chunk) if len(chunk) <= LONGEST_CACHED else (yield from self._pieces(chunk))
-            if pieces:
-                words += map(itemgetter(0), pieces)
+            split = self._cached_split(chunk) if len(chunk) <= LONGEST_CACHED else (yield from self._split_chunk(chunk))
+            if split:
+                words += map(itemgetter(0), split)
             else:
                 words.append(chunk)
             size += len(chunk)
@@ -155,7 +155,7 @@ class Tokenizer:
                 yield
         return words if pattern is CHUNK else [word for word in words if not word.isspace()]
 
-    def _pieces(self, chunk: str) -> Interruptible[tuple[Piece, ...]]:
+    def _split_chunk(self, chunk: str) -> Interruptible[tuple[ChunkToken, ...]]:
         """Splits a chunk into its tokens.
 
         Returns none for a chunk of one token, the usual case, so that the cache only holds the chunk.
@@ -163,44 +163,46 @@ class Tokenizer:
         boundaries = self._segmenter.boundaries
         if boundaries is not None and (len(chunk) == 1 or self._abbreviates(chunk)):
             return ()
-        pieces = yield from pieces_by_rules(chunk, self.rules)
+        tokens = yield from tokens_by_rules(chunk, self.rules)
         if boundaries is not None:
-            ruled = frozenset(accumulate(len(piece) for piece, _ in pieces))
-            pieces = yield from self._learned_pieces(chunk, ruled, boundaries)
-        return tuple(pieces) if len(pieces) > 1 else ()
+            ruled = frozenset(accumulate(len(token) for token, _ in tokens))
+            tokens = yield from self._split_as_learned(chunk, ruled, boundaries)
+        return tuple(tokens) if len(tokens) > 1 else ()
 
-    def _learned_pieces(self, chunk: str, ruled: frozenset[int], boundaries: Classifier) -> Interruptible[list[Piece]]:
+    def _split_as_learned(
+        self, chunk: str, ruled: frozenset[int], boundaries: Classifier
+    ) -> Interruptible[list[ChunkToken]]:
         """Splits a chunk as a classifier decides, which knows the boundaries of the rules."""
         continuations = self._segmenter.continuations
-        pieces: list[Piece] = []
+        tokens: list[ChunkToken] = []
         start, continues = 0, False
         for i, features in enumerate(boundary_features(chunk, ruled), start=1):
             spaced = chunk[i - 1].isspace() or chunk[i : i + 1].isspace()  # in a number
             whole = chunk[i] == "." and i - start < self._longest and self._abbreviates(chunk[start : i + 1])
             if not (spaced or whole) and boundaries.accepts(features):
-                pieces.append((chunk[start:i], continues))
+                tokens.append((chunk[start:i], continues))
                 start, continues = i, continuations is not None and continuations.accepts(features)
             if not i % _BOUNDARIES_AT_ONCE:
                 yield
-        return [*pieces, (chunk[start:], continues)]
+        return [*tokens, (chunk[start:], continues)]
 
     def _abbreviates(self, text: str) -> bool:
         """Returns whether a text is an abbreviation that keeps its full stop."""
         return len(text) <= self._longest and text.lower() in self._segmenter.abbreviations
 
-    def _words_of(self, pieces: Sequence[Token]) -> Interruptible[list[tuple[Token, ...]]]:
-        """Returns the words of each piece: of a multiword token several, of any other piece the piece itself."""
+    def _words_of(self, tokens: Sequence[Token]) -> Interruptible[list[tuple[Token, ...]]]:
+        """Returns the words of each token: of a multiword token several, of any other token the token itself."""
         choices = self._segmenter.choices
         words: list[tuple[Token, ...]] = []
-        for i, piece in enumerate(pieces):
-            known = len(piece.text) <= LONGEST_CACHED
-            parts = self._cached_words(piece.text) if known else self._segmenter.words_of(piece.text)
-            choice = choices.get(piece.text.lower()) if parts else None
-            if parts is None or not (choice is None or choice.accepts(choice_features(pieces, i))):
-                words.append((piece,))
+        for i, token in enumerate(tokens):
+            known = len(token.text) <= LONGEST_CACHED
+            own = self._cached_words(token.text) if known else self._segmenter.words_of(token.text)
+            choice = choices.get(token.text.lower()) if own else None
+            if own is None or not (choice is None or choice.accepts(choice_features(tokens, i))):
+                words.append((token,))
             else:
-                forms = enumerate(in_case_of(piece.text, parts))
-                words.append(tuple(Token(f, piece.start, piece.end, n > 0 or piece.continues) for n, f in forms))
+                forms = enumerate(in_case_of(token.text, own))
+                words.append(tuple(Token(f, token.start, token.end, n > 0 or token.continues) for n, f in forms))
             if not (i + 1) % _CHARACTERS_AT_ONCE:
                 yield
         return words
@@ -221,8 +223,8 @@ def _moved(tokens: Sequence[Token], plain: str, text: str, places: Sequence[int]
     for number, token in enumerate(tokens, start=1):
         start, end = places[token.start], places[token.end]
         if start < end:
-            is_part = token.text == plain[token.start : token.end]
-            form = text[start:end] if is_part else token.text
+            is_substring = token.text == plain[token.start : token.end]
+            form = text[start:end] if is_substring else token.text
             moved.append(Token(form, start, end, token.continues and bool(moved)))
         if not number % _TOKENS_AT_ONCE:
             yield

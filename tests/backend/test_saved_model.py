@@ -301,7 +301,7 @@ def test_a_long_sentence_is_tagged_in_windows_as_it_would_be_whole(serve, clause
     assert np.mean(same) > 0.98
 
 
-def test_all_pieces_of_a_long_text_count(serve):
+def test_all_windows_of_a_long_text_count(serve):
     version, model = serve("sentiment-en")
     longest = version.manifest.length_buckets[-1]
     sentiment = Sentiment(version, longest)

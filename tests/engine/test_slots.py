@@ -38,7 +38,7 @@ def step(slots: Slots, sampled: int = 50, now: float = 0.0):
     return [one.inputs for one in steps], tokens
 
 
-def test_a_prompt_is_read_in_pieces_then_tokens_follow_one_by_one():
+def test_a_prompt_is_read_in_chunks_then_tokens_follow_one_by_one():
     text = stream([1, 2, 3, 4, 5, 6])
     slots = slots_with(2, text)
     (inputs,), tokens = step(slots)

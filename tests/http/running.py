@@ -40,12 +40,12 @@ class Service:
         self.app: ASGIApp = counted
         self.configuration = configuration(counted)
 
-    def send(self, *pieces: bytes) -> tuple[Connection, Wire]:
-        """Sends pieces over a new connection; returns it and its wire."""
+    def send(self, *chunks: bytes) -> tuple[Connection, Wire]:
+        """Sends chunks over a new connection; returns it and its wire."""
         connection, wire = connect(self.context, config=self.configuration)
         self.sent.append(connection)
-        for piece in pieces:
-            connection.data_received(piece)
+        for chunk in chunks:
+            connection.data_received(chunk)
         return connection, wire
 
     async def answer(self, request: bytes) -> Answer:

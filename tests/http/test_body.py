@@ -8,11 +8,11 @@ from service.errors import ClientGone, InvalidInput
 from service.http.body import Body, content_of
 from tests.http.wire import body_part, no_hold, receiving
 
-LARGE = gzip.compress(b"\n" * 300_000)  # more than one piece
+LARGE = gzip.compress(b"\n" * 300_000)  # more than one chunk
 GZIP = {b"content-encoding": b"gzip"}
 
 
-@pytest.mark.parametrize("limit", [4_000_000, None], ids=["whole", "piece by piece"])
+@pytest.mark.parametrize("limit", [4_000_000, None], ids=["whole", "chunk by chunk"])
 @pytest.mark.parametrize(
     "chunks", [[LARGE + b"rest"], [LARGE, b"rest"], [LARGE + LARGE]], ids=["behind it", "in a later chunk", "twice"]
 )

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.app import create_app
-from service.http.connection.bounded_protocol import LEAST_BYTES_PER_SECOND, MOST_PARTS
+from service.http.connection.bounded_protocol import LEAST_BYTES_PER_SECOND, MOST_CHUNKS
 from service.http.middleware import Dispatcher, RequestContextMiddleware
 from service.types import State
 from tests.http.scene import made_context
@@ -107,7 +107,7 @@ async def test_requests_behind_an_answer_that_is_not_read_wait():
 
 
 async def test_a_body_of_empty_lines_is_parsed_in_several_iterations():
-    lines = MOST_PARTS * 3
+    lines = MOST_CHUNKS * 3
     connection, wire = connect(made_context())
     connection.data_received(CHUNKED + b"%x\r\n" % (4 * lines) + b"\r\n\r\n" * lines + b"\r\n0\r\n\r\n" + GET)
     for _ in range(2):
@@ -275,7 +275,7 @@ def heads_of(wire: Wire) -> list[bytes]:
     return [part for part in re.split(rb"(?=HTTP/1\.1 \d+ )|\r\n\r\n", data) if part.startswith(b"HTTP/1.1 ")]
 
 
-PIECES = [
+CHUNKS = [
     GET,
     post("/tag"),
     post("/nothing", b"x" * 5000),
@@ -292,7 +292,7 @@ PIECES = [
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(PIECES), max_size=6), st.lists(st.integers(1, 3000), min_size=1, max_size=20))
+@given(st.lists(st.sampled_from(CHUNKS), max_size=6), st.lists(st.integers(1, 3000), min_size=1, max_size=20))
 def test_answers_do_not_depend_on_how_the_bytes_come(requests, sizes):
     async def answers(chunks: list[bytes]) -> list[int]:
         context = made_context(log_level="warning")

@@ -108,7 +108,7 @@ def test_a_label_that_the_model_does_not_have_is_refused(client, label, got):
     assert error["allowed"] == "true, false, or one of the labels negative, neutral, positive"
 
 
-def test_a_text_in_pieces_has_contributions_that_sum_as_well(client):
+def test_a_text_in_windows_has_contributions_that_sum_as_well(client):
     (result,) = classify(client, TEXT * 60, contributions=True)
     why = result["contributions"]
     assert len(why["tokens"]) > 600

@@ -114,8 +114,8 @@ async def test_a_client_waits_once_its_request_has_arrived_while_no_answer_is_un
         await service.hold()
         connection, wire = service.send()
         request, found = post("/classify"), [connection.waits()]
-        for piece, unsent in ((request[:-1], 0), (request[-1:], 0), (b"", 1)):
-            connection.data_received(piece)
+        for chunk, unsent in ((request[:-1], 0), (request[-1:], 0), (b"", 1)):
+            connection.data_received(chunk)
             wire.unsent = unsent
             found.append(connection.waits())
         assert found == [False, False, True, False]

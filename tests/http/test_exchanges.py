@@ -36,7 +36,7 @@ KINDS: dict[str, tuple[bytes, int]] = {  # requests and the statuses of their an
 }
 
 
-@pytest.mark.parametrize("size", [100_000, 500, 7], ids=["at once", "in pieces", "in small pieces"])
+@pytest.mark.parametrize("size", [100_000, 500, 7], ids=["at once", "in chunks", "in small chunks"])
 @pytest.mark.parametrize(
     "kinds",
     [

@@ -110,11 +110,11 @@ def texts(found: list[tuple[str, dict[str, Any]]]) -> dict[int, str]:
     return together
 
 
-def test_the_pieces_are_the_text_that_json_has(client):
+def test_the_chunks_are_the_text_that_json_has(client):
     found = stream(client)
     (whole,) = generate(client, seed=7)
     assert texts(found) == {0: whole["text"]}
-    assert [kind for kind, _ in found] == ["message"] * 40 + ["finish"], "a piece a step"
+    assert [kind for kind, _ in found] == ["message"] * 40 + ["finish"], "a chunk a step"
     assert found[-1][1] == {"index": 0, "finish_reason": "length", "tokens": 40, "seed": 7}
 
 
@@ -149,12 +149,12 @@ def test_an_error_before_the_first_event_has_its_status(client):
     assert response.json()["errors"][0]["problem"] == "600 items with 2 answers each"
 
 
-def test_each_piece_has_its_log_probabilities(client):
+def test_each_chunk_has_its_log_probabilities(client):
     found = stream(client, max_tokens=10, seed=7, logprobs=1)
     (text,) = generate(client, max_tokens=10, seed=7, logprobs=1)
-    pieces = [data for kind, data in found if kind == "message"]
-    assert all("".join(c["token"] for c in piece["logprobs"]) == piece["text"] for piece in pieces)
-    assert [choice for piece in pieces for choice in piece["logprobs"]] == text["logprobs"]
+    chunks = [data for kind, data in found if kind == "message"]
+    assert all("".join(c["token"] for c in chunk["logprobs"]) == chunk["text"] for chunk in chunks)
+    assert [choice for chunk in chunks for choice in chunk["logprobs"]] == text["logprobs"]
 
 
 def test_an_error_midway_is_an_event(client):

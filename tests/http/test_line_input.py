@@ -19,7 +19,7 @@ from service.api import line_input, lines
 from service.api.line_input import read_lines
 from service.api.lines import MEDIA_TYPE
 from service.errors import NotReceived, TooLarge
-from service.http.body import MOST_RATIO, PIECE_BYTES, Body
+from service.http.body import CHUNK_BYTES, MOST_RATIO, Body
 from service.security.keys import Authenticator, Key, add_key, remove_key
 from service.security.rate_limiter import RateLimiter
 from tests.fakes import Clock
@@ -74,14 +74,14 @@ async def test_a_gzipped_stream_unzips_to_no_more_than_a_documented_ratio():
 
     with pytest.raises(TooLarge, match=f"unzips to more than {MOST_RATIO} times its size"):
         await unzip(100_000)
-    assert 100_000 < received <= 100_000 + MOST_RATIO * len(zipped) + PIECE_BYTES
+    assert 100_000 < received <= 100_000 + MOST_RATIO * len(zipped) + CHUNK_BYTES
     reading = asyncio.create_task(unzip(4_194_304))
     while not reading.done():
         iterations += 1
         await asyncio.sleep(0)
     await reading
     assert received == len(LINE) * 300_000
-    assert iterations >= received // PIECE_BYTES, "others have their turn after each piece"
+    assert iterations >= received // CHUNK_BYTES, "others have their turn after each chunk"
 
 
 class Arriving(httpx.AsyncByteStream):

@@ -121,7 +121,7 @@ def test_lines_come_and_go_gzipped(client):
     assert response.headers["content-encoding"] == "gzip"
     assert response.num_bytes_downloaded < len(response.content) / 4
     assert len(response.text.splitlines()) == 50
-    cut = gzip.compress(b'{"text": 7}\n' * 20_000)[:-8]  # more than one piece
+    cut = gzip.compress(b'{"text": 7}\n' * 20_000)[:-8]  # more than one chunk
     response = client.post("/classify", content=cut, headers=headers)
     *_, last = response.text.splitlines()
     assert response.status_code == 200

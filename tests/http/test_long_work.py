@@ -160,7 +160,7 @@ async def test_work_stops_when_its_deadline_passes_or_its_client_goes() -> None:
     assert "tagwerk_cancelled_total 1.0" in exposition
 
 
-async def test_a_large_answer_is_sent_in_pieces_of_its_announced_length() -> None:
+async def test_a_large_answer_is_sent_in_chunks_of_its_announced_length() -> None:
     async with running() as service:
         _, wire = service.send(post("/tag", json.dumps({"text": WORDS}).encode()))
         await until(lambda: len(wire.written) > 5 and wire.answers())

@@ -86,8 +86,8 @@ def test_a_body_over_the_limit_is_refused_whether_its_length_is_announced_or_not
     body = b'{"text": "' + b"a" * 5_000_000 + b'"}'
     headers = {"content-type": "application/json"}
     assert "4194304 bytes" in check(client.post("/tag", content=body, headers=headers), 413).detail
-    pieces = iter([body[:2_500_000], body[2_500_000:]])
-    check(client.post("/tag", content=pieces, headers=headers), 413)
+    chunks = iter([body[:2_500_000], body[2_500_000:]])
+    check(client.post("/tag", content=chunks, headers=headers), 413)
 
 
 def test_unknown_models_paths_and_methods(client):

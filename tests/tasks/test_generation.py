@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.tasks.generation import Choice, End, Logprob, Piece, TextGeneration
+from service.tasks.generation import Choice, End, Logprob, TextChunk, TextGeneration
 from service.text.vocabulary import UNK, Vocabulary
 from service.types import Sampled
 from tests.fakes import version_of
@@ -37,17 +37,17 @@ def test_an_empty_prompt_starts_a_line():
     assert TASK.encode("ab").tolist() == [2, 3]
 
 
-def pieces(text: str, *stop: str, logprobs: bool = False) -> list[str | Piece | End]:
+def chunks(text: str, *stop: str, logprobs: bool = False) -> list[str | TextChunk | End]:
     async def run():
-        return [piece async for piece in TASK.pieces(tokens(text, [], logprobs), stop, top=2)]
+        return [chunk async for chunk in TASK.chunks(tokens(text, [], logprobs), stop, top=2)]
 
-    return [piece if logprobs or isinstance(piece, End) else piece.text for piece in asyncio.run(run())]
+    return [chunk if logprobs or isinstance(chunk, End) else chunk.text for chunk in asyncio.run(run())]
 
 
 def test_what_may_become_a_stop_string_is_held_back():
-    assert pieces("abcabd", "abd") == ["abc", End("stop", 6)]
-    assert pieces("aabaac", "aab") == [End("stop", 3)]
-    assert pieces("caab", "aac", "abb") == ["c", "a", "ab", End("length", 4)]
+    assert chunks("abcabd", "abd") == ["abc", End("stop", 6)]
+    assert chunks("aabaac", "aab") == [End("stop", 3)]
+    assert chunks("caab", "aac", "abb") == ["c", "a", "ab", End("length", 4)]
 
 
 def by_looking(text: str, strings: list[str]) -> tuple[str, str, int]:
@@ -89,5 +89,5 @@ def test_a_character_costs_a_bounded_number_of_comparisons():
 def test_each_character_brings_its_logprobs_with_it_and_what_is_reserved_is_no_choice():
     other = Logprob("b", -0.3)
     a, b, c = (Choice(one, [one, other]) for one in (Logprob("a", -0.2), other, Logprob("c", -0.4)))
-    expected = [Piece("a", [a]), Piece("abc", [a, b, c]), End("stop", 7)]
-    assert pieces("aabcabd", "abd", logprobs=True) == expected, "the first may begin a stop string until the second"
+    expected = [TextChunk("a", [a]), TextChunk("abc", [a, b, c]), End("stop", 7)]
+    assert chunks("aabcabd", "abd", logprobs=True) == expected, "the first may begin a stop string until the second"

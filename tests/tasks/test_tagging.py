@@ -51,19 +51,19 @@ def outputs_of(upos: Array, *rules: Array) -> dict[str, Array]:
 
 @given(st.integers(1, 2000), st.integers(2, 128))
 def test_windows_cover_each_token_once_and_fit(length, longest):
-    pieces = windows(length, longest)
-    kept = [i for piece in pieces for i in range(piece.keep_start, piece.keep_end)]
+    found = windows(length, longest)
+    kept = [i for window in found for i in range(window.keep_start, window.keep_end)]
     assert kept == list(range(length))
-    for piece in pieces:
-        assert 0 <= piece.start <= piece.keep_start < piece.keep_end <= piece.end <= length
-        assert piece.end - piece.start <= longest
+    for window in found:
+        assert 0 <= window.start <= window.keep_start < window.keep_end <= window.end <= length
+        assert window.end - window.start <= longest
 
 
 @pytest.mark.parametrize("length", [129, 200, 224, 225, 5000])
 def test_a_token_next_to_a_seam_has_context_on_both_sides(length):
-    for piece in windows(length, 128):
-        assert piece.start == 0 or piece.keep_start - piece.start >= 16
-        assert piece.end == length or piece.end - piece.keep_end >= 16
+    for window in windows(length, 128):
+        assert window.start == 0 or window.keep_start - window.start >= 16
+        assert window.end == length or window.end - window.keep_end >= 16
 
 
 @given(st.lists(st.integers(1, 40), max_size=8))

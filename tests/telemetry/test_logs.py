@@ -16,7 +16,7 @@ import pytest
 
 from service.settings import Settings
 from service.telemetry import logs
-from service.telemetry.logs import MOST_PIECES, LogOutput
+from service.telemetry.logs import MOST_CHUNKS, LogOutput
 
 PIPE_BYTES = 65_536
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -86,13 +86,13 @@ def read_all(reader: int, end: bytes) -> bytes:
 def test_a_reader_that_stops_stops_nothing_and_is_told_how_much_it_has_missed(reader, caplog):
     output = LogOutput()
     line = "x" * 1023 + "\n"
-    count = PIPE_BYTES // 1024 + MOST_PIECES + 500
+    count = PIPE_BYTES // 1024 + MOST_CHUNKS + 500
     for _ in range(count):
         output.write(line)
     assert output._waiting.full()
     output.close()  # which does not wait, since nothing is read
     lost = output._lost
-    assert count - MOST_PIECES - 65 <= lost <= count - MOST_PIECES
+    assert count - MOST_CHUNKS - 65 <= lost <= count - MOST_CHUNKS
     reading = threading.Thread(target=read_all, args=(reader, b"last\n"))
     reading.start()
     while not caplog.messages:

@@ -71,33 +71,33 @@ async def test_none_is_logged_where_that_is_asked_for(capfd, level):
 
 
 @pytest.fixture
-def pieces() -> list[bytes]:
+def chunks() -> list[bytes]:
     return []
 
 
 @pytest.fixture
-def recorder(pieces, monkeypatch) -> RequestRecorder:
-    """Returns a recorder that writes its pieces of the log to a list."""
+def recorder(chunks, monkeypatch) -> RequestRecorder:
+    """Returns a recorder that writes its chunks of the log to a list."""
     made = RequestRecorder(Settings(), Metrics())
-    monkeypatch.setattr(made, "_output", SimpleNamespace(write=pieces.append))
+    monkeypatch.setattr(made, "_output", SimpleNamespace(write=chunks.append))
     return made
 
 
-def test_lines_that_are_written_together_are_no_longer_than_a_pipe_takes_at_once(recorder, pieces, monkeypatch):
+def test_lines_that_are_written_together_are_no_longer_than_a_pipe_takes_at_once(recorder, chunks, monkeypatch):
     lines = [f"{number} ".ljust(size, "x").encode() for number, size in enumerate((2047, 2047, 2047, 2048))]
     monkeypatch.setattr(recorder, "_line", lambda line: line)
     recorder._waiting = cast(Any, lines)
     recorder._write()
-    assert [len(piece) for piece in pieces] == [4096, 2048, 2049]
-    assert b"".join(pieces).splitlines() == lines
+    assert [len(chunk) for chunk in chunks] == [4096, 2048, 2049]
+    assert b"".join(chunks).splitlines() == lines
 
 
-async def test_probes_are_logged_only_where_they_fail_and_a_line_names_the_key(recorder, pieces):
+async def test_probes_are_logged_only_where_they_fail_and_a_line_names_the_key(recorder, chunks):
     for status in (200, 503, 500):
         timing = Timing(0.0, {"queue": 0.0123456}, notes={"key": "ci"})
         recorder.note(RequestIds("mine"), {}, "GET", "/readyz", status, timing)
     recorder._write()
-    (line,) = pieces
+    (line,) = chunks
     assert re.search(rb"GET /readyz 500 \S+ ms; queue 12\.346; key ci; request mine\n$", line)
 
 

@@ -50,7 +50,7 @@ def test_multiword_tokens_have_a_line_before_their_words():
 
 
 @given(st.text(st.sampled_from("ab'n't. \n\té"), max_size=40).filter(str.strip))
-def test_a_long_sentence_is_written_in_pieces_as_a_short_one_is_in_one(text):
+def test_a_long_sentence_is_written_in_chunks_as_a_short_one_is_in_one(text):
     at_once = write(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("service.text.conllu._TOKENS_AT_ONCE", 1)

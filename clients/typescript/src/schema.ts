@@ -727,7 +727,7 @@ export interface components {
         };
         /**
          * Completion
-         * @description OpenAI's answer, or a piece of it.
+         * @description OpenAI's answer, or a chunk of it.
          */
         Completion: {
             /**
@@ -776,7 +776,7 @@ export interface components {
         CompletionChoice: {
             /**
              * Text
-             * @description The text, or the next piece of it.
+             * @description The text, or the next chunk of it.
              * @example What, shall I speak?
              */
             text: string;
@@ -1892,7 +1892,7 @@ export interface components {
         StreamOptions: {
             /**
              * Include Usage
-             * @description Send a last piece with the usage. By default false.
+             * @description Send a last chunk with the usage. By default false.
              * @example true
              */
             include_usage?: boolean | null;

@@ -26,7 +26,7 @@ from service.paths import OPENAI
 from service.pipelines.formats import join_list, to_json, write_list, write_object
 from service.pipelines.generation import generate_and_write
 from service.pipelines.run import PipelineRun
-from service.tasks.generation import START, Choice, End, Piece, Text, TextGeneration
+from service.tasks.generation import START, Choice, End, Text, TextChunk, TextGeneration
 from service.text.interruptible import Interruptible
 
 router = APIRouter(prefix=OPENAI, route_class=JsonRoute, tags=["OpenAI"])
@@ -46,7 +46,7 @@ LogitBias = TypeAliasType(
 class StreamOptions(request_schemas.Strict):
     """Options of a stream."""
 
-    include_usage: bool = Field(False, description="Send a last piece with the usage.", examples=[True])
+    include_usage: bool = Field(False, description="Send a last chunk with the usage.", examples=[True])
     include_obfuscation: bool = Field(False, description="Accepted, and without effect.", examples=[False])
 
 
@@ -80,7 +80,7 @@ class Logprobs(BaseModel):
 class CompletionChoice(BaseModel):
     """A text."""
 
-    text: str = Field(description="The text, or the next piece of it.", examples=["\nWhat, shall I speak?"])
+    text: str = Field(description="The text, or the next chunk of it.", examples=["\nWhat, shall I speak?"])
     index: int = Field(description="Number of the text: prompt by prompt, from 0.", examples=[0])
     logprobs: Logprobs | None = Field(description="On request.")
     finish_reason: CompletionFinishReason | None = Field(
@@ -97,7 +97,7 @@ class Usage(BaseModel):
 
 
 class Completion(BaseModel):
-    """OpenAI's answer, or a piece of it."""
+    """OpenAI's answer, or a chunk of it."""
 
     id: str = Field(description="Id of the answer.", examples=["cmpl-6f1c"])
     object: Literal["text_completion"] = Field(description="What this is.", examples=["text_completion"])
@@ -171,7 +171,7 @@ async def completions(body: CompletionRequest, request: Request) -> Response:
     writer = CompletionWriter(task.version, body)
     if body.stream:
         usage = body.stream_options is not None and body.stream_options.include_usage
-        return await events.streamed(writer.pieces(run, usage))
+        return await events.streamed(writer.chunks(run, usage))
     _, choices = await generate_and_write(run, body, writer.write_choice)
     return await respond(request, writer.write(choices))
 
@@ -182,7 +182,7 @@ def _model(version: ModelVersion) -> Model:
 
 
 class CompletionWriter:
-    """Encodes one response: its id, its creation time, its texts or their pieces, and its token usage."""
+    """Encodes one response: its id, its creation time, its texts or their chunks, and its token usage."""
 
     def __init__(self, version: ModelVersion, body: CompletionRequest) -> None:
         self.tokens = 0
@@ -199,7 +199,7 @@ class CompletionWriter:
         }
 
     def write_choice(self, index: int, text: Text) -> Interruptible[list[bytes]]:
-        """Encodes a complete text as a `CompletionChoice`, in pieces."""
+        """Encodes a complete text as a `CompletionChoice`, in chunks."""
         self.tokens += text.end.tokens
         choice = {
             "text": self._echoes[index] + text.text,
@@ -214,22 +214,22 @@ class CompletionWriter:
         return write_object(choice, logprobs=write_object({}, **lists))
 
     def write(self, choices: Sequence[list[bytes]]) -> list[bytes]:
-        """Encodes the whole response, in pieces."""
+        """Encodes the whole response, in chunks."""
         return write_object({**self._head, "usage": self.usage()}, choices=join_list(choices))
 
-    def write_part(self, index: int, part: Piece | End) -> bytes:
+    def write_chunk(self, index: int, chunk: TextChunk | End) -> bytes:
         """Encodes the event of a text's next characters, the first of which follow the echoed prompt, or of its end."""
         choice: dict[str, Any] = {"text": self._echoes[index], "index": index, "logprobs": None, "finish_reason": None}
         self._echoes[index] = ""
-        if isinstance(part, End):
-            self.tokens += part.tokens
-            choice["finish_reason"] = _finish_reason(part.finish_reason)
+        if isinstance(chunk, End):
+            self.tokens += chunk.tokens
+            choice["finish_reason"] = _finish_reason(chunk.finish_reason)
         else:
-            choice["text"] += part.text
+            choice["text"] += chunk.text
             if self._body.logprobs is not None:
-                probable = _logprobs(part.choices, self._written[index])
+                probable = _logprobs(chunk.choices, self._written[index])
                 choice["logprobs"] = {name: list(values) for name, values in probable.items()}
-            self._written[index] += len(part.text)
+            self._written[index] += len(chunk.text)
         return events.event({**self._head, "choices": [choice], "usage": None})
 
     def usage(self) -> dict[str, int]:
@@ -237,8 +237,8 @@ class CompletionWriter:
         total = self._read + self.tokens
         return {"prompt_tokens": self._read, "completion_tokens": self.tokens, "total_tokens": total}
 
-    def pieces(self, run: PipelineRun, with_usage: bool) -> AsyncGenerator[bytes, None]:
-        """Yields the events of a stream: the pieces of texts, the usage on request, and [DONE]; or an error."""
+    def chunks(self, run: PipelineRun, with_usage: bool) -> AsyncGenerator[bytes, None]:
+        """Yields the events of a stream: the chunks of texts, the usage on request, and [DONE]; or an error."""
 
         def write_end() -> Iterator[bytes]:
             if with_usage:
@@ -248,7 +248,7 @@ class CompletionWriter:
         def write_error(document: dict[str, Any]) -> bytes:
             return events.event(problem.with_protocol_error(f"{OPENAI}/", document))
 
-        return events.generation_events(run, self._body, self.write_part, write_error, write_end)
+        return events.generation_events(run, self._body, self.write_chunk, write_error, write_end)
 
 
 def _logprobs(choices: Sequence[Choice], start: int) -> dict[str, Iterable[Any]]:

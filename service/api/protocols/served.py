@@ -102,8 +102,8 @@ async def _tag(task: Tagging, run: PipelineRun, texts: list[str], parameters: Pa
 def _written(texts: Sequence[TaggedText]) -> Interruptible[list[str]]:
     results: list[str] = []
     for text in texts:
-        pieces = yield from write_tagged_text(text)
-        results.append(b"".join(pieces).decode())
+        chunks = yield from write_tagged_text(text)
+        results.append(b"".join(chunks).decode())
     return results
 
 

@@ -166,7 +166,7 @@ def _strings(data: bytes, count: int) -> list[str]:
 def write(
     head: dict[str, Any], tensors: Sequence[Tensor], binary: frozenset[str]
 ) -> Interruptible[tuple[list[bytes], int | None]]:
-    """Encodes a response in pieces; returns them, and the length of its JSON if tensors named in `binary` follow it."""
+    """Encodes a response in chunks; returns them, and the length of its JSON if tensors named in `binary` follow it."""
     outputs: list[list[bytes]] = []
     blocks: list[bytes] = []
     for tensor in tensors:
@@ -183,7 +183,7 @@ def write(
 
 
 def _write_data(tensor: Tensor) -> Interruptible[list[bytes]]:
-    """Encodes the elements of a tensor as JSON, in pieces."""
+    """Encodes the elements of a tensor as JSON, in chunks."""
     elements = tensor.array.ravel()
     if tensor.datatype != "BYTES":
         return [to_json(elements.tolist())]  # there are few for each text

@@ -40,7 +40,7 @@ ROOM = 2  # groups in a process: one is annotated, the next is there
 # beside many others.
 FILE_BATCH, MOST_WORDS = 96, 2**14  # no more words than a tagger's table of words has rows
 FILE_GENERATION_0_OBJECTS = 100_000  # annotations leave no reference cycles, so garbage collections may be rare
-WINDOW = 3  # groups in progress, for each process: one may wait to be written
+GROUPS_IN_PROGRESS = 3  # for each process: one may wait to be written
 # Bytes of input that one process annotates in about the time that another takes to start, some 4 s: with as many for
 # each process, starting them pays.
 WORTH = {"tag": 2**19, "classify": 2**21}
@@ -193,7 +193,7 @@ class Processes:
             groups = grouped(chunks)
             is_read = False
             while under_way or not is_read:
-                while not is_read and len(under_way) < WINDOW * (1 + len(self._workers)):
+                while not is_read and len(under_way) < GROUPS_IN_PROGRESS * (1 + len(self._workers)):
                     group = next(groups, [])
                     is_read = not group
                     self._seen += sum(chunk.end.bytes - chunk.start.bytes for chunk in group)

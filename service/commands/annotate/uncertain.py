@@ -39,8 +39,8 @@ def tag_found(model: ModelVersion, texts: Sequence[TaggedText], chunk: Chunk, jo
     for row, text in zip(chunk.rows, texts, strict=True):
         if tags := [tag for sentence in text.tags for tag in sentence]:
             words = tuple(sorted({token.text.lower() for one in text.sentences for token in one.tokens}))
-            pieces = finish(formats.write_conllu(model, [text], numbers=[row.line], with_generator=False))
-            found.append(Found(1 - sum(tag.confidence for tag in tags) / len(tags), words, b"".join(pieces).decode()))
+            encoded = finish(formats.write_conllu(model, [text], numbers=[row.line], with_generator=False))
+            found.append(Found(1 - sum(tag.confidence for tag in tags) / len(tags), words, b"".join(encoded).decode()))
     return msgspec.json.encode(found)
 
 

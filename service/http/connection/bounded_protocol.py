@@ -23,7 +23,7 @@ from service.http.context import Context
 
 CLOSE_DELAY_SECONDS = 0.05  # time for an event loop that was late to read what has arrived
 LEAST_BYTES_PER_SECOND = 1024  # that a client reads while data is unsent
-MOST_PARTS = 64  # that are parsed at once; a body in chunks may have a part of four bytes
+MOST_CHUNKS = 64  # that are parsed at once; of a body in chunked coding, one may have four bytes
 EMPTY_LINE = b"\r\n\r\n"
 BODY_HEADERS = (b"content-length", b"transfer-encoding")
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -56,8 +56,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._body_left = 0  # bytes that are still to arrive, of a body of known length
         self._tail = b""  # the last bytes that are parsed, where an empty line may have begun
-        self._got_body = False  # in this part
-        self._bodiless_bytes = 0  # in parts after the head that had no body data, such as trailers
+        self._got_body = False  # in this chunk
+        self._bodiless_bytes = 0  # in chunks after the head that had no body data, such as trailers
         self._since = self.loop.time()  # when the arriving request began; without one, when the connection became idle
         self._unread = False  # the client left answers unread at the last check
         self._reads_since = self._since  # since when the bytes that the client reads are counted
@@ -108,18 +108,18 @@ class BoundedProtocol(HttpToolsProtocol):
     # What arrives
 
     def _parse(self) -> None:
-        """Parses one request of what has arrived, or a part of it. What is behind it waits until it is answered.
+        """Parses one request of what has arrived, or its beginning. What is behind it waits until it is answered.
 
-        The parser cannot be told to stop. So it is given a part at a time, up to where a request may end: the end of a
+        The parser cannot be told to stop. So it is given a chunk at a time, up to where a request may end: the end of a
         body of known length, otherwise an empty line.
         """
-        data, place, parts = self._ahead, self._parsed, 0
+        data, place, chunks = self._ahead, self._parsed, 0
         self._ahead, self._parsed, size = b"", 0, len(data)
         while place < size and not (self._unanswered or self.flow.write_paused or self.transport.is_closing()):
-            if parts == MOST_PARTS:
+            if chunks == MOST_CHUNKS:
                 self.loop.call_soon(self._parse)
                 break
-            parts += 1
+            chunks += 1
             if self._body_left:
                 end = min(place + self._body_left, size)
                 self._body_left -= end - place

@@ -14,7 +14,7 @@ from service.http.connection.uvicorn_private import STATUS_LINE
 from service.http.context import TIMEOUT, Context, timeout_of
 from service.http.handlers import HANDLERS, Exchange, Handler
 from service.http.plain_requests import MOST_PLAIN_BYTES
-from service.http.representation import HEADERS, PIECE_BYTES, WORTH_BYTES, accepts_gzip, joined, zipped
+from service.http.representation import CHUNK_BYTES, HEADERS, WORTH_BYTES, accepts_gzip, joined, zipped
 from service.pipelines.formats import JSON, MEDIA_TYPES
 from service.telemetry.metrics import UNMATCHED
 from service.telemetry.request import RequestIds, Timing, ids_from
@@ -150,7 +150,7 @@ class Connection(BoundedProtocol):
         return True
 
     def respond(self, exchange: Exchange, content: list[bytes]) -> Interruptible[None]:
-        """Answers an exchange with status 200, and a body in pieces."""
+        """Answers an exchange with status 200, and a body in chunks."""
         headers: Mapping[str, str] = {}
         if sum(map(len, content)) >= WORTH_BYTES:
             headers = {"Vary": "Accept-Encoding"}
@@ -197,11 +197,11 @@ class Connection(BoundedProtocol):
             LAST_CLOSES if closes else LAST,
         )
         head = self._head(status, headers, content_type, size, last)
-        if size <= PIECE_BYTES:
+        if size <= CHUNK_BYTES:
             self.transport.write(b"".join([head, *body]))
         else:
-            for piece in joined([head, *body]):
-                self.transport.write(piece)
+            for chunk in joined([head, *body]):
+                self.transport.write(chunk)
         self._record(exchange, status, ids)
         if closes:
             self.transport.close()

@@ -29,18 +29,18 @@ def fault_of(headers: Sequence[tuple[bytes, bytes]], version: str) -> HTTPExcept
 
 
 async def in_http_1_0(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Calls an application and sends its answer without chunks; without a length, it ends with the connection."""
+    """Calls an application; sends its answer without chunked coding. Without a length, the connection ends it."""
     cycle: RequestResponseCycle = send.__self__  # type: ignore[attr-defined]
     unknown = False
 
-    async def send_without_chunks(message: Message) -> None:
+    async def send_unchunked(message: Message) -> None:
         nonlocal unknown
         if message["type"] == "http.response.start":
             unknown = all(name.lower() != b"content-length" for name, _ in message["headers"])
             if unknown:
                 cycle.chunked_encoding = False
         elif unknown:
-            cycle.expected_content_length = len(message.get("body", b""))  # each piece is all that uvicorn expects
+            cycle.expected_content_length = len(message.get("body", b""))  # each chunk is all that uvicorn expects
         await send(message)
 
-    await app(scope, receive, send_without_chunks)
+    await app(scope, receive, send_unchunked)

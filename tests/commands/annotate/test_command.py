@@ -19,7 +19,7 @@ from loadtests.processes import name_of, processes
 from service.__main__ import main
 from service.commands.annotate.job import add_arguments
 from service.commands.annotate.output import Output
-from service.commands.annotate.processes import GROUP, WINDOW, WORTH
+from service.commands.annotate.processes import GROUP, GROUPS_IN_PROGRESS, WORTH
 from service.commands.annotate.records import read_manifest
 from service.commands.annotate.rows import Chunk, Reader
 from tests.commands.annotate.conftest import files_in, objects, write
@@ -214,4 +214,4 @@ def test_no_more_is_read_than_is_under_way(tmp_path, monkeypatch):
     monkeypatch.setattr(Output, "write", count_written)
     monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", 1)
     assert main(["annotate", str(write(tmp_path, "a.txt", "Fine.\n" * 400)), "--task", "classify"]) == 0
-    assert GROUP < most <= GROUP * WINDOW + 1
+    assert GROUP < most <= GROUP * GROUPS_IN_PROGRESS + 1

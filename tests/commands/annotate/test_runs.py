@@ -17,7 +17,7 @@ import pytest
 
 from service.commands.annotate.output import Output
 from service.commands.annotate.plan import plan
-from service.commands.annotate.processes import GROUP, WINDOW
+from service.commands.annotate.processes import GROUP, GROUPS_IN_PROGRESS
 from service.commands.annotate.records import UnusableOutput, facts
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import CHUNK_ROWS
@@ -170,7 +170,7 @@ def test_each_thing_that_decides_the_bytes_is_a_fact(name, change):
 @pytest.mark.parametrize("how", ["grows", "is replaced"])
 def test_an_input_that_changes_while_it_is_read_is_an_error(texts, monkeypatch, how):
     original, written = Output.write, 0
-    monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", len(LINES) // (2 * GROUP * WINDOW))
+    monkeypatch.setattr("service.commands.annotate.source.CHUNK_ROWS", len(LINES) // (2 * GROUP * GROUPS_IN_PROGRESS))
 
     def changing(output: Output, *annotations: Any) -> None:
         nonlocal written

@@ -76,11 +76,11 @@ def strict() -> Iterator[Served]:
         yield made
 
 
-def talk(served: Served, *pieces: bytes) -> bytes:
-    """Sends pieces and returns all that comes until the service closes the connection."""
+def talk(served: Served, *chunks: bytes) -> bytes:
+    """Sends chunks and returns all that comes until the service closes the connection."""
     with socket.create_connection(served.address, timeout=20) as connection:
-        for piece in pieces:
-            connection.sendall(piece)
+        for chunk in chunks:
+            connection.sendall(chunk)
         received = b""
         with suppress(ConnectionResetError):
             while more := connection.recv(65536):
@@ -95,7 +95,7 @@ def refused(answer: bytes, status: int, slug: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pieces",
+    "chunks",
     [
         (GET[:-2] + b"X-Long: " + b"a" * MAX_HEAD_BYTES + b"\r\nConnection: close\r\n\r\n",),
         (GET[:-2], b"X-Long: " + b"a" * 200_000),
@@ -103,8 +103,8 @@ def refused(answer: bytes, status: int, slug: str) -> None:
     ],
     ids=["whole", "without an end", "a path"],
 )
-def test_headers_over_the_limit_are_refused_whole_or_without_an_end(usual, pieces):
-    refused(talk(usual, *pieces), 431, "headers-too-large")
+def test_headers_over_the_limit_are_refused_whole_or_without_an_end(usual, chunks):
+    refused(talk(usual, *chunks), 431, "headers-too-large")
 
 
 def test_headers_within_the_limit_before_a_large_body_are_not(usual):
@@ -189,9 +189,9 @@ async def test_first_requests_that_come_together_are_parsed_some_in_each_iterati
     assert all(wire.statuses() == [200] for _, wire in new)
 
 
-@pytest.mark.parametrize(("pieces", "answer"), [((), b""), ((GET,), b"HTTP/1.1 200 ")], ids=["nothing", "an answer"])
-def test_a_connection_without_a_request_is_closed_after_a_while(strict, pieces, answer):
-    assert talk(strict, *pieces)[:13] == answer
+@pytest.mark.parametrize(("chunks", "answer"), [((), b""), ((GET,), b"HTTP/1.1 200 ")], ids=["nothing", "an answer"])
+def test_a_connection_without_a_request_is_closed_after_a_while(strict, chunks, answer):
+    assert talk(strict, *chunks)[:13] == answer
 
 
 @pytest.mark.parametrize("earlier_requests", [0, 1])
@@ -226,7 +226,7 @@ def exchanging(served: Served) -> Iterator[tuple[socket.socket, BinaryIO]]:
 
 def test_the_connection_goes_on_after_a_stream_of_lines_that_ended_with_an_error(usual):
     """Its client may send the next request as soon as it has read the response, which announces no close."""
-    body = gzip.compress(b'{"text": "fine"}\n' + b"\n" * 200_000)[:-8]  # more than one piece
+    body = gzip.compress(b'{"text": "fine"}\n' + b"\n" * 200_000)[:-8]  # more than one chunk
     asked = LINES.removesuffix(b"\r\n") + b"Content-Encoding: gzip\r\n\r\n"
     with exchanging(usual) as (connection, answers):
         for rest in (b"0\r\n\r\n", b"5\r\ntail!\r\n0\r\n\r\n"):

@@ -23,7 +23,7 @@ def ai(server: Server) -> Iterator[openai.OpenAI]:
 
 @pytest.fixture(scope="module")
 def streaming(server: Server) -> Iterator[openai.OpenAI]:
-    """Its schemas do not know that the finish reason of a piece is null, though OpenAI's own server says so."""
+    """Its schemas do not know that the finish reason of a chunk is null, though OpenAI's own server says so."""
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as made:
         yield made
 
@@ -67,8 +67,8 @@ def test_logprobs_have_openais_shape_whole_and_streamed(ai, streaming, client):
             assert (top[token], offset) == (logprob, i)
             assert 2 <= len(top) <= 3, "the two most probable, and the token itself"
     parts: list[list[Any]] = [[], []]
-    with streaming.completions.create(model=MODEL, **wish, stream=True) as pieces:
-        for choice in (choice for piece in pieces for choice in piece.choices if choice.text):
+    with streaming.completions.create(model=MODEL, **wish, stream=True) as chunks:
+        for choice in (choice for chunk in chunks for choice in chunk.choices if choice.text):
             parts[choice.index] += rows(choice)
     assert parts == [rows(choice) for choice in whole]
     (none,) = ai.completions.create(model=MODEL, prompt="A", max_tokens=2, logprobs=0).choices
@@ -81,15 +81,15 @@ def test_a_stream_has_the_same_text_and_the_usage(ai, streaming):
     wish = {"model": MODEL, "prompt": ["ROMEO:", "A"], "max_tokens": 30, "seed": 7, "echo": True}
     whole = ai.completions.create(**wish)
     texts, reasons, usage, count = ["", ""], {}, None, 0
-    with streaming.completions.create(**wish, stream=True, stream_options={"include_usage": True}) as pieces:
-        for piece in pieces:
+    with streaming.completions.create(**wish, stream=True, stream_options={"include_usage": True}) as chunks:
+        for chunk in chunks:
             count += 1
-            assert piece.object == "text_completion"
-            usage = piece.usage
-            for choice in piece.choices:
+            assert chunk.object == "text_completion"
+            usage = chunk.usage
+            for choice in chunk.choices:
                 texts[choice.index] += choice.text
                 reasons[choice.index] = choice.finish_reason
-    assert count == 2 * 31 + 1, "a piece a token, an end a text, the usage"
+    assert count == 2 * 31 + 1, "a chunk a token, an end a text, the usage"
     assert texts == [choice.text for choice in whole.choices]
     assert reasons == {0: "length", 1: "length"}
     assert usage == whole.usage
@@ -97,9 +97,9 @@ def test_a_stream_has_the_same_text_and_the_usage(ai, streaming):
 
 def test_an_error_midway_is_raised(streaming):
     late = {"X-Request-Timeout-Ms": "400"}
-    pieces = streaming.completions.create(model=MODEL, prompt="A", max_tokens=4096, stream=True, extra_headers=late)
+    chunks = streaming.completions.create(model=MODEL, prompt="A", max_tokens=4096, stream=True, extra_headers=late)
     with pytest.raises(openai.APIError, match="deadline"):
-        for _ in pieces:
+        for _ in chunks:
             pass
 
 

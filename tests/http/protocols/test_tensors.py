@@ -38,8 +38,8 @@ def test_whatever_comes_is_read_or_refused(inputs, data):
 @given(STRINGS, st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=5), st.booleans())
 def test_what_is_written_is_read_again(texts, numbers, binary):
     tensors = [tensor_of("text", "BYTES", texts), tensor_of("number", "FP32", numbers)]
-    pieces, header_length = finish(write({}, tensors, frozenset({"text", "number"} if binary else ())))
-    content = b"".join(pieces)
+    chunks, header_length = finish(write({}, tensors, frozenset({"text", "number"} if binary else ())))
+    content = b"".join(chunks)
     assert (header_length is not None) == binary
     end = len(content) if header_length is None else header_length
     text, number = json.loads(content[:end])["outputs"]
