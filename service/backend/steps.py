@@ -1,8 +1,8 @@
 """Builds the step to compile from a model's endpoints, with its table of words and the layout of its inputs.
 
 The first layer multiplies each word's features by its input weights; the product does not depend on the word's
-position. So two endpoints of a model run, `project` and the rest: these products are in a table on the device, where the step
-looks them up:
+position. So two endpoints of a model run, `project` and the rest: these products are in a table on the device, where
+the step looks them up:
 
 - if `project` has no inputs, the table holds the rows of a whole vocabulary, computed while the step is compiled, once
   for a processor type: see `ExecutableCache.tables`;

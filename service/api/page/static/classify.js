@@ -1,7 +1,7 @@
 // The panel Classify: the label of a text, and the contributions of its tokens.
 
 import { showCost } from "./cost.js";
-import { bar, count, figure, inSlices, make, percent, signed } from "./dom.js";
+import { bar, count, figure, inTurns, make, percent, signed } from "./dom.js";
 import { LabelFeedback } from "./feedback.js";
 import { answerOf, MissingInput, Panel } from "./panel.js";
 
@@ -108,7 +108,7 @@ async function shadedText(text, { label, score, baseline, tokens }, signal) {
     body.append(points.slice(end, token.start).join(""), mark);
     end = token.end;
   };
-  await inSlices(tokens, add, signal);
+  await inTurns(tokens, add, signal);
   body.append(points.slice(end).join(""));
   const [before, after] = [baseline, score].map((value) => Number(value.toFixed(2))); // rounded first, so that the figures shown add up
   const rows = [["without its words", before], ["its words add", after - before], ["together", after]];
@@ -140,6 +140,6 @@ async function sentenceList(sentences, others, signal) {
     const verdict = make("span", { class: "verdict-line" }, labelled(sentence.label), figure(percent(sentence.scores[sentence.label])), line, different(sentence.label, labels.get(sentence.text) ?? sentence.label));
     list.append(make("li", {}, make("span", { class: "text", dir: "auto" }, sentence.text), verdict));
   };
-  await inSlices(sentences, add, signal);
+  await inTurns(sentences, add, signal);
   return make("section", {}, make("h3", {}, count(sentences.length, "sentence")), list);
 }

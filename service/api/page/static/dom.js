@@ -1,6 +1,6 @@
-// Makes elements, formats figures, and runs long work in slices.
+// Makes elements, formats figures, and runs long work in turns.
 
-const SLICE_MS = 8; // half a frame
+const TURN_MS = 8; // half a frame
 
 /** Makes an element. Null and false attributes are omitted; those whose names begin with "on" are event listeners. */
 export function make(name, attributes = {}, ...children) {
@@ -34,14 +34,14 @@ export function bar(share, kind = "") {
   return element;
 }
 
-/** Calls `work` for each item, in slices between which the browser handles events. Throws when the signal is aborted. */
-export async function inSlices(items, work, signal) {
-  let end = performance.now() + SLICE_MS;
+/** Calls `work` for each item, in turns between which the browser handles events. Throws when the signal is aborted. */
+export async function inTurns(items, work, signal) {
+  let end = performance.now() + TURN_MS;
   for (const item of items) {
     if (performance.now() > end) {
       await pause();
       signal.throwIfAborted();
-      end = performance.now() + SLICE_MS;
+      end = performance.now() + TURN_MS;
     }
     work(item);
   }

@@ -122,8 +122,8 @@ export class Generate extends Panel {
     return { prompt: fields.prompt, model: this.model, stream: true, stop, ...Object.fromEntries(numbers) };
   }
 
-  /** Adds the events of a response to the texts; calls `onPiece` with each piece. */
-  async receive(response, texts, signal, onPiece) {
+  /** Adds the events of a response to the texts; calls `onChunk` with each chunk. */
+  async receive(response, texts, signal, onChunk) {
     let unfinished = texts.length;
     try {
       for await (const { kind, data } of readEvents(response)) {
@@ -132,7 +132,7 @@ export class Generate extends Panel {
           texts[data.index].finish(data);
           unfinished--;
         } else {
-          onPiece();
+          onChunk();
           texts[data.index].add(data.text);
         }
       }
@@ -210,9 +210,9 @@ class Text {
     );
   }
 
-  add(piece) {
-    this.written.appendData(piece);
-    this.characters += Array.from(piece).length;
+  add(chunk) {
+    this.written.appendData(chunk);
+    this.characters += Array.from(chunk).length;
   }
 
   /** Ends the text as the service says; keeps its result. */

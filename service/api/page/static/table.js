@@ -1,12 +1,12 @@
-// Files of texts, answered as a table that can be saved: read, sent in parts, shown, written as CSV.
+// Files of texts, answered as a table that can be saved: read, sent in chunks, shown, written as CSV.
 
 import { describeProblem, request } from "./api.js";
 import { saveFile } from "./clipboard.js";
 import { count, make } from "./dom.js";
 
 const MAX_BYTES = 10_000_000;
-const PART_TEXTS = 100; // of a request
-const PART_CHARACTERS = 50_000;
+const CHUNK_TEXTS = 100; // of a request
+const CHUNK_CHARACTERS = 50_000;
 const SHOWN_ROWS = 50;
 const TEXT = "text"; // the column that has the texts
 
@@ -46,17 +46,17 @@ function readTable(content) {
   return rows.filter((row) => row.length > 0);
 }
 
-/** Yields rows in parts, each small enough for a request. */
-function* partsOf(rows) {
-  let [part, characters] = [[], 0];
+/** Yields rows in chunks, each small enough for a request. */
+function* chunksOf(rows) {
+  let [chunk, characters] = [[], 0];
   for (const row of rows) {
-    part.push(row);
+    chunk.push(row);
     characters += row.text.length;
-    if (part.length < PART_TEXTS && characters < PART_CHARACTERS) continue;
-    yield part;
-    [part, characters] = [[], 0];
+    if (chunk.length < CHUNK_TEXTS && characters < CHUNK_CHARACTERS) continue;
+    yield chunk;
+    [chunk, characters] = [[], 0];
   }
-  if (part.length > 0) yield part;
+  if (chunk.length > 0) yield chunk;
 }
 
 /** The answers to the texts of a file. */
@@ -122,7 +122,7 @@ async function answersTo(texts, panel, options) {
 }
 
 /**
- * Answers the texts of a file as a panel answers a text: part by part. What is answered stays if the rest fails.
+ * Answers the texts of a file as a panel answers a text: chunk by chunk. What is answered stays if the rest fails.
  *
  * The panel has `rowsOf(result)`, the columns and rows of a table.
  */
@@ -133,10 +133,10 @@ export async function answerFile(panel, file, options) {
   const table = new Table(panel.table, columns, `${file.name.replace(/\.\w+$/u, "")}.${panel.task}.csv`);
   const all = rows.filter(({ text }) => text).length;
   let done = 0;
-  for (const part of partsOf(rows)) {
-    const texts = part.map(({ text }) => text).filter(Boolean);
+  for (const chunk of chunksOf(rows)) {
+    const texts = chunk.map(({ text }) => text).filter(Boolean);
     const answers = await answersTo(texts, panel, options);
-    for (const { cells, text } of part) {
+    for (const { cells, text } of chunk) {
       const { results, error = { title: "No answer came" } } = (text ? answers.shift() : null) ?? {};
       if (results) table.add(cells, ...panel.rowsOf(results[0]));
       else table.add(cells, [], [], text ? describeProblem(error) : "");

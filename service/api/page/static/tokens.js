@@ -1,6 +1,6 @@
 // Tagged tokens: a listbox with a group for each sentence, and a card with the details of a token.
 
-import { bar, figure, inSlices, make, percent } from "./dom.js";
+import { bar, figure, inTurns, make, percent } from "./dom.js";
 import { asText, TITLES, UPOS } from "./upos.js";
 
 const CONFIDENT = 0.9; // below this, the confidence is shown next to the tag
@@ -48,12 +48,12 @@ export class Tokens {
     return this.list.children[this.selectedNumber - 1];
   }
 
-  /** Shows the sentences of an answer to /tag, in slices; with a title where there are several answers. */
+  /** Shows the sentences of an answer to /tag, in turns; with a title where there are several answers. */
   async show(sentences, signal, title = "") {
     this.clear();
     this.title.textContent = title;
     this.title.hidden = !title;
-    await inSlices(sentences.entries(), ([number, sentence]) => this.addSentence(number, sentence), signal);
+    await inTurns(sentences.entries(), ([number, sentence]) => this.addSentence(number, sentence), signal);
   }
 
   addSentence(number, sentence) {
