@@ -56,6 +56,6 @@ def test_it_learns_from_a_part_of_dev_and_other_treebanks_and_not_from_test_nor_
 
 
 def test_a_version_is_measured_without_the_other_treebanks(recipe):
-    splits, sources = recipe.parts(measured=True)
+    splits, sources = recipe.splits(measured=True)
     assert [tree.forms for tree in splits["test"]] == [sentence(i).forms for i in (10, 11)]
     assert [source.name for source in sources] == ["lassysmall"]

@@ -27,7 +27,7 @@ from training.models.sentiment import SentimentSizes
 from training.models.tagger import TaggerSizes
 from training.run.loop import load_best, train
 from training.tasks.base import Task
-from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
+from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, divide
 from training.tasks.sentiment import Sentiment, SentimentRecipe
 from training.tasks.tagging import Tagging, TaggingRecipe
 
@@ -197,7 +197,7 @@ def sentiment(
 def language_model(text: str = VERSE * 8, **changes: Any) -> LanguageModelling:
     """Returns a language model of a text; further arguments change its recipe."""
     recipe = replace(LANGUAGE_MODEL, **changes)
-    return LanguageModelling(recipe, cut([text], recipe), (SOURCE,))
+    return LanguageModelling(recipe, divide([text], recipe), (SOURCE,))
 
 
 def captioning(attention: bool = True) -> Captioning:

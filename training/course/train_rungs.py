@@ -1,6 +1,6 @@
 """Trains and measures the rungs of a ladder.
 
-Everything is measured on dev; the test part is reserved for the shipped models.
+Everything is measured on dev; the test split is reserved for the shipped models.
 """
 
 from collections.abc import Iterable

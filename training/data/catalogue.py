@@ -24,12 +24,12 @@ MAKERS: dict[str, Callable[..., bytes]] = {  # of a file that is not used as it 
 
 
 class Mapped(NamedTuple):
-    """What the train part of a treebank is made of by `training.data.mapping`.
+    """What the train split of a treebank is made of by `training.data.mapping`.
 
     Attributes:
         tagged: files with UniMorph tags, "sigmorphon_2019/da_ddt-train".
         hints: corpora with an older version of the treebank.
-        contractions: the parts of words that the tagged files have as one.
+        contractions: the words that the tagged files have as one, by what they have.
     """
 
     tagged: tuple[str, ...]
@@ -41,7 +41,7 @@ class Mapped(NamedTuple):
 class Corpus:
     """A corpus: its folder, its files by split or part, and what a model card has to state.
 
-    Its train part is made of other files where `mapped` says which.
+    Its train split is made of other files where `mapped` says which.
     """
 
     title: str
@@ -62,8 +62,8 @@ def _corpus(entry: dict[str, Any]) -> Corpus:
 def _mapped(
     tagged: Sequence[str], hints: Sequence[str] = (), contractions: Mapping[str, Sequence[str]] | None = None
 ) -> Mapped:
-    parts = {word: [TaggedWord(*part.split(" ")) for part in found] for word, found in (contractions or {}).items()}
-    return Mapped(tuple(tagged), tuple(hints), parts)
+    words = {form: [TaggedWord(*word.split(" ")) for word in found] for form, found in (contractions or {}).items()}
+    return Mapped(tuple(tagged), tuple(hints), words)
 
 
 def _file(key: str, *, name: str, address: str, published: str = "", made: str = "", **others: Any) -> File:

@@ -75,7 +75,7 @@ def source(path: Path, licence: str) -> DataSource:
 def fetch(corpora: Iterable[str]) -> None:
     """Downloads the missing files of corpora, "ewt", or one of them, "ewt/dev", and prints what it does.
 
-    A train part that is mapped is made once the others are there.
+    A train split that is mapped is made once the others are there.
     """
     console = Console()
     for corpus in corpora:
@@ -102,7 +102,7 @@ def fetch(corpora: Iterable[str]) -> None:
 
 
 def _map(corpus: str, made_of: Mapped, console: Console) -> None:
-    """Makes the train part of a corpus of other files. Raises CorpusError if it comes out otherwise than published."""
+    """Makes the train split of a corpus of other files. Raises CorpusError if it comes out otherwise than published."""
     tagged = [read(*name.split("/")) for name in made_of.tagged]
     older = [read(name, part) for name in made_of.hints for part in CORPORA[name].files]
     text, agreement = train_part(tagged, older, made_of.contractions, read(corpus, "dev"), read(corpus, "test"))

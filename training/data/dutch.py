@@ -1,4 +1,4 @@
-"""Marks the fixed expressions and names of several words of Dutch train parts, as dev and test do.
+"""Marks the fixed expressions and names of several words of Dutch train splits, as dev and test do.
 
 The first word of "in plaats van" or of "De Witte Zwaan" has the part of speech of the whole, ADP or PROPN, in the
 feature ExtPos. Train, which is made of older annotations, has it in one of three, and Alpino's parts nowhere. Which

@@ -1,7 +1,7 @@
 """Corrects the genders of German nouns by a lexicon, and of their articles and adjectives by the noun.
 
-The train part of GSD that is published with UniMorph tags gives a noun another gender than most of its occurrences have
-in 13 words of 100, dev and test in 3. The lexicon is the German Wiktionary's, in the package german-nouns.
+The train split of GSD that is published with UniMorph tags gives a noun another gender than most of its occurrences
+have in 13 words of 100, dev and test in 3. The lexicon is the German Wiktionary's, in the package german-nouns.
 """
 
 import csv

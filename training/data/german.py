@@ -1,4 +1,4 @@
-"""Corrects the German train part, whose features are made of published UniMorph tags.
+"""Corrects the German train split, whose features are made of published UniMorph tags.
 
 Unlike dev and test, it has possessives that are articles, articles with a gender in the plural, ordinals and
 superlatives that are plain adjectives, and in 18 of 100 finite verbs another tense than the form has. A name in a

@@ -15,7 +15,7 @@ from training.data.sst import Phrase
 NEGATIVE, NEUTRAL, POSITIVE = 1, 2, 3  # the treebank's grades that stand for the labels
 NAMED = {"negative": NEGATIVE, "neutral": NEUTRAL, "positive": POSITIVE}  # no others, such as "mixed"
 GRADES = {"imdb": {"0": NEGATIVE, "1": POSITIVE}, "tweets": {"0": NEGATIVE, "1": NEUTRAL, "2": POSITIVE}}
-DEV_ROWS = 10  # every tenth row of train is dev, where a corpus has no dev part
+DEV_ROWS = 10  # every tenth row of train is dev, where a corpus has no dev split
 
 
 def splits(corpus: str, tokenizer: Tokenizer, longest: int) -> dict[str, list[list[Phrase]]]:

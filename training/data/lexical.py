@@ -1,4 +1,4 @@
-"""Corrects a mapped train part's features that a word has wherever it stands, such as the number type of an ordinal.
+"""Corrects a mapped train split's features that a word has wherever it stands, such as the number type of an ordinal.
 
 The mapping learns them from a few hundred sentences, and what it is made from may be older than a convention: Spanish
 "últimas" is an ordinal in dev and test, and "1997" an adverbial noun, which most of train is not.

@@ -40,7 +40,7 @@ class Agreement(NamedTuple):
 def train_part(
     tagged: Iterable[str], older: Iterable[str], contractions: Contractions, dev: str, test: str
 ) -> tuple[str, Agreement]:
-    """Returns a train part in CoNLL-U, without the sentences of dev and test, and the agreement of its mapping on test.
+    """Returns a train split in CoNLL-U, without sentences of dev and test, and the agreement of its mapping on test.
 
     Args:
         tagged: files with UniMorph tags; of a sentence in several of them, the first is used.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 NEUTRAL = 2
 GRADES = 5
 
-_PIECE = re.compile(r"[()]|[^\s()]+")
+_SYMBOL = re.compile(r"[()]|[^\s()]+")
 _ESCAPED = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "``": '"', "''": '"'}
 
 
@@ -39,15 +39,15 @@ def _phrases(line: str, tokenize: Callable[[str], tuple[str, ...]]) -> Iterator[
     tokens: list[str] = []
     open_phrases: list[tuple[int, int]] = []  # grade, first token
     opened = False
-    for piece in _PIECE.findall(line):
-        if piece == ")":
+    for symbol in _SYMBOL.findall(line):
+        if symbol == ")":
             grade, first = open_phrases.pop()
             yield Phrase(tuple(tokens[first:]), grade, first)
         elif opened:  # what follows a bracket is the grade
-            open_phrases.append((int(piece), len(tokens)))
-        elif piece != "(":
-            tokens += tokenize(_ESCAPED.get(piece, piece.replace("\\", "")))
-        opened = piece == "("
+            open_phrases.append((int(symbol), len(tokens)))
+        elif symbol != "(":
+            tokens += tokenize(_ESCAPED.get(symbol, symbol.replace("\\", "")))
+        opened = symbol == "("
 
 
 def distinct(phrases: Iterable[Phrase]) -> list[Phrase]:

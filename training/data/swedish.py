@@ -1,4 +1,4 @@
-"""Corrects adjectives, participles and dashes of the Swedish train part, which is made of an older annotation.
+"""Corrects adjectives, participles and dashes of the Swedish train split, which is made of an older annotation.
 
 Dev and test give a participle its own basic form as the lemma, "ändrad", where train has the verb, "ändra", in two of
 five; and a compound or a negation that is no form of a verb, "barncentrerad", "obetald", is an adjective without

@@ -144,7 +144,7 @@ def raw_text(trees: Iterable[Tree]) -> tuple[str, list[Sentence]]:
     The text is put together from the sentences: a blank line where a paragraph or a document starts, otherwise a space,
     or nothing where the last token has `SpaceAfter=No`.
     """
-    parts: list[str] = []
+    strings: list[str] = []
     position = 0
     sentences: list[Sentence] = []
     space = ""  # before the next token
@@ -155,7 +155,7 @@ def raw_text(trees: Iterable[Tree]) -> tuple[str, list[Sentence]]:
         for token in tree.tokens or map(SurfaceToken, tree.forms):
             start = position + len(space)
             position = start + len(token.form)
-            parts += (space, token.form)
+            strings += (space, token.form)
             space = " " if token.space_after else ""
             forms = tree.forms[len(tokens) : len(tokens) + token.words]
             if "".join(forms) == token.form:
@@ -165,7 +165,7 @@ def raw_text(trees: Iterable[Tree]) -> tuple[str, list[Sentence]]:
                 spans = [(start, position)] * len(forms)
             tokens += [Token(form, *span, i > 0) for i, (form, span) in enumerate(zip(forms, spans, strict=True))]
         sentences.append(Sentence(tokens[0].start, tokens[-1].end, tuple(tokens)))
-    return "".join(parts), sentences
+    return "".join(strings), sentences
 
 
 def in_normal_form(tree: Tree) -> Tree:

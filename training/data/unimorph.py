@@ -47,7 +47,7 @@ class Sentence(NamedTuple):
 
 
 def read(content: str, contractions: Contractions) -> Iterator[Sentence]:
-    """Yields the sentences of a file, the words that are contractions in their parts."""
+    """Yields the sentences of a file, with the words that a contraction stands for."""
     for block in re.split(r"\n\n+", content.strip("\n")):
         rows = [line.split("\t") for line in block.split("\n") if line and not line.startswith("#")]
         columns = (0, 1, 2) if len(rows[0]) == 3 else (1, 2, 5)
@@ -57,18 +57,18 @@ def read(content: str, contractions: Contractions) -> Iterator[Sentence]:
                 continue  # an empty node
             form, lemma, tag = (row[i] for i in columns)
             tag = UNTOLD if len(row) == 3 and tag == NOTHING else SEPARATOR.join(sorted(tag.split(SEPARATOR)))
-            words += _parts(TaggedWord(form, lemma, tag), contractions)
+            words += _words(TaggedWord(form, lemma, tag), contractions)
         name, text = _NAME.search(block), _TEXT.search(block)
         yield Sentence(tuple(words), name[1] if name else "", text[1] if text else None)
 
 
-def _parts(word: TaggedWord, contractions: Contractions) -> Sequence[TaggedWord]:
+def _words(word: TaggedWord, contractions: Contractions) -> Sequence[TaggedWord]:
     """Returns the words that a word stands for, in its case."""
-    parts = contractions.get(word.form.lower())
-    if parts is None:
+    words = contractions.get(word.form.lower())
+    if words is None:
         return (word,)
-    first = parts[0].form.upper() if word.form.isupper() else word.form[0] + parts[0].form[1:]
-    return parts[0]._replace(form=first), *parts[1:]
+    first = words[0].form.upper() if word.form.isupper() else word.form[0] + words[0].form[1:]
+    return words[0]._replace(form=first), *words[1:]
 
 
 def tokens(forms: Sequence[str], text: str) -> tuple[SurfaceToken, ...] | None:

@@ -24,7 +24,7 @@ from training.metrics.predictions import TINY
 from training.run.loop import compiled
 from training.tasks.base import predict_all
 from training.tasks.classification import Text
-from training.tasks.parts import Tensors
+from training.tasks.endpoints import Tensors
 from training.tasks.sentiment import Sentiment, SentimentRecipe, Splits
 from training.teachers import unlabelled
 
@@ -103,7 +103,7 @@ def on_its_corpora(base: BaseVersion, options: Options) -> ContinuedSentiment:
     made = base.made_by()
     if not isinstance(made, SentimentRecipe) or made.teaching is None:
         raise ConfigurationError(f"--from {options.base} without --data; right: --data FILE, with corrections")
-    splits, sources, further = made.parts()
+    splits, sources, further = made.splits()
     settings = replace(made.teaching, unlabelled_tokens=MOST_UNLABELLED)
     text = unlabelled.of_corpora(settings, options.seed)
     limits = f"{made.limits} Goes on from {base.name}, which has learned from the teachers."

@@ -34,7 +34,7 @@ from training.models.sentiment import SentimentSizes
 from training.run.versions import load_endpoint
 from training.tasks.base import Predict, State, predict_all
 from training.tasks.classification import Classification, ClassificationRecipe, Text
-from training.tasks.parts import Tensors
+from training.tasks.endpoints import Tensors
 from training.tasks.sentiment import LABEL_OF_GRADE, SentimentRecipe
 
 HELD = 10  # every tenth of the other texts is measured, not learned from
@@ -52,7 +52,7 @@ SAME = "the same answer as before, on other texts"
 class FurtherClassification(Classification):
     """Classification with the labels, vocabulary and sizes of a version, from whose weights it starts.
 
-    The epoch is chosen by cross-entropy: the accuracy of the few texts of a dev part is the same in many epochs.
+    The epoch is chosen by cross-entropy: the accuracy of the few texts of a dev split is the same in many epochs.
 
     Args:
         base: the version.

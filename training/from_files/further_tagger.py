@@ -177,7 +177,7 @@ def _on_its_corpus(base: BaseVersion, options: Options) -> ContinuedTagging:
     made = base.made_by()
     if not isinstance(made, TaggingRecipe):
         raise ConfigurationError(f"--from {options.base} without --data; right: --data FILE, with corrections")
-    splits, sources = made.parts()
+    splits, sources = made.splits()
     limits = f"{made.limits} Goes on from {base.name}, which has learned from the teacher."
     recipe = replace(made, **SETTINGS, epochs=EPOCHS, seed=options.seed, limits=limits)
     data = (*base.manifest.data, *(one for one in sources if one not in base.manifest.data))
@@ -189,7 +189,7 @@ def _on_its_corpus(base: BaseVersion, options: Options) -> ContinuedTagging:
 
 
 def rehearsed(base: BaseVersion, options: Options, console: Console) -> tuple[unlabelled.Text, list[Tree]]:
-    """Returns text that the version goes on to tag as before, and sentences of its own dev part, if they are here.
+    """Returns text that the version goes on to tag as before, and sentences of its own dev split, if they are here.
 
     Raises ConfigurationError if there is no text.
     """

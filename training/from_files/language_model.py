@@ -8,7 +8,7 @@ from training.data.files import DataFileError, read_text
 from training.from_files.budget import Speed, show_budget, training_budget
 from training.from_files.options import Options, changed
 from training.models.language_model import LanguageModelSizes
-from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
+from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, divide
 
 LEAST_CHARACTERS = 10_000
 SIZES = LanguageModelSizes()
@@ -42,7 +42,7 @@ def read_task(options: Options, console: Console) -> LanguageModelling:
         sizes=sizes,
     )
     recipe = changed(recipe, options.changes)
-    parts = cut([text], recipe)
-    console.print("characters: " + ", ".join(f"{len(part):,} {name}" for name, part in parts.items()), highlight=False)
+    splits = divide([text], recipe)
+    console.print("characters: " + ", ".join(f"{len(some):,} {name}" for name, some in splits.items()), highlight=False)
     show_budget(console, "characters", len(text), len(text), recipe, SPEEDS[sizes])
-    return LanguageModelling(recipe, parts, (source(path, options.licence),))
+    return LanguageModelling(recipe, splits, (source(path, options.licence),))

@@ -80,7 +80,7 @@ def spacy_alone(text: str) -> list[Sentence]:
 
 
 def report(segmenter: Segmenter | None) -> None:
-    """Prints the scores on EWT's dev and test parts of the rules, with and without a segmenter, and of spaCy alone."""
+    """Prints the scores on EWT's dev and test splits of the rules, with and without a segmenter, and of spaCy alone."""
     ways = {"rules": Tokenizer().sentences, "spaCy alone": spacy_alone}
     if segmenter is not None:
         ways = {"tagger-en": Tokenizer(segmenter=segmenter).sentences, **ways}

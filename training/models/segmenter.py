@@ -47,8 +47,8 @@ END_SHIFTS = (-0.4, 0.0, 0.4, 0.8)  # of the bias
 Example = tuple[Sequence[str], bool]  # features, decision
 
 
-class Piece(NamedTuple):
-    """A token that is a part of the text, and its words if they are not parts of it."""
+class GoldToken(NamedTuple):
+    """A token of a text as its treebank has it, and its words if they are not substrings of the text."""
 
     token: Token
     words: tuple[str, ...] = ()
@@ -58,18 +58,18 @@ class Split(NamedTuple):
     """A text, and the tokens of its sentences as they stand in it."""
 
     text: str
-    sentences: list[list[Piece]]
+    sentences: list[list[GoldToken]]
 
     @classmethod
     def of(cls, trees: Iterable[Tree]) -> Self:
         """Returns the text of a treebank, in its normal form."""
         text, sentences = raw_text(map(in_normal_form, trees))
-        return cls(text, [pieces_of(text, sentence) for sentence in sentences])
+        return cls(text, [gold_tokens(text, sentence) for sentence in sentences])
 
     @property
     def tokens(self) -> list[Token]:
         """The tokens of all sentences."""
-        return [piece.token for pieces in self.sentences for piece in pieces]
+        return [gold.token for sentence in self.sentences for gold in sentence]
 
     @property
     def ends(self) -> list[int]:
@@ -102,7 +102,7 @@ def learn(
         Split.of([*with_terminators, *with_other_verbs(trees, known.enclitics, known.whole)]), rules
     )
     multiwords, choices = _multiwords(split.sentences)
-    forms = {piece.token.text.lower() for pieces in split.sentences for piece in pieces}
+    forms = {token.text.lower() for token in split.tokens}
     multiwords |= {form: words for form, words in known.multiwords.items() if form not in forms}
     return Segmenter(*boundaries, ends, multiwords, choices, {**known.endings, **endings(trees)}, kept)
 
@@ -128,8 +128,8 @@ def _kept(abbreviations: Mapping[str, bool], split: Split) -> dict[str, bool]:
     either. Numbers count together.
     """
     whole, apart, last = Counter[str](), Counter[tuple[str, bool]](), set[str]()
-    for pieces in split.sentences:
-        texts = [_without_digits(piece.token.text.lower()) for piece in pieces]
+    for sentence in split.sentences:
+        texts = [_without_digits(gold.token.text.lower()) for gold in sentence]
         whole.update(texts)
         apart.update((f"{text}.", i == len(texts) - 2) for i, text in enumerate(texts) if texts[i + 1 : i + 2] == ["."])
         last.add(texts[-1])
@@ -146,14 +146,14 @@ def _without_digits(text: str) -> str:
     return re.sub(r"\d+", "0", text)
 
 
-def pieces_of(text: str, sentence: Sentence) -> list[Piece]:
+def gold_tokens(text: str, sentence: Sentence) -> list[GoldToken]:
     """Returns the tokens of a sentence as they stand in the text."""
-    pieces = []
+    tokens = []
     for (start, end), words in groupby(sentence.tokens, key=lambda word: (word.start, word.end)):
         first, *others = words
         token = Token(text[start:end], start, end, first.continues)
-        pieces.append(Piece(token, tuple(word.text for word in (first, *others)) if others else ()))
-    return pieces
+        tokens.append(GoldToken(token, tuple(word.text for word in (first, *others)) if others else ()))
+    return tokens
 
 
 def _boundaries(split: Split, rules: Tokenizer) -> tuple[Classifier | None, Classifier | None]:
@@ -222,16 +222,16 @@ def _right_sentences(classifier: Classifier, split: Split, abbreviations: Mappin
     return 2 * len(gold & own) / (len(gold) + len(own))
 
 
-def _multiwords(sentences: Iterable[Sequence[Piece]]) -> tuple[dict[str, tuple[str, ...]], dict[str, Classifier]]:
+def _multiwords(sentences: Iterable[Sequence[GoldToken]]) -> tuple[dict[str, tuple[str, ...]], dict[str, Classifier]]:
     """Returns the words of multiword tokens, and classifiers for the tokens that are a single word elsewhere."""
     words: dict[str, Counter[tuple[str, ...]]] = {}
     examples: dict[str, list[Example]] = {}
-    for pieces in sentences:
-        tokens = [piece.token for piece in pieces]
-        for i, piece in enumerate(pieces):
-            form = piece.token.text.lower()
-            words.setdefault(form, Counter())[tuple(word.lower() for word in piece.words)] += 1
-            examples.setdefault(form, []).append((choice_features(tokens, i), bool(piece.words)))
+    for sentence in sentences:
+        tokens = [gold.token for gold in sentence]
+        for i, gold in enumerate(sentence):
+            form = gold.token.text.lower()
+            words.setdefault(form, Counter())[tuple(word.lower() for word in gold.words)] += 1
+            examples.setdefault(form, []).append((choice_features(tokens, i), bool(gold.words)))
     multiwords, choices = {}, {}
     for form, counts in sorted(words.items()):
         single = counts.pop((), 0)

@@ -65,13 +65,13 @@ class TaughtTaggingRecipe(TaggingRecipe):
     related: str = ""
     related_columns: tuple[str, ...] = COLUMNS
 
-    def parts(self, *, measured: bool = False) -> tuple[dict[str, list[Tree]], Sources]:
+    def splits(self, *, measured: bool = False) -> tuple[dict[str, list[Tree]], Sources]:
         """As of other taggers, without XPOS."""
-        splits, sources = super().parts(measured=measured)
+        splits, sources = super().splits(measured=measured)
         return {split: [_without_xpos(tree) for tree in trees] for split, trees in splits.items()}, sources
 
     def prepared(self, splits: dict[str, list[Tree]], *, measured: bool) -> tuple[dict[str, list[Tree]], Sources]:
-        """Returns the parts, with what is learned from of dev and of the other treebank.
+        """Returns the splits, with what is learned from of dev and of the other treebank.
 
         Of a version that is measured, train is not corrected, which takes a lexicon.
         """
@@ -114,7 +114,7 @@ def _swedish(train: Sequence[Tree], native: Sequence[Tree]) -> tuple[list[Tree],
     return swedish.corrected(train, lemmas), (source,)
 
 
-# What a train part that is mapped has otherwise than dev and test, by language: from train and the treebank's own
+# What a train split that is mapped has otherwise than dev and test, by language: from train and the treebank's own
 # sentences, each as often as it is read, to train as corrected, and what that takes besides.
 CORRECTED = {"de": _german, DUTCH: _dutch, "sv": _swedish}
 
@@ -137,7 +137,7 @@ def _recipe(
     spacy_lemmas: bool = True,
     teaching: TeacherSettings = TAUGHT_TOGETHER,
 ) -> TaughtTaggingRecipe:
-    """Returns a recipe. text: what the treebank has; agreement: of a train part that is mapped, with test."""
+    """Returns a recipe. text: what the treebank has; agreement: of a train split that is mapped, with test."""
     mapped = [MAPPED.format(agreement)] if agreement else []
     others = [RELATED.format(CORPORA[related].title)] if related else []
     tuned, written = (TUNED, WRITTEN) if teaching.together else (TUNED_ALONE, WRITTEN_ONCE_TAUGHT)

@@ -23,7 +23,7 @@ from training.run.loop import on_arrays
 from training.run.model_card import model_card
 from training.run.versions import commands_of
 from training.tasks.base import Predict, Recipe, ServedTask
-from training.tasks.parts import Part
+from training.tasks.endpoints import EndpointFunction
 
 
 def export(
@@ -190,13 +190,15 @@ def precision_of(model: keras.Model) -> artifact.Precision:
 
 
 def _table(endpoints: Mapping[str, artifact.Endpoint]) -> str | None:
-    """Returns the type of the products of words, None for a version in one part."""
+    """Returns the type of the products of words, None for a version without them."""
     project = endpoints.get("project")
     return project.outputs["projected"].dtype if project else None
 
 
 def _endpoints(task: ServedTask, model: keras.Model) -> dict[str, artifact.Endpoint]:
-    return {task.endpoint_name: task.endpoint} | {name: part.endpoint for name, part in task.parts(model).items()}
+    return {task.endpoint_name: task.endpoint} | {
+        name: function.endpoint for name, function in task.served_endpoints(model).items()
+    }
 
 
 def _command(recipe: Recipe) -> str:
@@ -209,17 +211,19 @@ def _write_saved_model(task: ServedTask, model: keras.Model, folder: Path) -> Pr
 
     Returns the main endpoint as it is saved.
     """
-    whole = Part(task.endpoint, lambda **inputs: task.predict(model, inputs))
-    parts = {task.endpoint_name: whole, **task.parts(model)}
+    whole = EndpointFunction(task.endpoint, lambda **inputs: task.predict(model, inputs))
+    functions = {task.endpoint_name: whole, **task.served_endpoints(model)}
     shapes = [tuple(weight.shape) for weight in model.weights]
     with reproducible_names(f"{task.recipe.sizes} {shapes} {task.endpoint}", "exported"):  # if the first of a process
         signatures = {
-            name: tf.function(part.compute, autograph=False).get_concrete_function(**_signature(part.endpoint))
-            for name, part in parts.items()
+            name: tf.function(function.compute, autograph=False).get_concrete_function(**_signature(function.endpoint))
+            for name, function in functions.items()
         }
         module = tf.Module()
         module.weights = [weight.value for weight in model.weights]
-        module.variables_of_parts = [variable.value for part in parts.values() for variable in part.variables]
+        module.variables_of_parts = [
+            variable.value for function in functions.values() for variable in function.variables
+        ]
         tf.saved_model.save(module, str(folder), signatures=signatures)
     _remove_tensor_numbers(folder)
     return on_arrays(task, signatures[task.endpoint_name])

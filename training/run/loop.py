@@ -21,7 +21,7 @@ from training.run.checkpoint import Checkpoints, Progress
 from training.run.schedules import learning_rate
 from training.run.step import Step
 from training.tasks.base import Predict, Recipe, Rounded, ServedTask, Task
-from training.tasks.parts import Tensors
+from training.tasks.endpoints import Tensors
 
 log = logging.getLogger("tagwerk.training")
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from training.data.dataset import Batch
 from training.tasks.base import State, Task
-from training.tasks.parts import Tensors
+from training.tasks.endpoints import Tensors
 
 
 class Step:

@@ -51,7 +51,7 @@ def read_version(folder: Path, recipe: Recipe | None = None) -> tuple[artifact.M
         recipe: has the corpora on which the version is measured; by default the one that made it.
 
     Raises ArtifactError if its labels are not the recipe's. Of a tagger, the parts of speech have to be among these;
-    the train part of its treebank may have been mapped in another way, or may have had less of dev.
+    the train split of its treebank may have been mapped in another way, or may have had less of dev.
     """
     try:
         manifest = artifact.read_manifest(folder)

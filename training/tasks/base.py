@@ -14,7 +14,7 @@ from training.cells import Tensor
 from training.data.dataset import Array, Batches, Example, collate, length_sorted
 from training.metrics.predictions import Predictions, by_group
 from training.models.lemmatizer import LearnedLemmatizer
-from training.tasks.parts import Part, Tensors
+from training.tasks.endpoints import EndpointFunction, Tensors
 from training.tasks.recipe import Settings
 
 Predict: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]  # an endpoint on NumPy arrays
@@ -155,8 +155,8 @@ class ServedTask(Task):
         return model
 
     @abstractmethod
-    def parts(self, model: keras.Model) -> dict[str, Part]:
-        """Returns the steps of the main endpoint that the service runs separately, by name; {} for other networks."""
+    def served_endpoints(self, model: keras.Model) -> dict[str, EndpointFunction]:
+        """Returns the endpoints that the service runs, steps of the main one, by name; {} for other networks."""
 
     @abstractmethod
     def encoded(self, split: str) -> dict[str, Array]:

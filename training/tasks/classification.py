@@ -24,7 +24,7 @@ from training.models.attribution import classify, probabilities
 from training.models.naive_bayes import log_count_ratios
 from training.models.sentiment import SentimentClassifier, SentimentSizes, WordPairs, pair_ids
 from training.tasks.base import Predict, Recipe, ServedTask, State, predict_all
-from training.tasks.parts import Part, Tensors, floats, ints, projection, table_specs
+from training.tasks.endpoints import EndpointFunction, Tensors, floats, ints, projection, table_specs
 
 CALIBRATION_TOKENS = 20_000
 CALIBRATED = 1000  # texts: enough for one number
@@ -155,7 +155,7 @@ class Classification(ServedTask):
             return classify(shares, biases, self.label_of_class)._asdict()
         return {"probabilities": probabilities(model(**inputs, training=False), self.label_of_class)}
 
-    def parts(self, model: keras.Model) -> dict[str, Part]:
+    def served_endpoints(self, model: keras.Model) -> dict[str, EndpointFunction]:
         if not isinstance(model, SentimentClassifier):
             return {}
 
@@ -172,8 +172,13 @@ class Classification(ServedTask):
         step = Endpoint(inputs=inputs, outputs={"probabilities": answers["probabilities"]})
         explained = {name: answers[name] for name in ("contributions", "baseline") if name in answers}
         rows = (len(self.vocabularies["words"]), model.projected_size)
-        parts = {"project": projection(model.project, {}, rows, rounded), "classify_from_table": Part(step, run)}
-        return parts | ({"explain": Part(Endpoint(inputs=inputs, outputs=explained), explain)} if explained else {})
+        functions = {
+            "project": projection(model.project, {}, rows, rounded),
+            "classify_from_table": EndpointFunction(step, run),
+        }
+        return functions | (
+            {"explain": EndpointFunction(Endpoint(inputs=inputs, outputs=explained), explain)} if explained else {}
+        )
 
     def compact(self, model: keras.Model) -> None:
         if isinstance(model, SentimentClassifier):

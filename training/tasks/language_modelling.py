@@ -18,10 +18,10 @@ from training.data.vocabularies import counted
 from training.metrics.scores import CROSS_ENTROPY, cross_entropy
 from training.models.language_model import LanguageModel, LanguageModelSizes
 from training.tasks.base import Counted, Predict, Recipe, ServedTask, State
-from training.tasks.parts import Part, Tensors, floats, ints, projection
+from training.tasks.endpoints import EndpointFunction, Tensors, floats, ints, projection
 
 END = "<eos>"  # a line end, as a word
-STRETCHES = 64  # parts of a split that are measured in parallel
+STRETCHES = 64  # of a split that are measured in parallel
 CONTEXT = 512  # characters that are read before each of them but the first
 SAMPLE = 300  # characters
 GOLDENS = ("\n", "O", "ROMEO:\n", "To be, or not to be", "What say you to this, my lord?\n\nKING", "z$3& éß")
@@ -33,11 +33,11 @@ class LanguageModelRecipe(Recipe):
     """Settings of a language model. A batch has `batch_tokens / chunk` rows of `overlap + chunk` characters.
 
     Attributes:
-        corpus: of training.data.corpora, with parts of its own or with texts that are divided here.
+        corpus: of training.data.corpora, with splits of its own or with texts that are divided here.
         unit: what is predicted: "character" or "word".
-        test_share: of a text, its end, as the test part.
-        dev_share: of the rest, its beginning, to select the epoch. The test part directly follows the train part: a
-            text that changes its subject is harder to predict the farther it is from the train part.
+        test_share: of a text, its end, as the test split.
+        dev_share: of the rest, its beginning, to select the epoch. The test split directly follows the train split: a
+            text that changes its subject is harder to predict the farther it is from the train split.
         chunk: characters of a row per step.
         overlap: characters before them that are read again, so that every gradient goes back over at least that many,
             at the cost of reading them (Williams and Peng 1990).
@@ -59,21 +59,21 @@ class LanguageModelRecipe(Recipe):
         else:
             texts = {file: corpora.read(self.corpus, file) for file in CORPORA[self.corpus].files}
             sources = corpora.sources(self.corpus)
-        parts = texts if set(texts) == {"train", "dev", "test"} else cut(texts.values(), self)
-        units = {part: words(text) if self.unit == "word" else text for part, text in parts.items()}
+        splits = texts if set(texts) == {"train", "dev", "test"} else divide(texts.values(), self)
+        units = {split: words(text) if self.unit == "word" else text for split, text in splits.items()}
         return LanguageModelling(self, units, sources, vocabularies)
 
 
-def cut(texts: Iterable[str], recipe: LanguageModelRecipe) -> dict[str, str]:
-    """Cuts each text into dev, train and test, in this order, and joins the parts of all."""
-    parts = {"dev": "", "train": "", "test": ""}
+def divide(texts: Iterable[str], recipe: LanguageModelRecipe) -> dict[str, str]:
+    """Divides each text into dev, train and test, in this order, and joins those of all."""
+    splits = {"dev": "", "train": "", "test": ""}
     for text in texts:
         test = int(len(text) * (1 - recipe.test_share))
         dev = int(test * recipe.dev_share)
-        parts["dev"] += text[:dev]
-        parts["train"] += text[dev:test]
-        parts["test"] += text[test:]
-    return parts
+        splits["dev"] += text[:dev]
+        splits["train"] += text[dev:test]
+        splits["test"] += text[test:]
+    return splits
 
 
 def words(text: str) -> list[str]:
@@ -85,7 +85,7 @@ class LanguageModelling(ServedTask):
     """Prediction of the next character or word.
 
     Args:
-        parts: the characters or words of train, dev and test, each one long text.
+        splits: the characters or words of train, dev and test, each one long text.
     """
 
     kind = "generate"
@@ -97,19 +97,19 @@ class LanguageModelling(ServedTask):
     def __init__(
         self,
         recipe: LanguageModelRecipe,
-        parts: Mapping[str, Sequence[str]],
+        splits: Mapping[str, Sequence[str]],
         data: tuple[DataSource, ...],
         vocabularies: Mapping[str, Vocabulary] | None = None,
     ) -> None:
         self.recipe: LanguageModelRecipe = recipe
         self.data = data
-        parts = {**parts, "train": parts["train"][: recipe.limit]}
-        self.vocabularies = dict(vocabularies or {}) or {"characters": counted(parts["train"])}
+        splits = {**splits, "train": splits["train"][: recipe.limit]}
+        self.vocabularies = dict(vocabularies or {}) or {"characters": counted(splits["train"])}
         characters = self.vocabularies["characters"]
         self.labels = {}
         self.lengths = {}
         self.length_buckets = ()
-        self._splits = {split: encode_tokens(part, characters) for split, part in parts.items()}
+        self._splits = {split: encode_tokens(text, characters) for split, text in splits.items()}
         self._rows = max(1, recipe.batch_tokens // recipe.chunk)
         self._state_size = self.network().state_size
         state = floats("B", self._state_size)
@@ -156,7 +156,7 @@ class LanguageModelling(ServedTask):
     def predict(self, model: keras.Model, inputs: Tensors) -> Tensors:
         return _step(model.next(**inputs))
 
-    def parts(self, model: keras.Model) -> dict[str, Part]:
+    def served_endpoints(self, model: keras.Model) -> dict[str, EndpointFunction]:
         if not isinstance(model, LanguageModel):
             return {}
 
@@ -166,7 +166,7 @@ class LanguageModelling(ServedTask):
         table = {"table": floats("W", model.projected_size)}
         step = Endpoint(inputs=table | self.endpoint.inputs, outputs=self.endpoint.outputs)
         rows = (len(self.vocabularies["characters"]), model.projected_size)
-        return {"project": projection(model.project, {}, rows), "step_from_table": Part(step, run)}
+        return {"project": projection(model.project, {}, rows), "step_from_table": EndpointFunction(step, run)}
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         """Measures every character of the split but its first, carrying the state from one to the next."""

@@ -39,8 +39,8 @@ from training.tasks import sentiment_elsewhere
 from training.tasks.base import Predict, State
 from training.tasks.classification import Classification, ClassificationRecipe, Text
 from training.tasks.corpus_tables import corpus_tables
+from training.tasks.endpoints import Tensors
 from training.tasks.losses import grade_cross_entropy, polarity_cross_entropy
-from training.tasks.parts import Tensors
 from training.tasks.windows import label_probabilities
 
 SAMPLES = ("the food was good , not bad at all .", "the food was bad , not good at all .")  # the same words
@@ -77,10 +77,10 @@ class SentimentRecipe(ClassificationRecipe):
     distillation_tokens: int = 0
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Sentiment":
-        splits, data, further = self.parts()
+        splits, data, further = self.splits()
         return Sentiment(self, splits, data, vocabularies, further)
 
-    def parts(self) -> tuple[Splits, tuple[DataSource, ...], dict[str, Splits]]:
+    def splits(self) -> tuple[Splits, tuple[DataSource, ...], dict[str, Splits]]:
         """Returns the splits of its corpus, where all is from, and the splits of its other corpora."""
         tokenizer = Tokenizer()
         splits = self.read(self.corpus, tokenizer)

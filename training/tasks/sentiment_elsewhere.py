@@ -27,7 +27,7 @@ def measure(classify: Classify, split: str) -> tuple[Metric, ...]:
     Descriptions have no labels: nearly all of them state facts, so it is the share called neutral that is measured.
 
     Args:
-        split: "dev" or "test". Film reviews have no dev part: train stands for it, whose labels nothing learns from.
+        split: "dev" or "test". Film reviews have no dev split: train stands for it, whose labels nothing learns from.
     """
     tokenizer, found = Tokenizer(), []
     for name, value in (("tweets", _tweets), ("debian_en_fr", _descriptions), ("imdb", _reviews)):

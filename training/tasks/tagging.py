@@ -37,13 +37,13 @@ from training.models.segmenter import learn
 from training.models.tagger import Tagger, TaggerSizes
 from training.models.word_classes import WordClasses
 from training.tasks.base import Counted, Predict, Recipe, ServedTask, State, predict_all
+from training.tasks.endpoints import EndpointFunction, Tensors
 from training.tasks.lemma_labels import LemmaLabels, lemmas_by_form, words_with_lemmas
 from training.tasks.losses import label_cross_entropy
-from training.tasks.parts import Part, Tensors
 from training.tasks.rewritten_rules import RewrittenRules
 from training.tasks.tagged_lemmas import with_exceptions, with_lemmas, with_weights
 from training.tasks.tagging_batches import drawn_cases, restyled, with_dropped_words, with_shares, word_dropout
-from training.tasks.tagging_signatures import served_parts, tagging_endpoint
+from training.tasks.tagging_endpoints import served_endpoints, tagging_endpoint
 
 FEATURES = "feats"  # the labels of words that are several attributes in one
 HEADS = {"upos": "UPOS", "xpos": "XPOS", FEATURES: "UFeats"}  # column -> the name of its metric
@@ -101,10 +101,10 @@ class TaggingRecipe(Recipe):
     sizes: Any = field(default_factory=TaggerSizes)
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Tagging":
-        splits, sources = self.parts(measured=bool(vocabularies))
+        splits, sources = self.splits(measured=bool(vocabularies))
         return Tagging(self, splits, sources, vocabularies)
 
-    def parts(self, *, measured: bool = False) -> tuple[dict[str, list[treebank.Tree]], Sources]:
+    def splits(self, *, measured: bool = False) -> tuple[dict[str, list[treebank.Tree]], Sources]:
         """Returns train, dev and test, and where they are from.
 
         Args:
@@ -218,7 +218,7 @@ class Tagging(ServedTask):
             self._train = Examples.of([with_shares(example) for example in self._splits["train"]])
 
     def with_labels(self, labels: Mapping[str, tuple[str, ...]]) -> "Tagging":
-        """Returns the task with the labels of a version, whose train part may have been mapped in another way."""
+        """Returns the task with the labels of a version, whose train split may have been mapped in another way."""
         return Tagging(self.recipe, self._trees, self.data, self.vocabularies, self._lexicon, labels=labels)
 
     def written(self, change: Callable[[str], str]) -> "Tagging":
@@ -276,8 +276,8 @@ class Tagging(ServedTask):
     def served(self, model: keras.Model) -> keras.Model:
         return padded(model) if self.recipe.common_sizes and isinstance(model, Tagger) else model
 
-    def parts(self, model: keras.Model) -> dict[str, Part]:
-        return served_parts(model, self.endpoint, self.recipe.characters) if isinstance(model, Tagger) else {}
+    def served_endpoints(self, model: keras.Model) -> dict[str, EndpointFunction]:
+        return served_endpoints(model, self.endpoint, self.recipe.characters) if isinstance(model, Tagger) else {}
 
     def evaluate(self, predict: Predict, split: str) -> tuple[Metric, ...]:
         predictions = self.predictions(predict, split)

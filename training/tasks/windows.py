@@ -18,8 +18,8 @@ def label_probabilities(predict: Predict, examples: Sequence[Example], longest: 
     texts: list[int] = []
     for i, example in enumerate(examples):
         ids = example.inputs["word_ids"]
-        for part in np.array_split(ids, -(-len(ids) // longest)):
-            windows.append(Example("", {"word_ids": part}))
+        for window in np.array_split(ids, -(-len(ids) // longest)):
+            windows.append(Example("", {"word_ids": window}))
             texts.append(i)
     rows = dict(predict_all(predict, windows))
     found = np.stack([rows[i]["probabilities"] for i in range(len(windows))])  # [windows, K]

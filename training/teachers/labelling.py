@@ -1,4 +1,4 @@
-"""Labels unlabelled text by teachers, part by part. An interrupted run repeats one part at most."""
+"""Labels unlabelled text by teachers, chunk by chunk. An interrupted run repeats one chunk at most."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,33 +13,33 @@ from training.report.progress import duration
 from training.teachers.tuning import save_state
 from training.teachers.vectors import WordVectors
 
-PART = 8_000  # sentences
+CHUNK = 8_000  # sentences
 Sentences = Sequence[tuple[str, ...]]
 
 
 def label(
     sentences: Sentences, run: Callable[[Sentences, WordVectors], dict[str, Array]], folder: Path, console: Console
 ) -> tuple[dict[str, Array], WordVectors]:
-    """Runs teachers on all sentences, part by part, except on the parts that an earlier run has written.
+    """Runs teachers on all sentences, chunk by chunk, except on the chunks that an earlier run has written.
 
     Args:
         run: returns the outputs for some sentences, by name, and adds the vectors of their words.
-        folder: of the parts.
+        folder: of the files of the chunks.
 
     Returns:
         The outputs of all sentences, joined along their first axis, and the vectors of all words.
     """
-    parts = [sentences[i : i + PART] for i in range(0, len(sentences), PART)]
+    chunks = [sentences[i : i + CHUNK] for i in range(0, len(sentences), CHUNK)]
     found: dict[str, list[Array]] = {}
     vectors = WordVectors()
-    for number, part in enumerate(parts, start=1):
+    for number, chunk in enumerate(chunks, start=1):
         path = folder / f"part-{number:03}.pt"
         if not path.exists():
             started, own = time.monotonic(), WordVectors()
-            outputs = run(part, own)
+            outputs = run(chunk, own)
             save_state(path, {"outputs": outputs, "vectors": own.arrays()})
-            left = (time.monotonic() - started) * (len(parts) - number)
-            console.print(f"labelled: part {number} of {len(parts)}, {duration(left)} left", highlight=False)
+            left = (time.monotonic() - started) * (len(chunks) - number)
+            console.print(f"labelled: chunk {number} of {len(chunks)}, {duration(left)} left", highlight=False)
         written = torch.load(path, weights_only=False)  # by the lines above
         vectors.merge(written["vectors"])
         for name, array in written["outputs"].items():

@@ -129,7 +129,7 @@ def _distinct(task: Tagging) -> list[Example]:
 
 
 def _treebanks(tasks: Iterable[Tagging]) -> Iterator[DataSource]:
-    """Yields the train parts of tasks."""
+    """Yields the train splits of tasks."""
     for task in tasks:
         yield from corpora.sources(f"{task.recipe.corpus}/train")
 
@@ -188,7 +188,7 @@ def _shares(
 
 
 def _measure(teachers: Sequence[TaggingTeacher], tasks: Mapping[int, Tagging]) -> tuple[Metric, ...]:
-    """Measures teachers on the dev parts of treebanks, by their numbers, together."""
+    """Measures teachers on the dev splits of treebanks, by their numbers, together."""
     right: defaultdict[str, list[Array]] = defaultdict(list)
     for treebank, task in tasks.items():
         examples = task.examples("dev")

@@ -122,7 +122,7 @@ def _optimizer(network: nn.Module, settings: TeacherSettings, steps_per_epoch: i
 def _save(
     checkpoint: Path, epoch: int, network: nn.Module, optimizer: Any, schedule: Any, rng: np.random.Generator
 ) -> None:
-    state = {name: part.state_dict() for name, part in _parts(network, optimizer, schedule)}
+    state = {name: one.state_dict() for name, one in _stateful(network, optimizer, schedule)}
     random = {"numpy": rng.bit_generator.state, "torch": torch.get_rng_state()}
     save_state(checkpoint, state | random | {"epoch": epoch})
 
@@ -132,14 +132,14 @@ def _resume(checkpoint: Path, network: nn.Module, optimizer: Any, schedule: Any,
     if not checkpoint.exists():
         return 0
     state = torch.load(checkpoint, map_location="cpu", weights_only=False)  # what `_save` wrote here
-    for name, part in _parts(network, optimizer, schedule):
-        part.load_state_dict(state[name])
+    for name, one in _stateful(network, optimizer, schedule):
+        one.load_state_dict(state[name])
     rng.bit_generator.state = state["numpy"]
     torch.set_rng_state(state["torch"])
     return int(state["epoch"])
 
 
-def _parts(network: nn.Module, optimizer: Any, schedule: Any) -> tuple[tuple[str, Any], ...]:
+def _stateful(network: nn.Module, optimizer: Any, schedule: Any) -> tuple[tuple[str, Any], ...]:
     return ("network", network), ("optimizer", optimizer), ("schedule", schedule)
 
 

@@ -25,7 +25,7 @@ from training.report.recipe import fingerprint
 from training.run.loop import make_predict
 from training.run.step import Step
 from training.tasks.base import Recipe, ServedTask
-from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, cut
+from training.tasks.language_modelling import LanguageModelling, LanguageModelRecipe, divide
 from training.tasks.sentiment import Sentiment, SentimentRecipe
 from training.tasks.tagging import Tagging, TaggingRecipe
 
@@ -47,7 +47,7 @@ MAKE: dict[type[Recipe], Callable[[Any], ServedTask]] = {
     UnsortedRecipe: lambda recipe: Unsorted(recipe, tiny.treebank(), (tiny.SOURCE,)),
     SentimentRecipe: lambda recipe: Sentiment(recipe, tiny.alike(tiny.sentences()), (tiny.SOURCE,)),
     DomainsRecipe: of_domains,
-    LanguageModelRecipe: lambda recipe: LanguageModelling(recipe, cut([tiny.VERSE * 8], recipe), (tiny.SOURCE,)),
+    LanguageModelRecipe: lambda recipe: LanguageModelling(recipe, divide([tiny.VERSE * 8], recipe), (tiny.SOURCE,)),
 }
 LADDERS = {name: load_ladder(name) for name in ladder_names()}
 EVERY_RUNG = {rung.recipe.name: rung for ladder in LADDERS.values() for rung in ladder.rungs}

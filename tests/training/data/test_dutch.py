@@ -1,4 +1,4 @@
-"""Fixed expressions and names of several words are marked in the Dutch train part."""
+"""Fixed expressions and names of several words are marked in the Dutch train split."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Features of the German train part are corrected by the form of a word and by its noun."""
+"""Features of the German train split are corrected by the form of a word and by its noun."""
 
 import pytest
 

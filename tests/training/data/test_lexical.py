@@ -1,4 +1,4 @@
-"""Features that a word has wherever it stands are corrected in a mapped train part by the treebank's own sentences."""
+"""Features that a word has wherever it stands are corrected in a mapped train split by the treebank's own sentences."""
 
 from training.data.lexical import LEAST, corrected
 from training.data.treebank import Tree, Word

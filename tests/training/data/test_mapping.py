@@ -1,4 +1,4 @@
-"""Train parts that are made of lemmas and UniMorph tags: words, spacing and tags as in the treebank, and no leak."""
+"""Train splits that are made of lemmas and UniMorph tags: words, spacing and tags as in the treebank, and no leak."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -122,7 +122,7 @@ def test_a_contraction_stands_for_its_words_and_empty_nodes_for_nothing():
 
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Corpus:
-    """Makes a treebank with a mapped train part the only corpus, beside what it is made of; all else is here."""
+    """Makes a treebank with a mapped train split the only corpus, beside what it is made of; all else is here."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TAGWERK_DATA_DIR", raising=False)
     made = parts()

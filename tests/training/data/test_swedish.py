@@ -1,4 +1,4 @@
-"""Participles of the Swedish train part have the lemma, and compounds the features, that dev and test give them."""
+"""Participles of the Swedish train split have the lemma, and compounds the features, that dev and test give them."""
 
 import pytest
 

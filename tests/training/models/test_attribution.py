@@ -56,7 +56,7 @@ def test_the_shares_of_words_add_up_to_the_logits():
 
 
 @pytest.mark.parametrize("rounded", [False, True])
-def test_contributions_are_the_same_alone_in_a_batch_and_in_served_parts(rounded):
+def test_contributions_are_the_same_alone_in_a_batch_and_in_served_endpoints(rounded):
     task, model = random_model()
     if rounded:
         round_weights(task, model)
@@ -67,10 +67,10 @@ def test_contributions_are_the_same_alone_in_a_batch_and_in_served_parts(rounded
         for name, values in task.predict(model, collate([example]).inputs).items():
             expected = together[name][row][: len(example) if name == "contributions" else None]
             np.testing.assert_allclose(np.asarray(values)[0], expected, atol=2e-5, err_msg=name)
-    parts = task.parts(model)
-    table = dict(parts["project"].compute())
+    functions = task.served_endpoints(model)
+    table = dict(functions["project"].compute())
     assert ("scales" in table) == rounded
     inputs |= {"table": table.pop("projected"), **table}
-    cut = [parts[name].compute(**inputs) for name in ("classify_from_table", "explain")]
+    cut = [functions[name].compute(**inputs) for name in ("classify_from_table", "explain")]
     for name, values in (dict(cut[0]) | dict(cut[1])).items():
         np.testing.assert_allclose(np.asarray(values), together[name], atol=2e-5, err_msg=name)

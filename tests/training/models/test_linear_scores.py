@@ -1,4 +1,4 @@
-"""The linear model beside a tagger: its sums, what a word adds to its neighbours, and the parts that are served."""
+"""The linear model beside a tagger: its sums, what a word adds to its neighbours, and the endpoints that are served."""
 
 from dataclasses import replace
 
@@ -55,7 +55,7 @@ def test_a_word_is_scored_by_itself_its_affixes_its_shape_and_its_neighbours():
 
 
 @pytest.mark.parametrize("lexicon", [None, LEXICON], ids=["no lexicon", "a lexicon"])
-def test_served_parts_give_the_logits_of_the_whole_network(lexicon):
+def test_served_endpoints_give_the_logits_of_the_whole_network(lexicon):
     task, model = with_linear_model(lexicon)
     inputs = collate(task.goldens()).inputs
     whole = model(**inputs, training=False)

@@ -27,7 +27,7 @@ from training.data.treebank import Tree
 from training.run import evaluate, export, goldens, model_card, version_folder, versions
 from training.run.loop import make_predict, round_weights
 from training.run.readings import READINGS
-from training.tasks.parts import Part
+from training.tasks.endpoints import EndpointFunction
 from training.tasks.tagging import Tagging
 
 
@@ -46,8 +46,8 @@ def test_a_version_is_complete(exported):
     manifest = artifact.read_manifest(folder)
     artifact.verify_files(folder, manifest)
     assert (manifest.name, manifest.version, manifest.task) == ("tagger-tiny", "1", "tag")
-    parts = {name: part.endpoint for name, part in task.parts(model).items()}
-    assert manifest.endpoints == {"tag": task.endpoint, **parts}
+    endpoints = {name: function.endpoint for name, function in task.served_endpoints(model).items()}
+    assert manifest.endpoints == {"tag": task.endpoint, **endpoints}
     assert manifest.labels["upos"] == ("NOUN", "DET", "VERB", "ADV")
     assert manifest.lengths == {4: 4, 5: 6, 6: 7, 7: 3}
     assert manifest.length_buckets == (4, 5, 6, 7)
@@ -142,9 +142,9 @@ def test_the_service_accepts_goldens_within_the_tolerance_of_the_precision(in_in
                 check_goldens(tmp_path, of_precision, signature)
 
 
-def with_logits_of_the_step(parts: Mapping[str, Part]) -> dict[str, Part]:
-    """Returns the parts of a tagger as they were before: the step returns the logits of all labels."""
-    step, logits = parts["tag_from_table"], parts["logits"]
+def with_logits_of_the_step(functions: Mapping[str, EndpointFunction]) -> dict[str, EndpointFunction]:
+    """Returns the functions of a tagger as they were before: the step returns the logits of all labels."""
+    step, logits = functions["tag_from_table"], functions["logits"]
 
     def compute(**tensors: Any) -> dict[str, Any]:
         found = dict(step.compute(**tensors))
@@ -152,13 +152,15 @@ def with_logits_of_the_step(parts: Mapping[str, Part]) -> dict[str, Part]:
 
     outputs = {name: spec for name, spec in step.endpoint.outputs.items() if name != "outputs"}
     endpoint = Endpoint(inputs=step.endpoint.inputs, outputs=outputs | logits.endpoint.outputs)
-    return {"project": parts["project"], "tag_from_table": Part(endpoint, compute, step.variables)}
+    return {"project": functions["project"], "tag_from_table": EndpointFunction(endpoint, compute, step.variables)}
 
 
 @pytest.mark.usefixtures("unchecked")
 def test_a_tagger_whose_step_returns_all_logits_gives_the_same_candidates(in_integers, tmp_path, monkeypatch):
     task, model, folder = in_integers
-    monkeypatch.setattr(task, "parts", lambda model: with_logits_of_the_step(type(task).parts(task, model)))
+    monkeypatch.setattr(
+        task, "served_endpoints", lambda model: with_logits_of_the_step(type(task).served_endpoints(task, model))
+    )
     folders = [folder, export.export(task, model, [], tmp_path)]
     inputs = dict(collate(task.goldens()).inputs)
     rows, length = inputs["word_ids"].shape

@@ -137,10 +137,10 @@ def test_classifiers_label_what_is_recombined_from_their_phrases(settings):
 
 
 def test_an_interrupted_run_ends_as_a_whole_one(settings, monkeypatch):
-    """Once between two epochs, once between two parts of the text."""
+    """Once between two epochs, once between two chunks of the text."""
     settings = replace(settings, epochs=3)
     task = tagging(teaching=settings)
-    monkeypatch.setattr(labelling, "PART", 2)
+    monkeypatch.setattr(labelling, "CHUNK", 2)
     whole = teach(task, console())
     for path in tuning.teachers_folder(task.recipe).iterdir():
         path.unlink()
@@ -149,7 +149,7 @@ def test_an_interrupted_run_ends_as_a_whole_one(settings, monkeypatch):
     save_state = tuning.save_state
 
     def interrupted(path: Path, state: dict[str, object]) -> None:
-        if len(written) in {2, 6}:  # the third checkpoint, then, after it, the weights and a part, the second part
+        if len(written) in {2, 6}:  # the third checkpoint, then, after it, the weights and a chunk, the second chunk
             written.append("interrupted")
             raise KeyboardInterrupt
         written.append(path.name)
@@ -163,7 +163,7 @@ def test_an_interrupted_run_ends_as_a_whole_one(settings, monkeypatch):
     out = console()
     resumed = teach(task, out)
     assert "tuned before" in said(out)
-    assert "part 1 of" not in said(out)
+    assert "chunk 1 of" not in said(out)
     np.testing.assert_allclose(resumed.outputs["upos_shares"], whole.outputs["upos_shares"], atol=1e-5)
     assert resumed.words == whole.words
     np.testing.assert_array_equal(resumed.counts, whole.counts)

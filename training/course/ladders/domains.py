@@ -45,7 +45,7 @@ class DomainsRecipe(SentimentRecipe):
     texts: int = 2000
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Domains":
-        splits, data, learned = self.parts()
+        splits, data, learned = self.splits()
         further = {
             name: found | {"train": sample(found["train"], self.texts, seed=0)} for name, found in learned.items()
         }

@@ -13,7 +13,7 @@ from training.course.ladders import Ladder, Rung
 from training.course.models.word_tagger import WordTaggerSizes
 from training.data.dataset import IGNORED, Batches, Example, collate, cut_batches
 from training.tasks.base import State
-from training.tasks.parts import Tensors
+from training.tasks.endpoints import Tensors
 from training.tasks.tagging import Tagging, TaggingRecipe
 
 
@@ -28,7 +28,7 @@ class UnsortedRecipe(TaggingRecipe):
     masked: bool = True
 
     def task(self, vocabularies: Mapping[str, Vocabulary] | None = None) -> "Unsorted":
-        return Unsorted(self, *self.parts(), vocabularies)
+        return Unsorted(self, *self.splits(), vocabularies)
 
 
 class Unsorted(Tagging):

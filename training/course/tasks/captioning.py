@@ -16,7 +16,7 @@ from training.course.models.captioner import Captioner, CaptionerSizes
 from training.data.dataset import IGNORED, Array, Batches, Example, collate
 from training.metrics.scores import percent, percentages
 from training.tasks.base import Predict, Recipe, State, Task
-from training.tasks.parts import Tensors, floats, ints
+from training.tasks.endpoints import Tensors, floats, ints
 
 POOL = 10_000_000  # scenes that the train split draws from: hardly any comes twice
 DEV, TEST = 1000, 3000  # scenes

@@ -17,8 +17,8 @@ from training.data import translations
 from training.data.dataset import IGNORED, Array, Batches, Example, Examples, bucketed, collate
 from training.data.translations import Pair
 from training.tasks.base import Predict, Recipe, State, Task, predict_all
+from training.tasks.endpoints import Tensors, ints
 from training.tasks.losses import label_cross_entropy
-from training.tasks.parts import Tensors, ints
 
 EVALUATION_TOKENS = 4000  # positions in a batch
 SAMPLES = 10

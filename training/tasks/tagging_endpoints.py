@@ -1,10 +1,10 @@
-"""The tensors that a tagger reads and writes as the service calls it: whole, and in two parts."""
+"""The endpoints of a tagger: of the whole network, and those that the service runs."""
 
 from service.artifact.manifest import POSITIONS, Endpoint, TensorSpec
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from training.cells import Tensor
 from training.models.tagger import Tagger
-from training.tasks.parts import Part, Tensors, floats, ints, projection, table_specs
+from training.tasks.endpoints import EndpointFunction, Tensors, floats, ints, projection, table_specs
 
 
 def tagging_endpoint(characters: int, labels: dict[str, int]) -> Endpoint:
@@ -18,8 +18,8 @@ def tagging_endpoint(characters: int, labels: dict[str, int]) -> Endpoint:
     return Endpoint(inputs=inputs, outputs={head: floats("B", "T", size) for head, size in labels.items()})
 
 
-def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str, Part]:
-    """Returns the parts that the service runs: the projection of words, the step over projected words, all logits."""
+def served_endpoints(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str, EndpointFunction]:
+    """Returns the endpoints that the service runs: the projection of words, the step over them, all logits."""
     joined = model.joined_head()
     best = {f"{head}_id": ints(POSITIONS) for head in endpoint.outputs}
     if LEMMA in endpoint.outputs:
@@ -41,11 +41,11 @@ def served_parts(model: Tagger, endpoint: Endpoint, characters: int) -> dict[str
     def score(**tensors: Tensor) -> Tensors:
         return {"logits": model.logits_from_outputs(**tensors, head=joined)}
 
-    step = Part(Endpoint(inputs=inputs, outputs=best | confidence | outputs), run, tuple(joined.weights))
+    step = EndpointFunction(Endpoint(inputs=inputs, outputs=best | confidence | outputs), run, tuple(joined.weights))
     words = {"word_ids": ints("W"), "char_ids": ints("W", characters)}
     logits = Endpoint(inputs=outputs | inputs, outputs={"logits": floats(POSITIONS, joined.units)})
     return {
         "project": projection(model.project, words, ("W", model.projected_size), rounded),
         "tag_from_table": step,
-        "logits": Part(logits, score),
+        "logits": EndpointFunction(logits, score),
     }

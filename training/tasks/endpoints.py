@@ -22,8 +22,8 @@ def ints(*axes: str | int) -> TensorSpec:
 
 
 @dataclass(frozen=True)
-class Part:
-    """An endpoint beside the main one: a step of its computation.
+class EndpointFunction:
+    """An endpoint and the function that computes it.
 
     Attributes:
         compute: inputs by name -> outputs by name.
@@ -40,7 +40,7 @@ def projection(
     words: dict[str, TensorSpec],
     rows: tuple[str | int, int],
     rounded: int | None = None,
-) -> Part:
+) -> EndpointFunction:
     """Returns the endpoint "project", which computes the input products of words.
 
     The product of a word is the same at every position, so that a service can cache it.
@@ -57,7 +57,7 @@ def projection(
         integers, scales = round_rows(products, rounded)
         return {"projected": integers, "scales": scales}
 
-    return Part(Endpoint(inputs=words, outputs=table_specs("projected", rows, rounded)), compute)
+    return EndpointFunction(Endpoint(inputs=words, outputs=table_specs("projected", rows, rounded)), compute)
 
 
 def table_specs(name: str, rows: tuple[str | int, int], rounded: int | None) -> dict[str, TensorSpec]:
