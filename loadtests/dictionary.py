@@ -17,7 +17,7 @@ from pathlib import Path
 from service.tasks.dictionary import Dictionary, parse
 from service.tasks.tagging import Tag
 from service.text.interruptible import finish
-from service.text.tokens import Token
+from service.text.tokens import TokenSpan
 
 SENTENCES = Path(__file__).with_name("sentences.txt")
 ROUNDS = 31
@@ -31,7 +31,7 @@ def dictionary(lines: Sequence[str]) -> Dictionary:
     return Dictionary(parse("".join(f"{forms}\t\tPROPN\n" for forms in lines), ("PROPN",)), lambda words: None)
 
 
-def seconds(made: Dictionary, sentences: Sequence[Sequence[Token]]) -> float:
+def seconds(made: Dictionary, sentences: Sequence[Sequence[TokenSpan]]) -> float:
     """Returns the processor time of looking up all sentences."""
     tags = [[NOUN] * len(tokens) for tokens in sentences]
     began = time.process_time()
@@ -42,7 +42,7 @@ def seconds(made: Dictionary, sentences: Sequence[Sequence[Token]]) -> float:
 def main() -> None:
     """Prints the median of the rounds for each dictionary, and the quartiles."""
     lines = [line.split() for line in SENTENCES.read_text(encoding="utf-8").splitlines()]
-    sentences = [[Token(word, 0, 0) for word in words] for words in lines if words]
+    sentences = [[TokenSpan(word, 0, 0) for word in words] for words in lines if words]
     first, _ = Counter(word.lower() for words in lines for word in words).most_common(1)[0]
     others = [f"xq{i}" for i in range(ENTRIES)]
     began = time.process_time()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from service.artifact.manifest import Endpoint, Manifest, ModelVersion, Task, TensorSpec
+from service.artifact.manifest import Endpoint, Manifest, ModelVersion, TaskName, TensorSpec
 from service.backend.base import Fetch
 from service.errors import ArtifactError, DeviceFailed
 from service.types import Array, Tensors
@@ -177,7 +177,7 @@ def failing() -> DeviceFailed:
     return DeviceFailed("the device is on fire")
 
 
-def version_of(name: str, task: Task = "tag", **changes: Any) -> ModelVersion:
+def version_of(name: str, task: TaskName = "tag", **changes: Any) -> ModelVersion:
     """A model version with a manifest and no files."""
     ids = TensorSpec(dtype="int32", axes=("B", "T"))
     endpoint = Endpoint(inputs={"ids": ids, "lengths": TensorSpec(dtype="int32", axes=("B",))}, outputs={"ids": ids})

@@ -18,7 +18,7 @@ from service.text import tokenizer as tokenizer_module
 from service.text.interruptible import finish
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
 from service.text.tokenizer import Tokenizer
-from service.text.tokens import Token
+from service.text.tokens import TokenSpan
 from service.text.vocabulary import Vocabulary
 from tests.conftest import ROOT
 from tests.fakes import version_of
@@ -100,7 +100,7 @@ def lemmas(count: int) -> list[Any]:
         outputs = {f"{name}_id": ids for name in ("upos", "feats", LEMMA)} | dict.fromkeys(NEXT_RULES, ids)
         outputs["xpos_id"] = np.zeros_like(ids)
         outputs |= {f"{head}_probability": np.ones(len(forms), np.float32) for head in ("upos", LEMMA)}
-        (tags,) = finish(task.decode([[Token(form, 0, 0) for form in forms]], outputs, lemmas=True))
+        (tags,) = finish(task.decode([[TokenSpan(form, 0, 0) for form in forms]], outputs, lemmas=True))
         assert tags[0].lemma == forms[0].upper()
     return [task._cached_lemma, task._cached_choice]
 

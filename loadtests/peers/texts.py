@@ -17,7 +17,7 @@ from service.tasks.tagging import Tag, Tagging
 from service.text import conllu
 from service.text.interruptible import finish
 from service.text.tokenizer import Tokenizer
-from service.text.tokens import Sentence
+from service.text.tokens import SentenceSpan
 from service.types import Array, Tensors
 
 
@@ -32,7 +32,7 @@ def grid_for(version: ModelVersion) -> Grid:
 
 
 def tagged_answer(
-    tagging: Tagging, text: str, sentences: Sequence[Sentence], tags: Sequence[Sequence[Tag]]
+    tagging: Tagging, text: str, sentences: Sequence[SentenceSpan], tags: Sequence[Sequence[Tag]]
 ) -> dict[str, Any]:
     """Returns the answer of /tag to a text, without lemmas, as a dictionary."""
     manifest = tagging.version.manifest
@@ -80,7 +80,7 @@ class Text(NamedTuple):
     """A text as the model takes it: the pieces of all its sentences, which a classifier does not separate."""
 
     text: str
-    sentences: Sequence[Sentence]
+    sentences: Sequence[SentenceSpan]
     pieces: Sequence[Tensors]
 
 

@@ -51,7 +51,7 @@ POSITIONS = "positions"  # the axis of the valid positions of a batch, one seque
 CANDIDATES = 5  # labels per head and token that are returned on request, the most probable first
 
 T = TypeVar("T")
-Task = Literal["tag", "classify", "generate"]
+TaskName = Literal["tag", "classify", "generate"]
 LEMMATIZE = "lemmatize"  # a task of earlier versions; a tagger gives lemmas
 Precision = Literal["float32", "int8"]
 
@@ -97,7 +97,7 @@ class Manifest(FileModel):
 
     name: str
     version: str
-    task: Task
+    task: TaskName
     description: str
     language: str
     recipe: str

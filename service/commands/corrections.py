@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.store.corrections import Correction, CorrectionFiles
 from service.text.conllu import parse_features, write_sentence
 from service.text.interruptible import finish
-from service.text.tokens import Token
+from service.text.tokens import TokenSpan
 
 UNKNOWN_SPACING = {"spacing": "unknown"}  # a comment for tagwerk-train: no tokenizer learns from these spaces
 LONGEST_SHOWN = 60  # characters of a text
@@ -76,7 +76,7 @@ def export(corrections: Sequence[Correction]) -> str:
         for i, sentence in enumerate(correction.sentences, start=1):
             comments = {"newdoc id": str(number)} if i == 1 else {}
             comments |= {"sent_id": f"{number}-{i}"} | ({} if correction.spaced else UNKNOWN_SPACING)
-            tokens = [Token(token.text, token.start, token.end, token.continues) for token in sentence]
+            tokens = [TokenSpan(token.text, token.start, token.end, token.continues) for token in sentence]
             columns = [(token.upos, token.xpos, parse_features(token.feats), token.lemma) for token in sentence]
             places = range(len(correction.text) + 1)
             conllu += finish(write_sentence(comments, correction.text, tokens, columns, places))

@@ -8,7 +8,7 @@ import numpy as np
 
 from service.backend.base import Fetch
 from service.engine.loader import Sequences
-from service.engine.queue import EngineRequest, Place, QueuedSequence
+from service.engine.queue import EngineRequest, OutputPlace, QueuedSequence
 from service.engine.scheduler import Batch, Scheduler
 from service.errors import DeviceFailed, InternalError, TagwerkError
 from service.telemetry.metrics import Metrics, RanBatch
@@ -117,7 +117,7 @@ def assign_outputs(batch: Batch, outputs: Outputs, seconds: float) -> list[Engin
     done: list[EngineRequest] = []
     cell, size = 0, len(batch.sequences)
     for row, (request, position, length) in enumerate(batch.sequences):
-        request.places[position] = Place(outputs, row, cell)
+        request.places[position] = OutputPlace(outputs, row, cell)
         cell += length
         request.inference_seconds = max(request.inference_seconds, seconds)
         request.batch_size = max(request.batch_size, size)

@@ -15,7 +15,7 @@ LONGEST_SECONDS = 0.05  # that others may wait: for a step, for batches planned 
 MAX_RETRY_SECONDS = 60.0  # upper bound of Retry-After
 
 
-class Place(NamedTuple):
+class OutputPlace(NamedTuple):
     """The location of a sequence's outputs among those of its batch: its row, and its first cell."""
 
     outputs: Outputs
@@ -51,7 +51,7 @@ class EngineRequest:
     lengths: list[int]
     starts: list[int]
     on_done: OnDone
-    places: list[Place | None]
+    places: list[OutputPlace | None]
     remaining: int
     tokens: int
     owner: Any = None

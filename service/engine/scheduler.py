@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from service.engine.queue import LONGEST_SECONDS, EngineRequest, OnDone, Place, Queue, QueuedSequence
+from service.engine.queue import LONGEST_SECONDS, EngineRequest, OnDone, OutputPlace, Queue, QueuedSequence
 from service.engine.requests import ANONYMOUS, Requests
 from service.errors import ModelNotFound, TagwerkError
 from service.types import ModelKey
@@ -119,7 +119,7 @@ class Batch:
 
 
 @dataclass(slots=True)
-class Model:
+class ScheduledModel:
     """A model's grid, its step times, the device time that it has used, and its batches that are planned.
 
     `served_seconds` is on a scale shared by all models: after an idle time a model continues where the others are.
@@ -146,11 +146,11 @@ class Scheduler:
     def __init__(self, clock: Callable[[], float], max_sequences: int, max_tokens: int) -> None:
         self._clock = clock
         self.queue = Queue(max_sequences, max_tokens)
-        self._models: dict[ModelKey, Model] = {}
+        self._models: dict[ModelKey, ScheduledModel] = {}
 
     def add_model(self, key: ModelKey, grid: Grid, step_times: StepTimes) -> None:
         """Starts accepting requests for a model."""
-        self._models[key] = Model(grid, step_times)
+        self._models[key] = ScheduledModel(grid, step_times)
 
     def admit(self, requests: Requests, on_done: OnDone) -> list[EngineRequest | TagwerkError]:
         """Queues all sequences of each request, or none; returns its `EngineRequest`, or the reason for its rejection.
@@ -174,7 +174,7 @@ class Scheduler:
                 admitted.append(rejection)
             else:
                 own, places = lengths[first:end], starts[first:end]
-                nowhere: list[Place | None] = [None] * count
+                nowhere: list[OutputPlace | None] = [None] * count
                 request = EngineRequest(requests, client, now, deadline, own, places, on_done, nowhere, count, tokens)
                 queue.put(request)
                 admitted.append(request)
@@ -191,7 +191,7 @@ class Scheduler:
                 return self._batch(key, model, sequences)
         return None
 
-    def _next_model(self) -> tuple[ModelKey, Model]:
+    def _next_model(self) -> tuple[ModelKey, ScheduledModel]:
         """Returns the model that runs next: of the client with the least tokens served, that with least device time.
 
         A model that has batches planned takes part, whosever they are: their turn had come. The others accumulate no
@@ -207,7 +207,7 @@ class Scheduler:
             model.served_seconds = max(model.served_seconds, served)
         return chosen, self._models[chosen]
 
-    def _plan(self, key: ModelKey, model: Model) -> None:
+    def _plan(self, key: ModelKey, model: ScheduledModel) -> None:
         """Cuts the next sequences of a model into batches."""
         sizes, step_times = model.grid.batch_sizes, model.step_times
         alone, longest = len(self.queue.clients) == 1, LONGEST_SECONDS
@@ -225,7 +225,7 @@ class Scheduler:
             batches = [rising[i:end] for i, end in pairwise([*cut(lengths, quick, step_times), len(popped)])]
             model.planned.extend([popped[i] for i in batch] for batch in sorted(batches, key=min))
 
-    def _batch(self, key: ModelKey, model: Model, sequences: Sequence[QueuedSequence]) -> Batch:
+    def _batch(self, key: ModelKey, model: ScheduledModel, sequences: Sequence[QueuedSequence]) -> Batch:
         now, lengths, extra_outputs = self._clock(), [length for _, _, length in sequences], frozenset[str]()
         for request, _, _ in sequences:
             request.queue_seconds = max(request.queue_seconds, now - request.arrived)

@@ -25,7 +25,7 @@ from service.telemetry.metrics import UNMATCHED
 from service.telemetry.request import Timing, current_ids, ids_from
 
 log = logging.getLogger("tagwerk.server")
-Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
+RouteHandler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class RequestContextMiddleware:
@@ -99,7 +99,7 @@ class Dispatcher:
     def __init__(self, app: ASGIApp, context: Context, routes: Iterable[BaseRoute]) -> None:
         self._app = app
         self._context = context
-        self._handlers: dict[str, tuple[APIRoute, Endpoint]] = {
+        self._handlers: dict[str, tuple[APIRoute, RouteHandler]] = {
             route.path: (route, route.get_route_handler())
             for route in routes
             if isinstance(route, APIRoute) and route.methods == {"POST"} and not route.param_convertors

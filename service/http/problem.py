@@ -167,7 +167,7 @@ def respond(path: str, content: dict[str, Any], headers: Mapping[str, str] | Non
     return Response(json.dumps(with_protocol_error(path, content)).encode(), content["status"], headers, MEDIA_TYPE)
 
 
-def headers_of(error: Exception) -> Mapping[str, str]:
+def error_headers(error: Exception) -> Mapping[str, str]:
     """Returns the headers that belong to an error."""
     match error:
         case HTTPException():
@@ -191,7 +191,7 @@ async def answer(request: Request, error: Exception) -> Response:
     elif isinstance(error, HTTPException) and error.status_code == 405:
         methods = allowed((error.headers or {}).get("Allow", ""))
         error = HTTPException(405, f"{request.method} is not for {path}; allowed: {methods}", {"Allow": methods})
-    return respond(path, report(error, context_of(request).metrics, timing_of(request)), headers_of(error))
+    return respond(path, report(error, context_of(request).metrics, timing_of(request)), error_headers(error))
 
 
 def allowed(methods: str) -> str:

@@ -14,7 +14,7 @@ from service.pipelines.run import PipelineRun
 from service.tasks.sentiment import CONTRIBUTIONS, EXPLANATION, Classification, Explanation, Sentiment
 from service.text.interruptible import SENTENCES_AT_ONCE, TEXTS_AT_ONCE, Interruptible, collect
 from service.text.tokenizer import Tokenizer
-from service.text.tokens import Sentence, Token
+from service.text.tokens import SentenceSpan, TokenSpan
 from service.types import Array, Ragged, Tensors
 
 STRONG = 0.5  # a sentence's least score, positive or negative, for its text to be mixed
@@ -33,9 +33,9 @@ class ClassifiedText:
 
     text: str
     classification: Classification
-    tokens: Sequence[Token] = ()
+    tokens: Sequence[TokenSpan] = ()
     explanation: Explanation | None = None
-    sentences: Sequence[tuple[Sentence, Classification]] | None = None
+    sentences: Sequence[tuple[SentenceSpan, Classification]] | None = None
     magnitude: float | None = None
     mixed: bool | None = None
     ignored: Sequence[str] = ()
@@ -49,8 +49,8 @@ class EncodedText(NamedTuple):
     """
 
     text: str
-    tokens: Sequence[Token]
-    sentences: Sequence[Sentence]
+    tokens: Sequence[TokenSpan]
+    sentences: Sequence[SentenceSpan]
     windows: Sequence[Sequence[int]]
     ignored: Sequence[str] = ()
 
@@ -103,8 +103,8 @@ def encode(
     ids: list[int] = []
     lengths: list[int] = []
     for text in texts:
-        sentences: Sequence[Sentence] = ()
-        tokens: Sequence[Token] = ()
+        sentences: Sequence[SentenceSpan] = ()
+        tokens: Sequence[TokenSpan] = ()
         if by_sentence:
             sentences = yield from tokenizer.split(text)
             tokens = [token for sentence in sentences for token in sentence.tokens]
@@ -165,7 +165,7 @@ def decode(
 
 
 def with_sentences(
-    text: ClassifiedText, found: Sequence[Classification], sentences: Sequence[Sentence]
+    text: ClassifiedText, found: Sequence[Classification], sentences: Sequence[SentenceSpan]
 ) -> ClassifiedText:
     """Adds the classifications of a text's sentences, and what their scores say of the text."""
     placed = list(zip(sentences, found, strict=True))

@@ -21,7 +21,7 @@ from service.tasks.generation import Choice, Text
 from service.tasks.sentiment import Classification
 from service.text import conllu
 from service.text.interruptible import SENTENCES_AT_ONCE, Interruptible
-from service.text.tokens import BLANK_LINE, Sentence, Token, Unit, multiwords, positions
+from service.text.tokens import BLANK_LINE, SentenceSpan, TokenSpan, Unit, multiwords, positions
 
 JSON = "application/json"  # the media type
 TagFormat = Literal["json", "conllu", "conllu-chain"]
@@ -154,7 +154,7 @@ def _tokens(tagged: TaggedText, sentence: int, some: slice, places: Sequence[int
     return tokens
 
 
-def _multiword_tokens(text: str, tokens: Sequence[Token], places: Sequence[int]) -> Iterator[dict[str, Any]]:
+def _multiword_tokens(text: str, tokens: Sequence[TokenSpan], places: Sequence[int]) -> Iterator[dict[str, Any]]:
     for first, last in multiwords(tokens):
         start, end = tokens[first].start, tokens[last].end
         yield {"text": text[start:end], "start": places[start], "end": places[end], "first": first, "last": last}
@@ -241,7 +241,7 @@ def _members(found: Classification) -> dict[str, Any]:
     return {"label": found.label, "scores": found.scores, "score": found.score}
 
 
-def _placed(text: str, span: Sentence | Token, places: Sequence[int]) -> dict[str, Any]:
+def _placed(text: str, span: SentenceSpan | TokenSpan, places: Sequence[int]) -> dict[str, Any]:
     return {"text": text[span.start : span.end], "start": places[span.start], "end": places[span.end]}
 
 

@@ -15,7 +15,7 @@ from service.text.interruptible import TEXTS_AT_ONCE, Interruptible, collect
 from service.text.languages import primary
 from service.text.symbols import has_symbol
 from service.text.tokenizer import Tokenizer
-from service.text.tokens import Sentence, Token
+from service.text.tokens import SentenceSpan, TokenSpan
 from service.types import Array, Ragged, Tensors
 
 TOKEN_BYTES = 170  # of an answer in JSON, of the shortest words
@@ -26,7 +26,7 @@ class SplitText(NamedTuple):
     """A text and its sentences."""
 
     text: str
-    sentences: Sequence[Sentence]
+    sentences: Sequence[SentenceSpan]
 
 
 class Identification(NamedTuple):
@@ -45,7 +45,7 @@ class TaggedText:
     """
 
     text: str
-    sentences: Sequence[Sentence]
+    sentences: Sequence[SentenceSpan]
     tags: Sequence[Sequence[Tag]]
     candidates: Sequence[Candidates] | None = None
     identified: Identification | None = None
@@ -160,14 +160,14 @@ def joined_tokens(sentences: Sequence[Sequence[str]]) -> Interruptible[list[Spli
     """Returns each list of tokens as one sentence of the text made by joining them with spaces."""
     split: list[SplitText] = []
     for tokens in sentences:
-        placed: list[Token] = []
+        placed: list[TokenSpan] = []
         start = 0
         for token in tokens:
-            placed.append(Token(token, start, start + len(token)))
+            placed.append(TokenSpan(token, start, start + len(token)))
             start += len(token) + 1
             if not len(placed) % TOKENS_AT_ONCE:
                 yield
-        split.append(SplitText(" ".join(tokens), [Sentence(0, start - 1, tuple(placed))]))
+        split.append(SplitText(" ".join(tokens), [SentenceSpan(0, start - 1, tuple(placed))]))
     return split
 
 

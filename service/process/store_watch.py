@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-from service.artifact.manifest import Task
+from service.artifact.manifest import TaskName
 from service.backend.priority import Priority, set_priority
 from service.errors import ConfigurationError, NotPossible
 from service.files import fingerprint
@@ -32,7 +32,7 @@ class StoreWatch:
         place = settings.model_store.absolute()
         self._config = ServingConfig()
         self._adopt(read_serving(settings))
-        self._defaults: Mapping[Task, str] = {}
+        self._defaults: Mapping[TaskName, str] = {}
         self._failures: dict[str, str | None] = {}
         self._awaited: set[ModelKey] = set()
         try:

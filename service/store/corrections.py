@@ -27,7 +27,7 @@ class CorrectedToken(FileModel):
     text: str
     start: int
     end: int
-    continues: bool = False  # see `Token`
+    continues: bool = False  # see `TokenSpan`
     upos: str
     xpos: str
     feats: str = "_"

@@ -12,7 +12,7 @@ from service.artifact.manifest import (
     MAX_MANIFEST_BYTES,
     SIGNATURE,
     ModelVersion,
-    Task,
+    TaskName,
     parse_manifest,
     read_goldens,
     read_lemmatizer,
@@ -75,7 +75,7 @@ class Check:
 
     fingerprint: Fingerprint
     fault: str | None
-    task: Task | None
+    task: TaskName | None
     description: str | None = None
 
 

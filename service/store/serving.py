@@ -10,7 +10,7 @@ serve, and stays the default whatever is added to the store, until another is se
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from service.artifact.manifest import ModelVersion, Task
+from service.artifact.manifest import ModelVersion, TaskName
 from service.errors import ModelNotFound, NotPossible
 from service.settings import Settings
 from service.store.registry import NOT_FOUND, Registry
@@ -28,13 +28,13 @@ class Serving:
 
     shares: Mapping[ModelKey, float]
     refused: Mapping[ModelKey, str]
-    defaults: Mapping[Task, str]
-    about: Mapping[ModelKey, tuple[Task | None, str | None]] = field(default_factory=dict)
+    defaults: Mapping[TaskName, str]
+    about: Mapping[ModelKey, tuple[TaskName | None, str | None]] = field(default_factory=dict)
     awaited: tuple[ModelKey, ...] = ()
 
 
 def resolve(
-    registry: Registry, config: ServingConfig, known: Mapping[Task, str] | None = None, *, every_model: bool = False
+    registry: Registry, config: ServingConfig, known: Mapping[TaskName, str] | None = None, *, every_model: bool = False
 ) -> Serving:
     """Determines which valid versions should serve. `known` are the defaults determined before.
 
@@ -52,7 +52,7 @@ def resolve(
             shares |= _resolve_model(registry, keys, chosen, refused)
     checks = [(key, registry.check(key)) for key in sorted(shares)]
     about = {key: (check.task, check.description) for key, check in checks}
-    first: dict[Task, str] = {}
+    first: dict[TaskName, str] = {}
     for key, (task, _) in about.items():
         if task is not None:
             first.setdefault(task, key.name)
@@ -167,7 +167,7 @@ class ServingController:
 
         return self._change_model(name, begin)
 
-    def make_default(self, name: str) -> tuple[Task, ModelServing]:
+    def make_default(self, name: str) -> tuple[TaskName, ModelServing]:
         """Makes a model the default of its task; returns the task, and what the model serves."""
         self.check(name)
         serving = self.serving(name)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from service.artifact.manifest import LEMMATIZE, Task
+from service.artifact.manifest import LEMMATIZE, TaskName
 from service.errors import ConfigurationError, NotPossible
 from service.files import LOCK_SECONDS, FileModel, first_fault, locked, write_whole
 from service.settings import Settings
@@ -58,7 +58,7 @@ class ServingConfig(FileModel):
     """The contents of `serving.json`: the serving config of each model, and the default model of each task."""
 
     models: Mapping[str, ModelServing] = {}
-    defaults: Mapping[Task, str] = {}
+    defaults: Mapping[TaskName, str] = {}
 
     @field_validator("defaults", mode="before")
     @classmethod

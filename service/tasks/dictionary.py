@@ -24,7 +24,7 @@ from service.errors import ConfigurationError, shortened
 from service.tasks.tagging import Tag
 from service.text.conllu import parse_features
 from service.text.interruptible import SENTENCES_AT_ONCE, Interruptible
-from service.text.tokens import Token
+from service.text.tokens import TokenSpan
 
 CELLS = ("forms", "if", "UPOS", "XPOS", "feats", "lemma")
 SOURCE = "dictionary"  # of a tag, in answers
@@ -63,7 +63,7 @@ class Dictionary:
                 lengths.append(len(forms))
 
     def replace(
-        self, sentences: Sequence[Sequence[Token]], tags: Sequence[list[Tag]]
+        self, sentences: Sequence[Sequence[TokenSpan]], tags: Sequence[list[Tag]]
     ) -> Interruptible[list[dict[int, Tag]]]:
         """Replaces tags of sentences in place; returns, for each sentence, the tags before by the tokens' indices."""
         found: list[dict[int, Tag]] = []

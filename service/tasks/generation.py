@@ -24,7 +24,7 @@ class End:
     seed: int = 0
 
 
-class Logprob(NamedTuple):
+class TokenLogprob(NamedTuple):
     """A token as text, and its natural log probability."""
 
     token: str
@@ -35,8 +35,8 @@ class Logprob(NamedTuple):
 class Choice:
     """A generated token, and the most probable ones at its position, best first."""
 
-    chosen: Logprob
-    top: list[Logprob]
+    chosen: TokenLogprob
+    top: list[TokenLogprob]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,8 @@ class TextGeneration:
         likely = [(id, logprob) for id, logprob in sampled.top if id >= len(RESERVED)][:top]
         return Choice(self._logprob(sampled.id, sampled.logprob or 0.0), [self._logprob(*one) for one in likely])
 
-    def _logprob(self, id: int, logprob: float) -> Logprob:
-        return Logprob(self.characters.string(id), round(logprob, 6))
+    def _logprob(self, id: int, logprob: float) -> TokenLogprob:
+        return TokenLogprob(self.characters.string(id), round(logprob, 6))
 
 
 def beginning(text: str, strings: Sequence[str]) -> int:

@@ -15,9 +15,9 @@ HEADS = ("upos", "xpos", "feats")
 MAX_CHARACTERS = 1000  # per token, as input of a tagger
 
 AnyTask = Tagging | Sentiment | TextGeneration
-Axes = tuple[str, ...]  # names of axes; K, C, H and V stand for any fixed size
-BATCH: Axes = ("B",)
-SEQUENCE: Axes = ("B", "T")
+AxisNames = tuple[str, ...]  # names of axes; K, C, H and V stand for any fixed size
+BATCH: AxisNames = ("B",)
+SEQUENCE: AxisNames = ("B", "T")
 
 
 def make_task(version: ModelVersion) -> AnyTask:
@@ -95,7 +95,7 @@ def _need_vocabularies(manifest: Manifest, vocabularies: Mapping[str, Vocabulary
             raise ArtifactError(f"there is no vocabulary {name!r}, which the task {manifest.task} needs")
 
 
-def _need_inputs(manifest: Manifest, needed: Mapping[str, Axes]) -> None:
+def _need_inputs(manifest: Manifest, needed: Mapping[str, AxisNames]) -> None:
     """Checks that the endpoint has exactly the inputs that the task provides."""
     found = manifest.endpoint.inputs
     wanted = {"lengths": BATCH, **needed}
@@ -108,13 +108,13 @@ def _need_inputs(manifest: Manifest, needed: Mapping[str, Axes]) -> None:
         _check_axes(f"the input {name}", found[name], axes)
 
 
-def _need_output(manifest: Manifest, name: str, axes: Axes) -> None:
+def _need_output(manifest: Manifest, name: str, axes: AxisNames) -> None:
     if name not in manifest.endpoint.outputs:
         raise ArtifactError(f"there is no output {name!r}, which the task {manifest.task} needs")
     _check_axes(f"the output {name}", manifest.endpoint.outputs[name], axes)
 
 
-def _check_axes(what: str, found: TensorSpec, axes: Axes) -> None:
+def _check_axes(what: str, found: TensorSpec, axes: AxisNames) -> None:
     fits = len(found.axes) == len(axes) and all(
         axis == wanted if wanted in SEQUENCE else isinstance(axis, int)
         for axis, wanted in zip(found.axes, axes, strict=True)

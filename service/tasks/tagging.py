@@ -18,7 +18,7 @@ from service.text.lemmatizer import LEMMA, MOST_ODDS, NEXT_RULES, ODDS_LIMITS, f
 from service.text.normalization import normalize
 from service.text.symbols import is_symbol
 from service.text.tokenizer import Tokenizer
-from service.text.tokens import Token
+from service.text.tokens import TokenSpan
 from service.text.vocabulary import encode_characters
 from service.types import Array, Ragged, Tensors
 
@@ -149,7 +149,7 @@ class Tagging:
         return Ragged(np.array(lengths, np.int32), {"word_ids": cells[:, 0], "char_ids": cells[:, 1:]})
 
     def decode(
-        self, sentences: Sequence[Sequence[Token]], outputs: Tensors, *, lemmas: bool
+        self, sentences: Sequence[Sequence[TokenSpan]], outputs: Tensors, *, lemmas: bool
     ) -> Interruptible[list[list[Tag]]]:
         """Decodes the concatenated outputs of all windows to the tags of sentences, with lemmas if they are wanted."""
         found: list[list[Tag]] = []
@@ -221,7 +221,7 @@ class Tagging:
         """Returns the word that the model reads in place of a form that its treebank lacks."""
         return self._stands_for.get(normalize(form).lower(), form)
 
-    def with_symbols(self, sentences: Sequence[Sequence[Token]], outputs: Tensors) -> Interruptible[Tensors]:
+    def with_symbols(self, sentences: Sequence[Sequence[TokenSpan]], outputs: Tensors) -> Interruptible[Tensors]:
         """Returns the outputs of all windows with emoji and signs of currencies as symbols without features.
 
         They are that in Universal Dependencies; no treebank has more than a few, so the network does not know them.

@@ -11,7 +11,7 @@ from typing import cast
 
 from service.text.interruptible import Interruptible, collect
 from service.text.normalization import nfc
-from service.text.tokens import Token, multiwords
+from service.text.tokens import TokenSpan, multiwords
 
 MEDIA_TYPE = "text/x-conllu"
 NO_FEATURES = "_"
@@ -28,7 +28,7 @@ Columns = tuple[str, str, Mapping[str, str], str | None]  # of a token: UPOS, XP
 def write_sentence(
     comments: Mapping[str, str],
     text: str,
-    tokens: Sequence[Token],
+    tokens: Sequence[TokenSpan],
     columns: Iterable[Columns],
     places: Sequence[int],
     *,

@@ -19,7 +19,7 @@ LONGEST_HASHED = 60  # characters; longer words have no hash
 NO_HASH = 0
 T = TypeVar("T", int, Array)
 # UPOS -> label of a rule -> the forms whose lemma it makes, packed, or as a list in older versions
-Lexicon = Mapping[str, Mapping[str, str | Sequence[str]]]
+FormsByRule = Mapping[str, Mapping[str, str | Sequence[str]]]
 
 
 class LemmaLexicon:
@@ -28,7 +28,7 @@ class LemmaLexicon:
     A word takes 12 bytes; as strings, the 200 000 words of a lexicon of French took 40 MB in each process.
     """
 
-    def __init__(self, lexicon: Lexicon) -> None:
+    def __init__(self, lexicon: FormsByRule) -> None:
         """Raises ValueError if a label is no rule, or forms are not packed as they should be."""
         numbers: dict[str, int] = {}
         contents, seeds, rules = list[str](), list[int](), list[int]()

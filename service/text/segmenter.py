@@ -13,7 +13,7 @@ from typing import Self
 
 import msgspec
 
-from service.text.tokens import BLANK_LINE, Token
+from service.text.tokens import BLANK_LINE, TokenSpan
 
 _WINDOW = 4  # characters on each side of a boundary
 _PADDING = "\0" * _WINDOW
@@ -25,8 +25,8 @@ LONGEST_ENDING = 10  # characters, of a token that is several words
 _FAR = 12  # tokens since the start of the sentence, and more
 
 
-Word = tuple[str, str]  # a token in lower case, and its shape
-_EDGES: tuple[Word, Word, Word] = (("", ""),) * 3  # before and after all tokens
+TokenAndShape = tuple[str, str]  # a token in lower case, and its shape
+_EDGES: tuple[TokenAndShape, TokenAndShape, TokenAndShape] = (("", ""),) * 3  # before and after all tokens
 
 
 class Classifier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,7 +128,7 @@ class PossibleEnds:
         indices: of the tokens after these places, without the first token, which always begins a sentence.
     """
 
-    def __init__(self, text: str, tokens: Sequence[Token], ruled: Collection[int]) -> None:
+    def __init__(self, text: str, tokens: Sequence[TokenSpan], ruled: Collection[int]) -> None:
         """Finds the places; `ruled` are the indices that the rules find."""
         self.indices = _possible_ends(tokens)
         self._text = text
@@ -160,7 +160,7 @@ class PossibleEnds:
         ]
 
 
-def _possible_ends(tokens: Sequence[Token]) -> list[int]:
+def _possible_ends(tokens: Sequence[TokenSpan]) -> list[int]:
     """Returns the indices of tokens before which a sentence may end.
 
     No sentence ends directly after a letter or digit, nor where only a space is between that and a small letter.
@@ -175,7 +175,7 @@ def _possible_ends(tokens: Sequence[Token]) -> list[int]:
     return found[1:]
 
 
-def choice_features(tokens: Sequence[Token], i: int) -> list[str]:
+def choice_features(tokens: Sequence[TokenSpan], i: int) -> list[str]:
     """Returns the features of whether token i is several words."""
     before, ending = _word_of(tokens[i - 1].text) if i else ("", "")
     after, shape = _word_of(tokens[i + 1].text) if i + 1 < len(tokens) else ("", "")
@@ -196,12 +196,12 @@ def choice_features(tokens: Sequence[Token], i: int) -> list[str]:
     ]
 
 
-def _word_of(text: str) -> Word:
+def _word_of(text: str) -> TokenAndShape:
     return _cached_word(text) if len(text) <= LONGEST_CACHED else (text[:LONGEST_CACHED], _shape(text))
 
 
 @lru_cache(CACHED_WORDS)
-def _cached_word(text: str) -> Word:
+def _cached_word(text: str) -> TokenAndShape:
     return text.lower(), _shape(text)
 
 

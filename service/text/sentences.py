@@ -8,7 +8,7 @@ from spacy.pipeline import Sentencizer
 
 from service.text.interruptible import Interruptible
 from service.text.segmenter import Classifier, PossibleEnds
-from service.text.tokens import BLANK_LINE, Token
+from service.text.tokens import BLANK_LINE, TokenSpan
 
 _TOKENS_AT_ONCE = 256  # by the rules
 _CLASSIFIED_AT_ONCE = 32  # by the classifier
@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"\d{1,3}|[A-Za-z]|[ivxIVX]{1,4}")
 _OPENING_GUILLEMET, _CLOSING_GUILLEMET = "«»"
 
 
-def rule_ends(text: str, tokens: Sequence[Token]) -> Interruptible[list[int]]:
+def rule_ends(text: str, tokens: Sequence[TokenSpan]) -> Interruptible[list[int]]:
     """Returns the index after the last token of each sentence."""
     ends: list[int] = []
     first = 0
@@ -57,7 +57,7 @@ def rule_ends(text: str, tokens: Sequence[Token]) -> Interruptible[list[int]]:
     return ends
 
 
-def _terminates(tokens: Sequence[Token], first: int, i: int) -> bool:
+def _terminates(tokens: Sequence[TokenSpan], first: int, i: int) -> bool:
     """Returns whether a token terminates the sentence that begins with token `first`."""
     word = tokens[i].text
     if word[0] not in _TERMINATORS or word[-1] not in _TERMINATORS:
@@ -82,7 +82,7 @@ def _starts(word: str, terminator: str, before: str, gap: int) -> bool:
 
 
 def learned_ends(
-    text: str, tokens: Sequence[Token], classifier: Classifier, abbreviations: Mapping[str, bool]
+    text: str, tokens: Sequence[TokenSpan], classifier: Classifier, abbreviations: Mapping[str, bool]
 ) -> Interruptible[list[int]]:
     """Returns the index after the last token of each sentence, as a classifier decides; see `Segmenter`."""
     ruled = set((yield from rule_ends(text, tokens)))
@@ -110,7 +110,7 @@ def learned_ends(
     return [*ends, len(tokens)] if tokens else []
 
 
-def _closing_guillemets(tokens: Sequence[Token]) -> set[int]:
+def _closing_guillemets(tokens: Sequence[TokenSpan]) -> set[int]:
     """Returns the indices of guillemets that close a quotation behind a space, as in French: "« Oui. »"."""
     found: set[int] = set()
     opened = False

@@ -17,7 +17,7 @@ from service.text.interruptible import SENTENCES_AT_ONCE, Interruptible, collect
 from service.text.normalization import normalize_with_offsets, with_plain_quotes
 from service.text.segmenter import Classifier, Segmenter, boundary_features, choice_features
 from service.text.sentences import learned_ends, rule_ends
-from service.text.tokens import Sentence, Token, new_token
+from service.text.tokens import SentenceSpan, TokenSpan, new_token
 
 _CHARACTERS_AT_ONCE = 256
 _BOUNDARIES_AT_ONCE = 32
@@ -48,15 +48,15 @@ class Tokenizer:
         self._cached_words = lru_cache(CACHED_WORDS)(segmenter.words_of)
         self._cached_split = lru_cache(CACHED_CHUNKS)(lambda chunk: finish(self._split_chunk(chunk)))
 
-    def sentences(self, text: str) -> list[Sentence]:
+    def sentences(self, text: str) -> list[SentenceSpan]:
         """Splits a text into sentences of tokens, in one go."""
         return finish(self.split(text))
 
-    def tokens(self, text: str) -> list[Token]:
+    def tokens(self, text: str) -> list[TokenSpan]:
         """Splits a text into tokens, in one go."""
         return finish(self.tokenize(text))
 
-    def split(self, text: str) -> Interruptible[list[Sentence]]:
+    def split(self, text: str) -> Interruptible[list[SentenceSpan]]:
         """Splits a text into sentences of tokens, interruptibly."""
         if text.isascii():
             return (yield from self._split_plain(text))
@@ -64,15 +64,15 @@ class Tokenizer:
         sentences = yield from self._split_plain(plain)
         if plain == text:
             return sentences
-        moved: list[Sentence] = []
+        moved: list[SentenceSpan] = []
         for number, sentence in enumerate(sentences, start=1):
             if tokens := tuple((yield from _moved(sentence.tokens, plain, text, places))):
-                moved.append(Sentence(tokens[0].start, tokens[-1].end, tokens))
+                moved.append(SentenceSpan(tokens[0].start, tokens[-1].end, tokens))
             if not number % SENTENCES_AT_ONCE:
                 yield
         return moved
 
-    def tokenize(self, text: str) -> Interruptible[list[Token]]:
+    def tokenize(self, text: str) -> Interruptible[list[TokenSpan]]:
         """Splits a text into tokens, interruptibly."""
         plain, places = yield from _plain(text)
         tokens = yield from self._tokenize_plain(plain)
@@ -94,7 +94,7 @@ class Tokenizer:
         chunk = self.rules.chunk
         return chunk if chunk is CHUNK or _NUMBERS_APART.search(plain) else CHUNK
 
-    def _split_plain(self, plain: str) -> Interruptible[list[Sentence]]:
+    def _split_plain(self, plain: str) -> Interruptible[list[SentenceSpan]]:
         """Splits a text in its normal form, with plain quotes, into sentences of tokens."""
         segmenter = self._segmenter
         tokens = yield from self._tokens_of_plain(plain)
@@ -104,20 +104,20 @@ class Tokenizer:
             ends = yield from learned_ends(plain, tokens, segmenter.ends, segmenter.abbreviations)
         words = (yield from self._words_of(tokens)) if self._has_multiwords else None
 
-        def sentence(start: int, end: int) -> Sentence:
+        def sentence(start: int, end: int) -> SentenceSpan:
             members = tuple(tokens[start:end] if words is None else chain.from_iterable(words[start:end]))
-            return Sentence(members[0].start, members[-1].end, members)
+            return SentenceSpan(members[0].start, members[-1].end, members)
 
         return (yield from collect(starmap(sentence, pairwise([0, *ends])), _SENTENCES_AT_ONCE))
 
-    def _tokenize_plain(self, plain: str) -> Interruptible[list[Token]]:
+    def _tokenize_plain(self, plain: str) -> Interruptible[list[TokenSpan]]:
         """Splits a text in its normal form, with plain quotes, into tokens."""
         tokens = yield from self._tokens_of_plain(plain)
         return list(chain.from_iterable((yield from self._words_of(tokens)))) if self._has_multiwords else tokens
 
-    def _tokens_of_plain(self, plain: str) -> Interruptible[list[Token]]:
+    def _tokens_of_plain(self, plain: str) -> Interruptible[list[TokenSpan]]:
         """Splits a text in its normal form, with plain quotes, into tokens that are substrings of it."""
-        tokens: list[Token] = []
+        tokens: list[TokenSpan] = []
         pause = _CHARACTERS_AT_ONCE
         pattern = self.chunk(plain)
         for match in pattern.finditer(plain):
@@ -128,10 +128,10 @@ class Tokenizer:
                 yield
             split = self._cached_split(chunk) if len(chunk) <= LONGEST_CACHED else (yield from self._split_chunk(chunk))
             if not split:
-                tokens.append(new_token(Token, (chunk, start, match.end(), False)))
+                tokens.append(new_token(TokenSpan, (chunk, start, match.end(), False)))
             for form, continues in split:
                 end = start + len(form)
-                tokens.append(new_token(Token, (form, start, end, continues)))
+                tokens.append(new_token(TokenSpan, (form, start, end, continues)))
                 start = end
                 if start > pause:
                     pause = start + _CHARACTERS_AT_ONCE
@@ -190,10 +190,10 @@ class Tokenizer:
         """Returns whether a text is an abbreviation that keeps its full stop."""
         return len(text) <= self._longest and text.lower() in self._segmenter.abbreviations
 
-    def _words_of(self, tokens: Sequence[Token]) -> Interruptible[list[tuple[Token, ...]]]:
+    def _words_of(self, tokens: Sequence[TokenSpan]) -> Interruptible[list[tuple[TokenSpan, ...]]]:
         """Returns the words of each token: of a multiword token several, of any other token the token itself."""
         choices = self._segmenter.choices
-        words: list[tuple[Token, ...]] = []
+        words: list[tuple[TokenSpan, ...]] = []
         for i, token in enumerate(tokens):
             known = len(token.text) <= LONGEST_CACHED
             own = self._cached_words(token.text) if known else self._segmenter.words_of(token.text)
@@ -202,7 +202,7 @@ class Tokenizer:
                 words.append((token,))
             else:
                 forms = enumerate(in_case_of(token.text, own))
-                words.append(tuple(Token(f, token.start, token.end, n > 0 or token.continues) for n, f in forms))
+                words.append(tuple(TokenSpan(f, token.start, token.end, n > 0 or token.continues) for n, f in forms))
             if not (i + 1) % _CHARACTERS_AT_ONCE:
                 yield
         return words
@@ -214,18 +214,18 @@ def _plain(text: str) -> Interruptible[tuple[str, Sequence[int]]]:
     return with_plain_quotes(normal), places or range(len(text) + 1)
 
 
-def _moved(tokens: Sequence[Token], plain: str, text: str, places: Sequence[int]) -> Interruptible[list[Token]]:
+def _moved(tokens: Sequence[TokenSpan], plain: str, text: str, places: Sequence[int]) -> Interruptible[list[TokenSpan]]:
     """Moves tokens of the normal form of a text to the text; `places` has the offset of each of its characters.
 
     A token that is part of a character there is left out.
     """
-    moved: list[Token] = []
+    moved: list[TokenSpan] = []
     for number, token in enumerate(tokens, start=1):
         start, end = places[token.start], places[token.end]
         if start < end:
             is_substring = token.text == plain[token.start : token.end]
             form = text[start:end] if is_substring else token.text
-            moved.append(Token(form, start, end, token.continues and bool(moved)))
+            moved.append(TokenSpan(form, start, end, token.continues and bool(moved)))
         if not number % _TOKENS_AT_ONCE:
             yield
     return moved

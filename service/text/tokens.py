@@ -15,7 +15,7 @@ BLANK_LINE = re.compile(r"\n[^\S\n]*\n|[\v\f\x1c-\x1e\u2029]|\r[^\S\n]*\r")
 Unit = Literal["code_points", "utf16", "utf8"]
 
 
-class Token(NamedTuple):
+class TokenSpan(NamedTuple):
     """A token and its offsets in the text: code points `start` to `end`, exclusive.
 
     `continues` marks a token that forms one word with the token before it: "n't" in "don't", split into "do" and "n't".
@@ -29,20 +29,20 @@ class Token(NamedTuple):
     continues: bool = False
 
 
-# new_token(Token, (text, start, end, continues)) makes a token in a third of the time of Token(...).
+# new_token(TokenSpan, (text, start, end, continues)) makes a token in a third of the time of TokenSpan(...).
 new_token = tuple.__new__
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
+class SentenceSpan:
     """A sentence: code points `start` to `end` of the text, and its tokens in order, at least one."""
 
     start: int
     end: int
-    tokens: tuple[Token, ...]
+    tokens: tuple[TokenSpan, ...]
 
 
-def multiwords(tokens: Sequence[Token]) -> list[tuple[int, int]]:
+def multiwords(tokens: Sequence[TokenSpan]) -> list[tuple[int, int]]:
     """Returns the first and last index of each multiword token, such as "don't" of the tokens "do" and "n't"."""
     found: list[tuple[int, int]] = []
     for i, token in enumerate(tokens):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.artifact.manifest import Manifest, ModelVersion, Task
+from service.artifact.manifest import Manifest, ModelVersion, TaskName
 from service.backend.cache import NO_CACHE, ExecutableCache
 from service.backend.priority import Priority
 from service.engine import loader
@@ -31,7 +31,7 @@ from tests.waiting import iterations, until
 
 
 def test_the_default_models_of_each_task_are_loaded_first():
-    tasks: dict[str, Task] = {"lm": "generate", "sentiment": "classify", "tagger": "tag"}
+    tasks: dict[str, TaskName] = {"lm": "generate", "sentiment": "classify", "tagger": "tag"}
     versions = [version_of(prefix + name, task) for prefix in ("b-", "", "a-") for name, task in tasks.items()]
     order = [version.key.name for version in loading_order(versions, list(tasks))]
     assert order == ["tagger", "sentiment", "lm", "a-tagger", "b-tagger", "a-sentiment", "b-sentiment", "a-lm", "b-lm"]

@@ -15,7 +15,7 @@ from service.text.interruptible import finish
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.tokenizer import Tokenizer
-from service.text.tokens import Token
+from service.text.tokens import TokenSpan
 from tests.conftest import STORE
 
 
@@ -81,7 +81,7 @@ def test_an_old_form_of_it_is_read_as_it() -> None:
         outputs = {f"{head}_id": zero for head in ("xpos", "feats", LEMMA)} | dict.fromkeys(NEXT_RULES, zero)
         pron = np.array([english.version.manifest.labels["upos"].index("PRON")])
         outputs |= {"upos_id": pron} | {f"{head}_probability": np.ones(1, np.float32) for head in ("upos", LEMMA)}
-        ((tag,),) = finish(english.decode([[Token(form, 0, 2)]], outputs, lemmas=True))
+        ((tag,),) = finish(english.decode([[TokenSpan(form, 0, 2)]], outputs, lemmas=True))
         assert tag.lemma == "it"
     assert encoded("fr", ["'t"]) != encoded("fr", ["it"])
 

@@ -9,7 +9,7 @@ from service.errors import ConfigurationError
 from service.tasks.dictionary import Dictionary, parse
 from service.tasks.tagging import Tag
 from service.text.interruptible import finish
-from service.text.tokens import Token
+from service.text.tokens import TokenSpan
 
 UPOS = ("NOUN", "PROPN", "INTJ")
 NOUN = Tag("NOUN", "NN", {"Number": "Plur"}, 0.75, "thing")
@@ -17,7 +17,7 @@ NOUN = Tag("NOUN", "NN", {"Number": "Plur"}, 0.75, "thing")
 
 def replaced(entries: str, text: str, tag: Tag = NOUN) -> dict[str, Tag]:
     """Returns the words of a text that a dictionary changes, by their index and form, with their tags."""
-    tokens = [Token(form, 0, 1) for form in text.split()]
+    tokens = [TokenSpan(form, 0, 1) for form in text.split()]
     tags, counted = [tag] * len(tokens), list[int]()
     (found,) = finish(Dictionary(parse(entries, UPOS), counted.append).replace([tokens], [tags]))
     assert sum(counted) == len(found)
@@ -98,7 +98,7 @@ def test_a_classifier_has_forms_alone() -> None:
 
 def test_entries_that_begin_with_the_same_word_are_not_gone_through() -> None:
     made = Dictionary(parse("".join(f"new {i}\t\tPROPN\n" for i in range(1000)), UPOS), lambda words: None)
-    tokens, calls = [Token(form, 0, 1) for form in "a new 999 new one".split()], list[str]()
+    tokens, calls = [TokenSpan(form, 0, 1) for form in "a new 999 new one".split()], list[str]()
     sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
     try:
         found = finish(made.replace([tokens], [[NOUN] * len(tokens)]))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.tasks.generation import Choice, End, Logprob, TextChunk, TextGeneration
+from service.tasks.generation import Choice, End, TextChunk, TextGeneration, TokenLogprob
 from service.text.vocabulary import UNK, Vocabulary
 from service.types import Sampled
 from tests.fakes import version_of
@@ -87,7 +87,7 @@ def test_a_character_costs_a_bounded_number_of_comparisons():
 
 
 def test_each_character_brings_its_logprobs_with_it_and_what_is_reserved_is_no_choice():
-    other = Logprob("b", -0.3)
-    a, b, c = (Choice(one, [one, other]) for one in (Logprob("a", -0.2), other, Logprob("c", -0.4)))
+    other = TokenLogprob("b", -0.3)
+    a, b, c = (Choice(one, [one, other]) for one in (TokenLogprob("a", -0.2), other, TokenLogprob("c", -0.4)))
     expected = [TextChunk("a", [a]), TextChunk("abc", [a, b, c]), End("stop", 7)]
     assert chunks("aabcabd", "abd", logprobs=True) == expected, "the first may begin a stop string until the second"

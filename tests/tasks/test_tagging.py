@@ -14,7 +14,7 @@ from service.tasks.tagging import LONGEST_CACHED, Tagging, kept_of, windows
 from service.text.interruptible import finish
 from service.text.languages import make_tokenizer
 from service.text.lemmatizer import LEMMA, NEXT_RULES, LemmaFile, Lemmatizer
-from service.text.tokens import Token
+from service.text.tokens import TokenSpan
 from service.text.vocabulary import Vocabulary
 from service.types import Array, Ragged
 from tests.fakes import version_of
@@ -38,8 +38,8 @@ def tagger(lemmatizer: Lemmatizer | None = LEMMATIZER) -> Tagging:
     return Tagging(replace(version, vocabularies=vocabularies, lemmatizer=lemmatizer), 8)
 
 
-def tokens_of(words: Sequence[str]) -> list[Token]:
-    return [Token(word, 0, len(word)) for word in words]
+def tokens_of(words: Sequence[str]) -> list[TokenSpan]:
+    return [TokenSpan(word, 0, len(word)) for word in words]
 
 
 def outputs_of(upos: Array, *rules: Array) -> dict[str, Array]:

@@ -12,7 +12,7 @@ from service.text.languages import named_tokenizer
 from service.text.normalization import normalize
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter
 from service.text.tokenizer import Tokenizer, in_case_of
-from service.text.tokens import Token
+from service.text.tokens import TokenSpan
 from training.run.version_folder import write_segmenter
 
 # Splits before "-" and ".", and nowhere else; ends a sentence after "Fin" alone.
@@ -45,8 +45,8 @@ def test_a_text_is_split_where_the_classifiers_say_and_nowhere_else(text: str, s
 
 def test_the_words_of_a_token_continue_it_and_have_its_offsets_if_they_are_no_parts_of_it() -> None:
     (sentence,) = TOKENIZER.sentences("Aux donne-la")
-    continued = Token("les", 0, 3, continues=True), Token("-la", 9, 12, continues=True)
-    assert sentence.tokens == (Token("À", 0, 3), continued[0], Token("donne", 4, 9), continued[1])
+    continued = TokenSpan("les", 0, 3, continues=True), TokenSpan("-la", 9, 12, continues=True)
+    assert sentence.tokens == (TokenSpan("À", 0, 3), continued[0], TokenSpan("donne", 4, 9), continued[1])
     assert (sentence.start, sentence.end) == (0, 12)
 
 
@@ -124,7 +124,7 @@ def test_a_file_that_is_wrong_says_so(content: object, message: str) -> None:
 def test_a_sentence_may_end_anywhere_but_before_a_small_letter_after_one_space() -> None:
     def between(before: str, gap: int, after: str) -> bool:
         end = len(before) + gap
-        tokens = [Token(before, 0, len(before)), Token(after, end, end + len(after))]
+        tokens = [TokenSpan(before, 0, len(before)), TokenSpan(after, end, end + len(after))]
         return PossibleEnds(before + " " * gap + after, tokens, ()).indices == [1]
 
     assert [between("a", 1, "b"), between("a", 0, "B")] == [False, False]

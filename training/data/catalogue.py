@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from training.data import django_messages, imdb, masc, sentiment_tables
 from training.data.download import File
-from training.data.unimorph import Contractions, TaggedWord
+from training.data.unimorph import Contractions, UnimorphWord
 
 MAKERS: dict[str, Callable[..., bytes]] = {  # of a file that is not used as it is published
     "masc": masc.plain_text,
@@ -62,7 +62,7 @@ def _corpus(entry: dict[str, Any]) -> Corpus:
 def _mapped(
     tagged: Sequence[str], hints: Sequence[str] = (), contractions: Mapping[str, Sequence[str]] | None = None
 ) -> Mapped:
-    words = {form: [TaggedWord(*word.split(" ")) for word in found] for form, found in (contractions or {}).items()}
+    words = {form: [UnimorphWord(*word.split(" ")) for word in found] for form, found in (contractions or {}).items()}
     return Mapped(tuple(tagged), tuple(hints), words)
 
 

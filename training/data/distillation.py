@@ -30,8 +30,8 @@ class DistillationSetMissing(TagwerkError):  # noqa: N818 (named after its cause
     """A recipe has a teacher whose distillation set has not been written yet."""
 
 
-class Sentences:
-    """Sentences in one file on disk, read one at a time; spaces separate the words.
+class StoredSentences:
+    """StoredSentences in one file on disk, read one at a time; spaces separate the words.
 
     Args:
         text: the bytes of the file, uint8, shape [bytes].
@@ -51,7 +51,7 @@ class Sentences:
 
 @dataclass(frozen=True)
 class DistillationSet:
-    """Sentences with a teacher's outputs. `read` maps the files into memory and loads only what is used.
+    """StoredSentences with a teacher's outputs. `read` maps the files into memory and loads only what is used.
 
     Attributes:
         sentences: the words of each sentence.
@@ -65,7 +65,7 @@ class DistillationSet:
         labels: of each head of a tagger, whose numbers its outputs are.
     """
 
-    sentences: Sequence[tuple[str, ...]] | Sentences
+    sentences: Sequence[tuple[str, ...]] | StoredSentences
     lengths: Array
     outputs: dict[str, Array]
     words: list[str]
@@ -122,7 +122,7 @@ class DistillationSet:
             fault = f"{folder} is of an earlier release, and does not say what labels it has"
             raise DistillationSetMissing(f"{fault}: run `tagwerk-train teach {recipe}` again")
         return cls(
-            sentences=Sentences(np.memmap(folder / "sentences.txt", mode="r"), arrays["ends"]),
+            sentences=StoredSentences(np.memmap(folder / "sentences.txt", mode="r"), arrays["ends"]),
             lengths=np.array(arrays["lengths"]),
             outputs={n.removeprefix("outputs-"): a for n, a in arrays.items() if n.startswith("outputs-")},
             words=contents["words"],

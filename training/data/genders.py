@@ -24,7 +24,7 @@ SHORTEST = 4  # letters of a compound's last part
 
 
 @dataclass(frozen=True)
-class Lexicon:
+class GenderLexicon:
     """The genders of words. found: by NOUN or NAME, and by lemma; source: for the model card."""
 
     found: Mapping[str, Mapping[str, set[str]]]
@@ -40,17 +40,17 @@ class Lexicon:
         return next((listed[part] for part in parts if part in listed), set())
 
 
-def lexicon() -> Lexicon:
+def lexicon() -> GenderLexicon:
     """Returns the lexicon of the package. Raises ConfigurationError where it is not installed."""
     content, source = PACKAGE.read(TABLE)
     found: dict[str, defaultdict[str, set[str]]] = {NOUN: defaultdict(set), NAME: defaultdict(set)}
     for row in csv.DictReader(content.decode().split("\n")):
         genders = {GENDERS[cell] for name, cell in row.items() if name.startswith("genus") and cell in GENDERS}
         found[NAME if re.search("name|Toponym", row["pos"]) else NOUN][row["lemma"]] |= genders
-    return Lexicon({upos: dict(words) for upos, words in found.items()}, source)
+    return GenderLexicon({upos: dict(words) for upos, words in found.items()}, source)
 
 
-def corrected(trees: Sequence[Tree], native: Iterable[Tree], words: Lexicon) -> list[Tree]:
+def corrected(trees: Sequence[Tree], native: Iterable[Tree], words: GenderLexicon) -> list[Tree]:
     """Returns sentences with other genders.
 
     Args:
@@ -64,7 +64,7 @@ def corrected(trees: Sequence[Tree], native: Iterable[Tree], words: Lexicon) -> 
     return [_corrected(tree, counts, words) for tree in trees]
 
 
-def _corrected(tree: Tree, counts: Mapping[tuple[str, str], Counter[str]], words: Lexicon) -> Tree:
+def _corrected(tree: Tree, counts: Mapping[tuple[str, str], Counter[str]], words: GenderLexicon) -> Tree:
     found = [attributes(word) for word in tree.words]
     for i, word in enumerate(tree.words):
         own = found[i]

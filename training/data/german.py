@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from training.data import genders
-from training.data.genders import NAME, NOUN, Lexicon
+from training.data.genders import NAME, NOUN, GenderLexicon
 from training.data.german_forms import DETERMINERS, PLURAL, Determiner, tense
 from training.data.treebank import NOTHING, UNLABELLED, Tree, Word, attributes, with_attributes
 
@@ -38,7 +38,7 @@ _SUPERLATIVE = "st", "ßt"  # the end of its stem
 _WITHOUT_UMLAUT = str.maketrans("äöü", "aou")
 
 
-def corrected(trees: Sequence[Tree], native: Sequence[Tree], words: Lexicon) -> list[Tree]:
+def corrected(trees: Sequence[Tree], native: Sequence[Tree], words: GenderLexicon) -> list[Tree]:
     """Returns sentences with other features.
 
     Args:

@@ -46,7 +46,7 @@ class Lexicon:
     lemmas: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
-class Entry(NamedTuple):
+class LexiconEntry(NamedTuple):
     """A word, what it may be, and its lemma as that; "" where that is not said."""
 
     word: str
@@ -65,7 +65,7 @@ def read(path: Path, licence: str) -> Lexicon:
         if len(columns) not in (2, 3) or not all(columns):
             right = "a word, a tab, and what the word may be, such as noun; and a tab and its lemma, if you have it"
             raise DataFileError(path, number, repr(line[:80]), right)
-        entries.append(Entry(*columns))
+        entries.append(LexiconEntry(*columns))
     kinds, lemmas = _by_word(entries)
     if (classes := len(set(kinds.values()))) > MOST_CLASSES:
         fault = f"{classes:,} different combinations of what a word may be"
@@ -104,7 +104,7 @@ def lemmas_of_spacy(language: str, part_of_speech: Callable[[Sequence[str]], Seq
         return of_spacy(language)
     table, source = forms_of_spacy(language)
     forms = sorted(table)
-    kinds, lemmas = _by_word(map(Entry, forms, part_of_speech(forms), map(table.__getitem__, forms)))
+    kinds, lemmas = _by_word(map(LexiconEntry, forms, part_of_speech(forms), map(table.__getitem__, forms)))
     return Lexicon(kinds, source, lemmas)
 
 
@@ -138,11 +138,11 @@ def of_lemminflect() -> Lexicon:
     """Returns the English words of the package lemminflect. Raises ConfigurationError where it is not installed."""
     content, source = LEMMINFLECT.read("resources/lemma_lu.csv.gz")
     rows = csv.reader(gzip.decompress(content).decode().splitlines())
-    kinds, lemmas = _by_word(Entry(word, kind, lemma.split("/")[0]) for word, kind, lemma in rows)
+    kinds, lemmas = _by_word(LexiconEntry(word, kind, lemma.split("/")[0]) for word, kind, lemma in rows)
     return Lexicon(kinds, source, lemmas)
 
 
-def _entries(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[Entry]:
+def _entries(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[LexiconEntry]:
     """Yields words, parts of speech and lemmas of spaCy's tables for lemmatizers.
 
     They list irregular forms, and lemmas, by part of speech. Of other forms they have the lemmas alone: such a form is
@@ -152,21 +152,21 @@ def _entries(tables: Mapping[str, Mapping[str, Any]]) -> Iterator[Entry]:
     of_lemma: defaultdict[str, list[str]] = defaultdict(list)
     for kind, words in tables["lemma_index"].items():
         for word in words:
-            yield Entry(word, kind, word)
+            yield LexiconEntry(word, kind, word)
             listed.add(word.lower())
             of_lemma[word].append(kind)
     for kind, forms in tables.get("lemma_exc", {}).items():
         for form, lemmas in forms.items():
-            yield Entry(form, kind, lemmas[0])
+            yield LexiconEntry(form, kind, lemmas[0])
             listed.add(form.lower())
     for form, lemmas in tables.get("lemma_lookup", {}).items():
         if form.lower() not in listed:
             for lemma in [lemmas] if isinstance(lemmas, str) else lemmas:
                 for kind in of_lemma[lemma]:
-                    yield Entry(form, f"{kind}{INFLECTED}", lemma)
+                    yield LexiconEntry(form, f"{kind}{INFLECTED}", lemma)
 
 
-def _by_word(entries: Iterable[Entry]) -> tuple[dict[str, tuple[str, ...]], dict[tuple[str, str], str]]:
+def _by_word(entries: Iterable[LexiconEntry]) -> tuple[dict[str, tuple[str, ...]], dict[tuple[str, str], str]]:
     """Returns the kinds and the lemmas of a lexicon. Of several lemmas of a word as the same, the last counts."""
     kinds: defaultdict[str, set[str]] = defaultdict(set)
     lemmas: dict[tuple[str, str], str] = {}

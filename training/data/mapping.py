@@ -13,7 +13,7 @@ import numpy as np
 
 from training.data.dataset import Array
 from training.data.treebank import NOTHING, Tree, read
-from training.data.unimorph import SEPARATOR, UNTOLD, Contractions, Sentence, conllu
+from training.data.unimorph import SEPARATOR, UNTOLD, Contractions, UnimorphSentence, conllu
 from training.data.unimorph import read as read_tagged
 
 UPOS = "UPOS"
@@ -22,7 +22,7 @@ LEAST = 5  # words of a tag and UPOS, from which on these have only features tha
 EDGE = "<edge>"
 Attributes: TypeAlias = Mapping[str, str]  # name: value; names that a word lacks are left out
 Hints: TypeAlias = Mapping[tuple[str, ...], Sequence[str]]  # forms of a sentence: a tag of each word
-Pair: TypeAlias = tuple[Sentence, Tree]  # the same sentence in both annotations
+Pair: TypeAlias = tuple[UnimorphSentence, Tree]  # the same sentence in both annotations
 
 
 class Agreement(NamedTuple):
@@ -49,7 +49,7 @@ def train_part(
         dev: of the treebank, from which the mapping is learned.
         test: of the treebank, from which nothing is learned.
     """
-    sentences: dict[tuple[str, ...], Sentence] = {}
+    sentences: dict[tuple[str, ...], UnimorphSentence] = {}
     for content in tagged:
         for sentence in read_tagged(content, contractions):
             found = sentences.setdefault(sentence.forms, sentence)
@@ -88,7 +88,7 @@ class Mapper:
         self._upos = Perceptron(rows, [{UPOS: tag} for tag in upos])
         self._feats = Perceptron(list(map(_with_upos, rows, upos)), feats)
 
-    def map(self, sentence: Sentence) -> list[tuple[str, str, str]]:
+    def map(self, sentence: UnimorphSentence) -> list[tuple[str, str, str]]:
         """Returns the lemma, UPOS and features of each word."""
         found = []
         for word, features in zip(sentence.words, self._features(sentence), strict=True):
@@ -108,7 +108,7 @@ class Mapper:
                     count += 1
         return Agreement(count, *(100 * right / max(count, 1)).tolist())
 
-    def _features(self, sentence: Sentence) -> list[list[str]]:
+    def _features(self, sentence: UnimorphSentence) -> list[list[str]]:
         """Returns what the models read of each word."""
         hints = self._hints.get(sentence.forms, [EDGE] * len(sentence.words))
         tag = [EDGE, EDGE, *(word.tag for word in sentence.words), EDGE, EDGE]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from service.errors import quantity
 from service.text.normalization import normalize_form, with_plain_quotes
-from service.text.tokens import Sentence, Token
+from service.text.tokens import SentenceSpan, TokenSpan
 from training.data.files import DataFileError
 
 COLUMNS = "ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC".split()
@@ -138,7 +138,7 @@ def with_attributes(word: Word, attributes: Mapping[str, str]) -> Word:
     return word._replace(feats=feats or NOTHING)
 
 
-def raw_text(trees: Iterable[Tree]) -> tuple[str, list[Sentence]]:
+def raw_text(trees: Iterable[Tree]) -> tuple[str, list[SentenceSpan]]:
     """Returns the raw text of a treebank and its sentences, with their offsets in that text.
 
     The text is put together from the sentences: a blank line where a paragraph or a document starts, otherwise a space,
@@ -146,12 +146,12 @@ def raw_text(trees: Iterable[Tree]) -> tuple[str, list[Sentence]]:
     """
     strings: list[str] = []
     position = 0
-    sentences: list[Sentence] = []
+    sentences: list[SentenceSpan] = []
     space = ""  # before the next token
     for tree in trees:
         if sentences and tree.paragraph:
             space = PARAGRAPH
-        tokens: list[Token] = []
+        tokens: list[TokenSpan] = []
         for token in tree.tokens or map(SurfaceToken, tree.forms):
             start = position + len(space)
             position = start + len(token.form)
@@ -163,8 +163,8 @@ def raw_text(trees: Iterable[Tree]) -> tuple[str, list[Sentence]]:
                 spans = list(pairwise([start, *ends]))
             else:
                 spans = [(start, position)] * len(forms)
-            tokens += [Token(form, *span, i > 0) for i, (form, span) in enumerate(zip(forms, spans, strict=True))]
-        sentences.append(Sentence(tokens[0].start, tokens[-1].end, tuple(tokens)))
+            tokens += [TokenSpan(form, *span, i > 0) for i, (form, span) in enumerate(zip(forms, spans, strict=True))]
+        sentences.append(SentenceSpan(tokens[0].start, tokens[-1].end, tuple(tokens)))
     return "".join(strings), sentences
 
 

@@ -18,7 +18,7 @@ _NAME = re.compile(r"^# sent_id = (.*)$", re.MULTILINE)
 _LETTERS = re.compile(r"[^\W_]+")
 
 
-class TaggedWord(NamedTuple):
+class UnimorphWord(NamedTuple):
     """A word with its lemma and its UniMorph tag, whose attributes are sorted; "_" is none."""
 
     form: str
@@ -26,13 +26,13 @@ class TaggedWord(NamedTuple):
     tag: str
 
 
-Contractions: TypeAlias = Mapping[str, Sequence[TaggedWord]]  # a word in lower case: the words that it stands for
+Contractions: TypeAlias = Mapping[str, Sequence[UnimorphWord]]  # a word in lower case: the words that it stands for
 
 
-class Sentence(NamedTuple):
+class UnimorphSentence(NamedTuple):
     """A sentence as it is published. text: None where it is not known."""
 
-    words: tuple[TaggedWord, ...]
+    words: tuple[UnimorphWord, ...]
     name: str = ""
     text: str | None = None
 
@@ -46,23 +46,23 @@ class Sentence(NamedTuple):
         return all(word.tag != UNTOLD for word in self.words)
 
 
-def read(content: str, contractions: Contractions) -> Iterator[Sentence]:
+def read(content: str, contractions: Contractions) -> Iterator[UnimorphSentence]:
     """Yields the sentences of a file, with the words that a contraction stands for."""
     for block in re.split(r"\n\n+", content.strip("\n")):
         rows = [line.split("\t") for line in block.split("\n") if line and not line.startswith("#")]
         columns = (0, 1, 2) if len(rows[0]) == 3 else (1, 2, 5)
-        words: list[TaggedWord] = []
+        words: list[UnimorphWord] = []
         for row in rows:
             if len(row) != 3 and not row[0].isdecimal():
                 continue  # an empty node
             form, lemma, tag = (row[i] for i in columns)
             tag = UNTOLD if len(row) == 3 and tag == NOTHING else SEPARATOR.join(sorted(tag.split(SEPARATOR)))
-            words += _words(TaggedWord(form, lemma, tag), contractions)
+            words += _words(UnimorphWord(form, lemma, tag), contractions)
         name, text = _NAME.search(block), _TEXT.search(block)
-        yield Sentence(tuple(words), name[1] if name else "", text[1] if text else None)
+        yield UnimorphSentence(tuple(words), name[1] if name else "", text[1] if text else None)
 
 
-def _words(word: TaggedWord, contractions: Contractions) -> Sequence[TaggedWord]:
+def _words(word: UnimorphWord, contractions: Contractions) -> Sequence[UnimorphWord]:
     """Returns the words that a word stands for, in its case."""
     words = contractions.get(word.form.lower())
     if words is None:
@@ -101,7 +101,7 @@ def _token(forms: Sequence[str], text: str) -> SurfaceToken | None:
     return SurfaceToken(form) if text.startswith(form) else None
 
 
-def conllu(sentence: Sentence, tags: Sequence[tuple[str, str, str]]) -> str:
+def conllu(sentence: UnimorphSentence, tags: Sequence[tuple[str, str, str]]) -> str:
     """Returns a sentence in CoNLL-U. tags: the lemma, UPOS and features of each word."""
     surface = tokens(sentence.forms, sentence.text) if sentence.text else None
     lines = [f"# sent_id = {sentence.name}"] if sentence.name else []

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,10 +18,8 @@ from training.models.lemmatizer import LearnedLemmatizer, TaggedWord
 from training.models.word_classes import WordClasses
 from training.recipes import load_recipe, recipe_names
 from training.run.versions import exported_weights, restored, settings_of, version_folder
-from training.tasks.base import Recipe, ServedTask
+from training.tasks.base import AnyRecipe, Recipe, ServedTask
 from training.tasks.classification import Classification
-
-AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 class BaseVersion:
@@ -32,7 +30,7 @@ class BaseVersion:
         task: that it has to have.
     """
 
-    def __init__(self, store: Path, name: str, task: artifact.Task) -> None:
+    def __init__(self, store: Path, name: str, task: artifact.TaskName) -> None:
         self.folder = version_folder(store, name)
         self.manifest = artifact.read_manifest(self.folder)
         if self.manifest.task != task:

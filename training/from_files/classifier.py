@@ -18,7 +18,7 @@ from training.from_files.budget import Speed, show_budget, training_budget
 from training.from_files.options import Options, changed
 from training.from_files.splits import divided
 from training.models.sentiment import SentimentSizes
-from training.tasks.classification import Classification, ClassificationRecipe, Text
+from training.tasks.classification import Classification, ClassificationRecipe, TokenizedText
 
 LEAST_TEXTS = 50
 LEAST_OF_A_LABEL = 3  # one each for train, dev and test
@@ -46,7 +46,9 @@ def read_task(options: Options, console: Console) -> Classification:
     tokenizer, numbers = named_tokenizer(tokenizer_name(options.language)), {label: i for i, label in enumerate(labels)}
     splits = {
         split: [
-            Text(shortened([token.text for token in tokenizer.tokens(text.text)], LONGEST), numbers[text.label])
+            TokenizedText(
+                shortened([token.text for token in tokenizer.tokens(text.text)], LONGEST), numbers[text.label]
+            )
             for text in texts
         ]
         for split, texts in found.items()
@@ -87,7 +89,7 @@ def _check(read: Mapping[str, Sequence[LabelledText]], options: Options) -> None
                 raise DataFileError(options.files[split], text.line, fault, "one that is learned")
 
 
-def _check_words(train: Iterable[Text], options: Options) -> None:
+def _check_words(train: Iterable[TokenizedText], options: Options) -> None:
     """Checks that the texts are in a script whose words the tokenizer finds. Raises DataFileError."""
     tokens = [token for text in train for token in text.tokens]
     words = [token for token in tokens if any(c >= OTHER_SCRIPTS and c.isalpha() for c in token)]
@@ -108,7 +110,7 @@ def _check_labels(found: Mapping[str, Sequence[LabelledText]], labels: Sequence[
                 raise DataFileError(path, text.line, fault, "different texts of each label")
 
 
-def _recipe(options: Options, train: Sequence[Text], labels: int, console: Console) -> ClassificationRecipe:
+def _recipe(options: Options, train: Sequence[TokenizedText], labels: int, console: Console) -> ClassificationRecipe:
     """Returns the settings for so many texts, and labels."""
     sizes = QUICK_SIZES if options.quick else SIZES
     tokens = sum(len(text.tokens) for text in train)

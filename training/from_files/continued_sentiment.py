@@ -23,7 +23,7 @@ from training.from_files.options import Options, changed
 from training.metrics.predictions import TINY
 from training.run.loop import compiled
 from training.tasks.base import predict_all
-from training.tasks.classification import Text
+from training.tasks.classification import TokenizedText
 from training.tasks.endpoints import Tensors
 from training.tasks.sentiment import Sentiment, SentimentRecipe, Splits
 from training.teachers import unlabelled
@@ -81,7 +81,7 @@ class ContinuedSentiment(Sentiment):
             return {"logits": ops.log(ops.maximum(ops.mean(of_members, axis=0), TINY))}
 
         predict = compiled(self, compute)
-        examples = [self._example(Text(words, IGNORED)) for words in sentences]
+        examples = [self._example(TokenizedText(words, IGNORED)) for words in sentences]
         logits = np.zeros((len(examples), len(self.label_of_class)), np.float32)
         for i, outputs in predict_all(predict, examples, POSITIONS):
             logits[i] = outputs["logits"]

@@ -33,7 +33,7 @@ from training.metrics.scores import CROSS_ENTROPY, percent, percentages
 from training.models.sentiment import SentimentSizes
 from training.run.versions import load_endpoint
 from training.tasks.base import Predict, State, predict_all
-from training.tasks.classification import Classification, ClassificationRecipe, Text
+from training.tasks.classification import Classification, ClassificationRecipe, TokenizedText
 from training.tasks.endpoints import Tensors
 from training.tasks.sentiment import LABEL_OF_GRADE, SentimentRecipe
 
@@ -66,7 +66,7 @@ class FurtherClassification(Classification):
     def __init__(
         self,
         recipe: ClassificationRecipe,
-        splits: dict[str, list[Text]],
+        splits: dict[str, list[TokenizedText]],
         data: tuple[DataSource, ...],
         base: BaseVersion,
         answered: tuple[Sequence[tuple[str, ...]], Array],
@@ -119,13 +119,13 @@ class FurtherClassification(Classification):
             Metric(name=CROSS_ENTROPY, value=round(nats, 4), unit="nats per text", split=split),
         )
 
-    def _example(self, text: Text) -> Example:
+    def _example(self, text: TokenizedText) -> Example:
         """Returns an example whose class is one of the classes of the text's label."""
         found = super()._example(text._replace(class_id=int(self.label_of_class.argmax(axis=0)[text.class_id])))
         return replace(found, targets=found.targets | {"shares": self._shares[text.class_id]})
 
     def _answered(self, tokens: tuple[str, ...], shares: Array) -> Example:
-        found = self._example(Text(tokens, 0))
+        found = self._example(TokenizedText(tokens, 0))
         return replace(found, targets=found.targets | {"shares": shares})
 
 
@@ -159,7 +159,7 @@ def read_task(options: Options, store: Path, console: Console) -> Classification
     recipe = base.recipe(ClassificationRecipe, SentimentSizes)
     tokenizer = make_tokenizer(base.manifest.tokenizer or "", base.segmenter)
     splits = {
-        split: [Text(_tokens(tokenizer, text.text, recipe.longest), numbers[text.label]) for text in texts]
+        split: [TokenizedText(_tokens(tokenizer, text.text, recipe.longest), numbers[text.label]) for text in texts]
         for split, texts in found.items()
     }
     others, sources = rehearsed(base, options, tokenizer, recipe.longest)

@@ -188,7 +188,7 @@ def _on_its_corpus(base: BaseVersion, options: Options) -> ContinuedTagging:
     return ContinuedTagging(recipe, splits, data, base, labels, taught)
 
 
-def rehearsed(base: BaseVersion, options: Options, console: Console) -> tuple[unlabelled.Text, list[Tree]]:
+def rehearsed(base: BaseVersion, options: Options, console: Console) -> tuple[unlabelled.UnlabelledText, list[Tree]]:
     """Returns text that the version goes on to tag as before, and sentences of its own dev split, if they are here.
 
     Raises ConfigurationError if there is no text.
@@ -200,7 +200,7 @@ def rehearsed(base: BaseVersion, options: Options, console: Console) -> tuple[un
     if corpus is None:
         raise base.nothing_learned(options.base)
     splits = {split: list(treebank.read(corpora.read(corpus, split))) for split in ("train", "dev")}
-    text = unlabelled.Text([tree.forms for tree in splits["train"]], ())
+    text = unlabelled.UnlabelledText([tree.forms for tree in splits["train"]], ())
     return text, splits["dev"]
 
 

@@ -5,12 +5,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from service.errors import ConfigurationError
-from training.tasks.base import Recipe
+from training.tasks.base import AnyRecipe, Recipe
 
-AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")  # BCP 47
 # Not changed by `--set`.

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from service.artifact.manifest import Metric
 from service.text.interruptible import finish
 from service.text.tokenizer import Tokenizer
-from service.text.tokens import Sentence
+from service.text.tokens import SentenceSpan
 from training.data.treebank import NOTHING, Tree, raw_text
-from training.metrics.segmentation import Word, score, word_key
+from training.metrics.segmentation import WordKey, score, word_key
 
 UNIVERSAL_FEATURES = frozenset(
     "PronType NumType Poss Reflex Foreign Abbr Gender Animacy Number Case Definite Degree VerbForm Mood Tense Aspect "
@@ -32,10 +32,10 @@ class Tags(NamedTuple):
     lemma: str = NOTHING
 
 
-Tagger = Callable[[Sequence[Sequence[str]]], list[list[Tags]]]  # the forms of sentences -> the tags of their words
+TagFunction = Callable[[Sequence[Sequence[str]]], list[list[Tags]]]  # the forms of sentences -> the tags of their words
 
 
-def evaluate(trees: Sequence[Tree], tokenizer: Tokenizer, tag: Tagger, split: str) -> tuple[Metric, ...]:
+def evaluate(trees: Sequence[Tree], tokenizer: Tokenizer, tag: TagFunction, split: str) -> tuple[Metric, ...]:
     """Tokenizes and tags the raw text of a part of a treebank and compares it with the treebank."""
     text, gold = raw_text(trees)
     gold_tags = [[Tags(word.upos, word.xpos, word.feats, word.lemma) for word in tree.words] for tree in trees]
@@ -49,7 +49,7 @@ def evaluate(trees: Sequence[Tree], tokenizer: Tokenizer, tag: Tagger, split: st
     )
 
 
-def tag_scores(gold: dict[Word, Tags], system: dict[Word, Tags]) -> dict[str, float]:
+def tag_scores(gold: dict[WordKey, Tags], system: dict[WordKey, Tags]) -> dict[str, float]:
     """Returns the F1 of each column and of all tags, in percent, of words by their keys; of lemmas, if there are any.
 
     A word without a lemma in the treebank is right with any. A column that is "_" throughout is left out.
@@ -72,7 +72,7 @@ def tag_scores(gold: dict[Word, Tags], system: dict[Word, Tags]) -> dict[str, fl
     }
 
 
-def _by_word(sentences: Sequence[Sentence], tags: Sequence[Sequence[Tags]]) -> dict[Word, Tags]:
+def _by_word(sentences: Sequence[SentenceSpan], tags: Sequence[Sequence[Tags]]) -> dict[WordKey, Tags]:
     return {
         word_key(token): tag
         for sentence, row in zip(sentences, tags, strict=True)

@@ -16,12 +16,12 @@ import spacy
 
 from service.text.segmenter import Segmenter
 from service.text.tokenizer import Tokenizer
-from service.text.tokens import Sentence, Token
+from service.text.tokens import SentenceSpan, TokenSpan
 from training.data import corpora, treebank
 from training.data.treebank import PARAGRAPH, raw_text
 
-Span = tuple[int, int]
-Word = tuple[int, int, str]
+TokenKey = tuple[int, int]
+WordKey = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Scores:
     words: float
 
 
-def score(gold: Sequence[Sentence], system: Sequence[Sentence]) -> Scores:
+def score(gold: Sequence[SentenceSpan], system: Sequence[SentenceSpan]) -> Scores:
     """Compares the sentences of a system with the treebank's, on the same text."""
     return Scores(
         tokens=_f1(_tokens(gold), _tokens(system)),
@@ -42,17 +42,17 @@ def score(gold: Sequence[Sentence], system: Sequence[Sentence]) -> Scores:
     )
 
 
-def _words(sentences: Iterable[Sentence]) -> set[Word]:
+def _words(sentences: Iterable[SentenceSpan]) -> set[WordKey]:
     return {word_key(word) for sentence in sentences for word in sentence.tokens}
 
 
-def word_key(word: Token) -> Word:
+def word_key(word: TokenSpan) -> WordKey:
     """Returns what equal words of two segmentations of a text have in common."""
     return word.start, word.end, word.text.lower()
 
 
-def _tokens(sentences: Iterable[Sentence]) -> set[Span]:
-    spans: list[Span] = []
+def _tokens(sentences: Iterable[SentenceSpan]) -> set[TokenKey]:
+    spans: list[TokenKey] = []
     for sentence in sentences:
         for word in sentence.tokens:
             start = spans.pop()[0] if word.continues else word.start
@@ -64,7 +64,7 @@ def _f1(gold: set[Any], system: set[Any]) -> float:
     return 100 * 2 * len(gold & system) / (len(gold) + len(system))
 
 
-def spacy_alone(text: str) -> list[Sentence]:
+def spacy_alone(text: str) -> list[SentenceSpan]:
     """Splits a text by spaCy's blank English pipeline with its sentencizer, paragraph by paragraph, as a baseline."""
     pipeline = spacy.blank("en")
     pipeline.add_pipe("sentencizer")
@@ -73,8 +73,8 @@ def spacy_alone(text: str) -> list[Sentence]:
     for paragraph in text.split(PARAGRAPH):
         for sentence in pipeline(paragraph).sents:
             words = [word for word in sentence if not word.is_space]
-            tokens = tuple(Token(word.text, start + word.idx, start + word.idx + len(word)) for word in words)
-            sentences.append(Sentence(tokens[0].start, tokens[-1].end, tokens))
+            tokens = tuple(TokenSpan(word.text, start + word.idx, start + word.idx + len(word)) for word in words)
+            sentences.append(SentenceSpan(tokens[0].start, tokens[-1].end, tokens))
         start += len(paragraph) + len(PARAGRAPH)
     return sentences
 

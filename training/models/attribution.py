@@ -10,7 +10,7 @@ from training.cells.served_loops import narrow_product
 SMALL = 0.1  # below it a series is more exact than the closed form
 
 
-class Classification(NamedTuple):
+class Attribution(NamedTuple):
     """The labels of a text, and the contributions of its words.
 
     Attributes:
@@ -24,7 +24,7 @@ class Classification(NamedTuple):
     baseline: Tensor
 
 
-def classify(shares: Tensor, biases: Tensor, labels: Tensor) -> Classification:
+def classify(shares: Tensor, biases: Tensor, labels: Tensor) -> Attribution:
     """Classifies texts by members whose logits are sums over the words, and attributes the log-odds to the words.
 
     A label's probability is the mean over the members of the probabilities of its classes. Its log-odds are
@@ -51,7 +51,7 @@ def classify(shares: Tensor, biases: Tensor, labels: Tensor) -> Classification:
     totals = _log_mean(ops.logsumexp(logits, axis=-1), ops.logsumexp(biases, axis=-1))  # [M, B]
     falls = ops.exp(_log_mean(logits, biases) - ops.expand_dims(totals, -1))  # [M, B, G]
     slopes = gains - ops.expand_dims(falls, -1) * ops.sum(gains, axis=2, keepdims=True)  # by the logits
-    return Classification(
+    return Attribution(
         probabilities=probabilities(logits, labels),
         contributions=ops.einsum("mbtg,mbgk->btk", shares, slopes),
         baseline=ops.zeros_like(logits[0, :, :1]) + before_sums[0] - before_sums[1],

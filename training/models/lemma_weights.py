@@ -15,14 +15,14 @@ START = {LISTED: 2.0, KNOWN: 0.5, ODDS: 0.5} | dict(
 STRENGTH = 1.0  # of the pull towards START
 
 
-class Choice(NamedTuple):
+class LemmaChoice(NamedTuple):
     """A word's candidates, and which of them its lemma is."""
 
     candidates: Sequence[Features]
     right: int
 
 
-def learn_weights(choices: Sequence[Choice]) -> dict[str, float]:
+def learn_weights(choices: Sequence[LemmaChoice]) -> dict[str, float]:
     """Returns the weights that make the right lemmas most probable, with a penalty on their distance from START."""
     names = sorted({*START, *(name for choice in choices for own in choice.candidates for name in own)})
     columns = {name: i for i, name in enumerate(names)}

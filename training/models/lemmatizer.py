@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from service.text.lemma_lexicon import Lexicon, packed
+from service.text.lemma_lexicon import FormsByRule, packed
 from service.text.lemma_rules import CASINGS, IRREGULAR, JOINED, KEEP, LemmaRule, parse_rule
 from service.text.lemmatizer import SEPARATOR, LemmaFile, Lemmatizer
 from service.text.normalization import normalize_form
@@ -52,7 +52,7 @@ class LearnedLemmatizer(Lemmatizer):
             dictionary.setdefault(tags, {}).update(lemmas)
         return LearnedLemmatizer(self._labels, msgspec.structs.replace(self._content, dictionary=dictionary))
 
-    def with_lexicon(self, lexicon: Lexicon) -> "LearnedLemmatizer":
+    def with_lexicon(self, lexicon: FormsByRule) -> "LearnedLemmatizer":
         """Returns the same with another lexicon."""
         return LearnedLemmatizer(self._labels, msgspec.structs.replace(self._content, lexicon=_packed(lexicon)))
 
@@ -71,7 +71,7 @@ class LearnedLemmatizer(Lemmatizer):
         path.write_text("{\n" + ",\n".join(texts) + "\n}\n", encoding="utf-8")
 
 
-def _packed(lexicon: Lexicon) -> dict[str, dict[str, str]]:
+def _packed(lexicon: FormsByRule) -> dict[str, dict[str, str]]:
     return {
         upos: {label: forms if isinstance(forms, str) else packed(forms) for label, forms in rules.items()}
         for upos, rules in lexicon.items()

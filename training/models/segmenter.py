@@ -21,7 +21,7 @@ from service.text.interruptible import finish
 from service.text.segmenter import Classifier, PossibleEnds, Segmenter, boundary_features, choice_features
 from service.text.sentences import learned_ends, rule_ends
 from service.text.tokenizer import Tokenizer
-from service.text.tokens import Sentence, Token
+from service.text.tokens import SentenceSpan, TokenSpan
 from training.data.known_forms import KnownForms
 from training.data.treebank import Tree, in_normal_form, raw_text
 from training.models.pronouns import endings, with_other_verbs
@@ -44,13 +44,13 @@ BOUNDARY_COST, CHOICE_COST = 0.5, 0.3  # the inverse of the strength of regulari
 END_COSTS = (0.3, 1.0, 3.0)
 END_SHIFTS = (-0.4, 0.0, 0.4, 0.8)  # of the bias
 
-Example = tuple[Sequence[str], bool]  # features, decision
+Decision = tuple[Sequence[str], bool]  # features, decision
 
 
 class GoldToken(NamedTuple):
     """A token of a text as its treebank has it, and its words if they are not substrings of the text."""
 
-    token: Token
+    token: TokenSpan
     words: tuple[str, ...] = ()
 
 
@@ -67,7 +67,7 @@ class Split(NamedTuple):
         return cls(text, [gold_tokens(text, sentence) for sentence in sentences])
 
     @property
-    def tokens(self) -> list[Token]:
+    def tokens(self) -> list[TokenSpan]:
         """The tokens of all sentences."""
         return [gold.token for sentence in self.sentences for gold in sentence]
 
@@ -146,12 +146,12 @@ def _without_digits(text: str) -> str:
     return re.sub(r"\d+", "0", text)
 
 
-def gold_tokens(text: str, sentence: Sentence) -> list[GoldToken]:
+def gold_tokens(text: str, sentence: SentenceSpan) -> list[GoldToken]:
     """Returns the tokens of a sentence as they stand in the text."""
     tokens = []
     for (start, end), words in groupby(sentence.tokens, key=lambda word: (word.start, word.end)):
         first, *others = words
-        token = Token(text[start:end], start, end, first.continues)
+        token = TokenSpan(text[start:end], start, end, first.continues)
         tokens.append(GoldToken(token, tuple(word.text for word in (first, *others)) if others else ()))
     return tokens
 
@@ -160,8 +160,8 @@ def _boundaries(split: Split, rules: Tokenizer) -> tuple[Classifier | None, Clas
     """Returns the classifiers of splits within chunks, and of those within multiword tokens."""
     starts = {token.start: token.continues for token in split.tokens}
     equal: Counter[tuple[str, tuple[int, ...]]] = Counter()
-    boundaries: list[Example] = []
-    continuations: list[Example] = []
+    boundaries: list[Decision] = []
+    continuations: list[Decision] = []
     for match in rules.chunk(split.text).finditer(split.text):
         chunk, start = match.group(), match.start()
         drawn = tuple(i for i in range(1, len(chunk)) if start + i in starts)
@@ -191,7 +191,7 @@ def _ends(train: Split, dev: Split, abbreviations: Mapping[str, bool]) -> Classi
     return max(found, key=itemgetter(0), default=(0.0, None))[1]
 
 
-def _possible(split: Split, tokens: Sequence[Token]) -> Iterator[tuple[int, list[str]]]:
+def _possible(split: Split, tokens: Sequence[TokenSpan]) -> Iterator[tuple[int, list[str]]]:
     """Yields the places where a sentence may end, as the indices of the tokens after them, with their features."""
     possible = PossibleEnds(split.text, tokens, set(finish(rule_ends(split.text, tokens))))
     ends = split.ends
@@ -200,7 +200,7 @@ def _possible(split: Split, tokens: Sequence[Token]) -> Iterator[tuple[int, list
         yield i, possible.features(i, ends[sentence - 1] if sentence else 0)
 
 
-def _before_names(split: Split) -> list[Example]:
+def _before_names(split: Split) -> list[Decision]:
     """Returns places within sentences as if a name, any name, stood after them, where no sentence ends.
 
     A treebank has few names, and headlines without a full stop before a capital letter. Words before others in lower
@@ -225,7 +225,7 @@ def _right_sentences(classifier: Classifier, split: Split, abbreviations: Mappin
 def _multiwords(sentences: Iterable[Sequence[GoldToken]]) -> tuple[dict[str, tuple[str, ...]], dict[str, Classifier]]:
     """Returns the words of multiword tokens, and classifiers for the tokens that are a single word elsewhere."""
     words: dict[str, Counter[tuple[str, ...]]] = {}
-    examples: dict[str, list[Example]] = {}
+    examples: dict[str, list[Decision]] = {}
     for sentence in sentences:
         tokens = [gold.token for gold in sentence]
         for i, gold in enumerate(sentence):
@@ -245,7 +245,7 @@ def _multiwords(sentences: Iterable[Sequence[GoldToken]]) -> tuple[dict[str, tup
     return multiwords, choices
 
 
-def fit(examples: Sequence[Example], cost: float) -> Classifier | None:
+def fit(examples: Sequence[Decision], cost: float) -> Classifier | None:
     """Trains a logistic regression; returns None where the examples show but one decision."""
     decisions = np.array([decision for _, decision in examples], bool)
     if len(set(decisions.tolist())) < 2:

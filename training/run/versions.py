@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,10 +18,9 @@ from service.text.lemmatizer import LEMMA
 from training.data.dataset import Array
 from training.models.lemmatizer import LearnedLemmatizer
 from training.recipes import load_recipe
-from training.tasks.base import Predict, Recipe, ServedTask
+from training.tasks.base import AnyRecipe, Predict, Recipe, ServedTask
 from training.tasks.tagging import Tagging
 
-AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 SETTINGS = re.compile(r"^```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)  # in the model card
 COMMANDS = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

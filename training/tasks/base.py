@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import keras
 import numpy as np
@@ -48,6 +48,9 @@ class Recipe(Settings, ABC):
         Args:
             vocabularies: by name, of a model that is to be measured; by default built from the train split.
         """
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
 
 
 @runtime_checkable
@@ -140,7 +143,7 @@ class ServedTask(Task):
         reference_split: the split that texts are compared with while the model serves; dev by default.
     """
 
-    kind: ClassVar[artifact.Task]
+    kind: ClassVar[artifact.TaskName]
 
     vocabularies: dict[str, Vocabulary]
     tokenizer: str | None

@@ -33,7 +33,7 @@ GOLDEN_LENGTHS = (2, 3, 5, 8, 13, 21, 34)
 MOST_EXPLAINED = 100  # labels: attribution takes memory with their square
 
 
-class Text(NamedTuple):
+class TokenizedText(NamedTuple):
     """The tokens of a text, its class and its corpus, each a number from 0."""
 
     tokens: tuple[str, ...]
@@ -87,7 +87,7 @@ class Classification(ServedTask):
     def __init__(
         self,
         recipe: ClassificationRecipe,
-        splits: Mapping[str, Sequence[Text]],
+        splits: Mapping[str, Sequence[TokenizedText]],
         labels: Mapping[str, tuple[str, ...]],
         words: Mapping[str, int],
         data: tuple[DataSource, ...],
@@ -222,7 +222,7 @@ class Classification(ServedTask):
     def goldens(self) -> list[Example]:
         return of_lengths(self._splits["dev"], GOLDEN_LENGTHS)
 
-    def _lengths(self, texts: Sequence[Text]) -> dict[int, int]:
+    def _lengths(self, texts: Sequence[TokenizedText]) -> dict[int, int]:
         """Counts texts by their length in tokens."""
         return dict(Counter(len(text.tokens) for text in texts))
 
@@ -235,7 +235,7 @@ class Classification(ServedTask):
         weights: Array = self.label_of_class @ (counts.sum() / (len(counts) * counts)).astype(np.float32)
         return weights
 
-    def _example(self, text: Text) -> Example:
+    def _example(self, text: TokenizedText) -> Example:
         ids = encode_tokens(text.tokens, self.vocabularies["words"])
         numbers = {"class_id": text.class_id, "corpus": text.corpus}
         return Example(text.tokens, {"word_ids": ids}, {name: np.array(n, np.int32) for name, n in numbers.items()})

@@ -37,7 +37,7 @@ from training.metrics.scores import (
 )
 from training.tasks import sentiment_elsewhere
 from training.tasks.base import Predict, State
-from training.tasks.classification import Classification, ClassificationRecipe, Text
+from training.tasks.classification import Classification, ClassificationRecipe, TokenizedText
 from training.tasks.corpus_tables import corpus_tables
 from training.tasks.endpoints import Tensors
 from training.tasks.losses import grade_cross_entropy, polarity_cross_entropy
@@ -148,7 +148,7 @@ class Sentiment(Classification):
         super().__init__(
             recipe,
             {
-                split: [Text(p.tokens, p.grade) for p in found]
+                split: [TokenizedText(p.tokens, p.grade) for p in found]
                 for split, found in (sentences | {"train": phrases}).items()
             },
             {"sentiment": recipe.labels},
@@ -246,7 +246,7 @@ class Sentiment(Classification):
         """Measures texts of further kinds, which nothing is learned from, if several corpora are."""
 
         def classify(texts: Sequence[tuple[str, ...]]) -> Array:
-            found = [self._example(Text(tokens, sst.NEUTRAL)) for tokens in texts]
+            found = [self._example(TokenizedText(tokens, sst.NEUTRAL)) for tokens in texts]
             return label_probabilities(predict, found, self.length_buckets[-1])
 
         return sentiment_elsewhere.measure(classify, split) if self.recipe.further else ()
@@ -258,7 +258,7 @@ class Sentiment(Classification):
 
     def samples(self, predict: Predict) -> dict[str, str]:
         """Returns how positive two texts of the same words are, in percent."""
-        batch = collate([self._example(Text(tuple(text.split()), sst.NEUTRAL)) for text in SAMPLES])
+        batch = collate([self._example(TokenizedText(tuple(text.split()), sst.NEUTRAL)) for text in SAMPLES])
         probabilities, middle = predict(batch.inputs)["probabilities"], len(self.recipe.labels) // 2
         positive, negative = (probabilities[:, part].sum(-1) for part in (slice(middle + 1, None), slice(middle)))
         shares = 100 * positive / (positive + negative)
@@ -268,14 +268,15 @@ class Sentiment(Classification):
         assert self._distillation  # noqa: S101 (otherwise there are no distilled examples)
         logits = self._distillation.outputs["logits"][i]
         shares = np.exp(logits - logits.max())
-        example = self._example(Text(self._distillation.sentences[i], IGNORED, self.tables.unlabelled))
+        example = self._example(TokenizedText(self._distillation.sentences[i], IGNORED, self.tables.unlabelled))
         return replace(example, targets=example.targets | {"shares": (shares / shares.sum()).astype(np.float32)})
 
 
-def _texts(splits: Mapping[str, Trees], corpus: int, longest: int) -> dict[str, list[Text]]:
+def _texts(splits: Mapping[str, Trees], corpus: int, longest: int) -> dict[str, list[TokenizedText]]:
     """Returns the texts of each split. Leaves texts of dev and test out of train, and cuts long texts of train."""
     found = {
-        split: [Text(tree[-1].tokens, tree[-1].grade, corpus) for tree in trees] for split, trees in splits.items()
+        split: [TokenizedText(tree[-1].tokens, tree[-1].grade, corpus) for tree in trees]
+        for split, trees in splits.items()
     }
     kept, _ = without_overlap(found, lambda text: tuple(map(str.lower, text.tokens)))
     cut = [text._replace(tokens=labelled_texts.shortened(text.tokens, longest)) for text in kept["train"]]

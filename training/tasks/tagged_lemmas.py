@@ -6,7 +6,7 @@ from service.text.lemmatizer import Lemmatizer, odds
 from training.data.dataset import Array
 from training.data.treebank import NOTHING, Word
 from training.metrics.raw_text import Tags
-from training.models.lemma_weights import Choice, learn_weights
+from training.models.lemma_weights import LemmaChoice, learn_weights
 from training.models.lemmatizer import LearnedLemmatizer
 from training.tasks.lemma_labels import exceptions, irregular, most_probable
 
@@ -62,5 +62,5 @@ def with_weights(
             continue
         candidates = lemmatizer.candidates(word.form, own.upos, most_probable(row), odds(float(row.max())))
         if word.lemma in candidates:
-            choices.append(Choice(list(candidates.values()), list(candidates).index(word.lemma)))
+            choices.append(LemmaChoice(list(candidates.values()), list(candidates).index(word.lemma)))
     return lemmatizer.with_weights(learn_weights(choices))

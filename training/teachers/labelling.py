@@ -14,11 +14,14 @@ from training.teachers.tuning import save_state
 from training.teachers.vectors import WordVectors
 
 CHUNK = 8_000  # sentences
-Sentences = Sequence[tuple[str, ...]]
+TokenizedSentences = Sequence[tuple[str, ...]]
 
 
 def label(
-    sentences: Sentences, run: Callable[[Sentences, WordVectors], dict[str, Array]], folder: Path, console: Console
+    sentences: TokenizedSentences,
+    run: Callable[[TokenizedSentences, WordVectors], dict[str, Array]],
+    folder: Path,
+    console: Console,
 ) -> tuple[dict[str, Array], WordVectors]:
     """Runs teachers on all sentences, chunk by chunk, except on the chunks that an earlier run has written.
 

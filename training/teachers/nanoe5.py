@@ -44,7 +44,7 @@ TOKENIZER = {  # what Transformers has to know besides the file of the tokenizer
 }
 
 
-class Sizes(NamedTuple):
+class EncoderSizes(NamedTuple):
     """The sizes of a transformer, in the order of the file."""
 
     width: int
@@ -87,7 +87,7 @@ def read(content: bytes) -> tuple[dict[str, object], dict[str, Array]]:
 def _read(content: bytes) -> tuple[dict[str, object], dict[str, Array]]:
     if not content.startswith(MAGIC):
         raise ValueError(f"they begin with {content[:4]!r}, not with {MAGIC!r}")
-    sizes = Sizes(*struct.unpack_from("<7i", content, 8))
+    sizes = EncoderSizes(*struct.unpack_from("<7i", content, 8))
     (epsilon,) = struct.unpack_from("<f", content, 36)
     tensors = dict(_tensors(content))
     weights = {name: tensors[own] for own, name in EMBEDDINGS.items()}
@@ -130,7 +130,7 @@ def _weights(content: bytes, count: int) -> Array:
     return found
 
 
-def _shape(name: str, weight: Array, sizes: Sizes) -> tuple[int, ...]:
+def _shape(name: str, weight: Array, sizes: EncoderSizes) -> tuple[int, ...]:
     """Returns the shape of a weight: matrices are [outputs, inputs]."""
     if name.endswith("bias") or "LayerNorm" in name:
         return weight.shape

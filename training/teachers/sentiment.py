@@ -19,7 +19,7 @@ from training.tasks.recipe import TeacherSettings
 from training.tasks.sentiment import Sentiment
 from training.teachers import pretrained, unlabelled
 from training.teachers.encoder import Encoder, Pieces
-from training.teachers.labelling import Sentences, label
+from training.teachers.labelling import TokenizedSentences, label
 from training.teachers.tuning import READ_PIECES, teachers_folder, tune
 from training.teachers.vectors import WordVectors
 
@@ -134,7 +134,9 @@ def _measure(teacher: SentimentTeacher, task: Sentiment) -> tuple[Metric, ...]:
     return task.figures(found, "dev")
 
 
-def _label(teachers: Sequence[SentimentTeacher], texts: Sentences, word_vectors: WordVectors) -> dict[str, Array]:
+def _label(
+    teachers: Sequence[SentimentTeacher], texts: TokenizedSentences, word_vectors: WordVectors
+) -> dict[str, Array]:
     """Returns the mean logits of the texts; adds the first teacher's vectors of their words."""
     logits: Array = np.zeros((len(texts), sst.GRADES), np.float32)
     for rows in length_sorted([teachers[0].pieces.count(words) for words in texts], READ_PIECES):

@@ -28,10 +28,10 @@ from training.tasks.tagging import HEADS, Tagging
 from training.tasks.tagging_batches import TEACHER_LABELS
 from training.teachers import pretrained
 from training.teachers.encoder import Encoder, Pieces
-from training.teachers.labelling import Sentences, label
+from training.teachers.labelling import TokenizedSentences, label
 from training.teachers.lemmas import agreeing
 from training.teachers.tuning import READ_PIECES, shared_folder, teachers_folder, tune
-from training.teachers.unlabelled import Text
+from training.teachers.unlabelled import UnlabelledText
 from training.teachers.vectors import WordVectors
 
 LAYERS = 4  # the last layers of the transformer, averaged with trained weights
@@ -81,7 +81,7 @@ class TaggingTeacher(nn.Module):  # type: ignore[misc]
 
 
 def teach(
-    task: Tagging, settings: TeacherSettings, text: Text, console: Console, together: Sequence[Tagging] = ()
+    task: Tagging, settings: TeacherSettings, text: UnlabelledText, console: Console, together: Sequence[Tagging] = ()
 ) -> DistillationSet:
     """Fine-tunes the teachers on the train split and runs them on unlabelled sentences.
 
@@ -214,7 +214,7 @@ def _best(shares: Tensor) -> tuple[Array, ...]:
 
 
 def _label(
-    teachers: Sequence[TaggingTeacher], treebank: int, sentences: Sentences, word_vectors: WordVectors
+    teachers: Sequence[TaggingTeacher], treebank: int, sentences: TokenizedSentences, word_vectors: WordVectors
 ) -> dict[str, Array]:
     """Returns the best labels of each word and their probabilities; adds the vectors of the first teacher."""
     found: list[dict[str, Array]] = [{}] * len(sentences)

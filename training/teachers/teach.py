@@ -14,10 +14,10 @@ from training.tasks.recipe import TeacherSettings
 from training.tasks.sentiment import Sentiment
 from training.tasks.tagging import Tagging
 from training.teachers import sentiment, tagging
-from training.teachers.unlabelled import Text, of_corpora, of_file, of_treebank
+from training.teachers.unlabelled import UnlabelledText, of_corpora, of_file, of_treebank
 
 
-def teach(task: Task, console: Console, text: Text | None = None) -> DistillationSet:
+def teach(task: Task, console: Console, text: UnlabelledText | None = None) -> DistillationSet:
     """Fine-tunes the teachers of a task's recipe on its train split and runs them on unlabelled text.
 
     Args:
@@ -46,7 +46,7 @@ def _together(task: Tagging, names: Sequence[str]) -> list[Tagging]:
     ]
 
 
-def _text(task: Tagging, settings: TeacherSettings) -> Text:
+def _text(task: Tagging, settings: TeacherSettings) -> UnlabelledText:
     """Returns the text that the settings name, which of a language other than English is split as its treebank is."""
     recipe = task.recipe
     if settings.text is None:

@@ -22,19 +22,19 @@ REVIEWS, TEXTBOOK, COMMENTS = ("imdb", "train"), ("kjv_sicp", "sicp"), "goemotio
 STYLES = {"lower": 0.06, "upper": 0.03, "title": 0.02, "open": 0.06}  # the share of sentences rewritten in each style
 
 
-class Text(NamedTuple):
+class UnlabelledText(NamedTuple):
     """Unlabelled sentences, and where they are from, for a manifest."""
 
     sentences: list[tuple[str, ...]]
     sources: tuple[DataSource, ...]
 
 
-def of_corpora(settings: TeacherSettings, seed: int) -> Text:
+def of_corpora(settings: TeacherSettings, seed: int) -> UnlabelledText:
     """Returns the text that the settings name."""
-    return Text(sentences(settings, seed), sources(settings))
+    return UnlabelledText(sentences(settings, seed), sources(settings))
 
 
-def of_file(path: Path, licence: str, tokenizer: Tokenizer, tokens: int, seed: int) -> Text:
+def of_file(path: Path, licence: str, tokenizer: Tokenizer, tokens: int, seed: int) -> UnlabelledText:
     """Returns sentences of a file of plain text, drawn at random, with `tokens` tokens in total, if it has so many.
 
     Some of them are rewritten in another style. Raises DataFileError.
@@ -51,16 +51,18 @@ def of_file(path: Path, licence: str, tokenizer: Tokenizer, tokens: int, seed: i
     if not chosen:
         least, most = running_text.LENGTHS[0], running_text.LENGTHS[-1]
         raise DataFileError(path, None, "has no sentence", f"plain text with sentences of {least} to {most} words")
-    return Text([_restyled(words, rng) for words in chosen], (corpora.source(path, licence),))
+    return UnlabelledText([_restyled(words, rng) for words in chosen], (corpora.source(path, licence),))
 
 
-def of_treebank(part: str) -> Text:
+def of_treebank(part: str) -> UnlabelledText:
     """Returns the words of all sentences of a treebank's part, CORPUS/PART, without their tags.
 
     A space within a word, as in the French "10 000", becomes one that does not separate words.
     """
     trees = treebank.read(corpora.read(*part.split("/")))
-    return Text([tuple(form.replace(" ", "\u00a0") for form in tree.forms) for tree in trees], corpora.sources(part))
+    return UnlabelledText(
+        [tuple(form.replace(" ", "\u00a0") for form in tree.forms) for tree in trees], corpora.sources(part)
+    )
 
 
 def sources(settings: TeacherSettings) -> tuple[DataSource, ...]:

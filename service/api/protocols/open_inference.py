@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from service.api.openapi import ANY, INFER, READ, responses
 from service.api.protocols import tensors
-from service.api.protocols.served import TEXT, TensorMetadata, compute, find, outputs_of
+from service.api.protocols.served import TEXT, TensorMetadata, compute, find, output_metadata
 from service.api.protocols.tensors import InferenceRequest, InferenceResponse, Parameters
 from service.errors import EngineUnavailable, InvalidInput
 from service.http.body import in_turn, receive
@@ -107,7 +107,7 @@ VERSION: dict[str, Any] = {"parameters": [{"name": "version", "in": "path", "req
 async def metadata(request: Request, name: str) -> ModelMetadata:
     """Describes the inputs and outputs of a version of a model, by default the serving version."""
     context = context_of(request)
-    outputs = outputs_of(find(context.catalog, name, request.path_params.get("version")))
+    outputs = output_metadata(find(context.catalog, name, request.path_params.get("version")))
     versions = [s.key.version for s in context.model_states() if s.key.name == name and s.state is State.READY]
     return ModelMetadata(name=name, versions=versions, platform="tensorflow_savedmodel", inputs=[TEXT], outputs=outputs)
 
@@ -203,7 +203,7 @@ def _timeout_seconds(parameters: Parameters) -> float:
 
 def check_outputs(task: AnyTask, inference: InferenceRequest) -> None:
     """Raises InvalidInput if a requested output is unknown or is named twice."""
-    known = [output.name for output in outputs_of(task)]
+    known = [output.name for output in output_metadata(task)]
     names: set[str] = set()
     for number, output in enumerate(inference.outputs):
         place = f"/outputs/{number}/name"

@@ -21,7 +21,7 @@ from service.tasks.sentiment import Sentiment
 from service.tasks.tagging import Tagging
 from service.text.interruptible import Interruptible
 
-Columns = dict[str, Sequence[Any]]  # an output's elements, one for each text, by its name
+OutputElements = dict[str, Sequence[Any]]  # an output's elements, one for each text, by its name
 
 
 class TensorMetadata(BaseModel):
@@ -55,7 +55,7 @@ def described(name: str, datatype: str, *shape: int) -> TensorMetadata:
 TEXT = described("text", "BYTES", -1)
 
 
-def outputs_of(task: AnyTask) -> list[TensorMetadata]:
+def output_metadata(task: AnyTask) -> list[TensorMetadata]:
     """Describes the outputs of a model."""
     match task:
         case Tagging():
@@ -69,7 +69,7 @@ def outputs_of(task: AnyTask) -> list[TensorMetadata]:
 
 
 async def compute(task: AnyTask, run: PipelineRun, texts: list[str], parameters: Parameters) -> list[Tensor]:
-    """Runs a model on texts; returns its outputs in the order of `outputs_of`."""
+    """Runs a model on texts; returns its outputs in the order of `output_metadata`."""
     try:
         match task:
             case Tagging():
@@ -81,7 +81,7 @@ async def compute(task: AnyTask, run: PipelineRun, texts: list[str], parameters:
     except InvalidInput as error:
         error.move(_place)
         raise
-    return [tensor_of(output.name, output.datatype, found[output.name]) for output in outputs_of(task)]
+    return [tensor_of(output.name, output.datatype, found[output.name]) for output in output_metadata(task)]
 
 
 def _place(pointer: str) -> str:
@@ -92,7 +92,7 @@ def _place(pointer: str) -> str:
     return f"/inputs/0/data{slash}{rest}" if field in ("text", "prompt") else f"/parameters{pointer}"
 
 
-async def _tag(task: Tagging, run: PipelineRun, texts: list[str], parameters: Parameters) -> Columns:
+async def _tag(task: Tagging, run: PipelineRun, texts: list[str], parameters: Parameters) -> OutputElements:
     """Tags texts; returns for each text its /tag result as JSON."""
     _refuse(parameters)
     _, tagged = await tag(run, texts, model=str(task.version.key))
@@ -107,7 +107,7 @@ def _written(texts: Sequence[TaggedText]) -> Interruptible[list[str]]:
     return results
 
 
-async def _classify(task: Sentiment, run: PipelineRun, texts: list[str], parameters: Parameters) -> Columns:
+async def _classify(task: Sentiment, run: PipelineRun, texts: list[str], parameters: Parameters) -> OutputElements:
     """Classifies texts: labels, the probabilities of all labels in the manifest's order, and scores."""
     _refuse(parameters)
     _, classified = await classify(run, texts, model=str(task.version.key))
@@ -119,7 +119,7 @@ async def _classify(task: Sentiment, run: PipelineRun, texts: list[str], paramet
     }
 
 
-async def _generate(task: TextGeneration, run: PipelineRun, texts: list[str], parameters: Parameters) -> Columns:
+async def _generate(task: TextGeneration, run: PipelineRun, texts: list[str], parameters: Parameters) -> OutputElements:
     """Continues texts; the parameters are the fields of /generate."""
     fields = {"model": str(task.version.key), "prompt": texts}
     if mine := parameters.keys() & {*fields, "stream", "logprobs"}:

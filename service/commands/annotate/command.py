@@ -23,7 +23,14 @@ from service.commands.annotate.job import STANDARD, Job
 from service.commands.annotate.output import CHECKPOINT_SECONDS, Output, StandardOutput
 from service.commands.annotate.plan import Pairs, plan
 from service.commands.annotate.processes import Processes
-from service.commands.annotate.records import MOST_LEFT_OUT, Manifest, companions, differences, facts, read_manifest
+from service.commands.annotate.records import (
+    MOST_LEFT_OUT,
+    RunManifest,
+    companions,
+    differences,
+    facts,
+    read_run_manifest,
+)
 from service.commands.annotate.remote import url_of
 from service.commands.annotate.rows import UnreadableInput
 from service.commands.annotate.source import Source, import_parquet
@@ -48,7 +55,7 @@ class ProgressDisplay:
         bar: of a terminal, there in its block.
     """
 
-    def __init__(self, console: Console, name: str, size: int | None, manifest: Manifest) -> None:
+    def __init__(self, console: Console, name: str, size: int | None, manifest: RunManifest) -> None:
         """`name` is the input's name, `size` its bytes, if known, and `manifest` that of the output."""
         self._console, self._name, self._manifest = console, name, manifest
         self._rows = manifest.rows_read  # of earlier runs
@@ -177,7 +184,7 @@ class Annotator:
         `which` is shown before its name, such as "2 of 3: ". Raises UnreadableInput, UnusableOutput.
         """
         if target != STANDARD and target.exists():
-            manifest = read_manifest(target) or Manifest()
+            manifest = read_run_manifest(target) or RunManifest()
             before = {name: value for name, value in manifest.facts.items() if not name.startswith("input ")}
             changed = before and differences(before, facts(self._versions, self._job))
             advice = f", made with {changed}: remove it to have it made anew" if changed else ""
@@ -192,11 +199,11 @@ class Annotator:
         say(self._console, f"{source}: {share}, {advice}")
         return True
 
-    def _write(self, source: Source, target: Path, which: str) -> Manifest:
+    def _write(self, source: Source, target: Path, which: str) -> RunManifest:
         """Annotates a file from where an earlier run stopped; returns the manifest of its output."""
         digest = source.digest()
         known = {"input format": source.format, "input content": digest} if digest is not None else {}
-        manifest = Manifest(input=str(source), facts=known and {**facts(self._versions, self._job), **known})
+        manifest = RunManifest(input=str(source), facts=known and {**facts(self._versions, self._job), **known})
         output: Output | StandardOutput
         if target == STANDARD:
             output, rejected = StandardOutput(manifest, partial(say, self._console)), ""

@@ -207,7 +207,7 @@ def _refuse_taken(chunk: Chunk, kept: Iterable[str], names: Iterable[str]) -> No
 def _objects(chunk: Chunk, job: Job, results: Sequence[dict[str, Any]]) -> bytes:
     """Encodes for each row the number of its line, unless the input has its own, what is kept, and its result.
 
-    For Parquet these stay apart, see `parquet.Line`.
+    For Parquet these stay apart, see `parquet.PartialRow`.
     """
     lines = []
     for row, result in zip(chunk.rows, results, strict=True):

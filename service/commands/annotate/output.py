@@ -25,7 +25,7 @@ from typing import Self
 
 import msgspec
 
-from service.commands.annotate.records import Manifest, UnusableOutput, companions, differences, read_manifest
+from service.commands.annotate.records import RunManifest, UnusableOutput, companions, differences, read_run_manifest
 from service.commands.annotate.remote import is_remote, printable, upload, url_of, working_copy
 from service.commands.annotate.rows import Chunk
 from service.files import lock_file, silence_standard_output
@@ -43,7 +43,7 @@ class Output:
         manifest: what is made, and how far.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, finisher: Callable[[Path, Path], None] | None = None) -> None:
+    def __init__(self, path: Path, manifest: RunManifest, finisher: Callable[[Path, Path], None] | None = None) -> None:
         """`manifest` describes a run that begins; `finisher` makes the output of the complete partial file."""
         self.manifest = manifest
         self._path = path
@@ -173,7 +173,7 @@ class Output:
 
     def _resume(self) -> None:
         """Takes an earlier run's manifest, if the files have what it says. Raises UnusableOutput for other facts."""
-        begun = read_manifest(self._place) if self.manifest.facts else None
+        begun = read_run_manifest(self._place) if self.manifest.facts else None
         sizes = [file.stat().st_size if file.exists() else 0 for file in (self._partial, self._rejected)]
         if (
             begun is None
@@ -192,7 +192,7 @@ class Output:
 class StandardOutput:
     """Standard output with the interface of `Output`; it cannot be resumed."""
 
-    def __init__(self, manifest: Manifest, say: Callable[[str], None]) -> None:
+    def __init__(self, manifest: RunManifest, say: Callable[[str], None]) -> None:
         """`say` prints a line for each bad row."""
         self.manifest = manifest
         self._say = say

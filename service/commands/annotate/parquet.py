@@ -29,8 +29,8 @@ OTHER_MEMBERS = "other_members"  # of JSON objects, if their values differ in ty
 TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
-class Line(msgspec.Struct):
-    """A row in the partial file."""
+class PartialRow(msgspec.Struct):
+    """A row of the partial file."""
 
     line: int
     kept: dict[str, Any]
@@ -114,9 +114,9 @@ def make_parquet(partial: Path, target: Path, results: Mapping[str, pa.DataType]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
 
-def _lines(partial: Path) -> Iterator[Line]:
+def _lines(partial: Path) -> Iterator[PartialRow]:
     """Yields the rows of a partial file."""
-    decoder = msgspec.json.Decoder(Line)
+    decoder = msgspec.json.Decoder(PartialRow)
     with partial.open("rb") as file:
         yield from map(decoder.decode, file)
 
@@ -140,14 +140,14 @@ def _columns(partial: Path, table: Sequence[str]) -> pa.Schema:
     return pa.schema(types | ({OTHER_MEMBERS: pa.string()} if len(types) < len(kinds) else {}))
 
 
-def _groups(partial: Path, kept: pa.Schema) -> Iterator[tuple[list[Line], pa.Table]]:
+def _groups(partial: Path, kept: pa.Schema) -> Iterator[tuple[list[PartialRow], pa.Table]]:
     """Yields some rows at a time, and what is kept of them."""
     lines = _lines(partial)
     while group := list(islice(lines, GROUP_ROWS)):
         yield group, pa.Table.from_pylist([_fitted(line.kept, kept) for line in group], kept)
 
 
-def _groups_of(source: pq.ParquetFile, partial: Path) -> Iterator[tuple[list[Line], pa.Table]]:
+def _groups_of(source: pq.ParquetFile, partial: Path) -> Iterator[tuple[list[PartialRow], pa.Table]]:
     """Yields some rows at a time, and what a Parquet file has of them."""
     lines, end = _lines(partial), 0
     line = next(lines, None)

@@ -28,7 +28,7 @@ class UnusableOutput(TagwerkError):  # noqa: N818 (says what happened)
     """The output cannot be written, or was begun by a run with other settings."""
 
 
-class Manifest(msgspec.Struct, kw_only=True):
+class RunManifest(msgspec.Struct, kw_only=True):
     """The contents of `<output>.manifest.json`. A run resumes from it; afterwards it records how the output was made.
 
     Attributes:
@@ -85,10 +85,10 @@ def companions(path: Path) -> list[Path]:
     return [path.with_name(path.name + end) for end in COMPANIONS]
 
 
-def read_manifest(path: Path) -> Manifest | None:
+def read_run_manifest(path: Path) -> RunManifest | None:
     """Returns the manifest of an output; None if there is none that is valid."""
     try:
-        return msgspec.json.decode(companions(path)[2].read_bytes(), type=Manifest)
+        return msgspec.json.decode(companions(path)[2].read_bytes(), type=RunManifest)
     except (OSError, msgspec.DecodeError, RecursionError):
         return None
 

@@ -163,7 +163,7 @@ class Connection(BoundedProtocol):
         if not exchange.over:
             document = problem.report(error, self._context.metrics, exchange.timing)
             body = json.dumps(document).encode()
-            self._send(exchange, document["status"], problem.headers_of(error), PROBLEM, [body])
+            self._send(exchange, document["status"], problem.error_headers(error), PROBLEM, [body])
 
     def redirect(self, exchange: Exchange) -> None:
         """Has the application handle an exchange, which is not plain after all."""
@@ -239,7 +239,7 @@ class Connection(BoundedProtocol):
         given, document = dict(self.headers or ()), problem.report(error, self._context.metrics)
         status, body = document["status"], json.dumps(document).encode()
         last = b"x-request-id: %b\r\n%b" % (ids_from(given).request.encode(), LAST_CLOSES)
-        self.transport.write(self._head(status, problem.headers_of(error), PROBLEM, len(body), last) + body)
+        self.transport.write(self._head(status, problem.error_headers(error), PROBLEM, len(body), last) + body)
         if (exchange := self._exchange) is not None:
             exchange.over, self._exchange = True, None
             self._record(exchange, status)

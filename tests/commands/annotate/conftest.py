@@ -12,7 +12,7 @@ import pytest
 from service.commands.annotate import output as output_module
 from service.commands.annotate.command import annotate
 from service.commands.annotate.job import Job
-from service.commands.annotate.records import Manifest, read_manifest
+from service.commands.annotate.records import RunManifest, read_run_manifest
 from service.settings import Settings
 from tests.in_process import use_test_device
 
@@ -66,8 +66,8 @@ def rejected_of(output: Path) -> list[dict[str, Any]]:
     return objects(output.with_name(f"{output.name}.rejected.jsonl"))
 
 
-def manifest_of(output: Path) -> Manifest:
-    found = read_manifest(output)
+def manifest_of(output: Path) -> RunManifest:
+    found = read_run_manifest(output)
     assert found is not None
     return found
 

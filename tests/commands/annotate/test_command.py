@@ -20,7 +20,7 @@ from service.__main__ import main
 from service.commands.annotate.job import add_arguments
 from service.commands.annotate.output import Output
 from service.commands.annotate.processes import GROUP, GROUPS_IN_PROGRESS, WORTH
-from service.commands.annotate.records import read_manifest
+from service.commands.annotate.records import read_run_manifest
 from service.commands.annotate.rows import Chunk, Reader
 from tests.commands.annotate.conftest import files_in, objects, write
 from tests.conftest import CACHE, ROOT, SMALL, STORE
@@ -80,7 +80,7 @@ def test_runs_of_two_processes_that_are_killed_or_interrupted_leave_no_process_a
     for ends, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
         path.write_text(content)  # the same bytes, at another moment
         process = start(str(path), "--task", "tag", "--processes", "2", store=tagger_store)
-        while (made := read_manifest(output)) is None or made.rows <= rows:
+        while (made := read_run_manifest(output)) is None or made.rows <= rows:
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)
         rows = made.rows

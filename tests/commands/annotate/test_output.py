@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from service.commands.annotate.output import Output
-from service.commands.annotate.records import Manifest, UnusableOutput
+from service.commands.annotate.records import RunManifest, UnusableOutput
 from service.commands.annotate.rows import Chunk, Position, Rejected
 from tests.commands.annotate.conftest import CHANGES, MOST_WRITTEN, files_in, killed_at
 
@@ -20,7 +20,7 @@ WHOLE = b"".join(LINES)
 
 
 def opened(path: Path, facts: dict[str, str] = FACTS) -> Output:
-    return Output(path, Manifest(facts=facts))
+    return Output(path, RunManifest(facts=facts))
 
 
 def chunk(lines: int) -> Chunk:
@@ -78,7 +78,9 @@ def test_a_run_that_is_killed_at_any_change_of_the_disk_ends_in_the_same_file(tm
     assert seen == set(CHANGES)
 
 
-GOOD: dict[str, Any] = json.loads(msgspec.json.encode(Manifest(facts=FACTS, lines=2, input_bytes=10, partial_bytes=8)))
+GOOD: dict[str, Any] = json.loads(
+    msgspec.json.encode(RunManifest(facts=FACTS, lines=2, input_bytes=10, partial_bytes=8))
+)
 WRONG: dict[str, Any] = {"lines": "two", "rows": -2, "partial_bytes": 9999, "rejected_bytes": 9999, "facts": []}
 
 

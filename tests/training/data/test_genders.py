@@ -7,10 +7,10 @@ import pytest
 from service.errors import ConfigurationError
 from tests.training.tiny import SOURCE
 from training.data import genders
-from training.data.genders import Lexicon, corrected
+from training.data.genders import GenderLexicon, corrected
 from training.data.treebank import Tree, Word
 
-WORDS = Lexicon(
+WORDS = GenderLexicon(
     {"NOUN": {"Stadt": {"Fem"}, "Hund": {"Masc"}, "See": {"Masc", "Fem"}, "Art": {"Fem"}}, "PROPN": {"Elbe": {"Fem"}}},
     SOURCE,
 )

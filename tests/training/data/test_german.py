@@ -3,12 +3,12 @@
 import pytest
 
 from tests.training.tiny import SOURCE
-from training.data.genders import Lexicon
+from training.data.genders import GenderLexicon
 from training.data.german import corrected
 from training.data.german_forms import tense
 from training.data.treebank import NOTHING, UNLABELLED, Tree, Word
 
-WORDS = Lexicon({"NOUN": {}, "PROPN": {}}, SOURCE)
+WORDS = GenderLexicon({"NOUN": {}, "PROPN": {}}, SOURCE)
 OF_SEIN = "Gender[psor]=Masc,Neut", "Number[psor]=Sing", "Person=3", "Poss=Yes", "PronType=Prs"
 FEM, MASC, PLURAL = "Gender=Fem|Number=Sing", "Gender=Masc|Number=Sing", "Gender=Masc|Number=Plur"
 

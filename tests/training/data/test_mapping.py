@@ -15,7 +15,7 @@ from training.data.corpora import CorpusError
 from training.data.download import File
 from training.data.mapping import Agreement, train_part
 from training.data.treebank import SurfaceToken, Tree, Word, read
-from training.data.unimorph import TaggedWord
+from training.data.unimorph import UnimorphWord
 
 NOUNS = ["hund", "kat", "fugl", "by", "vej", "hus", "bil", "bog", "sten", "sky"]
 FINITE = "Tense=Pres|VerbForm=Fin"
@@ -24,7 +24,7 @@ HAS, HAS_DONE = (("har", "have", "V;FIN;PRS", upos, FINITE, "have") for upos in 
 SEES = ("ser", "seer", "FIN;V;PRS", "VERB", FINITE, "se")
 EATEN = ("spist", "spise", "V;V.PTCP", "VERB", "VerbForm=Part", "spise")
 STOP = (".", ".", "_", "PUNCT", "_", ".")
-CONTRACTIONS = {"del": (TaggedWord("de", "de", "ADP"), TaggedWord("el", "el", "DET"))}
+CONTRACTIONS = {"del": (UnimorphWord("de", "de", "ADP"), UnimorphWord("el", "el", "DET"))}
 
 
 def tagged(rows: Iterable[Sequence[str]], text: str) -> str:

@@ -21,7 +21,7 @@ from training.data.treebank import Tree, Word
 from training.run import export, loop
 from training.tasks.tagging import Tagging
 from training.tasks.tagging_batches import TEACHER_LABELS
-from training.teachers.unlabelled import Text
+from training.teachers.unlabelled import UnlabelledText
 
 TOPICS = {"sport": "the team won a match", "law": "the court heard a case"}
 TINY = "--set epochs=2 --set sizes.units=8 --set served_precision=float32 --seed 3"
@@ -84,7 +84,7 @@ def treebank_with_lemmas(trees: list[Tree]) -> str:
     return text
 
 
-def answers(task: Tagging, console: Console, text: Text) -> DistillationSet:
+def answers(task: Tagging, console: Console, text: UnlabelledText) -> DistillationSet:
     """Stands for a teacher that knows the treebank: gives a word its label there, or the most frequent one."""
     known = {word.form: word for tree in map(with_lemmas, map(sentence, range(20))) for word in tree.words}
     words = [word for sentence in text.sentences for word in sentence]

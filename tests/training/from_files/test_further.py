@@ -179,7 +179,7 @@ def test_a_classifier_goes_on_with_its_corpora_and_with_its_own_answers(monkeypa
     further = {"everyday": {"train": [[Phrase(("It", "works", "again", "!"), 3)]], "dev": [], "test": []}}
     parts = alike(sentences()), (SOURCE,), further
     monkeypatch.setattr(SentimentRecipe, "splits", lambda self: parts)
-    monkeypatch.setattr(unlabelled, "of_corpora", lambda settings, seed: unlabelled.Text([plain], (SOURCE,)))
+    monkeypatch.setattr(unlabelled, "of_corpora", lambda settings, seed: unlabelled.UnlabelledText([plain], (SOURCE,)))
     options = Options(name="sentiment-en", language="en", files={}, base="sentiment-en", changes=[("epochs", "3")])
     task = further_classifier.read_task(options, STORE, Console(quiet=True))
     assert task.recipe.epochs == 3

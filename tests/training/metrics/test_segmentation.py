@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from service.text.languages import named_tokenizer
-from service.text.tokens import Sentence, Token
+from service.text.tokens import SentenceSpan, TokenSpan
 from training.data import treebank
 from training.metrics.raw_text import Tags, evaluate, tag_scores
 from training.metrics.segmentation import Scores, score
@@ -46,10 +46,10 @@ def test_puts_the_raw_text_together():
     assert text == "Don't go. Stay!\n\nYes"
     assert [text[s.start : s.end] for s in sentences] == ["Don't go.", "Stay", "!", "Yes"]
     assert sentences[0].tokens == (
-        Token("Do", 0, 2),
-        Token("n't", 2, 5, continues=True),
-        Token("go", 6, 8),
-        Token(".", 8, 9),
+        TokenSpan("Do", 0, 2),
+        TokenSpan("n't", 2, 5, continues=True),
+        TokenSpan("go", 6, 8),
+        TokenSpan(".", 8, 9),
     )
 
 
@@ -59,8 +59,12 @@ def test_scores():
 
     # "Don't" in one piece; "Stay!" as one sentence.
     tokens = ("Don't", 0, 5), ("go", 6, 8), (".", 8, 9), ("Stay", 10, 14), ("!", 14, 15), ("Yes", 17, 20)
-    words = [Token(*token) for token in tokens]
-    system = [Sentence(0, 9, tuple(words[:3])), Sentence(10, 15, tuple(words[3:5])), Sentence(17, 20, (words[5],))]
+    words = [TokenSpan(*token) for token in tokens]
+    system = [
+        SentenceSpan(0, 9, tuple(words[:3])),
+        SentenceSpan(10, 15, tuple(words[3:5])),
+        SentenceSpan(17, 20, (words[5],)),
+    ]
     assert score(gold, system) == Scores(
         tokens=100, sentences=near(100 * 2 * 2 / (4 + 3)), words=near(100 * 2 * 5 / (7 + 6))
     )
@@ -78,8 +82,8 @@ FRENCH = """# sent_id = 1
 def test_words_that_are_not_parts_of_the_text_are_right_by_their_form():
     text, gold = treebank.raw_text(treebank.read(FRENCH))
     assert text == "Du pain"
-    assert gold[0].tokens == (Token("De", 0, 2), Token("le", 0, 2, continues=True), Token("pain", 3, 7))
-    whole = [Sentence(0, 7, (Token("Du", 0, 2), Token("pain", 3, 7)))]
+    assert gold[0].tokens == (TokenSpan("De", 0, 2), TokenSpan("le", 0, 2, continues=True), TokenSpan("pain", 3, 7))
+    whole = [SentenceSpan(0, 7, (TokenSpan("Du", 0, 2), TokenSpan("pain", 3, 7)))]
     assert score(gold, whole) == Scores(tokens=100, sentences=100, words=near(100 * 2 * 1 / (3 + 2)))
 
 

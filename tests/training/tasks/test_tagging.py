@@ -20,7 +20,7 @@ from service.tasks.tagging import Tagging as ServedTagging
 from service.text.interruptible import finish
 from service.text.lemmatizer import LEMMA, NEXT_RULES
 from service.text.segmenter import Segmenter
-from service.text.tokens import Token
+from service.text.tokens import TokenSpan
 from service.types import pad
 from tests.training import tiny
 from training.data.dataset import IGNORED, Example
@@ -100,7 +100,7 @@ def test_the_service_gives_the_tags_and_lemmas_that_training_measured(learned):
     for one in (sequences := finish(served.encode(sentences))).split([1] * len(sequences)):
         found.append(backend.start(pad(one, (1, 8)), frozenset(task.labels))())
     outputs = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
-    tokens = [[Token(form, 0, len(form)) for form in forms] for forms in sentences]
+    tokens = [[TokenSpan(form, 0, len(form)) for form in forms] for forms in sentences]
     tagged = finish(served.decode(tokens, outputs, lemmas=True))
     expected = [tag for tags in task.tag(predict, sentences) for tag in tags]
     assert [(tag.upos, tag.xpos, tag.lemma) for tags in tagged for tag in tags] == [
