@@ -87,7 +87,7 @@ def test_a_tagger_goes_on_with_its_corpus_and_with_features_that_it_lacks(monkey
     texts = {"train": train, "dev": rows[8:10], "test": rows[10:]}
     monkeypatch.setattr(corpora, "read", lambda corpus, split: conllu(texts.get(split, [])))
     monkeypatch.setattr(corpora, "sources", lambda corpus: (SOURCE,))
-    monkeypatch.setattr(genders, "lexicon", lambda: genders.Lexicon({"NOUN": {}, "PROPN": {}}, SOURCE))
+    monkeypatch.setattr(genders, "lexicon", lambda: genders.GenderLexicon({"NOUN": {}, "PROPN": {}}, SOURCE))
     options = Options(name="tagger-de", language="de", files={}, base="tagger-de", changes=[("epochs", "2")])
     task = read_task(options, STORE, Console(quiet=True))
     own = BaseVersion(STORE, "tagger-de", "tag")
