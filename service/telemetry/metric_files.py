@@ -99,7 +99,8 @@ class StoredValue:
     """A number in a file of metrics, and nowhere else.
 
     prometheus-client's keeps the last number as an object of Python, a new one after each change. One that was made
-    while a process held much keeps a megabyte of small objects from being given back to the system.
+    while a process held much keeps a megabyte of small objects from being given back to the system. It assigns a slice:
+    `pack_into` writes zeros first, which an exposition could read.
     """
 
     _multiprocess = True  # says to prometheus-client that an exposition reads it from a file
@@ -108,19 +109,17 @@ class StoredValue:
     def __init__(self, file: MetricFile, key: str) -> None:
         self._file = file
         self._place = file._positions[key]
+        self._end = self._place + _NUMBER.size
 
     def inc(self, amount: float) -> None:
         """Adds to the number."""
         with self._lock:
-            self._write(self.get() + amount)
+            self._file._m[self._place : self._end] = _NUMBER.pack(self.get() + amount)
 
     def set(self, value: float, timestamp: float | None = None) -> None:
         """Replaces the number."""
         with self._lock:
-            self._write(value)
-
-    def _write(self, value: float) -> None:
-        self._file._m[self._place : self._place + _NUMBER.size] = _NUMBER.pack(value)
+            self._file._m[self._place : self._end] = _NUMBER.pack(value)
 
     def get(self) -> float:
         """Returns the number."""
