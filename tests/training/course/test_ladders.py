@@ -113,7 +113,9 @@ def corpora_of(rung: Rung) -> set[str]:
 def test_a_rung_has_the_name_of_its_ladder_and_a_description(rung):
     name = rung.recipe.name.removesuffix(f"-{rung.name}")
     if rung.model:
-        assert rung.recipe.name == rung.model == load_recipe(rung.model).name
+        of_model = load_recipe(rung.model)
+        assert (rung.recipe.name, rung.recipe.sizes) == (of_model.name, of_model.sizes)
+        assert rung.model == of_model.name
         assert corpora_of(rung) == corpora_of(rung.below), "what the other rungs need is enough"
     else:
         assert name in LADDERS

@@ -14,6 +14,7 @@ from training.data.dataset import Array
 from training.data.splits import sample
 from training.metrics.scores import percent, percentages
 from training.models.sentiment import SentimentSizes
+from training.recipes import sentiment_en
 from training.tasks.base import Predict
 from training.tasks.recipe import TeacherSettings
 from training.tasks.sentiment import Sentiment, SentimentRecipe, Splits
@@ -124,6 +125,8 @@ statements = everyday.then(
     statements={"kjv_sicp/sicp": 2000, "dialogue/clinc150": 2000},
 )
 taught = statements.then("taught", "The answers of a transformer that has read the same", teacher="domains-statements")
-shipped = taught.shipped(replace(taught.recipe, name="sentiment-en", teacher=None))
+shipped = taught.shipped(
+    replace(taught.recipe, name=sentiment_en.recipe.name, sizes=sentiment_en.recipe.sizes, teacher=None)
+)
 
 LADDER = Ladder((reviews, comments, posts, products, news, everyday, statements, taught, shipped), rates=(2e-3,))
