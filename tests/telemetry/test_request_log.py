@@ -13,7 +13,7 @@ import pytest
 from service.settings import Settings
 from service.telemetry.logs import JsonFormatter
 from service.telemetry.metrics import Metrics
-from service.telemetry.request import RequestIds, RequestRecorder, Timing, ids_from
+from service.telemetry.request import LINES_AT_ONCE, RequestIds, RequestRecorder, Timing, ids_from
 from tests.http.running import scene
 from tests.telemetry.test_logs import TIME
 
@@ -90,6 +90,22 @@ def test_lines_that_are_written_together_are_no_longer_than_a_pipe_takes_at_once
     recorder._write()
     assert [len(chunk) for chunk in chunks] == [4096, 2048, 2049]
     assert b"".join(chunks).splitlines() == lines
+
+
+async def test_lines_are_formatted_as_requests_end_and_written_together(recorder, chunks, monkeypatch):
+    formatted: list[bytes] = []
+
+    def line(entry: Any) -> bytes:
+        formatted.append(str(entry[5]).encode())
+        return formatted[-1]
+
+    monkeypatch.setattr(recorder, "_line", line)
+    for number in range(2 * LINES_AT_ONCE + 1):
+        recorder.note(RequestIds("mine"), {}, "GET", "/tag", number, Timing(0.0))
+    assert len(formatted) == 2 * LINES_AT_ONCE
+    assert not chunks
+    recorder._write()
+    assert list(map(int, b"".join(chunks).split())) == list(range(2 * LINES_AT_ONCE + 1))
 
 
 async def test_probes_are_logged_only_where_they_fail_and_a_line_names_the_key(recorder, chunks):
