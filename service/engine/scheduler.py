@@ -216,6 +216,9 @@ class Scheduler:
         if alone and popped[0].request.deadline == inf:
             longest, most = inf, sizes[-1] * PLANNED_WITHOUT_DEADLINE - len(popped)
             popped += self.queue.pop(key, most, longest, step_times.of_sequence)
+        if len(popped) == 1:  # the usual case of a client alone
+            model.planned.append(popped)
+            return
         rising = sorted(range(len(popped)), key=[length for _, _, length in popped].__getitem__)
         count, capacity = len(popped), popped[rising[-1]].length
         size = max((rows for rows in sizes if step_times.seconds(rows, capacity) <= longest), default=sizes[0])
