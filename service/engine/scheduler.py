@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import inf
 from typing import Self
 
@@ -15,10 +15,11 @@ from service.engine.requests import ANONYMOUS, Requests
 from service.errors import ModelNotFound, TagwerkError
 from service.types import ModelKey
 
-# Full batches that are planned together, so that the sequences of a batch have about the same length; one if fewer
-# sequences wait, or several clients, so that none waits for another's.
+# Full batches that are planned together, so that those of a batch have about the same length; one if several clients
+# wait, so that none waits for another's.
 PLANNED_BATCHES = 2
 PLANNED_WITHOUT_DEADLINE = 44  # full batches of requests that nobody waits for, such as a file's
+ROUNDING = 1 + 1e-9  # within which times are equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +135,9 @@ class Scheduler:
     """Queues sequences by model, and selects batches.
 
     The client with the least tokens served is next, see `Queue`; among its models the one with the least device time,
-    so that no model waits for another's backlog. Its next sequences, for two full batches, or many of a client whose
-    requests have no deadline, are sorted by length and divided into full batches, which run in the order of their first
-    sequences. What arrives meanwhile waits for the next plan.
+    so that no model waits for another's backlog. Its next sequences, up to two full batches, or many of a client whose
+    requests have no deadline, are sorted by length and cut into the batches that take the least time, see `cut`; these
+    run in the order of their first sequences. What arrives meanwhile waits for the next plan.
 
     Attributes:
         queue: what waits, planned or not.
@@ -207,23 +208,22 @@ class Scheduler:
         return chosen, self._models[chosen]
 
     def _plan(self, key: ModelKey, model: ScheduledModel) -> None:
-        """Plans the next batches of a model: of its next sequences by length, each batch full but the shortest."""
-        sizes, step_times, longest = model.grid.batch_sizes, model.step_times, LONGEST_SECONDS
-        alone, most = len(self.queue.clients) == 1, sizes[-1]
-        if alone and self.queue.sequences >= most * PLANNED_BATCHES:
-            most *= PLANNED_BATCHES
+        """Cuts the next sequences of a model into batches."""
+        sizes, step_times = model.grid.batch_sizes, model.step_times
+        alone, longest = len(self.queue.clients) == 1, LONGEST_SECONDS
+        most = sizes[-1] * (PLANNED_BATCHES if alone else 1)
         popped = self.queue.pop(key, most, longest, step_times.of_sequence)
         if alone and popped[0].request.deadline == inf:
             longest, most = inf, sizes[-1] * PLANNED_WITHOUT_DEADLINE - len(popped)
             popped += self.queue.pop(key, most, longest, step_times.of_sequence)
         if len(popped) == 1:  # the usual case of a client alone
             model.planned.append(popped)
-            return
-        rising = sorted(range(len(popped)), key=[length for _, _, length in popped].__getitem__)
-        count, capacity = len(popped), popped[rising[-1]].length
-        size = max((rows for rows in sizes if step_times.seconds(rows, capacity) <= longest), default=sizes[0])
-        batches = [rising[max(end - size, 0) : end] for end in range(count % size or size, count + 1, size)]
-        model.planned.extend([popped[i] for i in batch] for batch in sorted(batches, key=min))
+        else:
+            rising = sorted(range(len(popped)), key=[length for _, _, length in popped].__getitem__)
+            lengths = [popped[i].length for i in rising]
+            quick = [rows for rows in sizes if step_times.seconds(rows, lengths[-1]) <= longest] or sizes[:1]
+            batches = [rising[i:end] for i, end in pairwise([*cut(lengths, quick, step_times), len(popped)])]
+            model.planned.extend([popped[i] for i in batch] for batch in sorted(batches, key=min))
 
     def _batch(self, key: ModelKey, model: ScheduledModel, sequences: Sequence[QueuedSequence]) -> Batch:
         now, lengths, extra_outputs = self._clock(), [length for _, _, length in sequences], frozenset[str]()
@@ -239,3 +239,28 @@ class Scheduler:
         self._models[batch.model].step_times.measured(batch.shape, seconds)
         rate = batch.tokens / max(seconds, 1e-6)
         self.queue.tokens_per_second += 0.05 * (rate - self.queue.tokens_per_second)
+
+
+def cut(lengths: Sequence[int], batch_sizes: Sequence[int], seconds: StepTimes) -> list[int]:
+    """Cuts sequences, whose lengths rise, into batches that take the least time; returns where each batch starts.
+
+    Each batch is full, except the first, whose last rows may be filler.
+    """
+    lines = [(rows, *seconds.lines[rows]) for rows in batch_sizes]
+    costs, starts = [0.0], [0]  # of the first n sequences: their least seconds, and the start of their last batch
+    for n, length in enumerate(lengths, start=1):
+        least, first = inf, 0
+        for rows, fixed, per_step in lines:
+            start = max(n - rows, 0)
+            if (cost := costs[start] + fixed + per_step * length) <= ROUNDING * least:  # if equal, more rows
+                least, first = cost, start
+            if not start:
+                break
+        costs.append(least)
+        starts.append(first)
+    batches: list[int] = []
+    end = len(lengths)
+    while end:
+        end = starts[end]
+        batches.append(end)
+    return batches[::-1]

@@ -91,31 +91,26 @@ def ran(from_: Scheduler) -> list[list[int]]:
 # Plans
 
 
-def test_what_waits_is_a_batch_up_to_a_full_one_the_first_to_come():
-    queue = scheduler()
-    admit_each(queue, 3, 16, 2)
+def test_waiting_sequences_are_sorted_and_cut_into_the_batches_that_take_the_least_time():
+    queue = scheduler(tagger=step_times(fixed=1e-3, cell=1e-6))
+    admit_each(queue, 3, 16, 2, 7)
     batch = taken(queue)
-    assert (lengths(batch), batch.shape, batch.bucket, batch.tokens) == ([2, 3, 16], (4, 16), 16, 21)
-    admit_each(queue, 3, 16, 2, 7, 1, 1, 1)
-    assert ran(queue) == [[2, 3, 7, 16], [1] * 3]
+    assert (lengths(batch), batch.shape, batch.bucket, batch.tokens) == ([2, 3, 7, 16], (4, 16), 16, 28)
+    queue = scheduler(tagger=step_times(fixed=5e-6, cell=1e-6))
+    admit_each(queue, 3, 16, 2, 7)
+    found = [(lengths(batch), batch.shape, batch.bucket) for batch in iter(queue.take, None)]
+    assert found == [([2, 3], (2, 3), 4), ([16], (1, 16), 16), ([7], (1, 7), 8)]
 
 
-def test_two_full_batches_are_planned_together_by_length_and_run_in_the_order_of_their_first_sequences():
+def test_two_full_batches_are_planned_together_and_run_in_the_order_of_their_first_sequences():
     queue = scheduler()
     admit_each(queue, *[16, 2] * 4, *[3] * 4)
     assert lengths(taken(queue)) == [16] * 4
     admit_each(queue, 2, 2)  # wait for the next plan
     assert ran(queue) == [[2] * 4, [3] * 4, [2] * 2]
-
-
-@given(st.lists(st.integers(1, 16), min_size=1, max_size=40))
-def test_of_batches_that_are_planned_together_the_one_with_the_shortest_sequences_alone_may_not_be_full(given_lengths):
-    queue = scheduler()
-    admit_each(queue, *given_lengths, deadline=inf)
-    batches = sorted(ran(queue), key=lambda batch: (batch[-1], batch[0], len(batch)))
-    assert [length for batch in batches for length in batch] == sorted(given_lengths)
-    assert [len(batch) for batch in batches[1:]] == [4] * (len(batches) - 1)
-    assert len(batches[0]) == len(given_lengths) % 4 or 4
+    queue = scheduler(tagger=step_times(fixed=3e-6))
+    admit_each(queue, 8, 2, 16, 9, 3, 15)
+    assert ran(queue) == [[8, 9], [2, 3], [15, 16]]
 
 
 def test_of_a_client_alone_without_deadlines_many_batches_are_planned_together():
@@ -254,11 +249,11 @@ def test_the_client_with_the_least_tokens_is_next_before_models_are_compared():
 
 
 def test_a_client_all_of_whose_sequences_are_planned_keeps_no_other_from_being_next():
-    queue = scheduler(tagger=step_times(1e-9, 1e-9))
-    admit(queue, *[1] * PLANNED, model=CLASSIFIER, client=1)
-    assert taken(queue).model == CLASSIFIER
-    admit(queue, *[16] * 8, client=2)
-    assert [taken(queue).model for _ in range(3)] == [TAGGER, TAGGER, CLASSIFIER]
+    queue = scheduler(tagger=step_times(fixed=5e-6), classifier=step_times(1e-9, 1e-9))
+    admit(queue, *[16] * 12, model=CLASSIFIER, client=1)
+    assert [taken(queue).model for _ in range(2)] == [CLASSIFIER] * 2
+    admit(queue, 1, 16, client=2)
+    assert [taken(queue).model for _ in range(3)] == [TAGGER, CLASSIFIER, TAGGER]
 
 
 def test_a_model_of_which_all_that_waits_is_abandoned_is_passed_over():
